@@ -1,0 +1,60 @@
+"""The detector: the one place where specs meet modules."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from .backbones import BACKBONES
+from .errors import lookup
+from .heads import HEADS, Head
+from .necks import NECKS
+from .specs import ModelSpec
+from .structures import Candidates
+
+
+class Detector(nn.Module):
+    """Backbone → neck → head. Training and evaluation return the same type.
+
+    Attributes:
+        strides: input pixels per cell of each raw output, finest first.
+    """
+
+    head: Head
+
+    def __init__(
+        self, backbone: nn.Module, neck: nn.Module, head: Head, strides: tuple[int, ...]
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.neck = neck
+        self.head = head
+        self.strides = strides
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """(N, 3, H, W) images scaled to 0–1 → raw predictions per level, finest first."""
+        return self.head(self.neck(self.backbone(images)))
+
+    def decode(self, raw: Sequence[Tensor], image_size: tuple[int, int]) -> Candidates:
+        """Raw predictions → boxes and scores.
+
+        Args:
+            raw: what `forward` returned.
+            image_size: (height, width) of the images that it saw.
+        """
+        return self.head.decode(raw, image_size)
+
+
+def build_detector(spec: ModelSpec) -> Detector:
+    """Build a freshly initialised network from its description.
+
+    Raises:
+        UnknownName: the spec names a part that does not exist.
+    """
+    backbone = lookup(BACKBONES, spec.backbone.kind, "backbone")(spec.backbone)
+    neck = lookup(NECKS, spec.neck.kind, "neck")(backbone.channels, spec.neck)
+    head = lookup(HEADS, spec.head.kind, "head")(neck.channels, spec.head, spec.num_classes)
+    detector = Detector(backbone, neck, head, spec.strides)
+    for module in detector.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps = spec.norm_eps
+    return detector

@@ -1,0 +1,94 @@
+"""Every deliberate error, in one tree, and `lookup`, which suggests the nearest name."""
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class ScantlingError(Exception):
+    """Base class. The command line prints the message alone, without a traceback."""
+
+
+class UnknownName(ScantlingError):
+    """Say what was asked for, the nearest real name, and every name there is."""
+
+    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        super().__init__(
+            f"No {what} is called {name!r}.{nearest_hint(name, names)} Known: {', '.join(names)}."
+        )
+
+
+class InvalidSpec(ScantlingError):
+    """Say which model, what is wrong, and what to write instead."""
+
+    def __init__(self, model: str, problem: str, fix: str) -> None:
+        super().__init__(f"Model {model!r}: {problem}. {fix}.")
+
+
+class InvalidValue(ScantlingError):
+    """Say which setting, what was given, and what is expected."""
+
+    def __init__(self, setting: str, given: object, expected: str) -> None:
+        super().__init__(f"{setting} is {given!r}; expected {expected}.")
+
+
+class InvalidCfg(ScantlingError):
+    """Say where in a darknet `.cfg` something stands that cannot be honoured, and what to do."""
+
+    def __init__(self, source: str, line: int, section: str, problem: str, fix: str) -> None:
+        where = f"{source}:{line}: [{section}]" if section else f"{source}:{line}:"
+        super().__init__(f"{where} {problem}. {fix}.")
+
+
+class InvalidWeights(ScantlingError):
+    """Say which weights file does not fit, and what was expected."""
+
+    def __init__(self, source: str, problem: str, fix: str) -> None:
+        super().__init__(f"Weights {source}: {problem}. {fix}.")
+
+
+class InvalidCheckpoint(ScantlingError):
+    """Say which checkpoint does not fit, and what was expected."""
+
+    def __init__(self, source: str, problem: str, fix: str) -> None:
+        super().__init__(f"Checkpoint {source}: {problem}. {fix}.")
+
+
+class UnsafeCheckpoint(InvalidCheckpoint):
+    """A pickle that asks for more than tensors and plain containers. Nothing of it was run."""
+
+
+class DownloadFailed(ScantlingError):
+    """Say what could not be fetched, why, and where to put the file by hand."""
+
+    def __init__(self, url: str, problem: str, fix: str) -> None:
+        super().__init__(f"Cannot download {url}: {problem}. {fix}.")
+
+
+class InvalidSource(ScantlingError):
+    """Say which image, folder, video or stream cannot be read, and why."""
+
+    def __init__(self, source: str, problem: str) -> None:
+        super().__init__(f"{source}: {problem}.")
+        self.source = source
+        self.problem = problem
+
+
+def nearest_hint(name: str, known: Iterable[str]) -> str:
+    """` Did you mean 'x'?` with a leading space, or nothing when no name is near."""
+    nearest = get_close_matches(name, list(known), n=1)
+    return f" Did you mean {nearest[0]!r}?" if nearest else ""
+
+
+def lookup(table: Mapping[str, T], name: str, what: str) -> T:
+    """`table[name]`, or an error that helps.
+
+    Raises:
+        UnknownName: `table` has no such name.
+    """
+    if name not in table:
+        raise UnknownName(what, name, table)
+    return table[name]

@@ -1,0 +1,29 @@
+"""Fused features → raw predictions, and their decoding."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+from ..structures import Candidates
+from .yolo import YoloHead, decode_level, join_levels
+
+
+class Head(Protocol):
+    """What every head offers, besides being a module."""
+
+    def __call__(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Fused features → raw predictions, per level, finest first."""
+        ...
+
+    def decode(self, raw: Sequence[Tensor], image_size: tuple[int, int]) -> Candidates:
+        """Raw predictions → boxes and scores, for images of (height, width) `image_size`."""
+        ...
+
+
+# Every head: Head(in_channels, spec, num_classes), in_channels finest first.
+HEADS: dict[str, Callable[..., Head]] = {
+    "yolo": YoloHead,
+}
+
+__all__ = ["HEADS", "Head", "YoloHead", "decode_level", "join_levels"]

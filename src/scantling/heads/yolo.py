@@ -1,0 +1,121 @@
+"""The YOLO head: raw predictions per cell and anchor, and their decoding.
+
+Papers: YOLOv3, https://arxiv.org/abs/1804.02767; Scaled-YOLOv4, https://arxiv.org/abs/2011.08036.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..blocks import ConvNormAct
+from ..specs import HeadSpec
+from ..structures import Candidates
+
+
+class YoloHead(nn.Module):
+    """A 3×3 convolution, then one 1×1 that says everything about every anchor of every cell.
+
+    Shape: per level (N, C, H, W) → (N, A · (5 + K), H, W); for each anchor x, y, width, height,
+    objectness, then one channel a class, all before their activation.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        spec: HeadSpec,
+        num_classes: int,
+    ) -> None:
+        super().__init__()
+        self.spec = spec
+        self.hidden = nn.ModuleList(
+            nn.Identity()
+            if spec.channels is None
+            else ConvNormAct(before, spec.channels[level], kernel=3, activation=spec.activation)
+            for level, before in enumerate(in_channels)
+        )
+        self.predict = nn.ModuleList(
+            nn.Conv2d(width, len(anchors) * (5 + num_classes), 1)
+            for width, anchors in zip(spec.channels or in_channels, spec.anchors, strict=True)
+        )
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        levels = zip(self.predict, self.hidden, features, strict=True)
+        return [predict(hidden(x)) for predict, hidden, x in levels]
+
+    def decode(self, raw: Sequence[Tensor], image_size: tuple[int, int]) -> Candidates:
+        """Raw predictions → boxes and scores.
+
+        Args:
+            raw: what `forward` returned.
+            image_size: (height, width) of the images that it saw.
+        """
+        levels = [
+            decode_level(
+                level, anchors, image_size, box_coding=self.spec.box_coding, scale_xy=scale
+            )
+            for level, anchors, scale in zip(
+                raw, self.spec.anchors, self.spec.scale_xy, strict=True
+            )
+        ]
+        return join_levels(levels)
+
+
+def join_levels(levels: Sequence[Candidates]) -> Candidates:
+    """The candidates of all levels in one list, in the order given."""
+    return Candidates(
+        torch.cat([level.boxes for level in levels], dim=1),
+        torch.cat([level.scores for level in levels], dim=1),
+    )
+
+
+def decode_level(
+    raw: Tensor,
+    anchors: Sequence[tuple[float, float]],
+    image_size: tuple[int, int],
+    *,
+    box_coding: str,
+    scale_xy: float = 1.0,
+) -> Candidates:
+    """Raw predictions of one level → boxes and scores.
+
+    Args:
+        raw: (N, A · (5 + K), H, W), before any activation.
+        anchors: A × (width, height) in pixels of the network's input.
+        image_size: (height, width) of the network's input.
+        box_coding: `exponential`: size = anchor · exp(t). `sigmoid`: size = anchor · (2σ(t))².
+        scale_xy: s in centre = cell + s · σ(t) − (s − 1) / 2.
+
+    Returns:
+        boxes (N, A · H · W, 4), scores (N, A · H · W, K) = objectness · class, float32; ordered by
+        anchor, then row, then column.
+    """
+    images, channels, rows, columns = raw.shape
+    values = raw.float().view(images, len(anchors), channels // len(anchors), rows, columns)
+
+    height, width = image_size
+    cell = raw.new_tensor([width / columns, height / rows], dtype=torch.float32)
+    corner = torch.stack(
+        torch.meshgrid(
+            torch.arange(columns, dtype=torch.float32, device=raw.device),
+            torch.arange(rows, dtype=torch.float32, device=raw.device),
+            indexing="xy",
+        )
+    )
+    offset = scale_xy * values[:, :, 0:2].sigmoid() - (scale_xy - 1) / 2
+    centre = (corner + offset) * cell[:, None, None]
+
+    anchor = raw.new_tensor(anchors, dtype=torch.float32)[:, :, None, None]
+    if box_coding == "sigmoid":
+        size = anchor * (2 * values[:, :, 2:4].sigmoid()).square()
+    else:
+        size = anchor * values[:, :, 2:4].exp()
+
+    boxes = torch.cat([centre - size / 2, centre + size / 2], dim=2)
+    scores = values[:, :, 4:5].sigmoid() * values[:, :, 5:].sigmoid()
+    return Candidates(_one_row_a_box(boxes), _one_row_a_box(scores))
+
+
+def _one_row_a_box(values: Tensor) -> Tensor:
+    """(N, A, V, H, W) → (N, A · H · W, V)."""
+    return values.permute(0, 1, 3, 4, 2).flatten(1, 3)

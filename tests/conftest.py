@@ -1,0 +1,24 @@
+"""Where the real weights and images are."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def assets() -> Path:
+    """The folder of real weights, images and reference results; absent, the test is skipped.
+
+    In continuous integration (`CI=true`) absence is a failure: a run that checks nothing must not
+    look like one that passed.
+    """
+    folder = Path(os.environ.get("SCANTLING_ASSETS", ROOT.parent / "shared" / "assets"))
+    if not folder.is_dir():
+        message = f"no assets at {folder}; set SCANTLING_ASSETS to the folder that holds them"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    return folder
