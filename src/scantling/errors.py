@@ -54,7 +54,9 @@ class InvalidCheckpoint(ScantlingError):
     """Say which checkpoint does not fit, and what was expected."""
 
     def __init__(self, source: str, problem: str, fix: str) -> None:
-        super().__init__(f"Checkpoint {source}: {problem}. {fix}.")
+        # names in the problem come from untrusted files: nothing that steers a terminal
+        shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in problem)
+        super().__init__(f"Checkpoint {source}: {shown}. {fix}.")
 
 
 class UnsafeCheckpoint(InvalidCheckpoint):
@@ -75,6 +77,16 @@ class InvalidSource(ScantlingError):
         super().__init__(f"{source}: {problem}.")
         self.source = source
         self.problem = problem
+
+
+class MissingPackage(ScantlingError):
+    """Say which package a feature needs, and how to install it."""
+
+    def __init__(self, package: str, feature: str) -> None:
+        super().__init__(
+            f"{feature} needs the package {package!r}, which is not installed. "
+            f"Run: pip install {package}."
+        )
 
 
 def nearest_hint(name: str, known: Iterable[str]) -> str:

@@ -11,7 +11,8 @@ from .activation import ACTIVATIONS
 class ConvNormAct(nn.Module):
     """A convolution without bias, batch normalisation, an activation.
 
-    Shape: (N, in_channels, H, W) → (N, channels, ⌈H / stride⌉, ⌈W / stride⌉) for odd kernels.
+    Shape: (N, in_channels, H, W) → (N, channels, ⌈H / stride⌉, ⌈W / stride⌉) for odd kernels and
+    the default padding.
     """
 
     def __init__(
@@ -20,13 +21,22 @@ class ConvNormAct(nn.Module):
         channels: int,
         *,
         kernel: int = 1,
-        stride: int = 1,
+        stride: int | tuple[int, int] = 1,
+        padding: int | None = None,
+        dilation: int = 1,
         groups: int = 1,
         activation: str = "mish",
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(
-            in_channels, channels, kernel, stride, kernel // 2, groups=groups, bias=False
+            in_channels,
+            channels,
+            kernel,
+            stride,
+            kernel // 2 * dilation if padding is None else padding,
+            dilation=dilation,
+            groups=groups,
+            bias=False,
         )
         self.norm: nn.Module = nn.BatchNorm2d(channels, momentum=0.03)
         self.activation = lookup(ACTIVATIONS, activation, "activation")()

@@ -76,6 +76,8 @@ def decode_level(
     *,
     box_coding: str,
     scale_xy: float = 1.0,
+    activated: bool = False,
+    class_activation: str = "sigmoid",
 ) -> Candidates:
     """Raw predictions of one level → boxes and scores.
 
@@ -85,6 +87,8 @@ def decode_level(
         image_size: (height, width) of the network's input.
         box_coding: `exponential`: size = anchor · exp(t). `sigmoid`: size = anchor · (2σ(t))².
         scale_xy: s in centre = cell + s · σ(t) − (s − 1) / 2.
+        activated: `raw` is to be taken as it is, without any σ.
+        class_activation: `sigmoid`, or `softmax` over the classes (YOLOv2).
 
     Returns:
         boxes (N, A · H · W, 4), scores (N, A · H · W, K) = objectness · class, float32; ordered by
@@ -102,18 +106,25 @@ def decode_level(
             indexing="xy",
         )
     )
-    offset = scale_xy * values[:, :, 0:2].sigmoid() - (scale_xy - 1) / 2
+    sigma = _unchanged if activated else torch.sigmoid
+    offset = scale_xy * sigma(values[:, :, 0:2]) - (scale_xy - 1) / 2
     centre = (corner + offset) * cell[:, None, None]
 
     anchor = raw.new_tensor(anchors, dtype=torch.float32)[:, :, None, None]
     if box_coding == "sigmoid":
-        size = anchor * (2 * values[:, :, 2:4].sigmoid()).square()
+        size = anchor * (2 * sigma(values[:, :, 2:4])).square()
     else:
         size = anchor * values[:, :, 2:4].exp()
 
     boxes = torch.cat([centre - size / 2, centre + size / 2], dim=2)
-    scores = values[:, :, 4:5].sigmoid() * values[:, :, 5:].sigmoid()
+    classes = values[:, :, 5:]
+    classes = classes.softmax(dim=2) if class_activation == "softmax" else sigma(classes)
+    scores = sigma(values[:, :, 4:5]) * classes
     return Candidates(_one_row_a_box(boxes), _one_row_a_box(scores))
+
+
+def _unchanged(values: Tensor) -> Tensor:
+    return values
 
 
 def _one_row_a_box(values: Tensor) -> Tensor:

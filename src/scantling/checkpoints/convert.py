@@ -1,0 +1,106 @@
+"""The same model in another format: native checkpoints, and darknet's cfg, weights and names."""
+
+from pathlib import Path
+
+from ..darknet import WeightsHeader, stored_tensors, write_names, write_weights
+from ..darknet.native import native_cfg, native_tensors
+from ..detector import Detector
+from ..errors import InvalidValue
+from ..specs import CfgSpec, ModelSpec
+from .cfg_edit import edit_cfg
+from .download import Progress
+from .load import Say, load_model
+from .model import Model
+from .native import save_model
+
+
+def convert_model(
+    source: str | Path,
+    target: str | Path,
+    *,
+    model: str | Path | None = None,
+    weights: str | Path | None = None,
+    names: str | Path | None = None,
+    overwrite: bool = False,
+    cache: str | Path | None = None,
+    progress: Progress | None = None,
+    say: Say = lambda _: None,
+) -> tuple[Path, ...]:
+    """Read a model from any format and write it in another.
+
+    Args:
+        source: a name, `.cfg`, `.weights`, `.safetensors`, `.pt` or `.pth`.
+        target: `x.safetensors`; or `x.weights` or `x.cfg` for the three darknet files x.cfg,
+            x.weights and x.names.
+        model: what a `.weights` or `.pt` is for: a name or a `.cfg`. With a name, a `.cfg` and its
+            weights become the native model of that name; without, they stay the cfg's network.
+        weights: of a `.cfg`, if they do not lie beside it.
+        names: class names; see `load_model`.
+        overwrite: replace files that exist.
+        cache, progress, say: see `load_model`.
+
+    Returns:
+        The files written.
+
+    Raises:
+        InvalidValue: a target exists, or is of no known format.
+        InvalidSpec: darknet has no cfg for the model.
+        ScantlingError: see `load_model` and `save_model`.
+    """
+    source, target = Path(source), Path(target)
+    files = _targets(target)
+    existing = [str(path) for path in files if path.exists()]
+    if existing and not overwrite:
+        raise InvalidValue("target", ", ".join(existing), "files that do not exist yet")
+    if model is not None:
+        if source.suffix == ".cfg":
+            weights = source.with_suffix(".weights") if weights is None else weights
+        elif weights is not None:
+            raise InvalidValue("weights", str(weights), f"none beside {source}: give one of them")
+        else:
+            weights = source
+        source = Path(model)
+    loaded = load_model(
+        source, weights=weights, names=names, cache=cache, progress=progress, say=say
+    )
+    if len(files) == 1:
+        save_model(loaded, target)
+    else:
+        save_darknet(loaded, target.with_suffix(".weights"))
+    return files
+
+
+def save_darknet(model: Model, path: Path) -> None:
+    """Write a model as darknet's three files: `path`, and a `.cfg` and `.names` beside it.
+
+    Raises:
+        InvalidSpec: darknet has no cfg for this network.
+        InvalidValue: the network is fused, or a class name cannot stand in a `.names` file.
+    """
+    spec, network = model.spec, model.network
+    if isinstance(spec, ModelSpec) and isinstance(network, Detector):
+        text, tensors = native_cfg(spec), native_tensors(network, spec)
+    elif isinstance(spec, CfgSpec) and not isinstance(network, Detector):
+        text, tensors = _loading_all(spec, len(network.layers)), stored_tensors(network)
+    else:
+        raise InvalidValue("network", type(network).__name__, f"one that {spec.name} describes")
+    write_names(path.with_suffix(".names"), model.names)
+    path.with_suffix(".cfg").write_text(text, encoding="utf-8", newline="")
+    write_weights(path, tensors, WeightsHeader(seen=model.seen))
+
+
+def _loading_all(spec: CfgSpec, layers: int) -> str:
+    """The cfg without options that would skip what the weights now hold."""
+    skipping = ("dontload", "dontloadscales")
+    present = [key for key in skipping if key in spec.cfg]
+    if not present:
+        return spec.cfg
+    return edit_cfg(spec.cfg, {layer: dict.fromkeys(present, 0) for layer in range(layers)})
+
+
+def _targets(target: Path) -> tuple[Path, ...]:
+    if target.suffix == ".safetensors":
+        return (target,)
+    if target.suffix in (".weights", ".cfg"):
+        return tuple(target.with_suffix(suffix) for suffix in (".cfg", ".weights", ".names"))
+    raise InvalidValue("target", str(target), "a file ending in .safetensors, .weights or .cfg")

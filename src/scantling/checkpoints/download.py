@@ -1,0 +1,174 @@
+"""Fetches a file once: resumed where it broke off, checked, and moved into place in one step."""
+
+import hashlib
+import http.client
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from ..errors import DownloadFailed
+
+Progress = Callable[[int, int], None]  # bytes so far, bytes in all
+
+CHUNK = 2**20
+ATTEMPTS = 3
+
+
+def download(
+    url: str,
+    target: Path,
+    *,
+    size: int,
+    sha256: str | None = None,
+    progress: Progress | None = None,
+    timeout: float = 30.0,
+) -> None:
+    """Put what is at `url` into the file `target`, unless it is there.
+
+    What arrived before the connection broke stays in a `.part` file and is not fetched again. Two
+    processes that want the same file wait for each other.
+
+    Args:
+        url: http or https.
+        target: must have `size` bytes and `sha256`, if it exists.
+        size: of the file, in bytes.
+        sha256: of the file, in hexadecimal; None where it is unknown, and the size must do.
+        progress: called with the bytes so far and `size`.
+        timeout: seconds without a byte until a connection counts as broken.
+
+    Raises:
+        DownloadFailed: no connection, or not the expected file; says where to put it by hand.
+    """
+    by_hand = f"Check the connection and try again, or fetch it by hand and put it at {target}"
+    if not url.startswith(("http://", "https://")):
+        raise DownloadFailed(url, "it is neither http nor https", "Use an address that is")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _only_process(target.with_name(f"{target.name}.lock")):
+            if not target.exists():
+                part = target.with_name(f"{target.name}.part")
+                _fetch(url, part, size, progress, timeout)
+                _check(url, part, size, sha256)
+                part.replace(target)
+                return
+    except (OSError, http.client.HTTPException) as error:
+        raise DownloadFailed(url, _explain(error), by_hand) from error
+    _check(url, target, size, sha256)
+
+
+def _fetch(url: str, part: Path, size: int, progress: Progress | None, timeout: float) -> None:
+    """Fill `part` up to `size` bytes, through several connections if need be."""
+    for attempt in range(ATTEMPTS):
+        try:
+            _fetch_once(url, part, size, progress, timeout)
+        except urllib.error.HTTPError:
+            raise
+        except (OSError, http.client.HTTPException):
+            if attempt + 1 == ATTEMPTS:
+                raise
+        if part.exists() and part.stat().st_size >= size:
+            return
+        if attempt + 1 < ATTEMPTS:
+            time.sleep(0.2 * 2**attempt)
+    raise ConnectionError(
+        f"the connection broke {ATTEMPTS} times; {part.stat().st_size} of {size} bytes are kept"
+    )
+
+
+def _fetch_once(url: str, part: Path, size: int, progress: Progress | None, timeout: float) -> None:
+    done = part.stat().st_size if part.exists() else 0
+    if done >= size:
+        return
+    request = urllib.request.Request(url, headers={"User-Agent": "scantling"})  # noqa: S310 (checked)
+    if done:
+        request.add_header("Range", f"bytes={done}-")
+    with _opener().open(request, timeout=timeout) as response:
+        if url.startswith("https://") and not response.url.startswith("https://"):
+            raise DownloadFailed(url, f"it leads to {response.url}, without https", "Report this")
+        if not _continues(response, done):
+            done = 0
+        with part.open("ab" if done else "wb") as stream:
+            _copy(response, stream, done, size, progress)
+
+
+def _continues(response: Any, done: int) -> bool:
+    """Whether the server sends the rest only; many send the whole file again."""
+    start = response.headers.get("Content-Range", "").removeprefix("bytes").strip()
+    return response.status == 206 and done > 0 and start.startswith(f"{done}-")
+
+
+def _copy(
+    response: Any, stream: IO[bytes], done: int, size: int, progress: Progress | None
+) -> None:
+    """At most one byte more than `size`, enough to know that it is another file."""
+    while done <= size:
+        chunk = response.read(min(CHUNK, size + 1 - done))
+        if not chunk:
+            return
+        stream.write(chunk)
+        done += len(chunk)
+        if progress:
+            progress(min(done, size), size)
+
+
+def _check(url: str, path: Path, size: int, sha256: str | None) -> None:
+    """Refuse another file, and throw it away if it came from us."""
+    actual = path.stat().st_size
+    problem = ""
+    if actual != size:
+        problem = f"{path} has {actual if actual < size else f'more than {size}'} bytes, not {size}"
+    elif sha256 is not None:
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        if digest != sha256:
+            problem = f"{path} has the sha256 {digest}, not {sha256}"
+    if problem:
+        is_ours = path.suffix == ".part"
+        if is_ours:
+            path.unlink()
+        raise DownloadFailed(
+            url, f"{problem}: it is another file", "Try again" if is_ours else f"Delete {path}"
+        )
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """Follows redirects, through proxies too, but speaks nothing besides http and https."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.UnknownHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPRedirectHandler(),
+        urllib.request.HTTPErrorProcessor(),
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"the server answers {error.code} {error.reason}"
+    reason = getattr(error, "reason", None) or error
+    return str(reason)[:200] or type(error).__name__
+
+
+@contextmanager
+def _only_process(path: Path) -> Iterator[None]:
+    """Wait until no other process holds `path`; the lock goes when a process ends, however."""
+    with path.open("ab") as stream:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(stream.fileno(), msvcrt.LK_LOCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,120 @@
+"""The official weights of the named models, and a folder that keeps what was fetched.
+
+Addresses: https://github.com/AlexeyAB/darknet, releases. Where no sha256 was ever published, the
+exact size of the file is checked instead.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import DownloadFailed, lookup
+from ..specs import find_spec
+from .download import Progress, download
+
+_DARKNET = "https://github.com/AlexeyAB/darknet/releases/download"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A file of weights that its authors offer.
+
+    Args:
+        url: where it is.
+        size: in bytes.
+        sha256: in hexadecimal; None where it is not known.
+    """
+
+    url: str
+    size: int
+    sha256: str | None = None
+
+    @property
+    def file_name(self) -> str:
+        """What it is called in the cache."""
+        return self.url.rpartition("/")[2]
+
+
+OFFICIAL = {
+    "yolov4": Published(f"{_DARKNET}/darknet_yolo_v3_optimal/yolov4.weights", 257_717_640),
+    "yolov4-csp": Published(f"{_DARKNET}/darknet_yolo_v4_pre/yolov4-csp.weights", 211_944_840),
+    "yolov4-p5": Published(f"{_DARKNET}/darknet_yolo_v4_pre/yolov4-p5.weights", 283_669_892),
+    "yolov4-p6": Published(f"{_DARKNET}/darknet_yolo_v4_pre/yolov4-p6.weights", 510_868_180),
+    "yolov4-tiny": Published(
+        f"{_DARKNET}/darknet_yolo_v4_pre/yolov4-tiny.weights",
+        24_251_276,
+        "cf9fbfd0f6d4869b35762f56100f50ed05268084078805f0e7989efe5bb8ca87",
+    ),
+    "yolov4x-mish": Published(f"{_DARKNET}/darknet_yolo_v4_pre/yolov4x-mish.weights", 399_388_168),
+}
+
+_DRIVE = "https://drive.google.com/uc?id="
+
+# Weights that are offered only where a program cannot fetch them, and the file to save them as.
+ELSEWHERE = {
+    "yolov4-csresnext50": "https://github.com/AlexeyAB/darknet#pre-trained-models",
+    "yolov4-p5-pt": f"{_DRIVE}1aXZZE999sHMP1gev60XhNChtHPRMH3Fz",
+    "yolov4-p6-pt": f"{_DRIVE}1aB7May8oPYzBqbgwYSZHuATPXyxh9xnf",
+    "yolov4-p7": f"{_DRIVE}18fGlzgEJTkUEiBG4hW00pyedJKNnYLP3",
+    "yolov4-sam-mish": f"{_DRIVE}1wK66ga9YgtjGNSm9fpouJn2GaDxa7SfT",
+}
+
+
+def fetch_weights(
+    name: str,
+    *,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+    timeout: float = 30.0,
+) -> Path:
+    """The official weights of a named model, fetched if the cache does not have them yet.
+
+    Args:
+        name: a name in the catalogue.
+        cache: folder to keep them in; `default_cache()` if None.
+        progress: called with the bytes so far and the bytes in all.
+        timeout: seconds without a byte until a connection counts as broken.
+
+    Raises:
+        UnknownName: no model has this name.
+        DownloadFailed: nobody offers weights for it, or they cannot be fetched; says what to do.
+    """
+    find_spec(name)
+    if name not in OFFICIAL:
+        raise _not_offered(name)
+    published = lookup(OFFICIAL, name, "weights")
+    target = (cache or default_cache()) / published.file_name
+    download(
+        published.url,
+        target,
+        size=published.size,
+        sha256=published.sha256,
+        progress=progress,
+        timeout=timeout,
+    )
+    return target
+
+
+def default_cache() -> Path:
+    """The folder of this user for files that can be fetched again."""
+    home = Path.home()
+    if sys.platform == "win32":
+        return home / "AppData" / "Local" / "scantling" / "Cache"
+    if sys.platform == "darwin":
+        return home / "Library" / "Caches" / "scantling"
+    return home / ".cache" / "scantling"
+
+
+def _not_offered(name: str) -> DownloadFailed:
+    if name in ELSEWHERE:
+        return DownloadFailed(
+            ELSEWHERE[name],
+            f"the weights of {name} are offered there only to people with a browser",
+            f"Fetch them by hand and give the file: --model {name} --weights FILE",
+        )
+    return DownloadFailed(
+        f"weights for {name}",
+        "nobody offers any",
+        f"Train it, or give your own: --model {name} --weights FILE; "
+        f"there are weights for {', '.join(OFFICIAL)}",
+    )

@@ -1,0 +1,182 @@
+"""From what a user names, a variant or a file, to a model with weights and class names."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from ..darknet import build_cfg_network, count_floats, loaded_tensors, read_cfg, read_weights
+from ..darknet.native import native_tensors
+from ..detector import build_detector
+from ..errors import InvalidCheckpoint, InvalidValue, InvalidWeights
+from ..specs import CfgSpec, ModelSpec, find_spec
+from ..specs.coco import DARKNET_COCO_NAMES
+from .download import Progress
+from .hub import OFFICIAL, fetch_weights
+from .model import Model
+from .names import choose_names
+from .native import load_native
+from .networks import build_empty
+from .pytorch import load_pytorch
+
+Say = Callable[[str], None]
+
+_PARTIAL = re.compile(r"\.conv\.\d+$")  # yolov4-tiny.conv.29: the first 29 layers
+
+
+def load_model(
+    model: str | Path,
+    *,
+    weights: str | Path | None = None,
+    names: str | Path | None = None,
+    cache: str | Path | None = None,
+    progress: Progress | None = None,
+    say: Say = lambda _: None,
+) -> Model:
+    """The model of that name or in that file, with its weights, ready to predict.
+
+    Args:
+        model: a name of the catalogue, or a `.safetensors`, `.pt`, `.pth` or darknet `.cfg` file.
+        weights: for a name or a `.cfg`: darknet `.weights`, `.safetensors` or `.pt`. For a name,
+            the official weights if None; for a `.cfg`, a `.weights` of the same stem beside it.
+        names: class names: a `.names`, `.txt` or `.data` file. If None, those that the checkpoint
+            holds, else a `.names` beside the `.cfg`, else COCO's for 80 classes, else class0, ….
+        cache: folder for what is downloaded; the user's own if None.
+        progress: told the bytes so far and in all of a download.
+        say: told what was found or concluded without being asked for.
+
+    Raises:
+        UnknownName: no model and no file has this name.
+        DownloadFailed: the official weights cannot be fetched.
+        InvalidCheckpoint, InvalidWeights, InvalidCfg: a file does not fit; says what was expected.
+        InvalidValue: a combination that makes no sense.
+    """
+    path = Path(model)
+    given = Path(weights) if weights is not None else None
+    named = Path(names) if names is not None else None
+    suffix = path.suffix.lower()
+    if suffix == ".cfg":
+        return _load_cfg(path, given, named, say)
+    if suffix in (".safetensors", ".pt", ".pth"):
+        if given is not None:
+            raise InvalidValue(
+                "weights", str(given), f"none: {path} brings its own. Give one of the two"
+            )
+        loaded = (
+            load_native(path) if suffix == ".safetensors" else load_pytorch(path, None, say=say)
+        )
+        return _renamed(loaded, named)
+    if suffix == ".weights":
+        raise InvalidValue(
+            "model",
+            str(model),
+            f"what the weights are for: --model NAME|FILE.cfg --weights {path.name}",
+        )
+    spec = find_spec(str(model))
+    if given is None:
+        folder = Path(cache) if cache is not None else None
+        given = fetch_weights(spec.name, cache=folder, progress=progress)
+        if OFFICIAL[spec.name].sha256 is None:
+            say(f"{given}: no sha256 of it was published; its size was checked")
+    return _load_named(spec, given, named, say)
+
+
+def _load_cfg(cfg: Path, weights: Path | None, names: Path | None, say: Say) -> Model:
+    spec = read_cfg(cfg)
+    if weights is None:
+        weights = cfg.with_suffix(".weights")
+        if not weights.is_file():
+            raise InvalidValue("weights", None, f"a file, as there is no {weights}: --weights FILE")
+        say(f"using {weights}, which lies beside the cfg")
+    if names is None and cfg.with_suffix(".names").is_file():
+        names = cfg.with_suffix(".names")
+        say(f"using {names}, which lies beside the cfg")
+    if not is_darknet_weights(weights):
+        return _renamed(_load_checkpoint(spec, weights, say), names)
+    network = build_cfg_network(spec).eval()
+    tensors = loaded_tensors(network)
+    header = read_weights(weights, tensors, num_classes=spec.num_classes)
+    _say_if_partial(weights, say)
+    chosen = choose_names(names, spec.num_classes, known=DARKNET_COCO_NAMES)
+    return Model(spec, network, chosen, header.seen)
+
+
+def _load_named(spec: ModelSpec, weights: Path, names: Path | None, say: Say) -> Model:
+    if not is_darknet_weights(weights):
+        return _renamed(_load_checkpoint(spec, weights, say), names)
+    if not _PARTIAL.search(weights.name):
+        classes = count_weight_classes(spec, weights)
+        if classes != spec.num_classes:
+            say(f"{weights} fits {spec.name} with {classes} classes")
+        spec = spec.replace(num_classes=classes)
+    detector = build_detector(spec).eval()
+    tensors = native_tensors(detector, spec)
+    header = read_weights(weights, tensors, num_classes=spec.num_classes)
+    _say_if_partial(weights, say)
+    chosen = choose_names(names, spec.num_classes, known=DARKNET_COCO_NAMES)
+    return Model(spec, detector, chosen, header.seen)
+
+
+def is_darknet_weights(path: Path) -> bool:
+    """Whether a file is called like darknet's weights: `x.weights`, or `x.conv.29` for a part."""
+    return path.suffix.lower() == ".weights" or _PARTIAL.search(path.name) is not None
+
+
+def count_weight_classes(spec: ModelSpec, weights: Path) -> int:
+    """For how many classes a `.weights` file was trained, from its size.
+
+    Raises:
+        InvalidWeights: no number of classes makes the model that large.
+    """
+    one, two = (_count_floats(spec.replace(num_classes=classes)) for classes in (1, 2))
+    classes, rest = divmod(count_floats(weights) - one, two - one)
+    if rest or classes < 0:
+        own = _count_floats(spec)
+        raise InvalidWeights(
+            str(weights),
+            f"it holds {count_floats(weights)} numbers, which fits {spec.name} with no number of "
+            "classes",
+            f"Expected {own} for {spec.num_classes} classes; "
+            "give the model or the cfg that the weights were trained with",
+        )
+    return classes + 1
+
+
+def _count_floats(spec: ModelSpec) -> int:
+    with torch.device("meta"):
+        tensors = native_tensors(build_detector(spec), spec)
+    return sum(tensor.numel() for tensor in tensors)
+
+
+def _say_if_partial(weights: Path, say: Say) -> None:
+    if _PARTIAL.search(weights.name):
+        say(f"{weights} holds only the first layers; the others have fresh weights")
+
+
+def _load_checkpoint(spec: ModelSpec | CfgSpec, path: Path, say: Say) -> Model:
+    """A `.safetensors` or `.pt` as the weights of a named model or a cfg. Its own spec counts."""
+    if path.suffix.lower() in (".pt", ".pth"):
+        return load_pytorch(path, spec, say=say)
+    if path.suffix.lower() != ".safetensors":
+        raise InvalidValue("weights", str(path), "a .weights, .safetensors, .pt or .pth file")
+    loaded = load_native(path)
+    if isinstance(spec, ModelSpec) and isinstance(loaded.spec, ModelSpec):
+        spec = spec.replace(num_classes=loaded.spec.num_classes)
+    shapes = {name: tensor.shape for name, tensor in build_empty(spec).state_dict().items()}
+    given = {name: tensor.shape for name, tensor in loaded.network.state_dict().items()}
+    if shapes != given:
+        raise InvalidCheckpoint(
+            str(path),
+            f"it holds {loaded.spec.name}, not {spec.name}",
+            f"Give it alone: --model {path.name}",
+        )
+    return loaded
+
+
+def _renamed(model: Model, names: Path | None) -> Model:
+    """The model with the class names of a file, if one is given."""
+    if names is None:
+        return model
+    return replace(model, names=choose_names(names, model.spec.num_classes))

@@ -1,0 +1,236 @@
+"""Native checkpoints: safetensors, with the spec and the class names in the header.
+
+The header's metadata has one entry, `scantling`, which holds JSON: the version of the format, the
+spec, its kind, the names, and the images seen in training. Format of the container: https://github.com/huggingface/safetensors.
+"""
+
+import json
+import os
+import secrets
+import struct
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from ..errors import InvalidCheckpoint, ScantlingError
+from ..specs import CfgSpec, ModelSpec
+from .model import Model
+from .networks import build_empty, build_with
+
+FORMAT = "scantling"
+VERSION = 1
+_TYPES = {torch.float32: "F32", torch.int64: "I64"}
+_STAGE_LIMIT = 4096  # blocks in one stage, far above any network
+
+
+class Header(BaseModel):
+    """What a native checkpoint says of itself, besides its tensors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int
+    kind: Literal["model", "cfg"]
+    spec: Annotated[ModelSpec | CfgSpec, Field(union_mode="left_to_right")]
+    names: tuple[str, ...]
+    seen: Annotated[int, Field(ge=0, lt=1 << 64)] = 0
+
+    @model_validator(mode="after")
+    def _check(self) -> "Header":
+        if (self.kind == "model") != isinstance(self.spec, ModelSpec):
+            raise ValueError(f"the spec is not that of kind {self.kind!r}")
+        if len(self.names) != self.spec.num_classes:
+            raise ValueError(f"{len(self.names)} names for {self.spec.num_classes} classes")
+        return self
+
+
+def save_model(model: Model, path: Path) -> None:
+    """Write a model into one file that needs no other to be loaded.
+
+    The file appears whole or not at all, and is the same byte for byte for the same model.
+
+    Args:
+        model: its network must not be fused: what `fuse_norms` folded away cannot be trained.
+        path: ends in `.safetensors`.
+
+    Raises:
+        InvalidCheckpoint: the network is fused or not in float32, the path has another suffix, or
+            nothing can be written there.
+    """
+    if path.suffix != ".safetensors":
+        raise InvalidCheckpoint(
+            str(path), f"a native checkpoint cannot end in {path.suffix!r}", "Use .safetensors"
+        )
+    state = model.network.state_dict()
+    _check_state(model, state, path)
+    spec = model.spec
+    kind: Literal["model", "cfg"] = "model" if isinstance(spec, ModelSpec) else "cfg"
+    if len(model.names) != spec.num_classes:
+        raise InvalidCheckpoint(
+            str(path),
+            f"{len(model.names)} names for {spec.num_classes} classes",
+            "Give one name for each class",
+        )
+    header = Header(version=VERSION, kind=kind, spec=spec, names=model.names, seen=model.seen)
+    try:
+        _write(path, state, {FORMAT: header.model_dump_json()})
+    except OSError as error:
+        raise InvalidCheckpoint(
+            str(path), f"it cannot be written ({error.strerror})", "Check the folder and its space"
+        ) from error
+
+
+def load_native(path: Path) -> Model:
+    """The model in a file that `save_model` wrote, ready to predict or to train on.
+
+    Raises:
+        InvalidCheckpoint: it is not such a file, is damaged, or its tensors are not those of its
+            spec. Nothing is allocated before that is known.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = _read_header(file.metadata(), path)
+            shapes = {
+                name: (tuple(part.get_shape()), str(part.get_dtype()))
+                for name in file.keys()  # noqa: SIM118 (the file is no dictionary)
+                for part in [file.get_slice(name)]
+            }
+            network = _empty_network(header.spec, len(shapes), path)
+            _check_shapes(network, shapes, path)
+            state = {name: file.get_tensor(name).clone() for name in shapes}
+    except (OSError, SafetensorError) as error:
+        raise InvalidCheckpoint(
+            str(path),
+            f"it cannot be read as safetensors ({str(error)[:200]})",
+            "Give a file that scantling saved, whole",
+        ) from error
+    return Model(header.spec, build_with(header.spec, state), header.names, header.seen)
+
+
+def _check_state(model: Model, state: dict[str, Tensor], path: Path) -> None:
+    fresh = _empty_network(model.spec, None, path)
+    if fresh.state_dict().keys() != state.keys():
+        raise InvalidCheckpoint(
+            str(path),
+            "the network is not the one that its spec describes; its norms were folded",
+            "Save the network before fuse_norms",
+        )
+    for name, tensor in state.items():
+        if tensor.dtype not in _TYPES:
+            raise InvalidCheckpoint(
+                str(path), f"{name} is {tensor.dtype}", "Save the network in torch.float32"
+            )
+
+
+def _read_header(metadata: dict[str, str] | None, path: Path) -> Header:
+    if not metadata or FORMAT not in metadata:
+        raise InvalidCheckpoint(
+            str(path),
+            "it is safetensors, but has no scantling header",
+            "Give a file that scantling saved; for other weights, name the model as well",
+        )
+    try:
+        version = json.loads(metadata[FORMAT]).get("version")
+        if version != VERSION:
+            raise InvalidCheckpoint(
+                str(path), f"it has version {version!r} of the format", f"Expected {VERSION}"
+            )
+        return Header.model_validate_json(metadata[FORMAT])
+    except ValidationError as error:
+        problems = "; ".join(f"{_where(e['loc'])}{e['msg']}" for e in error.errors()[:3])
+        raise InvalidCheckpoint(
+            str(path), f"its header is not valid: {problems}", "Fetch the file again"
+        ) from error
+    except InvalidCheckpoint:
+        raise
+    except (ScantlingError, ValueError, AttributeError, RecursionError) as error:
+        raise InvalidCheckpoint(
+            str(path), f"its header is not valid: {str(error)[:200]}", "Fetch the file again"
+        ) from error
+
+
+def _where(location: tuple[int | str, ...]) -> str:
+    return f"{'.'.join(map(str, location))}: " if location else ""
+
+
+def _empty_network(spec: ModelSpec | CfgSpec, tensors: int | None, path: Path) -> nn.Module:
+    """The network of a spec without memory for its tensors.
+
+    Args:
+        tensors: how many tensors there are for it, where the spec is somebody else's; a spec that
+            would need more blocks than that is refused before it is built.
+    """
+    try:
+        if tensors is not None and isinstance(spec, ModelSpec):
+            _check_depth(spec, tensors)
+        return build_empty(spec)
+    except (ScantlingError, ValueError, TypeError, RuntimeError, ArithmeticError) as error:
+        raise InvalidCheckpoint(
+            str(path), f"its spec describes no network: {str(error)[:300]}", "Fetch the file again"
+        ) from error
+
+
+def _check_depth(spec: ModelSpec, tensors: int) -> None:
+    depths = [stage.depth for stage in spec.backbone.stages]
+    depths += [spec.neck.depth * len(spec.neck.channels), spec.neck.spp_depth or 0]
+    if sum(depths) > tensors or max(depths) > _STAGE_LIMIT:
+        raise ValueError(f"{sum(depths)} blocks, but the file has {tensors} tensors")
+
+
+def _check_shapes(
+    network: nn.Module, shapes: dict[str, tuple[tuple[int, ...], str]], path: Path
+) -> None:
+    expected = {
+        name: (tuple(tensor.shape), _TYPES.get(tensor.dtype, str(tensor.dtype)))
+        for name, tensor in network.state_dict().items()
+    }
+    missing, unexpected = expected.keys() - shapes.keys(), shapes.keys() - expected.keys()
+    if missing or unexpected:
+        raise InvalidCheckpoint(
+            str(path),
+            f"{_some(missing)} missing and {_some(unexpected)} not of this network",
+            f"Expected the {len(expected)} tensors of its spec",
+        )
+    for name, (shape, dtype) in shapes.items():
+        if (shape, dtype) != expected[name]:
+            raise InvalidCheckpoint(
+                str(path),
+                f"{name} is {dtype} of shape {shape}",
+                f"Expected {expected[name][1]} of shape {expected[name][0]}",
+            )
+
+
+def _some(names: set[str]) -> str:
+    """How many, and which for example."""
+    examples = ", ".join(sorted(names)[:3])
+    return f"{len(names)} tensors are" + (f" ({examples}, …)" if names else "")
+
+
+def _write(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """A safetensors file, in name order, written beside `path` and then moved onto it."""
+    table: dict[str, object] = {"__metadata__": metadata}
+    end = 0
+    for name, tensor in sorted(state.items()):
+        start, end = end, end + tensor.numel() * tensor.element_size()
+        dtype, shape = _TYPES[tensor.dtype], list(tensor.shape)
+        table[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
+    head = json.dumps(table, ensure_ascii=False, separators=(",", ":")).encode()
+    head += b" " * (-len(head) % 8)
+
+    part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    try:
+        with part.open("xb") as stream:
+            stream.write(struct.pack("<Q", len(head)) + head)
+            for _, tensor in sorted(state.items()):
+                values = tensor.detach().cpu().contiguous().numpy()
+                stream.write(values.astype(values.dtype.newbyteorder("<"), copy=False).data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(path)
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)

@@ -1,0 +1,81 @@
+"""`.pt` and `.pth` files of any layout that is known: which one it is, and the model in it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from ..errors import InvalidCheckpoint
+from ..specs import CfgSpec, ModelSpec
+from .listed_layout import has_listed_layout, load_listed
+from .model import Model
+from .names import default_names
+from .networks import build_empty, build_network
+from .pickles import PickledModel, read_pickled_model
+from .scaled_yolov4 import has_joint_layout, load_scaled_yolov4
+from .torch_files import read_tensors
+
+
+def load_pytorch(
+    path: Path,
+    spec: ModelSpec | CfgSpec | None,
+    *,
+    say: Callable[[str], None] = lambda _: None,
+) -> Model:
+    """The model in a `.pt` or `.pth` file, without running anything in it.
+
+    Three layouts are read: Scaled-YOLOv4's large models, whole or as a state dict; networks built
+    from a cfg (`module_list.…`); and the state dict of one of our own networks.
+
+    Args:
+        path: the file.
+        spec: which model it is; None where the file itself says enough.
+        say: told what was concluded from the file.
+
+    Raises:
+        UnsafeCheckpoint: its pickle asks for more than tensors, containers and inert classes.
+        InvalidCheckpoint: it is damaged, or does not hold that model.
+    """
+    pickled = read_pickled_model(path)
+    if has_joint_layout(pickled):
+        loaded = load_scaled_yolov4(pickled)
+        if spec is not None and loaded.spec.name not in (spec.name, f"{spec.name}-pt"):
+            raise InvalidCheckpoint(
+                str(path), f"it holds {loaded.spec.name}, not {spec.name}", "Give it alone"
+            )
+        say(f"{path} is {loaded.spec.name} with {loaded.spec.num_classes} classes")
+        return loaded
+    if has_listed_layout(pickled):
+        return load_listed(pickled, spec, say=say)
+    if spec is None:
+        first = ", ".join(name[:60] for name in list(pickled.tensors)[:3])
+        raise InvalidCheckpoint(
+            str(path),
+            f"it does not say which model it is; its {len(pickled.tensors)} tensors begin with "
+            f"{first}",
+            "Say it: --model NAME --weights FILE.pt",
+        )
+    return _load_own(pickled, spec)
+
+
+def _load_own(pickled: PickledModel, spec: ModelSpec | CfgSpec) -> Model:
+    """A state dict of our own network."""
+    expected = {
+        name: tuple(tensor.shape) for name, tensor in build_empty(spec).state_dict().items()
+    }
+    given = {name: stored.shape for name, stored in pickled.tensors.items()}
+    different = [name for name in expected.keys() | given if expected.get(name) != given.get(name)]
+    if different:
+        examples = ", ".join(sorted(name[:60] for name in different)[:3])
+        raise InvalidCheckpoint(
+            str(pickled.file.path),
+            f"{len(different)} of its tensors are missing, unexpected or of another shape "
+            f"({examples}, …)",
+            f"Expected the {len(expected)} tensors of {spec.name} with {spec.num_classes} classes",
+        )
+    network = build_network(spec)
+    state = network.state_dict()
+    with torch.no_grad():
+        for name, tensor in read_tensors(pickled.file, pickled.tensors):
+            state[name].copy_(tensor)
+    return Model(spec, network.eval(), default_names(spec.num_classes))

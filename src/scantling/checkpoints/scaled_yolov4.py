@@ -1,0 +1,166 @@
+"""Scaled-YOLOv4 `.pt` checkpoints of the large models, read without running their pickle.
+
+Their networks normalise the CSP blocks of the neck jointly; the graphs are those of the specs named
+`-pt` and of `yolov4-p7`. Paper: Scaled-YOLOv4, https://arxiv.org/abs/2011.08036.
+"""
+
+from collections.abc import Mapping
+from math import isfinite
+
+import torch
+from torch import Tensor
+
+from ..errors import InvalidCheckpoint
+from ..specs import CATALOG, ModelSpec
+from ..specs.schema import Anchor
+from .joint_layout import Place, detect_layer, joint_layout
+from .model import Model
+from .names import default_names
+from .networks import build_empty, build_with
+from .pickle_values import StoredTensor
+from .pickles import PickledModel
+from .torch_files import read_tensors
+
+_COUNTER = "num_batches_tracked"
+
+
+def has_joint_layout(pickled: PickledModel) -> bool:
+    """Whether a `.pt` file looks like one of Scaled-YOLOv4's large models."""
+    return "model.0.conv.weight" in pickled.tensors and any(
+        name.endswith(".cv2.weight") for name in pickled.tensors
+    )
+
+
+def load_scaled_yolov4(pickled: PickledModel) -> Model:
+    """The native model in a Scaled-YOLOv4 `.pt` file: its weights in float32, anchors and names.
+
+    Raises:
+        InvalidCheckpoint: its tensors are not those of yolov4-csp, -p5, -p6 or -p7.
+    """
+    published = _find_variant(pickled)
+    layout = joint_layout(published)
+    spec = _own_spec(pickled, published)
+    _check_shapes(pickled, layout, build_empty(spec).state_dict())
+    network = build_with(spec, _tensors(pickled, layout))
+    return Model(spec, network, _names(pickled, spec.num_classes))
+
+
+def _source(pickled: PickledModel) -> str:
+    return str(pickled.file.path)
+
+
+def _find_variant(pickled: PickledModel) -> ModelSpec:
+    """The variant whose tensors have the same names."""
+    given = {name for name in pickled.tensors if not name.endswith(_COUNTER)}
+    candidates = [spec for spec in CATALOG.values() if spec.neck.joint_norm]
+    difference = {}
+    for spec in candidates:
+        detect = f"model.{detect_layer(spec)}"
+        expected = {place.source for place in joint_layout(spec)}
+        expected = {name for name in expected if not name.endswith(_COUNTER)}
+        difference[spec.name] = given ^ expected
+        if given - {f"{detect}.anchors", f"{detect}.anchor_grid"} == expected:
+            return spec
+    nearest = min(difference, key=lambda name: len(difference[name]))
+    examples = ", ".join(sorted(difference[nearest])[:3])
+    raise InvalidCheckpoint(
+        _source(pickled),
+        f"its tensors have the names of no Scaled-YOLOv4 model; nearest is {nearest}, with "
+        f"{len(difference[nearest])} names that only one of the two has ({examples}, …)",
+        f"Give a checkpoint of one of {', '.join(spec.name for spec in candidates)}",
+    )
+
+
+def _own_spec(pickled: PickledModel, published: ModelSpec) -> ModelSpec:
+    """The variant with the anchors and the number of classes that the file has."""
+    anchors = _anchors(pickled, published)
+    spec = published.replace(head=published.head.replace(anchors=anchors))
+    outputs = pickled.tensors[f"model.{detect_layer(spec)}.m.0.bias"].shape
+    if len(outputs) != 1 or outputs[0] % len(anchors[0]) or outputs[0] // len(anchors[0]) < 6:
+        raise InvalidCheckpoint(
+            _source(pickled),
+            f"its first detection layer has {outputs} outputs for {len(anchors[0])} anchors",
+            "Expected anchors × (5 + classes)",
+        )
+    return spec.replace(num_classes=outputs[0] // len(anchors[0]) - 5)
+
+
+def _anchors(pickled: PickledModel, published: ModelSpec) -> tuple[tuple[Anchor, ...], ...]:
+    """In pixels; from the file, where it has them, else those published."""
+    detect = f"model.{detect_layer(published)}"
+    in_pixels, in_cells = f"{detect}.anchor_grid", f"{detect}.anchors"
+    name = in_pixels if in_pixels in pickled.tensors else in_cells
+    if name not in pickled.tensors:
+        return published.head.anchors
+    stored = pickled.tensors[name]
+    shape = tuple(size for size in stored.shape if size != 1)
+    levels = len(published.strides)
+    if len(shape) != 3 or shape[0] != levels or shape[2] != 2 or shape[1] > 100:
+        raise InvalidCheckpoint(
+            _source(pickled),
+            f"{name} has the shape {stored.shape}",
+            f"Expected {levels} levels of some anchors, each a width and a height",
+        )
+    ((_, tensor),) = read_tensors(pickled.file, {name: stored})
+    values = tensor.double().reshape(shape)
+    if name == in_cells:
+        values = values * torch.tensor(published.strides).reshape(-1, 1, 1)
+    groups = tuple(tuple((width, height) for width, height in level) for level in values.tolist())
+    if not all(isfinite(side) and side > 0 for group in groups for box in group for side in box):
+        raise InvalidCheckpoint(_source(pickled), f"{name} holds no sizes", "Expected pixels")
+    return groups
+
+
+def _check_shapes(pickled: PickledModel, layout: list[Place], state: Mapping[str, Tensor]) -> None:
+    """Before anything is read."""
+    for place in layout:
+        stored = pickled.tensors.get(place.source)
+        if stored is None:  # only the counters may be missing
+            continue
+        expected = tuple(state[place.target].shape)
+        if place.parts > 1:
+            expected = (expected[0] * place.parts, *expected[1:])
+        if stored.shape != expected or not _fits(stored, state[place.target]):
+            raise InvalidCheckpoint(
+                _source(pickled),
+                f"{place.source} is {stored.storage.dtype} of shape {stored.shape}",
+                f"Expected numbers of shape {expected}",
+            )
+
+
+def _fits(stored: StoredTensor, target: Tensor) -> bool:
+    floats = {"bfloat16", "float16", "float32", "float64"}
+    return stored.storage.dtype in (floats if target.is_floating_point() else {"int64"})
+
+
+def _tensors(pickled: PickledModel, layout: list[Place]) -> dict[str, Tensor]:
+    """Our tensors in float32, each in memory of its own."""
+    wanted = {
+        place.source: pickled.tensors[place.source]
+        for place in layout
+        if place.source in pickled.tensors
+    }
+    by_source: dict[str, list[Place]] = {name: [] for name in wanted}
+    tensors: dict[str, Tensor] = {}
+    for place in layout:
+        if place.source in wanted:
+            by_source[place.source].append(place)
+        else:
+            tensors[place.target] = torch.zeros((), dtype=torch.int64)
+    for name, tensor in read_tensors(pickled.file, wanted):
+        dtype = torch.float32 if tensor.is_floating_point() else torch.int64
+        for place in by_source[name]:
+            tensors[place.target] = torch.empty(place.take(tensor).shape, dtype=dtype).copy_(
+                place.take(tensor)
+            )
+    return tensors
+
+
+def _names(pickled: PickledModel, count: int) -> tuple[str, ...]:
+    """Those of the pickled object, if it has as many as the network has classes."""
+    names = pickled.attributes.get("names")
+    if isinstance(names, dict):
+        names = list(names.values())
+    if not isinstance(names, (list, tuple)) or len(names) != count:
+        return default_names(count)
+    return tuple(names) if all(isinstance(name, str) for name in names) else default_names(count)

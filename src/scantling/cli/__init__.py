@@ -1,0 +1,96 @@
+"""The command line: one function per command, each one parse, call, print."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+import typer.main
+
+from .. import __version__
+from ..errors import ScantlingError
+from .catalog import ListOptions, list_models
+from .commands import as_command
+from .convert import ConvertOptions, convert
+from .exit_codes import TERMINATED, USER_CAN_FIX, WORKED
+from .info import InfoOptions, info
+from .predict import PredictOptions, predict
+
+# Every command: its options, and a function from them to the exit code.
+COMMANDS: dict[str, tuple[Callable[..., Any], Callable[[Any], int]]] = {
+    "predict": (PredictOptions, predict),
+    "convert": (ConvertOptions, convert),
+    "list": (ListOptions, list_models),
+    "info": (InfoOptions, info),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    0 worked; 2 the user can fix it, and the message says how; 3 a check failed; 130 interrupted.
+    Whatever else goes wrong is a bug, and is raised.
+    """
+    try:
+        with _termination_as_exit():
+            code = typer.main.get_command(build_app()).main(
+                args=None if argv is None else list(argv),
+                prog_name="scantling",
+                standalone_mode=False,
+            )
+            return code or WORKED
+    except typer.TyperException as error:
+        typer.echo(f"scantling: {_explain(error)}", err=True)
+    except (ScantlingError, OSError) as error:
+        typer.echo(f"scantling: {error}", err=True)
+    except SystemExit as stop:
+        return int(stop.code or WORKED)
+    return USER_CAN_FIX
+
+
+def build_app() -> typer.Typer:
+    """The commands of `COMMANDS` as a typer application."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.callback(invoke_without_command=True)(_root)
+    for name, (options, run) in COMMANDS.items():
+        app.command(name)(as_command(options, run))
+    return app
+
+
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Detect objects with YOLOv4 and Scaled-YOLOv4."""
+    if version:
+        typer.echo(f"scantling {__version__}")
+        raise typer.Exit(WORKED)
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def _explain(error: typer.TyperException) -> str:
+    """What typer found wrong with the command line, in one sentence that says what to write."""
+    nearest = getattr(error, "possibilities", None)
+    if nearest:
+        return f"{error.message}. Did you mean {nearest[0]!r}?"
+    return error.format_message()
+
+
+@contextmanager
+def _termination_as_exit() -> Iterator[None]:
+    """Let a termination signal unwind the stack, so that open files are finished."""
+
+    def leave(*_: object) -> None:
+        raise SystemExit(TERMINATED)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

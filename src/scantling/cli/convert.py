@@ -1,0 +1,66 @@
+"""scantling convert SOURCE TARGET — the same model in another format."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .exit_codes import WORKED
+from .options import CacheOption, JsonOption, NamesOption, WeightsOption
+from .values import printable
+
+
+@dataclass(frozen=True)
+class ConvertOptions:
+    """What `scantling convert` can be told."""
+
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A .cfg, .weights, .safetensors or .pt file, or a name of `scantling list`.",
+        ),
+    ]
+    target: Annotated[
+        Path,
+        typer.Argument(
+            metavar="TARGET",
+            help="A .safetensors file; or a .cfg or .weights, for darknet's .cfg, .weights and"
+            " .names.",
+        ),
+    ]
+    model: Annotated[
+        str | None,
+        typer.Option(help="What a .weights or .pt is for: a name, or a .cfg."),
+    ] = None
+    weights: WeightsOption = None
+    names: NamesOption = None
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = (
+        False
+    )
+    json: JsonOption = False
+    cache: CacheOption = None
+
+
+def convert(options: ConvertOptions) -> int:
+    """Write a model in another format: native .safetensors, or darknet's .cfg and .weights."""
+    from ..checkpoints import convert_model
+    from .messages import download_bar, note
+
+    with download_bar() as progress:
+        written = convert_model(
+            options.source,
+            options.target,
+            model=options.model,
+            weights=options.weights,
+            names=options.names,
+            overwrite=options.overwrite,
+            cache=options.cache,
+            progress=progress,
+            say=note,
+        )
+    paths = [str(path) for path in written]
+    typer.echo(json.dumps({"written": paths}) if options.json else "\n".join(map(printable, paths)))
+    return WORKED

@@ -1,0 +1,89 @@
+"""scantling info MODEL — what a model is made of."""
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .exit_codes import WORKED
+from .options import JsonOption, NamesOption, WeightsOption
+from .values import printable
+
+if TYPE_CHECKING:
+    from ..checkpoints import Model
+
+
+@dataclass(frozen=True)
+class InfoOptions:
+    """What `scantling info` can be told."""
+
+    model: Annotated[
+        str,
+        typer.Argument(help="A name from `scantling list`, or a .cfg, .safetensors or .pt file."),
+    ]
+    weights: WeightsOption = None
+    names: NamesOption = None
+    json: JsonOption = False
+
+
+def info(options: InfoOptions) -> int:
+    """Show what a model is made of: its input, its classes, its parts and their parameters."""
+    facts = describe_model(open_model(options))
+    if options.json:
+        typer.echo(json.dumps(facts))
+        return WORKED
+    for name, value in facts.items():
+        if name not in ("spec", "parts") and value != []:
+            typer.echo(f"{name:<12} {format_value(value)}")
+    typer.echo("parameters of each part")
+    for part, count in facts["parts"].items():
+        typer.echo(f"  {part:<10} {count:>12,}")
+    return WORKED
+
+
+def open_model(options: InfoOptions) -> "Model":
+    """The model; of a name or a .cfg alone the shape, without weights and without memory."""
+    import torch
+
+    from ..checkpoints import Model, load_model
+    from ..darknet import build_cfg_network, read_cfg
+    from ..detector import build_detector
+    from ..specs import CATALOG
+    from .messages import note
+
+    if options.weights is None:
+        with torch.device("meta"):
+            if options.model in CATALOG:
+                return Model(CATALOG[options.model], build_detector(CATALOG[options.model]), ())
+            if options.model.lower().endswith(".cfg"):
+                spec = read_cfg(options.model)
+                return Model(spec, build_cfg_network(spec), ())
+    return load_model(options.model, weights=options.weights, names=options.names, say=note)
+
+
+def describe_model(model: "Model") -> dict[str, Any]:
+    """What a model is, as plain values for JSON. Parameters exclude the running statistics."""
+    spec = model.spec
+    parts = {
+        name: sum(parameter.numel() for parameter in part.parameters())
+        for name, part in model.network.named_children()
+    }
+    return {
+        "name": spec.name,
+        "image_size": list(spec.image_size),
+        "fit": spec.input.fit,
+        "strides": list(model.network.strides),
+        "num_classes": spec.num_classes,
+        "names": list(model.names),
+        "parameters": sum(parts.values()),
+        "parts": parts,
+        "spec": spec.model_dump(mode="json"),
+    }
+
+
+def format_value(value: object) -> str:
+    """A value of `describe_model` for people."""
+    if isinstance(value, list):
+        return printable(", ".join(map(str, value)))
+    return f"{value:,}" if isinstance(value, int) else printable(str(value))

@@ -1,0 +1,23 @@
+"""From the words of a command line to values, and from values to words that are safe to print."""
+
+import re
+
+from ..errors import InvalidValue
+
+
+def parse_image_size(text: str | None) -> tuple[int, int] | None:
+    """`416` → (416, 416); `384x640` → (384, 640), height first; None stays None."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text)
+    if not found:
+        raise InvalidValue("--image-size", text, "a side such as 416, or a HEIGHTxWIDTH as 384x640")
+    height, width = found.groups()
+    return int(height), int(width or height)
+
+
+def printable(text: str) -> str:
+    """Text from a file or class name, without what would steer a terminal or cannot be printed."""
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )

@@ -1,0 +1,105 @@
+"""What a `.cfg` file describes, before a network is built of it. Loads no torch."""
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+from ..errors import InvalidCfg
+from ..specs import CfgSpec, InputSpec
+from .cfg import MAX_CHARACTERS, Section, parse_cfg
+from .options import DETECTION, check_options
+
+MAX_SIDE = 1 << 14
+
+
+def read_cfg(path: str | PathLike[str]) -> CfgSpec:
+    """What a `.cfg` file describes: its text, image size and number of classes.
+
+    Raises:
+        InvalidCfg: it cannot be read, or something in it cannot be honoured; names line, section
+            and option.
+    """
+    path = Path(path)
+    text = _read_text(path)
+    net, layers = read_sections(text, str(path))
+    letterbox = net.flag("letter_box")
+    return CfgSpec(
+        name=path.stem,
+        cfg=text,
+        image_size=(_side(net, "height"), _side(net, "width")),
+        num_classes=num_classes_of(net, layers),
+        input=InputSpec(fit="letterbox" if letterbox else "stretch"),
+    )
+
+
+def read_sections(text: str, source: str) -> tuple[Section, tuple[Section, ...]]:
+    """`[net]`, and the layers; every option known.
+
+    Raises:
+        InvalidCfg: the grammar is broken, or an option cannot be honoured.
+    """
+    sections = parse_cfg(text, source)
+    check_options(sections)
+    _check_channels(sections[0])
+    return sections[0], sections[1:]
+
+
+def num_classes_of(net: Section, sections: Sequence[Section]) -> int:
+    """The one number of classes of all detection layers.
+
+    Raises:
+        InvalidCfg: there is none, or they differ.
+    """
+    detection = [section for section in sections if section.kind in DETECTION]
+    if not detection:
+        raise net.error(
+            "the cfg has no [yolo] or [region]: it is no detector", "Give a detection cfg"
+        )
+    first = count_classes(detection[0])
+    for section in detection[1:]:
+        if count_classes(section) != first:
+            raise section.error(
+                f"classes={count_classes(section)}, but [{detection[0].kind}] in line "
+                f"{detection[0].line} says {first}",
+                "Give all detection layers the same classes",
+                option="classes",
+            )
+    return first
+
+
+def count_classes(section: Section) -> int:
+    """How many classes a detection layer has; darknet's default is 20."""
+    return section.integer("classes", 20, low=1)
+
+
+def _read_text(path: Path) -> str:
+    if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+        raise InvalidCfg(str(path), 1, "", "it is no regular file", "Give the path of a .cfg file")
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_CHARACTERS + 1)
+    except OSError as error:
+        raise InvalidCfg(
+            str(path), 1, "", f"cannot be read ({error.strerror})", "Give the path of a .cfg file"
+        ) from error
+    if len(data) > MAX_CHARACTERS:
+        raise InvalidCfg(
+            str(path), 1, "", f"it is larger than {MAX_CHARACTERS} bytes", "Give a .cfg file"
+        )
+    return data.decode("utf-8-sig", errors="replace")  # comments come in any encoding
+
+
+def _side(net: Section, key: str) -> int:
+    if key not in net.options:
+        raise net.error(f"{key} is missing", f"Write {key}=416 or another multiple of 32")
+    return net.integer(key, 0, low=1, high=MAX_SIDE)
+
+
+def _check_channels(net: Section) -> None:
+    channels = net.integer("channels", 3)
+    if channels != 3:
+        raise net.error(
+            f"channels={channels} cannot be honoured: images are RGB",
+            "Write channels=3",
+            option="channels",
+        )

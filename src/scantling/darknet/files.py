@@ -1,0 +1,176 @@
+"""Darknet's small text files: `.names`, one class a line; `.data`, where to find what."""
+
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+from ..errors import InvalidSource, InvalidValue, nearest_hint
+
+MAX_BYTES = 1 << 22
+
+_PATHS = ("train", "valid", "names", "backup", "results", "labels", "map", "difficult")
+_WORDS = ("classes", "eval", "top")
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """What a `.data` file says. Paths are resolved; None where it says nothing.
+
+    Attributes:
+        classes: how many.
+        train: list of training images.
+        valid: list of validation images.
+        names: class names.
+        backup: folder for weights in training.
+        results: folder for detections in validation.
+        labels: class names of a classifier.
+        map: class ids of another data set.
+        difficult: list of images with objects that do not count.
+        eval: protocol of evaluation: `voc`, `coco`, …
+        top: classes that a classifier shows.
+    """
+
+    classes: int | None = None
+    train: Path | None = None
+    valid: Path | None = None
+    names: Path | None = None
+    backup: Path | None = None
+    results: Path | None = None
+    labels: Path | None = None
+    map: Path | None = None
+    difficult: Path | None = None
+    eval: str | None = None
+    top: int | None = None
+
+
+def read_names(path: str | PathLike[str]) -> tuple[str, ...]:
+    """The class names of a `.names` file, in the order of their labels.
+
+    White space around a name does not count, empty lines at the end neither.
+
+    Raises:
+        InvalidSource: it cannot be read, holds no name, or an empty line between names, which
+            would shift the labels of all that follow.
+    """
+    path = Path(path)
+    lines = [line.strip() for line in _read_lines(path)]
+    while lines and not lines[-1]:
+        lines.pop()
+    if not lines:
+        raise InvalidSource(str(path), "holds no class names; write one a line")
+    if "" in lines:
+        raise InvalidSource(
+            str(path),
+            f"line {lines.index('') + 1} is empty; remove it, or name the class that it stands for",
+        )
+    return tuple(lines)
+
+
+def write_names(path: str | PathLike[str], names: tuple[str, ...]) -> None:
+    """Write class names, one a line.
+
+    Raises:
+        InvalidValue: a name is empty, or would not come back as it is.
+        InvalidSource: the file cannot be written.
+    """
+    for name in names:
+        if not name or name != name.strip() or len(name.split("\n")) > 1 or "\r" in name:
+            raise InvalidValue("class name", name, "one line without white space around it")
+    _write(Path(path), [*names])
+
+
+def read_data(path: str | PathLike[str]) -> DataFile:
+    """What a `.data` file says.
+
+    A relative path is taken from the working folder, as darknet does; where nothing is there but
+    something lies at that path from the folder of the `.data` file, that is meant.
+
+    Raises:
+        InvalidSource: it cannot be read, or a line is not of the form key=value with a known key.
+    """
+    path = Path(path)
+    found: dict[str, str] = {}
+    for number, raw in enumerate(_read_lines(path), start=1):
+        line = "".join(raw.split())  # darknet removes white space everywhere
+        if not line or line[0] in "#;":
+            continue
+        key, equals, value = line.partition("=")
+        known = (*_PATHS, *_WORDS)
+        if not equals or key not in known:
+            raise InvalidSource(
+                str(path),
+                f"line {number}: {raw.strip()[:80]!r} sets none of {', '.join(known)}"
+                f"{nearest_hint(key, known).rstrip('.')}",
+            )
+        found.setdefault(key, value)
+    return DataFile(
+        classes=_count(path, found, "classes"),
+        top=_count(path, found, "top"),
+        eval=found.get("eval"),
+        **{key: _resolve(found[key], path.parent) for key in _PATHS if found.get(key)},
+    )
+
+
+def write_data(path: str | PathLike[str], data: DataFile) -> None:
+    """Write a `.data` file; what is None is left out.
+
+    Raises:
+        InvalidValue: a path holds white space, which darknet would remove.
+        InvalidSource: the file cannot be written.
+    """
+    lines = []
+    for key in ("classes", *_PATHS, "eval", "top"):
+        value = getattr(data, key)
+        if value is None:
+            continue
+        text = value.as_posix() if isinstance(value, Path) else str(value)
+        if text != "".join(text.split()):
+            raise InvalidValue(key, text, "a path without white space: darknet removes it")
+        lines.append(f"{key} = {text}")
+    _write(Path(path), lines)
+
+
+def _resolve(text: str, folder: Path) -> Path:
+    given = Path(text)
+    beside = folder / given
+    return beside if not _exists(given) and _exists(beside) else given
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def _count(path: Path, found: dict[str, str], key: str) -> int | None:
+    if key not in found:
+        return None
+    digits = found[key].partition("#")[0]
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 9 and int(digits) > 0):
+        raise InvalidSource(str(path), f"{key}={found[key][:40]} is not a positive whole number")
+    return int(digits)
+
+
+def _read_lines(path: Path) -> list[str]:
+    if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+        raise InvalidSource(str(path), "is no regular file")
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise InvalidSource(str(path), f"cannot be read ({error.strerror})") from error
+    if len(data) > MAX_BYTES:
+        raise InvalidSource(str(path), f"is larger than {MAX_BYTES} bytes")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidSource(str(path), f"is not UTF-8 text ({error.reason})") from error
+    return text.split("\n")
+
+
+def _write(path: Path, lines: list[str]) -> None:
+    try:
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    except OSError as error:
+        raise InvalidSource(str(path), f"cannot be written ({error.strerror})") from error

@@ -1,0 +1,33 @@
+"""One picture on its way to the network: a still image, a frame of a video, or what went wrong."""
+
+from dataclasses import dataclass
+
+from ..errors import InvalidValue
+from ..structures import Image
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video or stream says of itself."""
+
+    size: tuple[int, int]  # (height, width) of its frames, upright
+    fps: float | None  # frames a second; None where it does not say
+    frame_count: int | None  # None for a stream, a camera, or where it does not say
+
+
+@dataclass(frozen=True, eq=False)  # arrays have no one answer to ==
+class Frame:
+    """An image with its origin; or, in place of the image, the problem with it.
+
+    `InvalidSource(frame.name, frame.problem)` is the message for the user.
+    """
+
+    name: str  # path, URL or camera, without any password
+    image: Image | None = None  # (H, W, 3) uint8 RGB, upright
+    problem: str | None = None  # why there is no image
+    index: int = 0  # number of the frame in its video; 0 for a still image
+    video: VideoInfo | None = None  # of which it is a frame
+
+    def __post_init__(self) -> None:
+        if (self.image is None) == (self.problem is None):
+            raise InvalidValue("frame", self.name, "either an image or a problem")

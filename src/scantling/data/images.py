@@ -1,0 +1,214 @@
+"""Files, bytes and arrays → (H, W, 3) uint8 RGB, upright, or an error that names the source.
+
+What becomes of the unusual: grey is repeated over the three channels; of 16 bits the upper 8 are
+kept; transparency is dropped and the colour beneath it shows; a palette is applied; CMYK and Lab
+are converted by the decoder; of an animation or a TIFF of several pages the first is taken.
+Embedded colour profiles are ignored.
+"""
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ..errors import InvalidSource
+from ..structures import Image
+from .headers import read_header
+
+MAX_PIXELS = 178_956_970  # 0.5 GiB decoded; the limit at which Pillow refuses too
+MAX_BYTES = 2**29
+
+# How to turn an image upright, by its EXIF orientation: exchange the axes first?, then flip (what
+# cv2.flip calls 0: top and bottom, 1: left and right, -1: both).
+TURNS: dict[int, tuple[bool, int | None]] = {
+    1: (False, None), 2: (False, 1), 3: (False, -1), 4: (False, 0),
+    5: (True, None), 6: (True, 1), 7: (True, -1), 8: (True, 0),
+}  # fmt: skip
+
+
+def read_image(
+    path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES
+) -> Image:
+    """Read an image file: (H, W, 3) uint8 RGB, turned upright as its EXIF says.
+
+    A file that was cut off is an error, never an image with a grey rest. Damage in the middle of
+    a JPEG cannot be told from a picture and comes through, as with every libjpeg.
+
+    Args:
+        path: a regular file; its content decides what it is, not its suffix.
+        max_pixels: largest width × height that is decoded, as the file declares it.
+        max_bytes: largest file that is read.
+
+    Raises:
+        InvalidSource: no such file, not a regular file, not an image, damaged, or too large.
+    """
+    return decode_image(read_bytes(path, max_bytes=max_bytes), str(path), max_pixels=max_pixels)
+
+
+def read_bytes(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> bytes:
+    """The content of a regular file, never waiting on a pipe or a device.
+
+    Raises:
+        InvalidSource: no such file, no permission, not a regular file, or larger than `max_bytes`.
+    """
+    name = os.fspath(path)
+    size = check_regular(path)
+    if size <= max_bytes:
+        try:
+            with Path(path).open("rb") as file:
+                data = file.read(max_bytes + 1)
+        except OSError as error:
+            raise InvalidSource(name, (error.strerror or str(error)).lower()) from error
+        if len(data) <= max_bytes:
+            return data
+    raise InvalidSource(name, f"has {size:,} bytes, more than the limit of {max_bytes:,}")
+
+
+def check_regular(path: str | os.PathLike[str]) -> int:
+    """Make sure that opening a path waits for nobody; its size in bytes.
+
+    Raises:
+        InvalidSource: no such file, no permission, or a folder, a pipe, a device.
+    """
+    name = os.fspath(path)
+    try:
+        status = Path(path).stat()
+    except OSError as error:
+        raise InvalidSource(name, (error.strerror or str(error)).lower()) from error
+    except ValueError as error:  # a zero byte in the name
+        raise InvalidSource(repr(name), f"is no file name: {error}") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise InvalidSource(name, f"is a {describe_mode(status.st_mode)}, not an image file")
+    return status.st_size
+
+
+def describe_mode(mode: int) -> str:
+    """What kind of thing a path is, from `os.stat(path).st_mode`."""
+    if stat.S_ISDIR(mode):
+        return "folder"
+    if stat.S_ISFIFO(mode):
+        return "pipe"
+    if stat.S_ISSOCK(mode):
+        return "socket"
+    return "regular file" if stat.S_ISREG(mode) else "device"
+
+
+def decode_image(data: bytes, source: str, *, max_pixels: int = MAX_PIXELS) -> Image:
+    """Decode an image file that is already in memory: (H, W, 3) uint8 RGB, upright.
+
+    Args:
+        data: the whole content of the file.
+        source: what to call it in an error.
+        max_pixels: largest width × height that is decoded, as the header declares it.
+
+    Raises:
+        InvalidSource: not an image, cut off, damaged, without pixels, or too large.
+    """
+    header = read_header(data, source)
+    height, width = header.size
+    if height == 0 or width == 0:
+        raise InvalidSource(source, f"has no pixels: it is {width} × {height}")
+    if height * width > max_pixels:
+        raise InvalidSource(
+            source, f"is {width} × {height} pixels, more than the limit of {max_pixels:,} in all"
+        )
+    flags = cv2.IMREAD_COLOR
+    if header.kind != "TIFF":
+        flags |= cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise InvalidSource(
+            source,
+            f"the {header.kind} data cannot be decoded: it is damaged, cut off, or of a kind that"
+            f" OpenCV {cv2.__version__} does not read",
+        )
+    rgb: Image = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+    return orient(rgb, header.orientation)
+
+
+def orient(image: Image, orientation: int) -> Image:
+    """Turn an image upright.
+
+    Args:
+        image: (H, W, 3).
+        orientation: 1 to 8, as EXIF counts; 5 to 8 exchange height and width.
+    """
+    exchange, flip = TURNS[orientation]
+    turned = cv2.transpose(image) if exchange else image
+    if flip is not None:
+        turned = cv2.flip(turned, flip)
+    return np.asarray(turned, np.uint8)
+
+
+def to_rgb_array(value: object, *, source: str = "image") -> Image:
+    """What Python programs hold as an image → (H, W, 3) uint8 RGB.
+
+    Args:
+        value: an array of uint8, (H, W, 3) RGB, (H, W, 4) RGBA or (H, W) grey; a PIL image; a path
+            as str or Path; or the bytes of an image file. An image from `cv2.imread` is BGR and
+            must be turned first: `image[..., ::-1]`. Nothing in the array can tell.
+        source: what to call it in an error, where it has no name of its own.
+
+    Raises:
+        InvalidSource: none of these, or it cannot be read.
+    """
+    if isinstance(value, np.ndarray):
+        return _from_array(value, source)
+    if isinstance(value, (str, os.PathLike)):
+        return read_image(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return decode_image(bytes(value), source)
+    if is_pil_image(value):
+        return _from_pil(value, source)
+    raise InvalidSource(
+        source,
+        f"is a {type(value).__module__}.{type(value).__name__}; expected a path, bytes, a PIL image"
+        " or a NumPy array (H, W, 3) of uint8 in RGB",
+    )
+
+
+def is_pil_image(value: object) -> bool:
+    """Whether it behaves as a `PIL.Image.Image`; PIL itself is not needed."""
+    return all(hasattr(value, name) for name in ("mode", "convert", "getexif", "load"))
+
+
+def _from_array(array: np.ndarray[Any, Any], source: str) -> Image:
+    given = f"is an array of {array.dtype} of shape {array.shape}"
+    if array.ndim == 4:
+        raise InvalidSource(source, f"{given}; expected one image, not a batch: pass a list")
+    if array.ndim == 3 and array.shape[2] not in (1, 3, 4) and array.shape[0] in (1, 3, 4):
+        raise InvalidSource(
+            source, f"{given}; expected (H, W, 3): write image.transpose(1, 2, 0) for (C, H, W)"
+        )
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
+        raise InvalidSource(source, f"{given}; expected (H, W, 3), (H, W, 4) or (H, W)")
+    if array.dtype != np.uint8:
+        raise InvalidSource(
+            source,
+            f"{given}; expected uint8 from 0 to 255: for values from 0 to 1 write"
+            " (image * 255).round().astype(numpy.uint8)",
+        )
+    if array.size == 0:
+        raise InvalidSource(source, f"{given}; it has no pixels")
+    if array.ndim == 2 or array.shape[2] == 1:
+        array = np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2)
+    return np.ascontiguousarray(array[..., :3])
+
+
+def _from_pil(value: Any, source: str) -> Image:
+    name = getattr(value, "filename", "") or source
+    try:
+        orientation = value.getexif().get(0x0112, 1)
+        if value.mode.startswith("I;16"):  # PIL would cut values off at 255
+            array = (np.asarray(value) >> 8).astype(np.uint8)
+        else:
+            array = np.asarray(value.convert("RGB"))
+    except (OSError, SyntaxError, ValueError) as error:  # what PIL raises for damaged files
+        raise InvalidSource(str(name), f"PIL cannot decode it: {error}") from error
+    return orient(_from_array(array, str(name)), orientation if orientation in TURNS else 1)

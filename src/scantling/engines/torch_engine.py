@@ -1,0 +1,126 @@
+"""PyTorch as an engine: the network fused, in the memory layout and precision of its device."""
+
+from copy import deepcopy
+
+import torch
+
+from ..blocks import fuse_norms
+from ..checkpoints import Model
+from ..errors import InvalidValue, lookup
+from ..specs.schema import check_image_size
+from ..structures import Candidates, Image
+
+PRECISIONS: dict[str, torch.dtype] = {
+    "fp32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
+
+
+class TorchEngine:
+    """A copy of a model's network, ready to predict; the model itself stays as it is.
+
+    Args:
+        model: what to run.
+        device: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:N`.
+        precision: `fp32`; `bf16` or `fp16`, faster where the hardware has them and near but not
+            equal; `auto`, the fastest of the three for the device.
+        image_size: (height, width) of the input, or the side of a square; None for the model's own.
+
+    Raises:
+        InvalidSpec: the coarsest stride does not divide the image size.
+        InvalidValue: this machine lacks the device, or the device the precision.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        device: str = "auto",
+        precision: str = "fp32",
+        image_size: int | tuple[int, int] | None = None,
+    ) -> None:
+        self.image_size = choose_image_size(model, image_size)
+        self.device = choose_device(device)
+        self.dtype = choose_dtype(precision, self.device)
+        network = deepcopy(model.network).eval().requires_grad_(False)
+        fuse_norms(network)
+        network.to(device=self.device, dtype=self.dtype)
+        self._network = network.to(memory_format=torch.channels_last)
+
+    def new_batch(self, images: int) -> Image:
+        """An (images, H, W, 3) array to be filled and handed to the engine.
+
+        For a GPU it lies in page-locked memory, from which copies are fast.
+        """
+        pinned = self.device.type == "cuda"
+        batch: Image = torch.zeros(
+            (images, *self.image_size, 3), dtype=torch.uint8, pin_memory=pinned
+        ).numpy()
+        return batch
+
+    @torch.inference_mode()
+    def __call__(self, images: Image) -> Candidates:
+        """Predict.
+
+        Args:
+            images: (N, H, W, 3) uint8 RGB, of the engine's `image_size`.
+
+        Returns:
+            The candidates of each image, on the engine's device. They are ready, and `images` may
+            be filled anew.
+        """
+        # (N, H, W, 3) seen as (N, 3, H, W) already is channels_last: nothing moves
+        pixels = torch.from_numpy(images).to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+        # divided in fp32: bf16 does not hold all of the 256 levels after the division
+        scaled = pixels.to(torch.float32).div_(255).to(self.dtype)
+        with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):
+            candidates = self._network.decode(self._network(scaled), self.image_size)
+        if self.device.type == "cuda":
+            torch.cuda.current_stream(self.device).synchronize()
+        return candidates
+
+
+def choose_image_size(model: Model, image_size: int | tuple[int, int] | None) -> tuple[int, int]:
+    """(height, width) of the input: as asked, or the model's own."""
+    if image_size is None:
+        return model.spec.image_size
+    size = (image_size, image_size) if isinstance(image_size, int) else image_size
+    if min(size) < 1:
+        raise InvalidValue("image_size", image_size, "sides of one pixel or more")
+    check_image_size(model.spec.name, size, max(model.network.strides))
+    return size
+
+
+def choose_device(device: str) -> torch.device:
+    """The device of that name, if this machine has it."""
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device == "auto":
+        return torch.device("cuda" if gpus else "cpu")
+    known = ["auto", "cpu", *(["cuda"] if gpus else []), *(f"cuda:{gpu}" for gpu in range(gpus))]
+    if device not in known:
+        raise InvalidValue("device", device, f"one that this machine has: {', '.join(known)}")
+    return torch.device(device)
+
+
+def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """The number format of that name, if the device computes in it."""
+    fast = [name for name in PRECISIONS if name == "fp32" or _computes(name, device)]
+    if precision == "auto":
+        return PRECISIONS[fast[-1]]
+    dtype = lookup(PRECISIONS, precision, "precision")
+    if precision not in fast:
+        raise InvalidValue(
+            "precision", precision, f"one that {device} computes in: {', '.join(fast)}"
+        )
+    return dtype
+
+
+def _computes(precision: str, device: torch.device) -> bool:
+    """Whether the device has arithmetic for it; without, it would be slower than fp32."""
+    if device.type == "cuda":
+        return precision == "fp16" or torch.cuda.is_bf16_supported(including_emulation=False)
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    # the only way that torch offers to ask the processor
+    return bool(getattr(torch.ops.mkldnn, f"_is_mkldnn_{precision}_supported")())

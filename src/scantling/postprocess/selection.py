@@ -1,0 +1,224 @@
+"""Candidates → what is kept of them: threshold, the best few, non-maximum suppression (NMS).
+
+The threshold is applied where the candidates live; what passes it comes over in one transfer, and
+the rest is numpy, over the whole batch and all its classes at once. Papers: DIoU-NMS,
+https://arxiv.org/abs/1911.08287; Soft-NMS, https://arxiv.org/abs/1704.04503.
+
+Candidates of an image are ranked by score; equal scores by the place of the box, then by label. So
+the result depends on nothing but the numbers that came in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InvalidValue, lookup
+from ..structures import Candidates, FloatArray, IntArray
+from . import suppression
+from .suppression import Ranked
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which candidates become detections.
+
+    Args:
+        min_score: a candidate's score must be above it, before and after NMS.
+        iou_threshold: overlap from which on a better box of the same class weakens a lesser one.
+        nms: a name in `NMS`. `greedy` removes the lesser box; `diou` as well, but tells boxes
+            whose centres are apart from one another; `soft-linear` and `soft-gaussian` lower its
+            score the more they overlap (the latter at any overlap); `none` leaves all.
+        class_aware: a box contends only with boxes of its own class.
+        multi_label: a box may be found as every class above `min_score`, not only as the best.
+        max_detections: the most that an image keeps, best first.
+        max_candidates: the most that NMS looks at per image, best first. What the soft kinds need
+            of time and memory grows with its square: at 5,000 boxes of one class that all
+            overlap, about half a gigabyte.
+        sigma: width of the Gaussian of `soft-gaussian`: score · exp(−IoU² / sigma).
+        beta: of `diou`: IoU − (d² / c²)^beta, with the distance d of the centres and the diagonal
+            c of the enclosing box. 1 in the paper; darknet has 0.6, for its `greedynms` too.
+
+    Raises:
+        InvalidValue: a number is out of its range.
+        UnknownName: there is no such kind of NMS.
+    """
+
+    min_score: float = 0.25
+    iou_threshold: float = 0.45
+    nms: str = "greedy"
+    class_aware: bool = True
+    multi_label: bool = True
+    max_detections: int = 300
+    max_candidates: int = 5000
+    sigma: float = 0.5
+    beta: float = 1.0
+
+    def __post_init__(self) -> None:
+        lookup(NMS, self.nms, "kind of NMS")
+        for name in ("min_score", "iou_threshold"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InvalidValue(name, getattr(self, name), "a number from 0 to 1")
+        for name in ("max_detections", "max_candidates"):
+            if getattr(self, name) < 1:
+                raise InvalidValue(name, getattr(self, name), "a whole number from 1")
+        for name in ("sigma", "beta"):
+            if not 0 < getattr(self, name) < np.inf:
+                raise InvalidValue(name, getattr(self, name), "a number above 0")
+
+
+@dataclass(frozen=True, eq=False)
+class Selected:
+    """What was kept of one image, best first, in pixels of the network's input."""
+
+    boxes: FloatArray  # (M, 4) xyxy
+    scores: FloatArray  # (M,)
+    labels: IntArray  # (M,)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+# Every kind of NMS: kind(ranked, settings) → (S,) scores after it, 0 for what is removed.
+NMS: dict[str, Callable[[Ranked, Selection], FloatArray]] = {
+    "greedy": lambda ranked, settings: suppression.greedy(
+        ranked, threshold=settings.iou_threshold, max_detections=settings.max_detections
+    ),
+    "diou": lambda ranked, settings: suppression.greedy(
+        ranked,
+        threshold=settings.iou_threshold,
+        max_detections=settings.max_detections,
+        beta=settings.beta,
+    ),
+    "soft-linear": lambda ranked, settings: suppression.soft_linear(
+        ranked, threshold=settings.iou_threshold, min_score=settings.min_score
+    ),
+    "soft-gaussian": lambda ranked, settings: suppression.soft_gaussian(
+        ranked, sigma=settings.sigma, min_score=settings.min_score
+    ),
+    "none": lambda ranked, _: ranked.scores,
+}
+
+
+def select(candidates: Candidates, *, settings: Selection | None = None) -> list[Selected]:
+    """Keep the best candidates of each image, without those that show the same object again.
+
+    A score that is NaN or infinite is left out, and so is a box with a coordinate that is; a box
+    without area overlaps nothing.
+
+    Args:
+        candidates: tensors, on any device, or numpy arrays.
+        settings: which to keep.
+
+    Returns:
+        One for each of the N images.
+
+    Raises:
+        InvalidValue: the candidates are not (N, P, 4) boxes and (N, P, K) scores.
+    """
+    settings = settings or Selection()
+    boxes, scores = candidates.boxes, candidates.scores
+    if len(scores.shape) != 3 or 0 in scores.shape[2:] or boxes.shape != (*scores.shape[:2], 4):
+        given = f"boxes {tuple(boxes.shape)}, scores {tuple(scores.shape)}"
+        raise InvalidValue("candidates", given, "boxes (N, P, 4) and scores (N, P, K)")
+    read = _rows_of_arrays if isinstance(boxes, np.ndarray) else _rows_of_tensors
+    rows = read(boxes, scores, settings)
+    ranked = _rank(*rows, images=len(boxes), settings=settings)
+    return _split(ranked, NMS[settings.nms](ranked, settings), settings)
+
+
+def _rows_of_arrays(
+    boxes: FloatArray, scores: FloatArray, settings: Selection
+) -> tuple[FloatArray, FloatArray, IntArray]:
+    """Boxes with a score above the threshold, their scores, and the image of each."""
+    passed = np.flatnonzero(scores.astype(np.float32, copy=False) > np.float32(settings.min_score))
+    row = passed // scores.shape[2]
+    row = row[np.diff(row, prepend=-1) > 0]
+    return (
+        boxes.reshape(-1, 4)[row].astype(np.float32, copy=False),
+        scores.reshape(-1, scores.shape[2])[row].astype(np.float32, copy=False),
+        row // max(1, boxes.shape[1]),
+    )
+
+
+def _rows_of_tensors(
+    boxes: Tensor, scores: Tensor, settings: Selection
+) -> tuple[FloatArray, FloatArray, IntArray]:
+    """The same, found on the tensors' device and brought over in one piece."""
+    import torch
+
+    min_score = float(np.float32(settings.min_score))
+    best = scores.detach().amax(-1).float()
+    passed = ~(best <= min_score)  # a NaN passes: it may hide a good score of another class
+    image, row = passed.nonzero(as_tuple=True)
+    most = min(settings.max_candidates, best.shape[1])
+    if len(row) > most:  # only boxes among an image's best can hold its best candidates
+        sound = torch.isfinite(best) & torch.isfinite(boxes).all(-1)
+        ordered = torch.where(passed & sound, best, 0).topk(most, 1)
+        passed &= (best >= ordered.values[:, -1:]) | ~sound
+        image, row = passed.nonzero(as_tuple=True)
+    parts = [boxes.detach()[image, row], scores.detach()[image, row], image[:, None]]
+    rows = torch.cat([part.float() for part in parts], 1).cpu().numpy()
+    return rows[:, :4], rows[:, 4:-1], rows[:, -1].astype(np.int64)
+
+
+def _rank(
+    boxes: FloatArray,
+    scores: FloatArray,
+    image: IntArray,
+    *,
+    images: int,
+    settings: Selection,
+) -> Ranked:
+    """One entry a box and class, by image, then best first; at most `max_candidates` an image."""
+    classes = scores.shape[1]
+    min_score = np.float32(settings.min_score)
+    if settings.multi_label:
+        flat = np.flatnonzero(scores > min_score)
+    else:
+        best = np.where(np.isfinite(scores), scores, -np.inf).argmax(1)
+        flat = np.arange(len(scores)) * classes + best
+    row = flat // classes
+    score = scores.ravel()[flat]
+    sound = np.isfinite(boxes[row]).all(axis=1) & np.isfinite(score) & (score > min_score)
+    flat, row, score = flat[sound], row[sound], score[sound]
+
+    among = _among_best(score, image[row], images, settings.max_candidates)
+    flat, row, score = flat[among], row[among], score[among]
+    order = np.lexsort((-score, image[row]))  # stable: equal scores stay in their order
+    counts = np.bincount(image[row], minlength=images)
+    place = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    order = order[place < settings.max_candidates]
+
+    flat, row = flat[order], row[order]
+    label = flat - row * classes
+    group = image[row] * classes + label if settings.class_aware else image[row]
+    return Ranked(boxes[row], score[order], label, image[row], group, images)
+
+
+def _among_best(score: FloatArray, image: IntArray, images: int, count: int) -> NDArray[np.bool_]:
+    """Which are as good as the `count`-th best of their image: equal scores may make it more."""
+    among = np.ones(len(score), np.bool_)
+    ends = np.cumsum(np.bincount(image, minlength=images))
+    for end, size in zip(ends, np.diff(ends, prepend=0), strict=True):
+        if size > count:
+            own = score[end - size : end]
+            among[end - size : end] = own >= np.partition(own, size - count)[size - count]
+    return among
+
+
+def _split(ranked: Ranked, scores: FloatArray, settings: Selection) -> list[Selected]:
+    """What is left of each image, best first."""
+    left = np.flatnonzero(scores > np.float32(settings.min_score))
+    left = left[np.lexsort((-scores[left], ranked.image[left]))]
+    bounds = np.searchsorted(ranked.image[left], np.arange(ranked.images + 1))
+    of_each = [left[start:end][: settings.max_detections] for start, end in pairwise(bounds)]
+    return [Selected(ranked.boxes[own], scores[own], ranked.labels[own]) for own in of_each]

@@ -1,0 +1,112 @@
+"""The command line as a whole: exit codes, messages, speed of the start."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import scantling
+from scantling.cli import COMMANDS, main
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    """Exit code, standard output, standard error."""
+    code = main(words)
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]):
+    for words in (["--help"], []):
+        code, out, _ = run(capsys, *words)
+        assert code == 0
+        assert all(name in out for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_and_json(command: str, capsys: pytest.CaptureFixture[str]):
+    code, out, _ = run(capsys, command, "--help")
+    assert code == 0
+    assert "--json" in out
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]):
+    assert run(capsys, "--version") == (0, f"scantling {scantling.__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["predct", "x"], "No such command 'predct'. Did you mean 'predict'?"),
+        (["predict", "x", "--min-scor", "1"], "--min-scor. Did you mean '--min-score'?"),
+        (["predict"], "Missing argument 'SOURCE…'"),
+        (["predict", "x", "--batch", "none"], "--batch"),
+        (["predict", "x", "--fit", "strech"], "'stretch'"),
+        (["predict", "x", "--image-size", "4x4x4"], "HEIGHTxWIDTH"),
+        (["predict", "x", "--iou", "2"], "iou_threshold is 2.0"),
+        (["predict", "x", "--nms", "gredy"], "Did you mean 'greedy'?"),
+        (["predict", "x", "--save", "imags"], "Did you mean 'images'?"),
+        (["predict", "x", "--model", "yolov4_tiny"], "Did you mean 'yolov4-tiny'?"),
+        (["info", "yolov4_tiny"], "Did you mean 'yolov4-tiny'?"),
+        (["info", "nowhere.cfg"], "nowhere.cfg"),
+        (["convert", "nowhere.cfg", "there.safetensors"], "nowhere.cfg"),
+    ],
+)
+def test_a_mistake_gets_one_message_and_code_2(
+    words: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, *words)
+    assert code == 2
+    assert out == ""
+    assert err.startswith("scantling: ")
+    assert message in err
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("scantling.specs.CATALOG", None)
+    with pytest.raises(AttributeError):
+        main(["list"])
+
+
+def test_list_shows_every_model(capsys: pytest.CaptureFixture[str]):
+    _, out, _ = run(capsys, "list")
+    _, as_json, _ = run(capsys, "list", "--json")
+    names = [row["name"] for row in json.loads(as_json)]
+    assert names == list(scantling.CATALOG)
+    assert all(name in out for name in names)
+
+
+def test_help_starts_quickly():
+    command = [sys.executable, "-m", "scantling", "--help"]
+    times = []
+    for _ in range(4):
+        start = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        times.append(time.perf_counter() - start)
+    bare = []
+    for _ in range(4):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "import typer, rich"], check=True)
+        bare.append(time.perf_counter() - start)
+    # 0.3 s on an idle machine; on a busy one, no more than its libraries alone explain
+    assert min(times) < max(0.3, 3 * min(bare))
+
+
+def test_a_reader_that_leaves_is_no_bug():
+    code = "import sys; from scantling.cli import main; sys.exit(main(['list']))"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as listing:
+        listing.stdout.close()
+        assert listing.stderr.read() == b""
+    assert listing.returncode == 141

@@ -1,0 +1,74 @@
+"""What the README and the docs show works as shown, and says what is there."""
+
+import re
+import runpy
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from scantling.cli import main
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of a page in one language."""
+    fences = re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    return [text for name, text in fences if name == language]
+
+
+def commands(page: Path) -> list[list[str]]:
+    """Every `scantling …` line of a page's shell blocks, as words."""
+    lines = "".join(blocks(page, "sh")).splitlines()
+    return [shlex.split(line)[1:] for line in lines if line.startswith("scantling ")]
+
+
+@pytest.fixture
+def desk(tmp_path: Path, assets: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with the files that the pages speak of."""
+    weights = assets / "weights" / "yolov4-tiny-coco"
+    for suffix in ("cfg", "weights"):
+        shutil.copy(weights / f"yolov4-tiny.{suffix}", tmp_path)
+    shutil.copy(weights / "coco.names", tmp_path / "yolov4-tiny.names")
+    shutil.copy(assets / "images" / "darknet" / "dog.jpg", tmp_path)
+    shutil.copy(assets / "video" / "road.mp4", tmp_path)
+    (tmp_path / "photos").mkdir()
+    for name in ("eagle.jpg", "horses.jpg"):
+        shutil.copy(assets / "images" / "darknet" / name, tmp_path / "photos")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_example_of_a_page_works(page: Path, desk: Path):
+    for words in commands(page):
+        assert main(words) == 0, words
+    for code in blocks(page, "python"):
+        exec(compile(code, str(page), "exec"), {"__name__": "__main__"})  # noqa: S102
+
+
+def test_the_pages_have_examples():
+    assert sum(len(commands(page)) for page in PAGES) >= 10
+    assert sum(len(blocks(page, "python")) for page in PAGES) >= 3
+
+
+def test_the_model_page_is_what_the_networks_say():
+    script = runpy.run_path(str(ROOT / "docs" / "models.py"))
+    assert script["page"]() == (ROOT / "docs" / "models.md").read_text("utf-8")
+
+
+def test_the_tree_in_the_readme_is_the_tree_of_the_package():
+    (tree,) = (block for block in blocks(PAGES[0], "") if "src/scantling/" in block)
+    shown = set(re.findall(r"^[├└]── (\w+)(?:/|\.py)", tree, re.MULTILINE))
+    parts = {path.stem for path in (ROOT / "src" / "scantling").iterdir() if path.name[0] != "_"}
+    assert shown == parts - {"py"}
+
+
+def test_continuous_integration_runs_the_test_command_of_the_readme():
+    (test_command,) = (block for block in blocks(PAGES[0], "sh") if "pytest" in block)
+    command = test_command.strip().rsplit("/", 1)[1]
+    assert command == "python -m pytest"
+    assert command in (ROOT / ".ci" / "run").read_text("utf-8")
