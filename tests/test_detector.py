@@ -28,6 +28,29 @@ PARAMETERS = {
     "yolov4-p5-pt": 70_834_012,
     "yolov4-p6-pt": 127_590_576,
 }
+# Counted from the effdet package: backbone, neck, class net, box net; and the multiply-accumulates
+# of all convolutions at the image size of the variant.
+EFFICIENTDET = {
+    "efficientdet-d0": (3_595_388, 196_281, 69_354, 19_044, 2_492_331_520),
+    "efficientdet-d1": (6_101_024, 390_972, 101_394, 32_508, 6_003_416_880),
+    "efficientdet-d2": (7_202_562, 708_159, 136_890, 49_428, 10_832_466_688),
+    "efficientdet-d3": (10_103_336, 1_559_474, 247_050, 122_436, 24_568_753_664),
+    "efficientdet-d4": (16_742_216, 3_349_829, 402_890, 228_740, 54_583_712_096),
+    "efficientdet-d5": (27_288_112, 5_405_893, 591_498, 367_812, 134_133_865_152),
+    "efficientdet-d6": (39_403_992, 10_583_808, 1_090_986, 792_996, 224_121_477_984),
+    "efficientdet-d7": (39_403_992, 10_583_808, 1_090_986, 792_996, 322_731_636_576),
+    "efficientdet-d7x": (62_143_440, 13_112_064, 1_094_826, 796_836, 407_628_345_344),
+    "efficientdet-lite0": (2_958_848, 196_224, 69_354, 19_044, 973_589_696),
+    "efficientdet-lite1": (3_723_520, 390_896, 101_394, 32_508, 1_966_649_904),
+    "efficientdet-lite2": (4_357_952, 708_064, 136_890, 49_428, 3_371_304_384),
+    "efficientdet-lite3": (6_422_016, 1_559_360, 247_050, 122_436, 7_480_187_904),
+    "efficientdet-lite3x": (6_422_016, 2_333_200, 340_610, 185_036, 13_978_127_600),
+    "efficientdet-lite4": (11_149_568, 3_349_696, 402_890, 228_740, 20_168_084_000),
+    "efficientdet-d0-pt": (3_595_388, 194_361, 69_162, 18_852, 2_492_331_520),
+    "efficientdet-d1-pt": (6_101_024, 387_628, 101_130, 32_244, 6_003_416_880),
+    "efficientdet-d2-pt": (7_202_562, 703_007, 136_554, 49_092, 10_832_466_688),
+    "efficientdet-d3-pt": (10_103_336, 1_550_834, 246_410, 121_796, 24_568_753_664),
+}
 # FLOPs of the convolutions (two per multiply-accumulate) at a side of the square input.
 FLOPS = [
     ("yolov4", 608, 128_389_482_496),
@@ -74,10 +97,28 @@ def thin(spec: ModelSpec) -> ModelSpec:
 
 
 def test_every_variant_has_a_published_count():
-    assert set(PARAMETERS) == set(CATALOG)
+    advprop = {name for name in CATALOG if name.endswith("-ap")}  # the same networks
+    assert {*PARAMETERS, *EFFICIENTDET, *advprop} == set(CATALOG)
 
 
-@pytest.mark.parametrize("name", CATALOG)
+def test_advprop_changes_the_input_alone():
+    for name in ("efficientdet-d0", "efficientdet-d5"):
+        plain, advprop = CATALOG[name], CATALOG[f"{name}-ap"]
+        assert advprop.replace(name=name, input=plain.input) == plain
+
+
+@pytest.mark.parametrize("name", EFFICIENTDET)
+def test_every_part_of_efficientdet_has_the_published_counts(name: str):
+    spec = CATALOG[name]
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        detector = build_detector(spec).eval()
+        detector(torch.zeros(1, 3, *spec.image_size))
+    parts = (detector.backbone, detector.neck, detector.head.classes, detector.head.boxes)
+    counts = [sum(weights.numel() for weights in part.parameters()) for part in parts]
+    assert (*counts, counter.get_total_flops() // 2) == EFFICIENTDET[name]
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
 def test_every_variant_has_the_published_parameter_count(name: str):
     with torch.device("meta"):
         detector = build_detector(CATALOG[name])
@@ -91,7 +132,7 @@ def test_convolutions_cost_the_published_flops(name: str, side: int, flops: int)
     assert counter.get_total_flops() == flops
 
 
-@pytest.mark.parametrize("name", CATALOG)
+@pytest.mark.parametrize("name", PARAMETERS)
 def test_every_variant_predicts_one_map_per_stride_on_a_rectangle(name: str):
     spec = thin(CATALOG[name]).replace(num_classes=3)
     height, width = 2 * spec.strides[-1], 3 * spec.strides[-1]

@@ -15,6 +15,9 @@ import pytest
 import scantling
 from scantling.errors import InvalidSource, InvalidSpec, InvalidValue, ScantlingError
 from scantling.predict import Predictor, load, predict
+from scantling.specs import InputSpec
+from scantling.specs.coco import COCO_ID_NAMES
+from scantling.structures import Candidates
 
 
 @pytest.fixture(scope="module")
@@ -239,3 +242,24 @@ def test_every_public_name_is_there():
     assert set(scantling.__all__) <= set(dir(scantling))
     with pytest.raises(AttributeError, match="nonsense"):
         _ = scantling.nonsense
+
+
+def test_outputs_without_a_class_are_never_reported():
+    """EfficientDet has an output for each of COCO's ids, ten of which name nothing."""
+
+    class Engine:
+        image_size = (64, 64)
+        in_background = False
+
+        def new_batch(self, images: int) -> np.ndarray:
+            return np.zeros((images, 64, 64, 3), np.uint8)
+
+        def __call__(self, images: np.ndarray) -> Candidates:
+            boxes = np.tile(np.array([[8, 8, 40, 40]], np.float32), (len(images), 1, 1))
+            scores = np.zeros((len(images), 1, 90), np.float32)
+            scores[..., [10, 11]] = 0.9, 0.95  # id 11 is the fire hydrant, id 12 is no class
+            return Candidates(boxes, scores)
+
+    predictor = Predictor(Engine(), COCO_ID_NAMES, input_spec=InputSpec())
+    found = predictor(np.zeros((64, 64, 3), np.uint8))
+    assert found.class_names == ["fire hydrant"]

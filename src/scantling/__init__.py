@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import ScantlingError
 
 if TYPE_CHECKING:
+    from .checkpoints import create_model
     from .postprocess import Selection
     from .predict import Prediction, Predictor, load, predict
     from .specs import CATALOG, ModelSpec
@@ -26,6 +27,7 @@ _HOMES = {
     "Prediction": "predict",
     "Predictor": "predict",
     "Selection": "postprocess",
+    "create_model": "checkpoints",
     "load": "predict",
     "predict": "predict",
 }
@@ -39,6 +41,7 @@ __all__ = [
     "ScantlingError",
     "Selection",
     "__version__",
+    "create_model",
     "load",
     "predict",
 ]

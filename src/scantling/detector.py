@@ -52,9 +52,20 @@ def build_detector(spec: ModelSpec) -> Detector:
     """
     backbone = lookup(BACKBONES, spec.backbone.kind, "backbone")(spec.backbone)
     neck = lookup(NECKS, spec.neck.kind, "neck")(backbone.channels, spec.neck)
-    head = lookup(HEADS, spec.head.kind, "head")(neck.channels, spec.head, spec.num_classes)
+    head = lookup(HEADS, spec.head.kind, "head")(
+        neck.channels, spec.strides, spec.head, spec.num_classes
+    )
     detector = Detector(backbone, neck, head, spec.strides)
-    for module in detector.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.eps = spec.norm_eps
+    own = spec.norm_eps if spec.backbone.name is None else None  # else its library's
+    for name, part in detector.named_children():
+        eps = spec.backbone.norm_eps or own if name == "backbone" else spec.norm_eps
+        if eps is not None:
+            _set_norm_eps(part, eps)
     return detector
+
+
+def _set_norm_eps(part: nn.Module, eps: float) -> None:
+    """What is added to the variance in every normalisation of `part`."""
+    for module in part.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps = eps

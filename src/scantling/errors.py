@@ -6,6 +6,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+_SHOWN = 100  # names in a message, before only the nearest are
+
 
 class ScantlingError(Exception):
     """Base class. The command line prints the message alone, without a traceback."""
@@ -16,8 +18,12 @@ class UnknownName(ScantlingError):
 
     def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
+        shown = ", ".join(names)
+        if len(names) > _SHOWN:
+            near = get_close_matches(name, names, n=10, cutoff=0.0)
+            shown = f"{', '.join(near)} and {len(names) - len(near)} others"
         super().__init__(
-            f"No {what} is called {name!r}.{nearest_hint(name, names)} Known: {', '.join(names)}."
+            f"No {what} is called {name!r}.{nearest_hint(name, names)} Known: {shown}."
         )
 
 

@@ -6,16 +6,20 @@ from itertools import islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from time import perf_counter
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
 
 from .checkpoints import load_model
 from .data import Frame, place, prefetch, read_sources, to_rgb_array
 from .data.letterbox import FITS
+from .data.prefetch import Prefetched
 from .engines import Engine
 from .engines.torch_engine import TorchEngine, choose_device, choose_dtype
 from .errors import InvalidValue
 from .postprocess import Selected, Selection, select
 from .specs import InputSpec
+from .specs.coco import is_unused
 from .structures import Candidates, Detections, Image, Placement
 
 
@@ -77,6 +81,7 @@ class Predictor:
         self.input_spec = input_spec
         self.selection = selection or Selection()
         self.clip = clip
+        self._is_class = np.array([not is_unused(name) for name in names], np.bool_)
 
     def __call__(self, image: object) -> Detections:
         """Find the objects in one image.
@@ -96,8 +101,9 @@ class Predictor:
     def stream(self, sources: object, *, batch_size: int = 1) -> Generator[Prediction, None, None]:
         """Find the objects in many images, one prediction after the other, in order.
 
-        Reading, placing, the network and the caller's own work on the results go on at the same
-        time, in threads that end with the iterator; a few batches are in memory at once.
+        Images are read and placed ahead, each in a thread of its own, while the network works; on a
+        GPU the network too works ahead, while candidates are selected and the caller goes on. The
+        threads end with the iterator, and a few batches are in memory at once.
 
         Args:
             sources: one or several: images, folders, patterns, videos, lists, cameras, addresses,
@@ -113,12 +119,16 @@ class Predictor:
         buffers: SimpleQueue[Image] = SimpleQueue()
         frames = prefetch(_timed(read_sources(sources)), depth=batch_size + 1)
         batches = prefetch(self._batches(frames, batch_size, buffers), depth=1)
-        outcomes = prefetch(self._run(batches, buffers), depth=1)
+        stages: list[Prefetched[Any]] = [frames, batches]
+        outcomes = self._run(batches, buffers)
+        if self.engine.in_background:
+            outcomes = ahead = prefetch(outcomes, depth=1)
+            stages.append(ahead)
         try:
             for batch, candidates, network in outcomes:
                 yield from self._predictions(batch, candidates, network)
         finally:
-            for stage in (frames, batches, outcomes):  # a stage that waits for the one before wakes
+            for stage in stages:  # the first one first: a stage that waits for it wakes
                 stage.close()
 
     def _batches(
@@ -181,8 +191,8 @@ class Predictor:
         return placement
 
     def _detections(self, selected: Selected, placement: Placement, source: str) -> Detections:
-        """What was selected, in pixels of the original image."""
-        return Detections(
+        """What was selected, in pixels of the original image; ids without a class are dropped."""
+        found = Detections(
             boxes=placement.undo(selected.boxes, clip=self.clip),
             scores=selected.scores,
             labels=selected.labels,
@@ -190,6 +200,7 @@ class Predictor:
             image_size=placement.image_size,
             source=source,
         )
+        return found[self._is_class[found.labels]]
 
 
 def load(
@@ -200,7 +211,7 @@ def load(
     device: str = "auto",
     precision: str = "fp32",
     image_size: int | tuple[int, int] | None = None,
-    fit: Literal["letterbox", "stretch"] | None = None,
+    fit: Literal["letterbox", "corner", "stretch"] | None = None,
     selection: Selection | None = None,
     clip: bool = True,
     cache: str | Path | None = None,
@@ -245,7 +256,7 @@ def load(
     return Predictor(
         engine,
         loaded.names,
-        input_spec=own.model_copy(update={"fit": fit or own.fit}),
+        input_spec=own.replace(fit=fit or own.fit),
         selection=selection,
         clip=clip,
     )

@@ -13,6 +13,10 @@ from scantling.errors import DownloadFailed, UnknownName
 from scantling.specs import CATALOG
 
 DATA = bytes(range(256)) * 20_000  # 5 MB
+PUBLISHERS = (
+    "https://github.com/AlexeyAB/darknet/releases/",
+    "https://github.com/rwightman/efficientdet-pytorch/releases/",
+)
 SHA256 = hashlib.sha256(DATA).hexdigest()
 
 
@@ -25,6 +29,7 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.requests = []  # (path, Range header)
         self.knows_ranges = True
+        self.refuses_empty_ranges = False
         self.break_after = []  # bytes after which the connection breaks, request by request
         self.data = DATA
 
@@ -53,6 +58,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_error(404)
             return
         start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+        if start >= len(server.data) and server.refuses_empty_ranges:
+            self.send_error(416)
+            return
         if wanted and server.knows_ranges:
             self.send_response(206)
             self.send_header(
@@ -110,6 +118,32 @@ def test_progress_goes_up_to_all(server, target):
     fetch(server, target, progress=lambda done, total: seen.append((done, total)))
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
     assert seen[-1] == (len(DATA), len(DATA))
+
+
+def test_first_digits_of_a_sha256_do_where_the_size_is_unknown(server, target):
+    server.break_after = [1_000_000]
+    seen = []
+    options = {"size": None, "sha256": SHA256[:8]}
+    fetch(server, target, **options, progress=lambda done, total: seen.append((done, total)))
+    fetch(server, target, **options)
+    assert target.read_bytes() == DATA
+    assert seen[-1] == (len(DATA), len(DATA))
+    assert [wanted for _, wanted in server.requests] == [None, "bytes=1000000-"]
+
+
+def test_part_of_unknown_size_that_is_whole_is_kept(server, target):
+    server.refuses_empty_ranges = True
+    target.parent.mkdir()
+    target.with_name("file.weights.part").write_bytes(DATA)
+    fetch(server, target, size=None, sha256=SHA256[:8])
+    assert files(target) == ["file.weights"]
+
+
+def test_another_file_is_refused_by_the_first_digits_of_its_sha256(server, target):
+    server.data = DATA[:-1]
+    with pytest.raises(DownloadFailed, match=f"not {SHA256[:8]}….*another file"):
+        fetch(server, target, size=None, sha256=SHA256[:8])
+    assert files(target) == []
 
 
 def test_broken_connection_is_resumed_where_it_broke(server, target):
@@ -249,7 +283,7 @@ def test_damaged_official_weights_are_refused(assets, tmp_path):
 @pytest.mark.parametrize("name", CATALOG)
 def test_every_model_has_weights_or_says_what_to_do(name, tmp_path):
     if name in OFFICIAL:
-        assert OFFICIAL[name].url.startswith("https://github.com/AlexeyAB/darknet/releases/")
+        assert OFFICIAL[name].url.startswith(PUBLISHERS)
         return
     with pytest.raises(DownloadFailed, match=f"--model {name} --weights FILE") as caught:
         fetch_weights(name, cache=tmp_path)

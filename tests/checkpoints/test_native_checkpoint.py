@@ -201,7 +201,10 @@ HEADERS = {
     "an unknown stage": (set_at("spec", "backbone", "stages", 0, "kind", value="x"), "No stage"),
     "other classes": (set_at("spec", "num_classes", value=3), "2 names for 3 classes"),
     "other channels": (set_at("spec", "neck", "channels", value=[128, 512]), "of shape"),
-    "more stages": (set_at("spec", "backbone", "outputs", value=9), "9 outputs from 5 stages"),
+    "more stages": (
+        set_at("spec", "backbone", "outputs", value=9),
+        "9 outputs, but the stages have 4 strides",
+    ),
     "a billion blocks": (
         set_at("spec", "backbone", "stages", 0, "depth", value=10**9),
         "1000000",

@@ -55,7 +55,7 @@ def test_levels_without_anchors_are_refused():
 
 def test_more_outputs_than_stages_are_refused():
     backbone = CATALOG["yolov4-tiny"].backbone.replace(outputs=9)
-    with pytest.raises(InvalidSpec, match="9 outputs from 5 stages"):
+    with pytest.raises(InvalidSpec, match="9 outputs, but the stages have 4 strides"):
         CATALOG["yolov4-tiny"].replace(backbone=backbone)
 
 

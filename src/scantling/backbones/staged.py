@@ -1,4 +1,4 @@
-"""A backbone that is a stem and a row of stages: every darknet-like network is one."""
+"""A backbone that is a stem and a row of stages: darknet's networks and EfficientNet are."""
 
 from torch import Tensor, nn
 
@@ -8,7 +8,7 @@ from ..specs import BackboneSpec, StageSpec
 
 
 class StagedBackbone(nn.Module):
-    """A strided or pooled stem, then stages; the last `spec.outputs` of them are the features.
+    """A strided or pooled stem, then stages; the last of each stride are the features.
 
     Shape: (N, 3, H, W) → per output (N, C, H / stride, W / stride), finest first.
 
@@ -24,38 +24,41 @@ class StagedBackbone(nn.Module):
             kernel=spec.stem_kernel,
             stride=spec.stem_stride,
             activation=spec.activation,
+            same_padding=spec.same_padding,
         )
         self.pool = nn.MaxPool2d(2, 2, ceil_mode=True) if spec.stem_pool else nn.Identity()
         widths = [spec.stem_channels, *(stage.channels for stage in spec.stages)]
         self.stages = nn.ModuleList(
-            _build_stage(stage, width, spec.activation)
+            _build_stage(stage, width, spec)
             for stage, width in zip(spec.stages, widths[:-1], strict=True)
         )
-        self.outputs = spec.outputs
+        self.taps = spec.taps
         self.channels = tuple(
-            int(stage.feature_channels)  # type: ignore[arg-type]
-            for stage in self.stages[-spec.outputs :]
+            int(self.stages[tap].feature_channels)  # type: ignore[arg-type]
+            for tap in self.taps
         )
 
     def forward(self, images: Tensor) -> list[Tensor]:
         x = self.pool(self.stem(images))
         features: list[Tensor] = []
-        for stage in self.stages:
+        for index, stage in enumerate(self.stages):
             x = stage(x)
-            features.append(x)
-        last = features[-self.outputs :]
-        return [x[:, -width:] for x, width in zip(last, self.channels, strict=True)]
+            if index in self.taps:
+                features.append(x[:, -self.channels[len(features)] :])
+        return features
 
 
-def _build_stage(spec: StageSpec, in_channels: int, activation: str) -> nn.Module:
+def _build_stage(spec: StageSpec, in_channels: int, backbone: BackboneSpec) -> nn.Module:
     stage = lookup(STAGES, spec.kind, "stage")
+    padding = {"same_padding": True} if backbone.same_padding else {}
     try:
         return stage(
             in_channels,
             spec.channels,
             spec.depth,
             stride=spec.stride,
-            activation=activation,
+            activation=backbone.activation,
+            **padding,
             **spec.settings,
         )
     except TypeError as error:

@@ -5,11 +5,21 @@ from collections.abc import Callable
 from torch import nn
 
 from .activation import ACTIVATIONS
-from .conv import ConvNormAct, fuse_norms
+from .aspp import AtrousPyramidPool
+from .attention import ATTENTIONS, channel_attention
+from .context import CONTEXTS
+from .conv import ConvNormAct
 from .csp import CrossJoin, CspStage, ReversedCsp, cross_bypass
+from .fuse import fuse_norms
+from .fusion import FUSIONS, PlainSum, WeightedSum
+from .mbconv import MbConv, MbConvStage, SqueezeExcite
 from .osa import ConvStage, CspOsaStage, PooledConvStage
+from .padding import SamePad
+from .resample import Resample
 from .residual import CspResNextStage, DarkResidual, ResidualStage, ResNextBlock, add_channels
+from .rfb import ReceptiveFieldBlock
 from .sam import ModifiedSam
+from .separable import ActSeparableNorm, SeparableConv, SharedSeparable
 from .spp import SpatialPyramidPool
 
 # Every stage: Stage(in_channels, channels, depth, *, stride, activation, …the settings of StageSpec
@@ -19,13 +29,19 @@ STAGES: dict[str, Callable[..., nn.Module]] = {
     "csp": CspStage,
     "csp-osa": CspOsaStage,
     "csp-resnext": CspResNextStage,
+    "mbconv": MbConvStage,
     "pool-conv": PooledConvStage,
     "residual": ResidualStage,
 }
 
 __all__ = [
     "ACTIVATIONS",
+    "ATTENTIONS",
+    "CONTEXTS",
+    "FUSIONS",
     "STAGES",
+    "ActSeparableNorm",
+    "AtrousPyramidPool",
     "ConvNormAct",
     "ConvStage",
     "CrossJoin",
@@ -33,13 +49,24 @@ __all__ = [
     "CspResNextStage",
     "CspStage",
     "DarkResidual",
+    "MbConv",
+    "MbConvStage",
     "ModifiedSam",
+    "PlainSum",
     "PooledConvStage",
+    "ReceptiveFieldBlock",
     "ResNextBlock",
+    "Resample",
     "ResidualStage",
     "ReversedCsp",
+    "SamePad",
+    "SeparableConv",
+    "SharedSeparable",
     "SpatialPyramidPool",
+    "SqueezeExcite",
+    "WeightedSum",
     "add_channels",
+    "channel_attention",
     "cross_bypass",
     "fuse_norms",
 ]

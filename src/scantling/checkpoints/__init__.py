@@ -2,7 +2,9 @@
 
 from .classes import ClassTable, adapt_classes, match_classes
 from .convert import convert_model, save_darknet
+from .create import create_model
 from .download import Progress
+from .effdet import effdet_state_dict, save_effdet
 from .hub import default_cache, fetch_weights
 from .load import load_model
 from .model import Model
@@ -15,12 +17,15 @@ __all__ = [
     "Progress",
     "adapt_classes",
     "convert_model",
+    "create_model",
     "default_cache",
+    "effdet_state_dict",
     "fetch_weights",
     "load_model",
     "load_native",
     "load_pytorch",
     "match_classes",
     "save_darknet",
+    "save_effdet",
     "save_model",
 ]

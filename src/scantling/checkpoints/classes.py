@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from ..darknet import DarknetNetwork
 from ..detector import Detector
 from ..errors import InvalidSpec, InvalidValue
-from ..heads import YoloHead
+from ..heads import EfficientDetHead, YoloHead
 from ..specs import CfgSpec, ModelSpec
-from ..specs.coco import canonical_name
+from ..specs.coco import canonical_name, is_unused
 from .cfg_edit import detection_convolutions, edit_cfg
 from .model import Model
 from .networks import build_empty, build_network
 
-BOX = 5  # values of an anchor in front of its classes: x, y, width, height, objectness
+BOX = 5  # values of a YOLO anchor in front of its classes: x, y, width, height, objectness
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,28 @@ class ClassTable:
 
     Args:
         kept: (label before, label now, name now) of classes that both have, in the new order.
-        dropped: names that are no longer there.
+        dropped: names that are no longer there; of COCO's ids without a class none counts.
         new: names that have to be learned.
     """
 
     kept: tuple[tuple[int, int, str], ...]
     dropped: tuple[str, ...]
     new: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A convolution whose rows are classes, for each anchor in turn.
+
+    Args:
+        convolution: with anchors · (first + classes) rows.
+        anchors: of a cell.
+        first: rows of an anchor in front of its classes.
+    """
+
+    convolution: nn.Conv2d
+    anchors: int
+    first: int
 
 
 def match_classes(before: Sequence[str], now: Sequence[str]) -> ClassTable:
@@ -61,7 +76,9 @@ def match_classes(before: Sequence[str], now: Sequence[str]) -> ClassTable:
     old, current = {row[0] for row in kept}, {row[1] for row in kept}
     return ClassTable(
         tuple(kept),
-        tuple(name for label, name in enumerate(before) if label not in old),
+        tuple(
+            name for label, name in enumerate(before) if label not in old and not is_unused(name)
+        ),
         tuple(name for label, name in enumerate(now) if label not in current),
     )
 
@@ -70,8 +87,9 @@ def match_classes(before: Sequence[str], now: Sequence[str]) -> ClassTable:
 def adapt_classes(model: Model, names: Sequence[str]) -> tuple[Model, ClassTable]:
     """A model for other classes, which still knows those that it shares with the given one.
 
-    Everything is copied except the last convolutions. Of those the boxes, the objectness and the
-    classes of the same name are; the rows of new classes are fresh.
+    Everything is copied except the last convolutions, those of the classes where they are apart.
+    Of those the boxes, the objectness and the classes of the same name are; the rows of new classes
+    are fresh.
 
     Args:
         model: stays as it is; its network must not be fused.
@@ -96,10 +114,10 @@ def adapt_classes(model: Model, names: Sequence[str]) -> tuple[Model, ClassTable
         raise InvalidSpec(
             model.spec.name, "its norms were folded", "Adapt the network before fuse_norms"
         )
-    for (source, anchors), (target, _) in zip(old.values(), new.values(), strict=True):
-        _copy_rows(source.weight, target.weight, anchors, table)
-        if source.bias is not None and target.bias is not None:
-            _copy_rows(source.bias, target.bias, anchors, table)
+    for source, target in zip(old.values(), new.values(), strict=True):
+        _copy_rows(source.convolution.weight, target.convolution.weight, source, table)
+        if source.convolution.bias is not None and target.convolution.bias is not None:
+            _copy_rows(source.convolution.bias, target.convolution.bias, source, table)
     return adapted, table
 
 
@@ -132,29 +150,37 @@ def _with_classes(spec: ModelSpec | CfgSpec, count: int) -> ModelSpec | CfgSpec:
     return spec.replace(cfg=edit_cfg(spec.cfg, edits), num_classes=count)
 
 
-def _predictors(model: Model) -> dict[str, tuple[nn.Conv2d, int]]:
-    """The last convolutions and their number of anchors, by name, finest first."""
+def _predictors(model: Model) -> dict[str, Predictor]:
+    """The convolutions that predict classes, by name, finest first."""
     network = model.network
     names = {module: name for name, module in network.named_modules()}
     if isinstance(network, Detector) and isinstance(network.head, YoloHead):
         anchors = [len(group) for group in network.head.spec.anchors]
         pairs = zip(network.head.predict, anchors, strict=True)
-        return {names[conv]: (conv, count) for conv, count in pairs if isinstance(conv, nn.Conv2d)}
+        return {
+            names[conv]: Predictor(conv, count, BOX)
+            for conv, count in pairs
+            if isinstance(conv, nn.Conv2d)
+        }
+    if isinstance(network, Detector) and isinstance(network.head, EfficientDetHead):
+        conv = network.head.classes.predict.pointwise
+        return {names[conv]: Predictor(conv, len(network.head.spec.anchors[0]), 0)}
     if isinstance(network, DarknetNetwork) and isinstance(model.spec, CfgSpec):
         convolutions = detection_convolutions(model.spec)
         found = {}
         for level in network.levels:
             layer = network.layers[convolutions[level.layer]]
             conv = next(module for module in layer.modules() if isinstance(module, nn.Conv2d))
-            found[names[conv]] = (conv, len(level.anchors))
+            found[names[conv]] = Predictor(conv, len(level.anchors), BOX)
         return found
-    raise InvalidSpec(model.spec.name, "its head has no rows for single classes", "Use a YOLO head")
+    raise InvalidSpec(model.spec.name, "its head has no rows for single classes", "Use another")
 
 
-def _copy_rows(source: Tensor, target: Tensor, anchors: int, table: ClassTable) -> None:
-    """(A · (5 + K), …) → (A · (5 + K'), …)"""
+def _copy_rows(source: Tensor, target: Tensor, predictor: Predictor, table: ClassTable) -> None:
+    """(A · (F + K), …) → (A · (F + K'), …), with F values of an anchor in front of its classes."""
+    anchors, first = predictor.anchors, predictor.first
     old = source.view(anchors, -1, *source.shape[1:])
     new = target.view(anchors, -1, *target.shape[1:])
-    new[:, :BOX] = old[:, :BOX]
+    new[:, :first] = old[:, :first]
     for before, now, _ in table.kept:
-        new[:, BOX + now] = old[:, BOX + before]
+        new[:, first + now] = old[:, first + before]

@@ -1,4 +1,4 @@
-"""The same model in another format: native checkpoints, and darknet's cfg, weights and names."""
+"""The same model in another format: native checkpoints, darknet's files, effdet's state dict."""
 
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from ..errors import InvalidValue
 from ..specs import CfgSpec, ModelSpec
 from .cfg_edit import edit_cfg
 from .download import Progress
+from .effdet import save_effdet
 from .load import Say, load_model
 from .model import Model
 from .native import save_model
@@ -31,7 +32,7 @@ def convert_model(
     Args:
         source: a name, `.cfg`, `.weights`, `.safetensors`, `.pt` or `.pth`.
         target: `x.safetensors`; or `x.weights` or `x.cfg` for the three darknet files x.cfg,
-            x.weights and x.names.
+            x.weights and x.names; or `x.pth` for a state dict that effdet loads, without names.
         model: what a `.weights` or `.pt` is for: a name or a `.cfg`. With a name, a `.cfg` and its
             weights become the native model of that name; without, they stay the cfg's network.
         weights: of a `.cfg`, if they do not lie beside it.
@@ -44,7 +45,7 @@ def convert_model(
 
     Raises:
         InvalidValue: a target exists, or is of no known format.
-        InvalidSpec: darknet has no cfg for the model.
+        InvalidSpec: darknet has no cfg for the model, or effdet no such network.
         ScantlingError: see `load_model` and `save_model`.
     """
     source, target = Path(source), Path(target)
@@ -63,7 +64,9 @@ def convert_model(
     loaded = load_model(
         source, weights=weights, names=names, cache=cache, progress=progress, say=say
     )
-    if len(files) == 1:
+    if target.suffix == ".pth":
+        save_effdet(loaded, target)
+    elif len(files) == 1:
         save_model(loaded, target)
     else:
         save_darknet(loaded, target.with_suffix(".weights"))
@@ -99,8 +102,12 @@ def _loading_all(spec: CfgSpec, layers: int) -> str:
 
 
 def _targets(target: Path) -> tuple[Path, ...]:
-    if target.suffix == ".safetensors":
+    if target.suffix in (".safetensors", ".pth"):
         return (target,)
     if target.suffix in (".weights", ".cfg"):
         return tuple(target.with_suffix(suffix) for suffix in (".cfg", ".weights", ".names"))
-    raise InvalidValue("target", str(target), "a file ending in .safetensors, .weights or .cfg")
+    raise InvalidValue(
+        "target",
+        str(target),
+        "a file ending in .safetensors, .weights or .cfg, or in .pth for effdet",
+    )

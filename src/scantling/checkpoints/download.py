@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,7 +24,7 @@ def download(
     url: str,
     target: Path,
     *,
-    size: int,
+    size: int | None,
     sha256: str | None = None,
     progress: Progress | None = None,
     timeout: float = 30.0,
@@ -36,9 +37,10 @@ def download(
     Args:
         url: http or https.
         target: must have `size` bytes and `sha256`, if it exists.
-        size: of the file, in bytes.
-        sha256: of the file, in hexadecimal; None where it is unknown, and the size must do.
-        progress: called with the bytes so far and `size`.
+        size: of the file, in bytes; None where it is unknown, and `sha256` must do.
+        sha256: of the file, in hexadecimal, or its first digits; None where it is unknown, and the
+            size must do.
+        progress: called with the bytes so far and in all.
         timeout: seconds without a byte until a connection counts as broken.
 
     Raises:
@@ -61,29 +63,37 @@ def download(
     _check(url, target, size, sha256)
 
 
-def _fetch(url: str, part: Path, size: int, progress: Progress | None, timeout: float) -> None:
-    """Fill `part` up to `size` bytes, through several connections if need be."""
+def _fetch(
+    url: str, part: Path, size: int | None, progress: Progress | None, timeout: float
+) -> None:
+    """Fill `part` up to its size, through several connections if need be."""
+    total = size
     for attempt in range(ATTEMPTS):
         try:
-            _fetch_once(url, part, size, progress, timeout)
-        except urllib.error.HTTPError:
+            total = _fetch_once(url, part, size, progress, timeout)
+        except urllib.error.HTTPError as error:
+            if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and size is None:
+                return  # nothing comes after what is there: `_check` will tell whether it is whole
             raise
         except (OSError, http.client.HTTPException):
             if attempt + 1 == ATTEMPTS:
                 raise
-        if part.exists() and part.stat().st_size >= size:
+        if total is not None and part.exists() and part.stat().st_size >= total:
             return
         if attempt + 1 < ATTEMPTS:
             time.sleep(0.2 * 2**attempt)
     raise ConnectionError(
-        f"the connection broke {ATTEMPTS} times; {part.stat().st_size} of {size} bytes are kept"
+        f"the connection broke {ATTEMPTS} times; {part.stat().st_size} of {total} bytes are kept"
     )
 
 
-def _fetch_once(url: str, part: Path, size: int, progress: Progress | None, timeout: float) -> None:
+def _fetch_once(
+    url: str, part: Path, size: int | None, progress: Progress | None, timeout: float
+) -> int:
+    """Add to `part` what one connection brings. Returns the size of the whole file."""
     done = part.stat().st_size if part.exists() else 0
-    if done >= size:
-        return
+    if size is not None and done >= size:
+        return size
     request = urllib.request.Request(url, headers={"User-Agent": "scantling"})  # noqa: S310 (checked)
     if done:
         request.add_header("Range", f"bytes={done}-")
@@ -92,8 +102,18 @@ def _fetch_once(url: str, part: Path, size: int, progress: Progress | None, time
             raise DownloadFailed(url, f"it leads to {response.url}, without https", "Report this")
         if not _continues(response, done):
             done = 0
+        total = _announced(url, response, done) if size is None else size
         with part.open("ab" if done else "wb") as stream:
-            _copy(response, stream, done, size, progress)
+            _copy(response, stream, done, total, progress)
+    return total
+
+
+def _announced(url: str, response: Any, done: int) -> int:
+    """How large the whole file is, as the server says."""
+    rest = response.headers.get("Content-Length", "")
+    if not rest.isdecimal():
+        raise DownloadFailed(url, "the server does not say how large it is", "Fetch it by hand")
+    return done + int(rest)
 
 
 def _continues(response: Any, done: int) -> bool:
@@ -116,17 +136,18 @@ def _copy(
             progress(min(done, size), size)
 
 
-def _check(url: str, path: Path, size: int, sha256: str | None) -> None:
+def _check(url: str, path: Path, size: int | None, sha256: str | None) -> None:
     """Refuse another file, and throw it away if it came from us."""
     actual = path.stat().st_size
     problem = ""
-    if actual != size:
+    if size is not None and actual != size:
         problem = f"{path} has {actual if actual < size else f'more than {size}'} bytes, not {size}"
     elif sha256 is not None:
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        if digest != sha256:
-            problem = f"{path} has the sha256 {digest}, not {sha256}"
+        if not digest.startswith(sha256):
+            rest = "" if len(sha256) == len(digest) else "…"
+            problem = f"{path} has the sha256 {digest}, not {sha256}{rest}"
     if problem:
         is_ours = path.suffix == ".part"
         if is_ours:

@@ -1,7 +1,8 @@
 """The official weights of the named models, and a folder that keeps what was fetched.
 
-Addresses: https://github.com/AlexeyAB/darknet, releases. Where no sha256 was ever published, the
-exact size of the file is checked instead.
+Addresses: https://github.com/AlexeyAB/darknet and https://github.com/rwightman/efficientdet-pytorch,
+releases. Where no sha256 was ever published, the exact size of the file is checked instead; effdet
+has published the first digits of the sha256, in the names of its files.
 """
 
 import sys
@@ -13,6 +14,9 @@ from ..specs import find_spec
 from .download import Progress, download
 
 _DARKNET = "https://github.com/AlexeyAB/darknet/releases/download"
+_EFFDET = "https://github.com/rwightman/efficientdet-pytorch/releases/download/v0.1"
+
+SHA256_DIGITS = 64
 
 
 @dataclass(frozen=True)
@@ -21,18 +25,23 @@ class Published:
 
     Args:
         url: where it is.
-        size: in bytes.
-        sha256: in hexadecimal; None where it is not known.
+        size: in bytes; None where it is not known.
+        sha256: in hexadecimal, or as many of its first digits as are known; None without any.
     """
 
     url: str
-    size: int
+    size: int | None
     sha256: str | None = None
 
     @property
     def file_name(self) -> str:
         """What it is called in the cache."""
         return self.url.rpartition("/")[2]
+
+
+def _effdet(file: str) -> Published:
+    """One of effdet's files, which are called `…-` and eight digits of their sha256."""
+    return Published(f"{_EFFDET}/{file}.pth", None, file.rpartition("-")[2])
 
 
 OFFICIAL = {
@@ -46,6 +55,29 @@ OFFICIAL = {
         "cf9fbfd0f6d4869b35762f56100f50ed05268084078805f0e7989efe5bb8ca87",
     ),
     "yolov4x-mish": Published(f"{_DARKNET}/darknet_yolo_v4_pre/yolov4x-mish.weights", 399_388_168),
+    "efficientdet-d0": _effdet("tf_efficientdet_d0_34-f153e0cf"),
+    "efficientdet-d1": _effdet("tf_efficientdet_d1_40-a30f94af"),
+    "efficientdet-d2": _effdet("tf_efficientdet_d2_43-8107aa99"),
+    "efficientdet-d3": _effdet("tf_efficientdet_d3_47-0b525f35"),
+    "efficientdet-d4": _effdet("tf_efficientdet_d4_49-f56376d9"),
+    "efficientdet-d5": _effdet("tf_efficientdet_d5_51-c79f9be6"),
+    "efficientdet-d6": _effdet("tf_efficientdet_d6_52-4eda3773"),
+    "efficientdet-d7": _effdet("tf_efficientdet_d7_53-6d1d7a95"),
+    "efficientdet-d7x": _effdet("tf_efficientdet_d7x-f390b87c"),
+    "efficientdet-d0-pt": _effdet("efficientdet_d0-f3276ba8"),
+    "efficientdet-d1-pt": _effdet("efficientdet_d1-bb7e98fe"),
+    "efficientdet-d0-ap": _effdet("tf_efficientdet_d0_ap-d0cdbd0a"),
+    "efficientdet-d1-ap": _effdet("tf_efficientdet_d1_ap-7721d075"),
+    "efficientdet-d2-ap": _effdet("tf_efficientdet_d2_ap-a2995c19"),
+    "efficientdet-d3-ap": _effdet("tf_efficientdet_d3_ap-e4a2feab"),
+    "efficientdet-d4-ap": _effdet("tf_efficientdet_d4_ap-f601a5fc"),
+    "efficientdet-d5-ap": _effdet("tf_efficientdet_d5_ap-3673ae5d"),
+    "efficientdet-lite0": _effdet("tf_efficientdet_lite0-dfacfc78"),
+    "efficientdet-lite1": _effdet("tf_efficientdet_lite1-6dc7ab30"),
+    "efficientdet-lite2": _effdet("tf_efficientdet_lite2-86c5d55b"),
+    "efficientdet-lite3": _effdet("tf_efficientdet_lite3-506852cb"),
+    "efficientdet-lite3x": _effdet("tf_efficientdet_lite3x-8404c57b"),
+    "efficientdet-lite4": _effdet("tf_efficientdet_lite4-391ddabc"),
 }
 
 _DRIVE = "https://drive.google.com/uc?id="

@@ -14,7 +14,7 @@ from ..errors import InvalidCheckpoint, InvalidValue, InvalidWeights
 from ..specs import CfgSpec, ModelSpec, find_spec
 from ..specs.coco import DARKNET_COCO_NAMES
 from .download import Progress
-from .hub import OFFICIAL, fetch_weights
+from .hub import OFFICIAL, SHA256_DIGITS, fetch_weights
 from .model import Model
 from .names import choose_names
 from .native import load_native
@@ -78,8 +78,11 @@ def load_model(
     if given is None:
         folder = Path(cache) if cache is not None else None
         given = fetch_weights(spec.name, cache=folder, progress=progress)
-        if OFFICIAL[spec.name].sha256 is None:
+        known = OFFICIAL[spec.name].sha256
+        if known is None:
             say(f"{given}: no sha256 of it was published; its size was checked")
+        elif len(known) < SHA256_DIGITS:
+            say(f"{given}: of its sha256 only {known}… was published, and checked")
     return _load_named(spec, given, named, say)
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from ..darknet import read_data, read_names
 from ..errors import InvalidValue
-from ..specs.coco import COCO_NAMES
+from ..specs import CfgSpec, ModelSpec
+from ..specs.coco import COCO_ID_NAMES, COCO_NAMES
 
 
 def default_names(count: int, *, known: tuple[str, ...] = COCO_NAMES) -> tuple[str, ...]:
@@ -13,6 +14,18 @@ def default_names(count: int, *, known: tuple[str, ...] = COCO_NAMES) -> tuple[s
     Eighty classes are taken for COCO's, as every published detector of this family has those.
     """
     return known if count == len(known) else tuple(f"class{label}" for label in range(count))
+
+
+def spec_names(spec: ModelSpec | CfgSpec) -> tuple[str, ...]:
+    """Names for the classes of a model that nobody named.
+
+    The ninety of an EfficientDet are taken for COCO's ids 1 to 90, as every published one has
+    those; see `COCO_ID_NAMES` for the ids without a class.
+    """
+    by_id = isinstance(spec, ModelSpec) and spec.head.kind == "efficientdet"
+    if by_id and spec.num_classes == len(COCO_ID_NAMES):
+        return COCO_ID_NAMES
+    return default_names(spec.num_classes)
 
 
 def choose_names(

@@ -24,11 +24,14 @@ def build_empty(spec: ModelSpec | CfgSpec) -> Detector | DarknetNetwork:
 def build_with(spec: ModelSpec | CfgSpec, state: Mapping[str, Tensor]) -> Detector | DarknetNetwork:
     """The same, in evaluation mode, around the tensors of a state dict, which must fit exactly.
 
-    They are not copied, unless layers share weights, which separate tensors could not.
+    They are not copied, unless layers share weights, which separate tensors could not, or have
+    tensors that no state dict holds.
     """
     network = build_empty(spec)
     everything = len(list(network.named_parameters(remove_duplicate=False)))
-    if everything == len(list(network.parameters())):
+    shared = everything > len(list(network.parameters()))
+    computed = {name for name, _ in network.named_buffers()} - network.state_dict().keys()
+    if not shared and not computed:
         network.load_state_dict(state, assign=True)
     else:
         network = build_network(spec)

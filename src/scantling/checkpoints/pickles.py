@@ -16,7 +16,8 @@ MAX_TENSORS = 100_000
 MAX_MODULES = 100_000
 MAX_DEPTH = 64  # modules within modules
 MAX_NAME = 512  # characters in the name of a tensor
-_ENTRIES = ("model", "state_dict", "model_state_dict", "ema")  # where scripts put the network
+# Where scripts put the network; of timm's two, the averaged one, which is what it evaluates.
+_ENTRIES = ("model", "state_dict_ema", "state_dict", "model_state_dict", "ema")
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,14 @@ class PickledModel:
         tensors: by their name in the state dict.
         kind: class of the pickled network; empty for a plain state dict.
         attributes: of the pickled network's object, those that are not modules or tensors.
+        entry: where in the file's dictionary it was found; empty where the file is the network.
     """
 
     file: TorchFile
     tensors: dict[str, StoredTensor]
     kind: str
     attributes: dict[str, Any]
+    entry: str = ""
 
 
 def read_pickled_model(path: Path) -> PickledModel:
@@ -44,7 +47,7 @@ def read_pickled_model(path: Path) -> PickledModel:
         InvalidCheckpoint: it is damaged, or holds no network.
     """
     file = read_torch_file(path)
-    found = _find_network(file.value)
+    entry, found = _find_network(file.value)
     if isinstance(found, Record):
         tensors = module_tensors(found, str(path))
         kind = str(found.kind)
@@ -61,7 +64,7 @@ def read_pickled_model(path: Path) -> PickledModel:
         raise InvalidCheckpoint(
             str(path), f"it has {len(tensors)} tensors", f"At most {MAX_TENSORS} are expected"
         )
-    return PickledModel(file, _without_prefix(tensors), kind, attributes)
+    return PickledModel(file, _without_prefix(tensors), kind, attributes, entry)
 
 
 def module_tensors(module: Record, source: str) -> dict[str, StoredTensor]:
@@ -126,16 +129,16 @@ def _is_state_dict(value: object) -> bool:
     )
 
 
-def _find_network(value: object) -> object:
-    """The pickled network or state dict in what a training script saved; None without one."""
+def _find_network(value: object) -> tuple[str, object]:
+    """Where the pickled network or state dict is in what a script saved, and it; None without."""
     if _is_module(value) or _is_state_dict(value):
-        return value
+        return "", value
     if isinstance(value, dict):
         for entry in _ENTRIES:
             inner = value.get(entry)
             if _is_module(inner) or _is_state_dict(inner):
-                return inner
-    return None
+                return entry, inner
+    return "", None
 
 
 def _without_prefix(tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:

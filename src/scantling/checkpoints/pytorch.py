@@ -7,9 +7,10 @@ import torch
 
 from ..errors import InvalidCheckpoint
 from ..specs import CfgSpec, ModelSpec
+from .effdet import has_effdet_layout, load_effdet
 from .listed_layout import has_listed_layout, load_listed
 from .model import Model
-from .names import default_names
+from .names import spec_names
 from .networks import build_empty, build_network
 from .pickles import PickledModel, read_pickled_model
 from .scaled_yolov4 import has_joint_layout, load_scaled_yolov4
@@ -24,8 +25,9 @@ def load_pytorch(
 ) -> Model:
     """The model in a `.pt` or `.pth` file, without running anything in it.
 
-    Three layouts are read: Scaled-YOLOv4's large models, whole or as a state dict; networks built
-    from a cfg (`module_list.…`); and the state dict of one of our own networks.
+    Four layouts are read: Scaled-YOLOv4's large models, whole or as a state dict; networks built
+    from a cfg (`module_list.…`); effdet's EfficientDets; and the state dict of one of our own
+    networks.
 
     Args:
         path: the file.
@@ -47,6 +49,12 @@ def load_pytorch(
         return loaded
     if has_listed_layout(pickled):
         return load_listed(pickled, spec, say=say)
+    if has_effdet_layout(pickled):
+        if isinstance(spec, CfgSpec):
+            raise InvalidCheckpoint(
+                str(path), f"it holds an EfficientDet, not {spec.name}", "Give it alone"
+            )
+        return load_effdet(pickled, spec, say=say)
     if spec is None:
         first = ", ".join(name[:60] for name in list(pickled.tensors)[:3])
         raise InvalidCheckpoint(
@@ -78,4 +86,4 @@ def _load_own(pickled: PickledModel, spec: ModelSpec | CfgSpec) -> Model:
     with torch.no_grad():
         for name, tensor in read_tensors(pickled.file, pickled.tensors):
             state[name].copy_(tensor)
-    return Model(spec, network.eval(), default_names(spec.num_classes))
+    return Model(spec, network.eval(), spec_names(spec))

@@ -11,6 +11,8 @@ from .options import JsonOption, NamesOption, WeightsOption
 from .values import printable
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from ..checkpoints import Model
 
 
@@ -67,7 +69,7 @@ def describe_model(model: "Model") -> dict[str, Any]:
     spec = model.spec
     parts = {
         name: sum(parameter.numel() for parameter in part.parameters())
-        for name, part in model.network.named_children()
+        for name, part in find_parts(model).items()
     }
     return {
         "name": spec.name,
@@ -80,6 +82,18 @@ def describe_model(model: "Model") -> dict[str, Any]:
         "parts": parts,
         "spec": spec.model_dump(mode="json"),
     }
+
+
+def find_parts(model: "Model") -> dict[str, "nn.Module"]:
+    """The parts of a network, by name. A head of two networks counts as two parts."""
+    from ..heads import EfficientDetHead
+
+    parts = dict(model.network.named_children())
+    head = parts.get("head")
+    if isinstance(head, EfficientDetHead):
+        del parts["head"]
+        parts |= {"class net": head.classes, "box net": head.boxes}
+    return parts
 
 
 def format_value(value: object) -> str:

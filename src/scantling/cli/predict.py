@@ -36,7 +36,7 @@ class PredictOptions:
         str | None, typer.Option(metavar="N|HxW", help="Input size; the model's own by default.")
     ] = None
     fit: Annotated[
-        Literal["letterbox", "stretch"] | None,
+        Literal["letterbox", "corner", "stretch"] | None,
         typer.Option(help="How an image fits the input; the model's own way by default."),
     ] = None
     min_score: Annotated[float, typer.Option(help="Keep what scores more than this.")] = 0.25

@@ -8,15 +8,16 @@ import numpy as np
 from ..errors import InvalidValue
 from ..structures import Image, Placement
 
-FITS = ("letterbox", "stretch")
+Fit = Literal["letterbox", "corner", "stretch"]
+FITS = ("letterbox", "corner", "stretch")
 
 
 def place(
     image: Image,
     image_size: tuple[int, int],
     *,
-    fit: Literal["letterbox", "stretch"] = "letterbox",
-    fill: int = 128,
+    fit: Fit = "letterbox",
+    fill: int | tuple[int, int, int] = 128,
     out: Image | None = None,
 ) -> tuple[Image, Placement]:
     """Resize an image onto the network's input, and remember how.
@@ -24,8 +25,9 @@ def place(
     Args:
         image: (H, W, 3) uint8.
         image_size: (height, width) of the input.
-        fit: `letterbox` keeps the aspect ratio, centres, and pads with `fill`; `stretch` does not.
-        fill: value of the padding, 0 to 255.
+        fit: `letterbox` keeps the aspect ratio, centres, and pads with `fill`; `corner` does so
+            without centring: the padding is right and below; `stretch` does not keep the ratio.
+        fill: value of the padding, 0 to 255; one, or red, green and blue.
         out: (height, width, 3) uint8 to write into, so that a loop allocates nothing.
 
     Returns:
@@ -61,7 +63,7 @@ def place(
 
 
 def new_size(
-    original: tuple[int, int], image_size: tuple[int, int], *, fit: Literal["letterbox", "stretch"]
+    original: tuple[int, int], image_size: tuple[int, int], *, fit: Fit
 ) -> tuple[int, int]:
     """(height, width) that an image is resized to, rounded down as darknet does, at least 1.
 
@@ -82,28 +84,31 @@ def find_placement(
     original: tuple[int, int],
     image_size: tuple[int, int],
     *,
-    fit: Literal["letterbox", "stretch"] = "letterbox",
+    fit: Fit = "letterbox",
 ) -> Placement:
     """How `place` puts an image of this size onto the input. Sizes are (height, width)."""
     new_height, new_width = new_size(original, image_size, fit=fit)
+    centred = fit == "letterbox"
     return Placement(
         scale_x=new_width / original[1],  # apart from scale_y by the rounding to whole pixels
         scale_y=new_height / original[0],
-        left=(image_size[1] - new_width) // 2,
-        top=(image_size[0] - new_height) // 2,
+        left=(image_size[1] - new_width) // 2 if centred else 0,
+        top=(image_size[0] - new_height) // 2 if centred else 0,
         image_size=original,
     )
 
 
-def _check(image: Image, image_size: tuple[int, int], fit: str, fill: int) -> None:
+def _check(
+    image: Image, image_size: tuple[int, int], fit: str, fill: int | tuple[int, int, int]
+) -> None:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
         raise InvalidValue("image", f"{image.dtype} {image.shape}", "uint8 (H, W, 3) with pixels")
     if min(image_size) < 1:
         raise InvalidValue("image_size", image_size, "(height, width), each at least 1")
     if fit not in FITS:
         raise InvalidValue("fit", fit, " or ".join(FITS))
-    if not 0 <= fill <= 255:
-        raise InvalidValue("fill", fill, "a number from 0 to 255")
+    if np.shape(fill) not in ((), (3,)) or np.min(fill) < 0 or np.max(fill) > 255:
+        raise InvalidValue("fill", fill, "a number from 0 to 255, or three of them")
 
 
 def _resize_into(image: Image, region: Image) -> None:

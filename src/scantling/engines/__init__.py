@@ -10,9 +10,11 @@ class Engine(Protocol):
 
     Attributes:
         image_size: (height, width) of the images that it takes.
+        in_background: it works best in a thread of its own, apart from the caller's.
     """
 
     image_size: tuple[int, int]
+    in_background: bool
 
     def new_batch(self, images: int) -> Image:
         """An (images, H, W, 3) array to be filled and handed to the engine, in its best memory."""

@@ -6,6 +6,7 @@ from typing import Protocol
 from torch import Tensor
 
 from ..structures import Candidates
+from .efficientdet import EfficientDetHead
 from .yolo import YoloHead, decode_level, join_levels
 
 
@@ -21,9 +22,10 @@ class Head(Protocol):
         ...
 
 
-# Every head: Head(in_channels, spec, num_classes), in_channels finest first.
+# Every head: Head(in_channels, strides, spec, num_classes), levels finest first.
 HEADS: dict[str, Callable[..., Head]] = {
+    "efficientdet": EfficientDetHead,
     "yolo": YoloHead,
 }
 
-__all__ = ["HEADS", "Head", "YoloHead", "decode_level", "join_levels"]
+__all__ = ["HEADS", "EfficientDetHead", "Head", "YoloHead", "decode_level", "join_levels"]

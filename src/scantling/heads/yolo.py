@@ -3,12 +3,14 @@
 Papers: YOLOv3, https://arxiv.org/abs/1804.02767; Scaled-YOLOv4, https://arxiv.org/abs/2011.08036.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from ..blocks import ConvNormAct
+from ..errors import InvalidSpec
 from ..specs import HeadSpec
 from ..structures import Candidates
 
@@ -18,15 +20,21 @@ class YoloHead(nn.Module):
 
     Shape: per level (N, C, H, W) → (N, A · (5 + K), H, W); for each anchor x, y, width, height,
     objectness, then one channel a class, all before their activation.
+
+    Raises:
+        InvalidSpec: boxes are coded as offsets to anchors.
     """
 
     def __init__(
-        self,
-        in_channels: Sequence[int],
-        spec: HeadSpec,
-        num_classes: int,
+        self, in_channels: Sequence[int], strides: Sequence[int], spec: HeadSpec, num_classes: int
     ) -> None:
         super().__init__()
+        if spec.box_coding == "offset":
+            raise InvalidSpec(
+                spec.kind,
+                "box_coding 'offset' says nothing of the cell that a box is in",
+                "Use 'exponential' or 'sigmoid'",
+            )
         self.spec = spec
         self.hidden = nn.ModuleList(
             nn.Identity()
@@ -38,6 +46,9 @@ class YoloHead(nn.Module):
             nn.Conv2d(width, len(anchors) * (5 + num_classes), 1)
             for width, anchors in zip(spec.channels or in_channels, spec.anchors, strict=True)
         )
+        for predict, anchors, stride in zip(self.predict, spec.anchors, strides, strict=True):
+            if isinstance(predict, nn.Conv2d):
+                _start_from_prior(predict, len(anchors), stride)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         levels = zip(self.predict, self.hidden, features, strict=True)
@@ -59,6 +70,21 @@ class YoloHead(nn.Module):
             )
         ]
         return join_levels(levels)
+
+
+@torch.no_grad()
+def _start_from_prior(predict: nn.Conv2d, anchors: int, stride: int) -> None:
+    """Begin with few objects: about 8 in 640 × 640 pixels, each of some class or other.
+
+    Args:
+        predict: the last convolution, with A · (5 + K) outputs.
+        anchors: A.
+        stride: input pixels per cell.
+    """
+    if predict.bias is not None:
+        values = predict.bias.view(anchors, -1)
+        values[:, 4] += math.log(8 / (640 / stride) ** 2)
+        values[:, 5:] += math.log(0.6 / (values.shape[1] - 5 - 0.99))
 
 
 def join_levels(levels: Sequence[Candidates]) -> Candidates:

@@ -4,14 +4,21 @@ from collections.abc import Callable
 
 from torch import nn
 
+from .asff import Asff
+from .graphs import GRAPHS
 from .pan import PathAggregation, csp_pan, pan
+from .pyramid import Pyramid
+from .sfam import Sfam
 from .tiny import TinyFpn
 
 # Every neck: Neck(in_channels, spec), in_channels finest first.
 NECKS: dict[str, Callable[..., nn.Module]] = {
+    **dict.fromkeys(GRAPHS, Pyramid),
+    "asff": Asff,
     "csp-pan": csp_pan,
     "pan": pan,
+    "sfam": Sfam,
     "tiny-fpn": TinyFpn,
 }
 
-__all__ = ["NECKS", "PathAggregation", "TinyFpn", "csp_pan", "pan"]
+__all__ = ["NECKS", "Asff", "PathAggregation", "Pyramid", "Sfam", "TinyFpn", "csp_pan", "pan"]

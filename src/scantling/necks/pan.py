@@ -13,12 +13,11 @@ from torch.nn import functional as F
 from ..blocks import (
     ConvNormAct,
     CrossJoin,
-    ModifiedSam,
     ReversedCsp,
-    SpatialPyramidPool,
     cross_bypass,
 )
 from ..specs import NeckSpec
+from .levels import build_attention, build_context, require_one_level_a_feature
 
 # Fusion(in_channels, channels, is_output) → a block that mixes concatenated features.
 Fusion = Callable[[int, int, bool], nn.Module]
@@ -32,12 +31,16 @@ class PathAggregation(nn.Module):
     Attributes:
         channels: width of each output, finest first.
         top, top_down, bottom_up: the parts, in the order in which they run.
+
+    Raises:
+        InvalidSpec: there are more or fewer levels than features.
     """
 
     def __init__(
         self, in_channels: Sequence[int], spec: NeckSpec, top: nn.Module, fusion: Fusion
     ) -> None:
         super().__init__()
+        require_one_level_a_feature(in_channels, spec)
         self.channels = spec.channels
         coarsest = len(spec.channels) - 1
         self.top = top
@@ -74,7 +77,8 @@ class PathAggregation(nn.Module):
 class TopDown(nn.Module):
     """Bring coarse features to the next finer level.
 
-    Shape: (N, coarse_channels, H, W), (N, lateral_channels, 2H, 2W) → (N, channels, 2H, 2W).
+    Shape: (N, coarse_channels, ⌈H / 2⌉, ⌈W / 2⌉), (N, lateral_channels, H, W) →
+    (N, channels, H, W).
     """
 
     def __init__(
@@ -92,7 +96,7 @@ class TopDown(nn.Module):
         self.fuse = fuse
 
     def forward(self, coarse: Tensor, lateral: Tensor) -> Tensor:
-        raised = F.interpolate(self.reduce(coarse), scale_factor=2.0, mode="nearest")
+        raised = F.interpolate(self.reduce(coarse), size=lateral.shape[-2:], mode="nearest")
         fused: Tensor = self.fuse(torch.cat([self.lateral(lateral), raised], dim=1))
         return fused
 
@@ -100,7 +104,7 @@ class TopDown(nn.Module):
 class BottomUp(nn.Module):
     """Bring fine features back to the next coarser level.
 
-    Shape: (N, fine_channels, 2H, 2W), (N, channels, H, W) → (N, channels, H, W).
+    Shape: (N, fine_channels, H, W), (N, channels, ⌈H / 2⌉, ⌈W / 2⌉) → the latter.
     """
 
     def __init__(
@@ -116,7 +120,7 @@ class BottomUp(nn.Module):
 
 
 class CspSpp(nn.Module):
-    """Spatial pyramid pooling inside a CSP block.
+    """Spatial pyramid pooling, or another context block, inside a CSP block.
 
     Shape: (N, in_channels, H, W) → (N, channels, H, W).
     """
@@ -132,13 +136,13 @@ class CspSpp(nn.Module):
             ConvNormAct(channels, channels, kernel=3, activation=act),
             ConvNormAct(channels, channels, activation=act),
         )
-        self.pool = SpatialPyramidPool()
+        self.pool, pooled = build_context(spec.context or "spp", channels, act)
         self.leave = nn.Sequential(
             *(
                 layer
                 for pair in range(depth)
                 for layer in (
-                    ConvNormAct(4 * channels if pair == 0 else channels, channels, activation=act),
+                    ConvNormAct(pooled if pair == 0 else channels, channels, activation=act),
                     ConvNormAct(channels, channels, kernel=3, activation=act),
                 )
             )
@@ -164,36 +168,39 @@ def alternating(
 
 def pan(in_channels: Sequence[int], spec: NeckSpec) -> PathAggregation:
     """YOLOv4's neck: SPP between plain convolutions, then PANet with `2 · depth + 1` convolutions
-    in each fusion, the last one after spatial attention where the spec asks for it."""
+    in each fusion, the last one after attention where the spec asks for it."""
     act = spec.activation
     width = spec.channels[-1]
+    context, pooled = build_context(spec.context or "spp", width, act)
     top = nn.Sequential(
         alternating(in_channels[-1], width, (1, 3, 1), activation=act),
-        SpatialPyramidPool(),
-        alternating(4 * width, width, (1, 3, 1), activation=act),
+        context,
+        alternating(pooled, width, (1, 3, 1), activation=act),
     )
 
     def fusion(before: int, channels: int, is_output: bool) -> nn.Module:
         layers = alternating(before, channels, (1, 3) * spec.depth, activation=act)
-        if is_output and spec.attention == "sam":
-            layers.append(ModifiedSam(2 * channels))
+        if is_output:
+            layers.extend(build_attention(spec.attention, 2 * channels))
         return layers.append(ConvNormAct(2 * channels, channels, activation=act))
 
     return PathAggregation(in_channels, spec, top, fusion)
 
 
 def csp_pan(in_channels: Sequence[int], spec: NeckSpec) -> PathAggregation:
-    """Scaled-YOLOv4's neck: the same paths, every fusion a reversed CSP block."""
+    """Scaled-YOLOv4's neck: the same paths, every fusion a reversed CSP block, attention last."""
     spp_depth = 1 if spec.spp_depth is None else spec.spp_depth
     top = CspSpp(in_channels[-1], spec.channels[-1], spec=spec, depth=spp_depth)
 
-    def fusion(before: int, channels: int, _: bool) -> nn.Module:
-        return ReversedCsp(
+    def fusion(before: int, channels: int, is_output: bool) -> nn.Module:
+        block = ReversedCsp(
             before,
             channels,
             spec.depth,
             activation=spec.activation,
             joint_norm=spec.joint_norm,
         )
+        attention = build_attention(spec.attention, channels) if is_output else []
+        return nn.Sequential(block, *attention) if attention else block
 
     return PathAggregation(in_channels, spec, top, fusion)

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from ..blocks import ConvNormAct
 from ..specs import NeckSpec
+from .levels import OutputAttention, build_context, require_one_level_a_feature
 
 
 class TinyFpn(nn.Module):
@@ -23,15 +24,20 @@ class TinyFpn(nn.Module):
     Attributes:
         channels: width of each output, finest first.
         reduce, expand: the convolutions of each level, coarsest first.
+
+    Raises:
+        InvalidSpec: there are more or fewer levels than features.
     """
 
     def __init__(self, in_channels: Sequence[int], spec: NeckSpec) -> None:
         super().__init__()
+        require_one_level_a_feature(in_channels, spec)
         act = spec.activation
+        self.context, coarsest = build_context(spec.context, in_channels[-1], act)
         self.channels = spec.channels
         widths = spec.channels[::-1]
         laterals = (0, *in_channels[-2::-1])
-        befores = (in_channels[-1], widths[0] // 2, *widths[1:-1])
+        befores = (coarsest, widths[0] // 2, *widths[1:-1])
         self.reduce = nn.ModuleList(
             ConvNormAct(before, width // 2, activation=act)
             for before, width in zip(befores, widths, strict=True)
@@ -40,13 +46,15 @@ class TinyFpn(nn.Module):
             ConvNormAct(width // 2 + lateral, width, kernel=3, activation=act)
             for lateral, width in zip(laterals, widths, strict=True)
         )
+        self.attention = OutputAttention(spec.attention, spec.channels)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
-        up: Tensor = self.reduce[0](features[-1])
+        up: Tensor = self.reduce[0](self.context(features[-1]))
         outputs = [self.expand[0](up)]
         steps = zip(self.reduce[1:], self.expand[1:], reversed(features[:-1]), strict=True)
         for reduce, expand, lateral in steps:
-            raised = F.interpolate(reduce(up), scale_factor=2.0, mode="nearest")
+            raised = F.interpolate(reduce(up), size=lateral.shape[-2:], mode="nearest")
             up = expand(torch.cat([raised, lateral], dim=1))
             outputs.append(up)
-        return outputs[::-1]
+        attended: list[Tensor] = self.attention(outputs[::-1])
+        return attended

@@ -1,6 +1,8 @@
 """What a model is: frozen data, without tensors. Imports no torch."""
 
 from .catalog import CATALOG, find_spec
+from .changes import change_spec
+from .published import SIZES, NetworkSize
 from .schema import (
     BackboneSpec,
     CfgSpec,
@@ -13,12 +15,15 @@ from .schema import (
 
 __all__ = [
     "CATALOG",
+    "SIZES",
     "BackboneSpec",
     "CfgSpec",
     "HeadSpec",
     "InputSpec",
     "ModelSpec",
     "NeckSpec",
+    "NetworkSize",
     "StageSpec",
+    "change_spec",
     "find_spec",
 ]

@@ -1,10 +1,12 @@
 """Every named variant of every family."""
 
 from ..errors import lookup
-from . import yolov4
+from . import efficientdet, yolov4
 from .schema import ModelSpec
 
-CATALOG: dict[str, ModelSpec] = {spec.name: spec for spec in yolov4.VARIANTS}
+CATALOG: dict[str, ModelSpec] = {
+    spec.name: spec for spec in (*yolov4.VARIANTS, *efficientdet.VARIANTS)
+}
 
 
 def find_spec(name: str) -> ModelSpec:

@@ -1,4 +1,4 @@
-"""The 80 classes of COCO: their names, and the older spellings that darknet's files use.
+"""The 80 classes of COCO: names, ids, and the older spellings that darknet's files use.
 
 Source: https://cocodataset.org; darknet's `coco.names`, in the public domain.
 """
@@ -98,6 +98,27 @@ ALIASES = {
 
 _DARKNET = {name: alias for alias, name in ALIASES.items()}
 DARKNET_COCO_NAMES = tuple(_DARKNET.get(name, name) for name in COCO_NAMES)
+
+
+# COCO numbers its classes from 1 to 90 and leaves out ten that it never published. Networks that
+# count by id, as EfficientDet does, have outputs for those ten too.
+UNUSED_IDS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
+_UNUSED = "unused "
+_USED_IDS = [id_ for id_ in range(1, 91) if id_ not in UNUSED_IDS]
+COCO_CATEGORY_IDS = dict(zip(COCO_NAMES, _USED_IDS, strict=True))  # name → id
+COCO_ID_NAMES = tuple(
+    {id_: name for name, id_ in COCO_CATEGORY_IDS.items()}.get(id_, f"{_UNUSED}{id_}")
+    for id_ in range(1, 91)
+)  # the class of id 1 first, `unused 12` for an id without one
+
+
+def is_unused(name: str) -> bool:
+    """Whether a class of this name stands for an id without a class: `unused 12`.
+
+    >>> is_unused("unused 12"), is_unused("unused sofa")
+    (True, False)
+    """
+    return name.startswith(_UNUSED) and name.removeprefix(_UNUSED).isdecimal()
 
 
 def canonical_name(name: str) -> str:

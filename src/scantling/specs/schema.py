@@ -1,6 +1,7 @@
 """What a model is, as frozen, self-checking data that travels as JSON."""
 
-from math import prod
+from itertools import accumulate
+from operator import mul
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -9,6 +10,7 @@ from ..errors import InvalidSpec
 
 Positive = Annotated[int, Field(gt=0)]
 Ratio = Annotated[float, Field(gt=0)]
+Byte = Annotated[int, Field(ge=0, le=255)]
 Anchor = tuple[float, float]  # (width, height) in pixels of the network's input
 
 
@@ -32,11 +34,18 @@ class _Spec(BaseModel):
 class InputSpec(_Spec):
     """What happens to an RGB image before the network sees it.
 
-    `letterbox` keeps the aspect ratio and pads both sides with `fill`; `stretch` does not.
+    Args:
+        fit: `letterbox` keeps the aspect ratio and pads both sides with `fill`; `corner` keeps it
+            too, and pads to the right and below; `stretch` does not keep it.
+        fill: of the padding, 0 to 255; one value or red, green, blue.
+        mean, std: what is subtracted from red, green, blue scaled to 0–1, and what the rest is
+            divided by.
     """
 
-    fit: Literal["letterbox", "stretch"] = "letterbox"
-    fill: Annotated[int, Field(ge=0, le=255)] = 128
+    fit: Literal["letterbox", "corner", "stretch"] = "letterbox"
+    fill: Byte | tuple[Byte, Byte, Byte] = 128
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[Ratio, Ratio, Ratio] = (1.0, 1.0, 1.0)
 
 
 class StageSpec(_Spec):
@@ -51,6 +60,9 @@ class StageSpec(_Spec):
         bottleneck: width inside a block, as a share of the branch.
         groups: groups of the 3×3 convolutions.
         split_activation: activation of the convolutions that split the stage in two.
+        kernel: side of the depthwise convolutions.
+        expand: width inside a block, as a multiple of its input.
+        squeeze: width between squeeze and excitation, as a share of the block's input; 0 for none.
     """
 
     kind: str
@@ -61,6 +73,9 @@ class StageSpec(_Spec):
     bottleneck: Ratio | None = None
     groups: Positive | None = None
     split_activation: str | None = None
+    kernel: Positive | None = None
+    expand: Ratio | None = None
+    squeeze: Annotated[float, Field(ge=0)] | None = None
 
     @property
     def settings(self) -> dict[str, float | str]:
@@ -70,22 +85,65 @@ class StageSpec(_Spec):
 
 
 class BackboneSpec(_Spec):
-    """From image to features: a stem, then stages; the last `outputs` of them are passed on."""
+    """From image to features: a stem, then stages; or, of kind `timm`, a network of that library.
+
+    The deepest stage at each stride is a feature; the coarsest `outputs` of them are passed on.
+
+    Args:
+        kind: a name in `scantling.backbones.BACKBONES`.
+        name: in timm, of kind `timm`, which has neither a stem nor stages here.
+        feature_strides: input pixels per cell of each feature that is passed on, finest first, of
+            kind `timm`; `scantling.backbones.timm_backbone` fills it in.
+        stem_channels, stem_kernel, stem_stride: of the first convolution.
+        stages: finest first.
+        stem_pool: whether a max-pool of stride 2 follows the stem.
+        activation: of every convolution.
+        outputs: how many features.
+        same_padding: pad strided convolutions as TensorFlow does, the odd pixel right and below.
+        norm_eps: of the normalisation, where it differs from the model's.
+    """
 
     kind: str
-    stem_channels: Positive
-    stages: Annotated[tuple[StageSpec, ...], Field(min_length=1)]
+    name: Annotated[str, Field(max_length=100)] | None = None
+    feature_strides: Annotated[tuple[Positive, ...], Field(max_length=8)] = ()
+    stem_channels: Annotated[int, Field(ge=0)] = 0
+    stages: tuple[StageSpec, ...] = ()
     stem_kernel: Positive = 3
     stem_stride: Positive = 1
-    stem_pool: bool = False  # a max-pool of stride 2 after the stem
+    stem_pool: bool = False
     activation: str = "mish"
     outputs: Positive = 3
+    same_padding: bool = False
+    norm_eps: Ratio | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.kind == "timm":
+            _check_named_backbone(self)
+        elif not self.stem_channels or not self.stages or self.name or self.feature_strides:
+            raise InvalidSpec(
+                f"a {self.kind} backbone",
+                "it needs stem_channels and stages, and has neither name nor feature_strides",
+                'Those belong to kind="timm"',
+            )
+        return self
 
     @property
-    def stride(self) -> int:
-        """Input pixels per cell of the deepest stage."""
-        pool = 2 if self.stem_pool else 1
-        return self.stem_stride * pool * prod(stage.stride for stage in self.stages)
+    def finest_stride(self) -> int:
+        """Input pixels per cell of the finest feature that is passed on."""
+        return self.feature_strides[0] if self.feature_strides else self.strides[self.taps[0]]
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Input pixels per cell of each stage."""
+        steps = (stage.stride for stage in self.stages)
+        return tuple(accumulate(steps, mul, initial=self.stem_stride * (1 + self.stem_pool)))[1:]
+
+    @property
+    def taps(self) -> tuple[int, ...]:
+        """Which stages are passed on: the last of each stride, finest first."""
+        last = {stride: index for index, stride in enumerate(self.strides)}
+        return tuple(last.values())[-self.outputs :]
 
 
 class NeckSpec(_Spec):
@@ -94,21 +152,31 @@ class NeckSpec(_Spec):
     Args:
         kind: a name in `scantling.necks.NECKS`.
         channels: width of each level.
-        depth: blocks in each fusion.
+        depth: blocks in each fusion; of a pyramid, how often its graph is repeated.
         activation: of every convolution.
         spp_depth: pairs of convolutions after spatial pyramid pooling; None for the kind's own.
-        attention: `sam` puts spatial attention in front of each output.
+        context: a name in `scantling.blocks.CONTEXTS`: what the coarsest features go through; None
+            for the kind's own.
+        attention: a name in `scantling.blocks.ATTENTIONS`: what stands in front of each output.
         joint_norm: normalise both branches of a CSP block together, after their concatenation, as
             the Scaled-YOLOv4 PyTorch checkpoints do and darknet's networks do not.
+        fusion: a name in `scantling.blocks.FUSIONS`: how a node of a pyramid adds up its inputs.
+        redundant_bias: give convolutions in front of a normalisation a bias, as TensorFlow's
+            EfficientDet has.
+        same_padding: pad max-pools as TensorFlow does, the odd pixel right and below.
     """
 
     kind: str
-    channels: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    channels: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=16)]
     depth: Positive = 2
     activation: str = "mish"
     spp_depth: Annotated[int, Field(ge=0)] | None = None
-    attention: Literal["sam"] | None = None
+    context: str | None = None
+    attention: str | None = None
     joint_norm: bool = False
+    fusion: str | None = None
+    redundant_bias: bool = False
+    same_padding: bool = False
 
 
 class HeadSpec(_Spec):
@@ -119,17 +187,22 @@ class HeadSpec(_Spec):
         channels: width of the 3×3 before the last convolution of each level; None for no 3×3.
         anchors: boxes per level as (width, height) in pixels of the network's input.
         box_coding: `exponential` (YOLOv3: exp of width and height) or `sigmoid` (Scaled-YOLOv4:
-            (2σ)²).
-        scale_xy: how far a box centre may leave its cell, per level (darknet's `scale_x_y`).
-        activation: of the hidden convolution.
+            (2σ)²); `offset` (EfficientDet: centre and log size relative to the anchor).
+        scale_xy: how far a box centre may leave its cell, per level (darknet's `scale_x_y`); empty
+            where the box coding has no cells.
+        activation: of the hidden convolutions.
+        depth: hidden convolutions, shared between the levels.
+        redundant_bias: as in the neck.
     """
 
     kind: str
     channels: tuple[Positive, ...] | None = None
     anchors: tuple[tuple[Anchor, ...], ...]
-    box_coding: Literal["exponential", "sigmoid"]
-    scale_xy: tuple[Annotated[float, Field(ge=1)], ...]
+    box_coding: Literal["exponential", "sigmoid", "offset"]
+    scale_xy: tuple[Annotated[float, Field(ge=1)], ...] = ()
     activation: str = "mish"
+    depth: Positive = 1
+    redundant_bias: bool = False
 
 
 class ModelSpec(_Spec):
@@ -150,7 +223,9 @@ class ModelSpec(_Spec):
         per_level = {
             "groups of anchors": len(self.head.anchors),
             "channels": levels if self.head.channels is None else len(self.head.channels),
-            "values of scale_xy": len(self.head.scale_xy),
+            "values of scale_xy": (
+                levels if self.head.box_coding == "offset" else len(self.head.scale_xy)
+            ),
         }
         for what, count in per_level.items():
             if count != levels:
@@ -159,22 +234,26 @@ class ModelSpec(_Spec):
                     f"the neck has {levels} levels but the head has {count} {what}",
                     "Give one per level, finest first",
                 )
-        if len(self.backbone.stages) < self.backbone.outputs:
+        if self.backbone.stages and len(self.backbone.taps) < self.backbone.outputs:
             raise InvalidSpec(
                 self.name,
-                f"{self.backbone.outputs} outputs from {len(self.backbone.stages)} stages",
+                f"{self.backbone.outputs} outputs, but the stages have "
+                f"{len(self.backbone.taps)} strides",
                 "Lower backbone.outputs or add stages",
             )
-        check_image_size(self.name, self.image_size, self.strides[-1])
+        check_image_size(self.name, self.image_size, self.size_divisor)
         return self
 
     @property
     def strides(self) -> tuple[int, ...]:
         """Input pixels per cell at each neck level, finest first: (8, 16, 32)."""
-        finest = self.backbone.stride
-        for stage in self.backbone.stages[len(self.backbone.stages) - self.backbone.outputs + 1 :]:
-            finest //= stage.stride
+        finest = self.backbone.finest_stride
         return tuple(finest << level for level in range(len(self.neck.channels)))
+
+    @property
+    def size_divisor(self) -> int:
+        """What each side of an image must be a multiple of: boxes in cells need whole cells."""
+        return 1 if self.head.box_coding == "offset" else self.strides[-1]
 
 
 class CfgSpec(_Spec):
@@ -185,6 +264,20 @@ class CfgSpec(_Spec):
     image_size: Size
     num_classes: Positive
     input: InputSpec = InputSpec(fit="stretch")
+
+
+def _check_named_backbone(spec: BackboneSpec) -> None:
+    """A network of another library: a name, and strides that double from level to level."""
+    strides = spec.feature_strides
+    doubling = strides == tuple(strides[0] << level for level in range(len(strides)))
+    fits = doubling and len(strides) == spec.outputs
+    if not spec.name or not fits or spec.stem_channels or spec.stages:
+        raise InvalidSpec(
+            spec.name or "a timm backbone",
+            f"kind timm with name {spec.name!r}, {spec.outputs} outputs and strides {strides}",
+            "Give a name and one stride per output, each twice the one before, "
+            "as scantling.backbones.timm_backbone(name) does; no stem and no stages",
+        )
 
 
 def check_image_size(model: str, image_size: tuple[int, int], stride: int) -> None:

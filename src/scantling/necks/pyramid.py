@@ -1,0 +1,138 @@
+"""A feature pyramid: one graph of fusions, repeated cell after cell.
+
+Paper: EfficientDet, https://arxiv.org/abs/1911.09070.
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from ..blocks import FUSIONS, ActSeparableNorm, PlainSum, Resample
+from ..errors import lookup
+from ..specs import NeckSpec
+from .graphs import GRAPHS, Node
+from .levels import OutputAttention, build_context, require_one_width
+
+
+class Pyramid(nn.Module):
+    """Add coarser levels to the features, then run `spec.depth` cells of one graph.
+
+    A context block sees the coarsest feature first, attention the outputs, where the spec has them.
+
+    Shape: per feature (N, C, H, W) → per level (N, channels, H, W), finest first; each coarser
+    level has ⌈side / 2⌉ cells.
+
+    Attributes:
+        channels: width of each output.
+
+    Raises:
+        InvalidSpec: the levels differ in width, or are fewer than the features.
+    """
+
+    def __init__(self, in_channels: Sequence[int], spec: NeckSpec) -> None:
+        super().__init__()
+        require_one_width(in_channels, spec)
+        self.context, widened = build_context(spec.context, in_channels[-1], spec.activation)
+        in_channels = (*in_channels[:-1], widened)
+        width, levels = spec.channels[0], len(spec.channels)
+        nodes = lookup(GRAPHS, spec.kind, "neck")(levels)
+        missing = levels - len(in_channels)
+        self.channels = spec.channels
+        self.extra = nn.ModuleList(
+            Resample(
+                in_channels[-1] if level == 0 else width,
+                width,
+                halvings=1,
+                bias=spec.redundant_bias,
+                same_padding=spec.same_padding,
+            )
+            for level in range(missing)
+        )
+        entering = (*in_channels, *(width,) * missing)
+        self.cells = nn.ModuleList(
+            Cell(entering if cell == 0 else spec.channels, nodes, spec)
+            for cell in range(spec.depth)
+        )
+        self.attention = OutputAttention(spec.attention, spec.channels)
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        attended: list[Tensor] = self.attention(self.passes(features)[-1])
+        return attended
+
+    def passes(self, features: Sequence[Tensor]) -> list[list[Tensor]]:
+        """The outputs of every cell, in the order in which they run; without attention."""
+        maps = [*features[:-1], self.context(features[-1])]
+        for resample in self.extra:
+            maps.append(resample(maps[-1]))
+        found: list[list[Tensor]] = []
+        for cell in self.cells:
+            maps = cell(maps)
+            found.append(maps)
+        return found
+
+
+class Cell(nn.Module):
+    """One pass through the graph; the last node of each level is its output.
+
+    Shape: per level (N, in_channels, H, W) → (N, channels, H, W), finest first.
+    """
+
+    def __init__(self, in_channels: Sequence[int], nodes: Sequence[Node], spec: NeckSpec) -> None:
+        super().__init__()
+        levels = len(in_channels)
+        widths = [*in_channels, *(spec.channels[0] for _ in nodes)]
+        self.levels = (*range(levels), *(node.level for node in nodes))  # of each map
+        self.inputs = tuple(node.inputs for node in nodes)
+        last = {level: index for index, level in enumerate(self.levels)}
+        self.outputs = tuple(last[level] for level in range(levels))
+        self.nodes = nn.ModuleList(
+            FusionNode(
+                [widths[source] for source in node.inputs],
+                [node.level - self.levels[source] for source in node.inputs],
+                spec,
+            )
+            for node in nodes
+        )
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        sizes = [x.shape[-2:] for x in features]
+        maps = list(features)
+        for node, inputs in zip(self.nodes, self.inputs, strict=True):
+            level = self.levels[len(maps)]
+            maps.append(node([maps[source] for source in inputs], sizes[level]))
+        return [maps[output] for output in self.outputs]
+
+
+class FusionNode(nn.Module):
+    """Bring maps to one size and width, add them up, activate, convolve.
+
+    Shape: inputs × (N, C, H, W) → (N, channels, height, width).
+
+    Args:
+        in_channels: width of each input.
+        halvings: how many levels up each has to go; negative for down.
+        spec: of the neck.
+    """
+
+    def __init__(self, in_channels: Sequence[int], halvings: Sequence[int], spec: NeckSpec) -> None:
+        super().__init__()
+        width = spec.channels[0]
+        fusion = lookup(FUSIONS, spec.fusion or "fast", "fusion")
+        several = len(in_channels) > 1  # one alone needs no weight
+        self.fusion = fusion(len(in_channels), width) if several else PlainSum()
+        self.resample = nn.ModuleList(
+            Resample(
+                channels,
+                width,
+                halvings=steps,
+                bias=spec.redundant_bias,
+                same_padding=spec.same_padding,
+            )
+            for channels, steps in zip(in_channels, halvings, strict=True)
+        )
+        self.conv = ActSeparableNorm(width, bias=spec.redundant_bias, activation=spec.activation)
+
+    def forward(self, maps: Sequence[Tensor], size: Sequence[int]) -> Tensor:
+        brought = [step(x, size) for step, x in zip(self.resample, maps, strict=True)]
+        convolved: Tensor = self.conv(self.fusion(brought))
+        return convolved
