@@ -1,4 +1,4 @@
-"""Where the real weights and images are."""
+"""Where the real weights and images are, and how many threads a test may take."""
 
 import os
 from pathlib import Path
@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # one process a core: threads would only wait for another
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

@@ -242,7 +242,7 @@ def load(
     """
     choose_dtype(precision, choose_device(device))  # a mistake should not cost a download
     if fit is not None and fit not in FITS:
-        raise InvalidValue("fit", fit, " or ".join(FITS))
+        raise InvalidValue("fit", fit, "one of " + ", ".join(FITS))
     loaded = load_model(
         model,
         weights=weights,

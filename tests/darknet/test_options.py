@@ -33,7 +33,7 @@ def test_every_layer_that_is_not_offered_is_refused_by_name(kind: str):
 
 @pytest.mark.parametrize(
     ("kind", "option"),
-    [(kind, option) for kind, known in KNOWN.items() for option in known.harmless],
+    [(kind, option) for kind, known in KNOWN.items() for option in sorted(known.harmless)],
 )
 def test_every_option_that_is_not_offered_is_refused_but_at_its_harmless_value(
     kind: str, option: str

@@ -125,7 +125,7 @@ def test_a_buffer_is_written_whole_and_returned(fit):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"fit": "crop"}, "fit is 'crop'; expected letterbox or stretch"),
+        ({"fit": "crop"}, "fit is 'crop'; expected one of letterbox, corner, stretch"),
         ({"fill": 256}, "fill is 256"),
         ({"out": np.zeros((64, 65, 3), np.uint8)}, "out is 'uint8"),
         ({"out": np.zeros((64, 64, 3), np.float32)}, "out is 'float32"),

@@ -13,7 +13,7 @@ from scantling.necks import NECKS
 from scantling.necks.asff import SpatialFusion
 from scantling.specs import NeckSpec
 
-PATHS = {"csp-pan", "pan", "tiny-fpn"}  # these concatenate, so that each level has its own width
+PATHS = ("csp-pan", "pan", "tiny-fpn")  # these concatenate, so that each level has its own width
 PYRAMIDS = [kind for kind in NECKS if kind not in PATHS]
 WIDTHS = (16, 20, 24, 28)
 IN_CHANNELS = (8, 12, 16, 24)

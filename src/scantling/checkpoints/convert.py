@@ -30,11 +30,12 @@ def convert_model(
     """Read a model from any format and write it in another.
 
     Args:
-        source: a name, `.cfg`, `.weights`, `.safetensors`, `.pt` or `.pth`.
+        source: a name, `.cfg`, `.weights`, `.safetensors`, `.pt`, `.pth` or `.npz`.
         target: `x.safetensors`; or `x.weights` or `x.cfg` for the three darknet files x.cfg,
             x.weights and x.names; or `x.pth` for a state dict that effdet loads, without names.
-        model: what a `.weights` or `.pt` is for: a name or a `.cfg`. With a name, a `.cfg` and its
-            weights become the native model of that name; without, they stay the cfg's network.
+        model: what a `.weights`, `.pt` or `.npz` is for: a name or a `.cfg`. With a name, a `.cfg`
+            and its weights become the native model of that name; without, they stay the cfg's
+            network.
         weights: of a `.cfg`, if they do not lie beside it.
         names: class names; see `load_model`.
         overwrite: replace files that exist.

@@ -13,6 +13,7 @@ from ..detector import build_detector
 from ..errors import InvalidCheckpoint, InvalidValue, InvalidWeights
 from ..specs import CfgSpec, ModelSpec, find_spec
 from ..specs.coco import DARKNET_COCO_NAMES
+from .automl import load_automl
 from .download import Progress
 from .hub import OFFICIAL, SHA256_DIGITS, fetch_weights
 from .model import Model
@@ -39,7 +40,8 @@ def load_model(
 
     Args:
         model: a name of the catalogue, or a `.safetensors`, `.pt`, `.pth` or darknet `.cfg` file.
-        weights: for a name or a `.cfg`: darknet `.weights`, `.safetensors` or `.pt`. For a name,
+        weights: for a name or a `.cfg`: darknet `.weights`, `.safetensors` or `.pt`; for the name
+            of an EfficientDet, also google/automl's variables as `.npz`. For a name,
             the official weights if None; for a `.cfg`, a `.weights` of the same stem beside it.
         names: class names: a `.names`, `.txt` or `.data` file. If None, those that the checkpoint
             holds, else a `.names` beside the `.cfg`, else COCO's for 80 classes, else class0, ….
@@ -68,7 +70,7 @@ def load_model(
             load_native(path) if suffix == ".safetensors" else load_pytorch(path, None, say=say)
         )
         return _renamed(loaded, named)
-    if suffix == ".weights":
+    if suffix in (".weights", ".npz"):
         raise InvalidValue(
             "model",
             str(model),
@@ -162,8 +164,10 @@ def _load_checkpoint(spec: ModelSpec | CfgSpec, path: Path, say: Say) -> Model:
     """A `.safetensors` or `.pt` as the weights of a named model or a cfg. Its own spec counts."""
     if path.suffix.lower() in (".pt", ".pth"):
         return load_pytorch(path, spec, say=say)
+    if path.suffix.lower() == ".npz":
+        return load_automl(path, spec, say=say)
     if path.suffix.lower() != ".safetensors":
-        raise InvalidValue("weights", str(path), "a .weights, .safetensors, .pt or .pth file")
+        raise InvalidValue("weights", str(path), "a .weights, .safetensors, .pt, .pth or .npz file")
     loaded = load_native(path)
     if isinstance(spec, ModelSpec) and isinstance(loaded.spec, ModelSpec):
         spec = spec.replace(num_classes=loaded.spec.num_classes)

@@ -21,7 +21,7 @@ def read_zip(stream: IO[bytes], size: int) -> tuple[Any, dict[str, Extent]]:
         Refused: its pickle asks for something that is not allowed.
         Malformed: it is damaged, or `torch.save` did not write it.
     """
-    _check_directory(stream, size)
+    check_directory(stream, size)
     try:
         archive = zipfile.ZipFile(stream)
         entries = archive.infolist()
@@ -48,7 +48,7 @@ def read_zip(stream: IO[bytes], size: int) -> tuple[Any, dict[str, Extent]]:
     return value, extents
 
 
-def _check_directory(stream: IO[bytes], size: int) -> None:
+def check_directory(stream: IO[bytes], size: int) -> None:
     """Refuse a table of contents so long that reading it would take all memory."""
     tail_start = max(0, size - _LONGEST_TAIL)
     stream.seek(tail_start)

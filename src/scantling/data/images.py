@@ -59,7 +59,7 @@ def read_bytes(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> b
     if size <= max_bytes:
         try:
             with Path(path).open("rb") as file:
-                data = file.read(max_bytes + 1)
+                data = file.read(size + 1)  # `read` takes that much memory at once
         except OSError as error:
             raise InvalidSource(name, (error.strerror or str(error)).lower()) from error
         if len(data) <= max_bytes:

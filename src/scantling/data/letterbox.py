@@ -106,7 +106,7 @@ def _check(
     if min(image_size) < 1:
         raise InvalidValue("image_size", image_size, "(height, width), each at least 1")
     if fit not in FITS:
-        raise InvalidValue("fit", fit, " or ".join(FITS))
+        raise InvalidValue("fit", fit, "one of " + ", ".join(FITS))
     if np.shape(fill) not in ((), (3,)) or np.min(fill) < 0 or np.max(fill) > 255:
         raise InvalidValue("fill", fill, "a number from 0 to 255, or three of them")
 
