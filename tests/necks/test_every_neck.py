@@ -218,3 +218,13 @@ def test_scale_wise_aggregation_puts_the_passes_side_by_side_and_weighs_them():
     first, second = neck.pyramid.passes(maps)
     for output, early, late in zip(neck(maps), first, second, strict=True):
         torch.testing.assert_close(output, 0.75 * torch.cat([early, late], dim=1))
+
+
+@pytest.mark.parametrize("kind", NECKS)
+def test_every_neck_refuses_settings_that_it_does_not_have(kind: str):
+    if kind in PATHS:
+        levels, foreign = 3, {"fusion": "sum"}
+    else:
+        levels, foreign = 4, {"joint_norm": True}
+    with pytest.raises(InvalidSpec, match=f"this kind has no {next(iter(foreign))}"):
+        build(describe(kind, levels, **foreign))

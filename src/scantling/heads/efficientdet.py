@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..blocks import SeparableConv, SharedSeparable
 from ..errors import InvalidSpec
 from ..specs import HeadSpec
+from ..specs.settings import refuse_settings
 from ..structures import Candidates
 
 PRIOR = 0.01  # share of anchors that hold an object, before anything is learned
@@ -25,8 +26,8 @@ class EfficientDetHead(nn.Module):
     (N, A · 4, H, W) boxes as y, x, height, width relative to the anchor.
 
     Raises:
-        InvalidSpec: the levels differ in width or in their number of anchors, or the boxes are
-            coded otherwise.
+        InvalidSpec: the levels differ in width or in their number of anchors, the boxes are
+            coded otherwise, or a setting is of another head.
     """
 
     def __init__(
@@ -142,6 +143,7 @@ def decode_offsets(offsets: Tensor, anchors: Tensor) -> Tensor:
 
 def _check(spec: HeadSpec, in_channels: Sequence[int]) -> None:
     """Refuse what networks that all levels share cannot serve."""
+    refuse_settings(spec, "channels", "scale_xy")
     if len(set(in_channels)) > 1:
         raise InvalidSpec(
             spec.kind,

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..blocks import ConvNormAct
 from ..errors import InvalidSpec
 from ..specs import HeadSpec
+from ..specs.settings import refuse_settings
 from ..structures import Candidates
 
 
@@ -22,7 +23,7 @@ class YoloHead(nn.Module):
     objectness, then one channel a class, all before their activation.
 
     Raises:
-        InvalidSpec: boxes are coded as offsets to anchors.
+        InvalidSpec: boxes are coded as offsets to anchors, or a setting is of another head.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class YoloHead(nn.Module):
                 "box_coding 'offset' says nothing of the cell that a box is in",
                 "Use 'exponential' or 'sigmoid'",
             )
+        refuse_settings(spec, "depth", "redundant_bias")
         self.spec = spec
         self.hidden = nn.ModuleList(
             nn.Identity()

@@ -8,6 +8,8 @@ from ..blocks import ATTENTIONS, CONTEXTS
 from ..errors import InvalidSpec, lookup
 from ..specs import NeckSpec
 
+OF_PYRAMIDS = ("fusion", "redundant_bias", "same_padding")  # settings of no other neck
+
 
 def require_one_level_a_feature(in_channels: Sequence[int], spec: NeckSpec) -> None:
     """Refuse a spec that asks for more or fewer levels than there are features.

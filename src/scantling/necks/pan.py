@@ -17,7 +17,13 @@ from ..blocks import (
     cross_bypass,
 )
 from ..specs import NeckSpec
-from .levels import build_attention, build_context, require_one_level_a_feature
+from ..specs.settings import refuse_settings
+from .levels import (
+    OF_PYRAMIDS,
+    build_attention,
+    build_context,
+    require_one_level_a_feature,
+)
 
 # Fusion(in_channels, channels, is_output) → a block that mixes concatenated features.
 Fusion = Callable[[int, int, bool], nn.Module]
@@ -169,6 +175,7 @@ def alternating(
 def pan(in_channels: Sequence[int], spec: NeckSpec) -> PathAggregation:
     """YOLOv4's neck: SPP between plain convolutions, then PANet with `2 · depth + 1` convolutions
     in each fusion, the last one after attention where the spec asks for it."""
+    refuse_settings(spec, "spp_depth", "joint_norm", *OF_PYRAMIDS)
     act = spec.activation
     width = spec.channels[-1]
     context, pooled = build_context(spec.context or "spp", width, act)
@@ -189,6 +196,7 @@ def pan(in_channels: Sequence[int], spec: NeckSpec) -> PathAggregation:
 
 def csp_pan(in_channels: Sequence[int], spec: NeckSpec) -> PathAggregation:
     """Scaled-YOLOv4's neck: the same paths, every fusion a reversed CSP block, attention last."""
+    refuse_settings(spec, *OF_PYRAMIDS)
     spp_depth = 1 if spec.spp_depth is None else spec.spp_depth
     top = CspSpp(in_channels[-1], spec.channels[-1], spec=spec, depth=spp_depth)
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..blocks import FUSIONS, ActSeparableNorm, PlainSum, Resample
 from ..errors import lookup
 from ..specs import NeckSpec
+from ..specs.settings import refuse_settings
 from .graphs import GRAPHS, Node
 from .levels import OutputAttention, build_context, require_one_width
 
@@ -26,11 +27,13 @@ class Pyramid(nn.Module):
         channels: width of each output.
 
     Raises:
-        InvalidSpec: the levels differ in width, or are fewer than the features.
+        InvalidSpec: the levels differ in width, or are fewer than the features; or the spec has
+            settings of other necks.
     """
 
     def __init__(self, in_channels: Sequence[int], spec: NeckSpec) -> None:
         super().__init__()
+        refuse_settings(spec, "spp_depth", "joint_norm")
         require_one_width(in_channels, spec)
         self.context, widened = build_context(spec.context, in_channels[-1], spec.activation)
         in_channels = (*in_channels[:-1], widened)

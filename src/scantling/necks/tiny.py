@@ -11,7 +11,13 @@ from torch.nn import functional as F
 
 from ..blocks import ConvNormAct
 from ..specs import NeckSpec
-from .levels import OutputAttention, build_context, require_one_level_a_feature
+from ..specs.settings import refuse_settings
+from .levels import (
+    OF_PYRAMIDS,
+    OutputAttention,
+    build_context,
+    require_one_level_a_feature,
+)
 
 
 class TinyFpn(nn.Module):
@@ -26,11 +32,12 @@ class TinyFpn(nn.Module):
         reduce, expand: the convolutions of each level, coarsest first.
 
     Raises:
-        InvalidSpec: there are more or fewer levels than features.
+        InvalidSpec: there are more or fewer levels than features, or settings of other necks.
     """
 
     def __init__(self, in_channels: Sequence[int], spec: NeckSpec) -> None:
         super().__init__()
+        refuse_settings(spec, "spp_depth", "joint_norm", *OF_PYRAMIDS)
         require_one_level_a_feature(in_channels, spec)
         act = spec.activation
         self.context, coarsest = build_context(spec.context, in_channels[-1], act)
