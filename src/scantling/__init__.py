@@ -1,4 +1,4 @@
-"""One detector family, cut to the size of the device: YOLOv4 and Scaled-YOLOv4 in one package.
+"""One detector family, cut to the size of the device: YOLOv4, Scaled-YOLOv4 and EfficientDet.
 
 `load` gives a model that turns images into `Detections`; `predict` runs it over folders, videos and
 streams. Names are imported when they are first used: `import scantling` loads no torch.

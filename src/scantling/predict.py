@@ -224,7 +224,7 @@ def load(
     >>> predictor("dog.jpg").scores  # doctest: +SKIP
 
     Args:
-        model: a name of the catalogue, or a `.cfg`, `.safetensors` or `.pt` file.
+        model: a name of the catalogue, or a `.cfg`, `.safetensors`, `.pt` or `.pth` file.
         weights: darknet weights, where the model needs them.
         names: a file of class names, one a line, where the model brings none.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.

@@ -226,5 +226,5 @@ def test_every_neck_refuses_settings_that_it_does_not_have(kind: str):
         levels, foreign = 3, {"fusion": "sum"}
     else:
         levels, foreign = 4, {"joint_norm": True}
-    with pytest.raises(InvalidSpec, match=f"this kind has no {next(iter(foreign))}"):
+    with pytest.raises(InvalidSpec, match=f"'{kind}': this kind has no {next(iter(foreign))}"):
         build(describe(kind, levels, **foreign))

@@ -63,7 +63,7 @@ def _root(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """Detect objects with YOLOv4 and Scaled-YOLOv4."""
+    """Detect objects with YOLOv4, Scaled-YOLOv4 and EfficientDet."""
     if version:
         typer.echo(f"scantling {__version__}")
         raise typer.Exit(WORKED)

@@ -20,20 +20,21 @@ class ConvertOptions:
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="A .cfg, .weights, .safetensors or .pt file, or a name of `scantling list`.",
+            help="A .cfg, .weights, .safetensors, .pt, .pth or .npz file, or a name from"
+            " `scantling list`.",
         ),
     ]
     target: Annotated[
         Path,
         typer.Argument(
             metavar="TARGET",
-            help="A .safetensors file; or a .cfg or .weights, for darknet's .cfg, .weights and"
-            " .names.",
+            help="A .safetensors file; a .cfg or .weights, for darknet's .cfg, .weights and .names;"
+            " or a .pth, for effdet.",
         ),
     ]
     model: Annotated[
         str | None,
-        typer.Option(help="What a .weights or .pt is for: a name, or a .cfg."),
+        typer.Option(help="What a .weights, .pt, .pth or .npz is for: a name, or a .cfg."),
     ] = None
     weights: WeightsOption = None
     names: NamesOption = None
@@ -45,7 +46,7 @@ class ConvertOptions:
 
 
 def convert(options: ConvertOptions) -> int:
-    """Write a model in another format: native .safetensors, or darknet's .cfg and .weights."""
+    """Write a model in another format: native .safetensors, darknet's, or effdet's .pth."""
     from ..checkpoints import convert_model
     from .messages import download_bar, note
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .exit_codes import WORKED
-from .options import JsonOption, NamesOption, WeightsOption
+from .options import MODEL_HELP, JsonOption, NamesOption, WeightsOption
 from .values import printable
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class InfoOptions:
 
     model: Annotated[
         str,
-        typer.Argument(help="A name from `scantling list`, or a .cfg, .safetensors or .pt file."),
+        typer.Argument(help=MODEL_HELP),
     ]
     weights: WeightsOption = None
     names: NamesOption = None

@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 
-ModelOption = Annotated[
-    str, typer.Option(help="A name from `scantling list`, or a .cfg, .safetensors or .pt file.")
-]
+MODEL_HELP = "A name from `scantling list`, or a .cfg, .safetensors, .pt or .pth file."
+ModelOption = Annotated[str, typer.Option(help=MODEL_HELP)]
 WeightsOption = Annotated[
     Path | None, typer.Option(help="Weights of a .cfg, or in place of a named model's own.")
 ]

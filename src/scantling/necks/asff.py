@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from ..blocks import ConvNormAct
 from ..specs import NeckSpec
+from ..specs.settings import refuse_settings
 from .levels import OutputAttention
 from .pyramid import Pyramid
 
@@ -28,6 +29,7 @@ class Asff(nn.Module):
 
     def __init__(self, in_channels: Sequence[int], spec: NeckSpec) -> None:
         super().__init__()
+        refuse_settings(spec, "spp_depth", "joint_norm")
         self.channels = spec.channels
         self.pyramid = Pyramid(in_channels, spec.replace(kind="fpn", attention=None))
         self.fusions = nn.ModuleList(

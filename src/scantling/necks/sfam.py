@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..blocks import channel_attention
 from ..specs import NeckSpec
+from ..specs.settings import refuse_settings
 from .levels import OutputAttention
 from .pyramid import Pyramid
 
@@ -29,6 +30,7 @@ class Sfam(nn.Module):
 
     def __init__(self, in_channels: Sequence[int], spec: NeckSpec) -> None:
         super().__init__()
+        refuse_settings(spec, "spp_depth", "joint_norm")
         self.channels = tuple(width * spec.depth for width in spec.channels)
         self.pyramid = Pyramid(in_channels, spec.replace(kind="fpn", attention=None))
         self.excite = nn.ModuleList(channel_attention(width) for width in self.channels)
