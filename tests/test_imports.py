@@ -13,13 +13,14 @@ ROOT = Path(scantling.__file__).parent
 LAYERS = [
     {"errors"},
     {"structures", "boxes", "specs"},
-    {"blocks"},
+    {"blocks", "drawing", "reports"},
     {"backbones", "necks", "heads", "data"},
-    {"detector", "losses", "postprocess", "evaluation", "drawing"},
+    {"detector", "losses", "postprocess", "evaluation"},
     {"darknet"},
     {"checkpoints"},
     {"engines", "scaling", "training"},
-    {"predict", "outputs", "export", "verify", "benchmark"},
+    {"predict", "outputs"},
+    {"evaluate", "train", "export", "verify", "benchmark"},
     {"cli"},
 ]
 FACES = {"__init__", "__main__"}  # the package's own doors: they see everything

@@ -85,6 +85,15 @@ class InvalidSource(ScantlingError):
         self.problem = problem
 
 
+class InvalidData(ScantlingError):
+    """Say which data set cannot be used, what is wrong, and what to do."""
+
+    def __init__(self, source: str, problem: str, fix: str) -> None:
+        super().__init__(f"Data {source}: {problem}. {fix}.")
+        self.source = source
+        self.problem = problem
+
+
 class MissingPackage(ScantlingError):
     """Say which package a feature needs, and how to install it."""
 

@@ -19,6 +19,7 @@ from .errors import InvalidValue, MissingPackage, lookup
 
 if TYPE_CHECKING:
     import supervision
+    from torch import Tensor
 
 Image = NDArray[np.uint8]  # (H, W, 3) RGB
 FloatArray = NDArray[np.float32]
@@ -69,6 +70,46 @@ class Candidates:
 
     boxes: Numbers  # (N, P, 4) xyxy in pixels of the network's input
     scores: Numbers  # (N, P, K), 0 to 1
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One labelled image on its way into a training batch."""
+
+    image: Image  # (H, W, 3) uint8 RGB
+    boxes: FloatArray  # (M, 4) xyxy in pixels of `image`
+    labels: IntArray  # (M,)
+    crowd: NDArray[np.bool_]  # (M,) whether a box stands for many objects
+    image_id: int | str
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """All objects of a batch in one list, T of them, ordered by image."""
+
+    boxes: Tensor  # (T, 4) float32 xyxy in pixels of the network's input
+    labels: Tensor  # (T,) int64
+    image_index: Tensor  # (T,) int64, places in the batch
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What a training step takes."""
+
+    images: Tensor  # (N, 3, H, W) uint8
+    targets: Targets
+    image_ids: tuple[int | str, ...]
+    placements: tuple[Placement, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class LossTerms:
+    """The parts of a loss, each a scalar, already weighted; `total` is their sum."""
+
+    box: Tensor
+    objectness: Tensor
+    classes: Tensor
+    total: Tensor
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The darknet formats: `.cfg` and `.weights` as a network, `.names` and `.data` files.
+"""The darknet formats: `.cfg` and `.weights` as a network.
 
 Names are imported when they are first used: the text formats load no torch.
 """
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .cfg import Section, parse_cfg
     from .describe import read_cfg
-    from .files import DataFile, read_data, read_names, write_data, write_names
     from .levels import Level
     from .network import (
         DarknetNetwork,
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "DarknetNetwork": "network",
-    "DataFile": "files",
     "Level": "levels",
     "Section": "cfg",
     "WeightsHeader": "weights",
@@ -32,18 +30,13 @@ _HOMES = {
     "loaded_tensors": "network",
     "parse_cfg": "cfg",
     "read_cfg": "describe",
-    "read_data": "files",
-    "read_names": "files",
     "read_weights": "weights",
     "stored_tensors": "network",
-    "write_data": "files",
-    "write_names": "files",
     "write_weights": "weights",
 }
 
 __all__ = [
     "DarknetNetwork",
-    "DataFile",
     "Level",
     "Section",
     "WeightsHeader",
@@ -53,12 +46,8 @@ __all__ = [
     "loaded_tensors",
     "parse_cfg",
     "read_cfg",
-    "read_data",
-    "read_names",
     "read_weights",
     "stored_tensors",
-    "write_data",
-    "write_names",
     "write_weights",
 ]
 
