@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from .backbones import BACKBONES
+from .blocks import use_filter_response
 from .errors import lookup
 from .heads import HEADS, Head
 from .necks import NECKS
@@ -17,6 +18,8 @@ class Detector(nn.Module):
 
     Attributes:
         strides: input pixels per cell of each raw output, finest first.
+        drop: what features go through, in front of the neck and of the head: nothing, unless a
+            training run says otherwise.
     """
 
     head: Head
@@ -29,10 +32,12 @@ class Detector(nn.Module):
         self.neck = neck
         self.head = head
         self.strides = strides
+        self.drop: nn.Module = nn.Identity()
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """(N, 3, H, W) images scaled to 0–1 → raw predictions per level, finest first."""
-        return self.head(self.neck(self.backbone(images)))
+        features = [self.drop(level) for level in self.backbone(images)]
+        return self.head([self.drop(level) for level in self.neck(features)])
 
     def decode(self, raw: Sequence[Tensor], image_size: tuple[int, int]) -> Candidates:
         """Raw predictions → boxes and scores.
@@ -61,6 +66,8 @@ def build_detector(spec: ModelSpec) -> Detector:
         eps = spec.backbone.norm_eps or own if name == "backbone" else spec.norm_eps
         if eps is not None:
             _set_norm_eps(part, eps)
+    if spec.norm == "frn":
+        use_filter_response(detector)
     return detector
 
 

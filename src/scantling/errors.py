@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import TypeVar
+from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
 
@@ -84,14 +84,55 @@ class InvalidSource(ScantlingError):
         self.source = source
         self.problem = problem
 
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:  # to come from another process
+        return type(self), (self.source, self.problem)
+
 
 class InvalidData(ScantlingError):
-    """Say which data set cannot be used, what is wrong, and what to do."""
+    """Say which data set cannot be used, what is wrong, and what to do.
 
-    def __init__(self, source: str, problem: str, fix: str) -> None:
+    Args:
+        findings: the same, as `data check` reports it: a tuple of `data.findings.Finding`.
+    """
+
+    def __init__(
+        self, source: str, problem: str, fix: str, *, findings: tuple[Any, ...] = ()
+    ) -> None:
         super().__init__(f"Data {source}: {problem}. {fix}.")
         self.source = source
         self.problem = problem
+        self.findings = findings
+
+
+class InvalidSettings(ScantlingError):
+    """Say everything that is wrong with the settings of a run, at once."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        lines = list(problems)
+        super().__init__("Settings that do not hold:\n" + "\n".join(f"  {line}" for line in lines))
+        self.problems = tuple(lines)
+
+
+class TrainingDiverged(ScantlingError):
+    """Say which part of the loss broke, and on which images."""
+
+    def __init__(self, terms: str, image_ids: Iterable[int | str]) -> None:
+        ids = ", ".join(str(image) for image in image_ids)
+        super().__init__(
+            f"The loss is no longer finite: {terms}. Images of the update: {ids}. Look at their "
+            "labels with `scantling data check`, or lower optimiser.learning_rate."
+        )
+
+
+class WorkerLost(ScantlingError):
+    """A process that reads images ended before its work did, and what to do about it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A process that reads images was ended from outside, or there was no memory for it. "
+            "Use fewer workers; in a script, put what starts them below "
+            'if __name__ == "__main__":.'
+        )
 
 
 class MissingPackage(ScantlingError):

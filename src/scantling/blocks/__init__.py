@@ -10,9 +10,12 @@ from .attention import ATTENTIONS, channel_attention
 from .context import CONTEXTS
 from .conv import ConvNormAct
 from .csp import CrossJoin, CspStage, ReversedCsp, cross_bypass
+from .drop import DropBlock, DropPath, SpatialDropout
 from .fuse import fuse_norms
 from .fusion import FUSIONS, PlainSum, WeightedSum
 from .mbconv import MbConv, MbConvStage, SqueezeExcite
+from .mish import use_fast_mish
+from .norms import CrossIterationNorm, CrossMiniBatchNorm, FilterResponseNorm, SyncNorm
 from .osa import ConvStage, CspOsaStage, PooledConvStage
 from .padding import SamePad
 from .resample import Resample
@@ -21,6 +24,15 @@ from .rfb import ReceptiveFieldBlock
 from .sam import ModifiedSam
 from .separable import ActSeparableNorm, SeparableConv, SharedSeparable
 from .spp import SpatialPyramidPool
+from .swap import (
+    begin_update,
+    read_past,
+    set_drop_path,
+    set_norms,
+    set_progress,
+    use_filter_response,
+    write_past,
+)
 
 # Every stage: Stage(in_channels, channels, depth, *, stride, activation, …the settings of StageSpec
 # that it has). `feature_channels` says how many of its last channels go to the neck.
@@ -44,11 +56,16 @@ __all__ = [
     "AtrousPyramidPool",
     "ConvNormAct",
     "ConvStage",
+    "CrossIterationNorm",
     "CrossJoin",
+    "CrossMiniBatchNorm",
     "CspOsaStage",
     "CspResNextStage",
     "CspStage",
     "DarkResidual",
+    "DropBlock",
+    "DropPath",
+    "FilterResponseNorm",
     "MbConv",
     "MbConvStage",
     "ModifiedSam",
@@ -62,11 +79,21 @@ __all__ = [
     "SamePad",
     "SeparableConv",
     "SharedSeparable",
+    "SpatialDropout",
     "SpatialPyramidPool",
     "SqueezeExcite",
+    "SyncNorm",
     "WeightedSum",
     "add_channels",
+    "begin_update",
     "channel_attention",
     "cross_bypass",
     "fuse_norms",
+    "read_past",
+    "set_drop_path",
+    "set_norms",
+    "set_progress",
+    "use_fast_mish",
+    "use_filter_response",
+    "write_past",
 ]

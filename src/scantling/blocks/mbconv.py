@@ -70,9 +70,10 @@ class MbConv(nn.Module):
             self.excite = SqueezeExcite(hidden, squeezed, activation=activation)
         self.project = ConvNormAct(hidden, channels, activation="linear")
         self.adds_input = stride == 1 and in_channels == channels
+        self.drop_path: nn.Module = nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.project(self.excite(self.depthwise(self.expand(x))))
+        y: Tensor = self.drop_path(self.project(self.excite(self.depthwise(self.expand(x)))))
         return x + y if self.adds_input else y
 
 

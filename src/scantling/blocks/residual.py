@@ -21,9 +21,10 @@ class DarkResidual(nn.Module):
         super().__init__()
         self.reduce = ConvNormAct(channels, hidden, activation=activation)
         self.expand = ConvNormAct(hidden, channels, kernel=3, activation=activation)
+        self.drop_path: nn.Module = nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        added: Tensor = x + self.expand(self.reduce(x))
+        added: Tensor = x + self.drop_path(self.expand(self.reduce(x)))
         return added
 
 
@@ -75,12 +76,12 @@ class ResNextBlock(nn.Module):
             channels, channels, kernel=3, groups=groups, activation=activation
         )
         self.leave = ConvNormAct(channels, channels, activation="linear")
+        self.drop_path: nn.Module = nn.Identity()
         self.activation = lookup(ACTIVATIONS, activation, "activation")()
 
     def forward(self, x: Tensor) -> Tensor:
-        activated: Tensor = self.activation(
-            add_channels(self.leave(self.grouped(self.enter(x))), x)
-        )
+        deep = self.drop_path(self.leave(self.grouped(self.enter(x))))
+        activated: Tensor = self.activation(add_channels(deep, x))
         return activated
 
 

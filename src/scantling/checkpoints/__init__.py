@@ -1,14 +1,16 @@
 """Weights from files: native safetensors, and safe readers of other people's formats."""
 
+from ..data.user_folder import default_cache
 from .classes import ClassTable, adapt_classes, match_classes
 from .convert import convert_model, save_darknet
 from .create import create_model
 from .download import Progress
 from .effdet import effdet_state_dict, save_effdet
-from .hub import default_cache, fetch_weights
+from .hub import fetch_weights
 from .load import load_model
 from .model import Model
 from .native import load_native, save_model
+from .prepare import anchors_of, prepare_model, with_anchors
 from .pytorch import load_pytorch
 
 __all__ = [
@@ -16,6 +18,7 @@ __all__ = [
     "Model",
     "Progress",
     "adapt_classes",
+    "anchors_of",
     "convert_model",
     "create_model",
     "default_cache",
@@ -25,7 +28,9 @@ __all__ = [
     "load_native",
     "load_pytorch",
     "match_classes",
+    "prepare_model",
     "save_darknet",
     "save_effdet",
     "save_model",
+    "with_anchors",
 ]

@@ -100,7 +100,7 @@ def adapt_classes(model: Model, names: Sequence[str]) -> tuple[Model, ClassTable
         InvalidSpec: the network has no rows for single classes.
     """
     table = match_classes(model.names, names)
-    spec = _with_classes(model.spec, len(names))
+    spec = with_classes(model.spec, len(names))
     network = build_network(spec)
     old = _predictors(model)
     adapted = Model(spec, network.train(model.network.training), tuple(names))
@@ -136,7 +136,8 @@ def _unique(names: Iterable[str]) -> dict[str, int]:
     return {spelling: label for label, spelling in enumerate(spellings) if counts[spelling] == 1}
 
 
-def _with_classes(spec: ModelSpec | CfgSpec, count: int) -> ModelSpec | CfgSpec:
+def with_classes(spec: ModelSpec | CfgSpec, count: int) -> ModelSpec | CfgSpec:
+    """The same model for another number of classes; in a cfg the filters change with it."""
     if isinstance(spec, ModelSpec):
         return spec.replace(num_classes=count)
     network = build_empty(spec)

@@ -5,10 +5,10 @@ releases. Where no sha256 was ever published, the exact size of the file is chec
 has published the first digits of the sha256, in the names of its files.
 """
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..data.user_folder import default_cache
 from ..errors import DownloadFailed, lookup
 from ..specs import find_spec
 from .download import Progress, download
@@ -125,16 +125,6 @@ def fetch_weights(
         timeout=timeout,
     )
     return target
-
-
-def default_cache() -> Path:
-    """The folder of this user for files that can be fetched again."""
-    home = Path.home()
-    if sys.platform == "win32":
-        return home / "AppData" / "Local" / "scantling" / "Cache"
-    if sys.platform == "darwin":
-        return home / "Library" / "Caches" / "scantling"
-    return home / ".cache" / "scantling"
 
 
 def _not_offered(name: str) -> DownloadFailed:

@@ -88,7 +88,8 @@ def find_parts(model: "Model") -> dict[str, "nn.Module"]:
     """The parts of a network, by name. A head of two networks counts as two parts."""
     from ..heads import EfficientDetHead
 
-    parts = dict(model.network.named_children())
+    children = model.network.named_children()
+    parts = {name: part for name, part in children if any(True for _ in part.parameters())}
     head = parts.get("head")
     if isinstance(head, EfficientDetHead):
         del parts["head"]

@@ -206,7 +206,12 @@ class HeadSpec(_Spec):
 
 
 class ModelSpec(_Spec):
-    """One detector variant. Derive another with `spec.replace(…)`; nothing is mutated."""
+    """One detector variant. Derive another with `spec.replace(…)`; nothing is mutated.
+
+    Args:
+        norm: how features are normalised: over the batch, or by their filter response (FRN), which
+            stands in for the activation too.
+    """
 
     name: str
     image_size: Size
@@ -216,6 +221,7 @@ class ModelSpec(_Spec):
     num_classes: Positive = 80
     input: InputSpec = InputSpec()
     norm_eps: Ratio = 1e-5
+    norm: Literal["batch", "frn"] = "batch"
 
     @model_validator(mode="after")
     def _check(self) -> Self:

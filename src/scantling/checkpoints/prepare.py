@@ -1,0 +1,142 @@
+"""A model to train from whatever is named: a variant, a cfg, a checkpoint; for given classes."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ..darknet import DarknetNetwork, parse_cfg, read_cfg
+from ..errors import InvalidSpec
+from ..specs import CfgSpec, ModelSpec
+from ..specs.schema import Anchor
+from .cfg_edit import edit_cfg
+from .classes import adapt_classes, with_classes
+from .create import create_model
+from .download import Progress
+from .load import load_model
+from .model import Model
+from .networks import build_network
+
+Groups = tuple[tuple[Anchor, ...], ...]  # a group a level, finest first
+OFFICIAL_WEIGHTS = "official"
+FILES = (".safetensors", ".pt", ".pth")
+
+
+def prepare_model(
+    model: str | Path,
+    names: Sequence[str],
+    *,
+    weights: str | Path | None = None,
+    cache: str | Path | None = None,
+    progress: Progress | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Model:
+    """A model for these classes, in training mode.
+
+    Classes that the weights know are kept by name; what has nothing to do with single classes is
+    kept whole.
+
+    Args:
+        model: a name of the catalogue or a `.cfg`, whose weights are fresh unless some are named;
+            or a `.safetensors`, `.pt` or `.pth` file, which brings its own.
+        names: of the classes, in order.
+        weights: a file of any kind that `load_model` reads, a partial `.conv.29` too; or
+            `official`, to fetch the published ones.
+        cache: folder for what is downloaded.
+        progress: told the bytes so far and in all of a download.
+        say: told what was found or concluded without being asked for.
+
+    Raises:
+        ScantlingError: as `load_model` and `create_model`.
+    """
+    path = Path(model)
+    suffix = path.suffix.lower()
+    if suffix == ".cfg" and weights is None:
+        spec = with_classes(read_cfg(path), len(names))
+        say(f"{path}: fresh weights")
+        return Model(spec, build_network(spec).train(), tuple(names))
+    if suffix == ".cfg" or suffix in FILES:
+        loaded = load_model(path, weights=weights, say=say)
+        return _adapted(loaded, names, say)
+    if weights is None:
+        say(f"{model}: fresh weights")
+        return create_model(str(model), names=names)
+    official = weights == OFFICIAL_WEIGHTS
+    return create_model(
+        str(model),
+        names=names,
+        pretrained=official,
+        checkpoint=None if official else weights,
+        cache=cache,
+        progress=progress,
+        say=say,
+    )
+
+
+def anchors_of(model: Model) -> Groups:
+    """The anchors of a model as (width, height) in pixels of its input, finest level first."""
+    if isinstance(model.network, DarknetNetwork):
+        return tuple(level.anchors for level in model.network.levels)
+    if isinstance(model.spec, ModelSpec):
+        return model.spec.head.anchors
+    raise InvalidSpec(model.spec.name, "its network has no anchors", "Use a YOLO or EfficientDet")
+
+
+def with_anchors(model: Model, anchors: Sequence[Anchor]) -> Model:
+    """The same model with other anchors; weights stay.
+
+    Args:
+        model: stays as it is.
+        anchors: as many as the model has different ones, by area. The smallest takes the place of
+            the smallest, and so on, wherever it is used.
+
+    Raises:
+        InvalidSpec: another number of them.
+    """
+    groups = anchors_of(model)
+    old = sorted({anchor for group in groups for anchor in group}, key=_area)
+    if len(old) != len(anchors):
+        raise InvalidSpec(
+            model.spec.name, f"{len(anchors)} anchors for {len(old)}", "Give one for each"
+        )
+    new = dict(zip(old, sorted(anchors, key=_area), strict=True))
+    spec = model.spec
+    if isinstance(spec, CfgSpec):
+        changed: ModelSpec | CfgSpec = _edit_anchors(spec, model.network, new)
+    else:
+        moved = tuple(tuple(new[anchor] for anchor in group) for group in groups)
+        changed = spec.replace(head=spec.head.replace(anchors=moved))
+    network = build_network(changed)
+    network.load_state_dict(model.network.state_dict())
+    return Model(changed, network.train(model.network.training), model.names, model.seen)
+
+
+def _area(anchor: Anchor) -> float:
+    return anchor[0] * anchor[1]
+
+
+def _edit_anchors(spec: CfgSpec, network: object, new: dict[Anchor, Anchor]) -> CfgSpec:
+    if not isinstance(network, DarknetNetwork):
+        raise InvalidSpec(spec.name, "its network is none of a cfg", "Report this")
+    sections = parse_cfg(spec.cfg, f"{spec.name}.cfg")[1:]
+    edits = {}
+    for level in network.levels:
+        section = sections[level.layer]
+        if section.kind != "yolo":
+            raise InvalidSpec(
+                spec.name, f"[{section.kind}] anchors are counted in cells", "Set anchors.fit=never"
+            )
+        numbers = section.numbers("anchors")
+        pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
+        flat = [f"{side:g}" for pair in pairs for side in new.get(pair, pair)]
+        edits[level.layer] = {"anchors": ",".join(flat)}
+    return spec.replace(cfg=edit_cfg(spec.cfg, edits))
+
+
+def _adapted(model: Model, names: Sequence[str], say: Callable[[str], None]) -> Model:
+    if tuple(names) != model.names:
+        model, table = adapt_classes(model, names)
+        say(
+            f"classes: {len(table.kept)} kept by name, {len(table.new)} new, "
+            f"{len(table.dropped)} dropped"
+        )
+    model.network.train()
+    return model

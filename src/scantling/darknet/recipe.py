@@ -1,0 +1,178 @@
+"""What a `.cfg` says of training, in the words of our recipes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..specs import CfgSpec
+from .cfg import Section
+from .describe import read_sections
+
+DEFAULT_CROP = 0.2  # jitter, where the cfg says nothing
+NO_LIMIT = 3e38  # max_delta, where another level has one
+MAX_CYCLES = 64
+SHARED = ("iou_loss", "iou_thresh_kind", "focal_loss", "label_smooth_eps")  # one value for all
+
+
+def cfg_recipe(spec: CfgSpec, levels: Sequence[int]) -> dict[str, Any]:
+    """The settings of `[net]` and `[yolo]` as nested tables of a recipe.
+
+    How long the run is (`max_batches`) is left to the recipe: steps become shares of it. Not taken
+    are what darknet itself gives no effect (`cls_normalizer`), anchors that no level has (darknet
+    teaches an object that one of them fits best to nobody; `loss.other_anchors` does so here), and
+    how strong self-adversarial training is: `adversarial_lr` is a factor of raw gradients.
+
+    Args:
+        spec: the cfg.
+        levels: its detection layers, finest first; what the cfg sets a level comes in that order.
+
+    Raises:
+        InvalidCfg: as `read_sections`; or something that a recipe has no words for.
+    """
+    net, layers = read_sections(spec.cfg, f"{spec.name}.cfg")
+    yolo = [section for section in layers if section.kind == "yolo"]
+    if len(yolo) != len(levels):
+        raise net.error("[region] has no recipe here", "Train it as a named variant or a [yolo]")
+    batch = net.integer("batch", 1, low=1)
+    return {
+        "batch": max(1, batch // net.integer("subdivisions", 1, low=1)),
+        "nominal_batch": batch,
+        "optimiser": {
+            "learning_rate": net.number("learning_rate", 0.001, low=1e-9),
+            "momentum": net.number("momentum", 0.9, low=0, high=1),
+            "nesterov": False,
+            "weight_decay": net.number("decay", 0.0001, low=0),
+        },
+        "schedule": _schedule(net),
+        # darknet begins at half of the run; a ramp from the start comes to the same
+        "average": {"decay": net.number("ema_alpha", 0, low=0, high=1), "kind": "ramp"},
+        "loss": _loss([layers[level] for level in levels]),
+        # of these, darknet heeds its last detection layer alone
+        "augment": {"kind": "darknet", "settings": _augment(net, yolo[-1])},
+        "shapes": _shapes(net, yolo[-1]),
+        "adversarial": _adversarial(net),
+        "regularise": {"norm": "cross-mini" if _crosses(layers) else "batch"},
+        "anchors": {"fitness": "iou", "threshold": 0.25},
+    }
+
+
+def _schedule(net: Section) -> dict[str, Any]:
+    total = net.integer("max_batches", 0, high=10**9)
+    table: dict[str, Any] = {
+        "warmup_epochs": 0,
+        "warmup_least": net.integer("burn_in", 0, high=10**9),
+        "warmup_power": net.number("power", 4, low=1e-3),
+    }
+    policy = net.word("policy", "constant")
+    if policy == "steps":
+        table |= _steps(net, total)
+    elif policy == "sgdr":
+        rate = net.number("learning_rate", 0.001, low=1e-9)
+        final = net.number("learning_rate_min", 1e-5, low=0) / rate
+        table |= {"kind": "cosine", "final": min(1.0, final), **_cycles(net, total)}
+    elif policy == "poly":
+        table |= {"kind": "poly", "final": 0, "power": net.number("power", 4, low=1e-3)}
+    elif policy == "constant":
+        table |= {"kind": "constant"}
+    else:
+        raise net.error(
+            f"policy={policy} has no recipe here",
+            "Use steps, sgdr, poly or constant, or name a recipe",
+            option="policy",
+        )
+    return table
+
+
+def _steps(net: Section, total: int) -> dict[str, Any]:
+    steps, scales = net.integers("steps"), net.numbers("scales")
+    if len(set(scales)) > 1 or (steps and not total):
+        raise net.error(
+            "steps are shares of max_batches here, all of one scale",
+            "Give max_batches, and the same scale for each step",
+            option="steps",
+        )
+    return {
+        "kind": "steps",
+        "steps": [min(1.0, step / total) for step in steps],
+        "step_factor": scales[0] if scales else 1.0,
+    }
+
+
+def _cycles(net: Section, total: int) -> dict[str, Any]:
+    """How many cycles of the cosine begin before the end."""
+    length = net.integer("sgdr_cycle", 0, high=10**9)
+    growth = net.integer("sgdr_mult", 2, low=1, high=100)
+    if not 0 < length < total:
+        return {}
+    count, done = 0, 0
+    while done < total and count < MAX_CYCLES:
+        done, count = done + length * growth**count, count + 1
+    return {"cycles": count, "cycle_growth": growth}
+
+
+def _loss(levels: list[Section]) -> dict[str, Any]:
+    def each(key: str, default: float) -> list[float]:
+        return [section.number(key, default) for section in levels]
+
+    first, *others = [_shared(section) for section in levels]
+    if any(other != first for other in others):
+        raise levels[0].error(
+            f"{', '.join(SHARED)} differ between the detection layers", "Give all the same"
+        )
+    table: dict[str, Any] = {
+        "kind": "darknet",
+        **first,
+        "box_gain": each("iou_normalizer", 0.75),
+        "objectness_gain": each("obj_normalizer", 1),
+        "gain": each("delta_normalizer", 1),
+        "ignore_threshold": each("ignore_thresh", 0.5),
+        "match_threshold": each("iou_thresh", 1),
+        "smooth_objectness": [section.flag("objectness_smooth") for section in levels],
+    }
+    if any("max_delta" in section.options for section in levels):
+        table["max_delta"] = each("max_delta", NO_LIMIT)
+    return table
+
+
+def _shared(section: Section) -> dict[str, Any]:
+    """What a recipe has one value of, for all levels."""
+    return {
+        "box_loss": section.word("iou_loss", "mse"),
+        "match_similarity": section.word("iou_thresh_kind", "iou"),
+        "label_smoothing": section.number("label_smooth_eps", 0, low=0, high=1),
+        "focal": section.flag("focal_loss"),
+    }
+
+
+def _augment(net: Section, last: Section) -> dict[str, Any]:
+    return {
+        "mosaic": 0.5 if net.flag("mosaic") else 0.0,
+        "mixup": 0.5 if net.integer("mixup", 0) == 1 and not net.flag("mosaic") else 0.0,
+        "jitter": last.number("jitter", DEFAULT_CROP, low=0, high=1),
+        "resize": last.number("resize", 1.0, low=0),
+        "letterbox": net.flag("letter_box"),
+        "saturation": net.number("saturation", 1, low=0),
+        "exposure": net.number("exposure", 1, low=0),
+        "hue": net.number("hue", 0, low=0),
+        "flip": 0.5 * net.integer("flip", 1, high=1),
+        "blur": net.integer("blur", 0),
+        "noise": net.number("gaussian_noise", 0, low=0, high=127),
+    }
+
+
+def _shapes(net: Section, last: Section) -> dict[str, Any]:
+    drawn = last.number("random", 0, low=0, high=4)
+    table: dict[str, Any] = {
+        "range": 1.4 if drawn == 1 else max(1.0, drawn),
+        "dynamic_batch": net.flag("dynamic_minibatch"),
+    }
+    if "resize_step" in net.options:  # without, our own is the coarsest stride
+        table["multiple"] = net.integer("resize_step", 32, low=1, high=1024)
+    return table
+
+
+def _adversarial(net: Section) -> dict[str, Any]:
+    return {"probability": 0.5 if net.number("adversarial_lr", 0, low=0) else 0.0}
+
+
+def _crosses(layers: tuple[Section, ...]) -> bool:
+    return any(section.integer("cbn", 0) for section in layers if section.kind == "convolutional")

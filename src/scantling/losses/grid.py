@@ -1,0 +1,233 @@
+"""Objects and YOLO predictions as rows: what an object is taught to, read and decoded.
+
+Every level has a fixed number of rows, objects × anchors (× cells), of which some count and some
+weigh nothing: shapes never depend on the data, so that no step waits for the device.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from ..boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
+from ..errors import InvalidValue
+from ..structures import Targets
+from .elements import at_least_float32
+from .levels import LossLevel
+
+
+@dataclass(frozen=True, eq=False)
+class Objects:
+    """The objects of a batch in shares of the image, so that every level reads them alike."""
+
+    boxes: Tensor  # (T, 4) centre x, centre y, width, height; 0 to 1
+    labels: Tensor  # (T,)
+    image: Tensor  # (T,) places in the batch
+    real: Tensor  # (T,) bool: it has area. The box of one that has none is replaced, and never used
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Where objects meet predictions, R of them."""
+
+    positive: Tensor  # (R,) bool: whether the row counts
+    truth: Tensor  # (R,) places among the objects
+    image: Tensor  # (R,)
+    anchor: Tensor  # (R,)
+    row: Tensor  # (R,) of the cell
+    column: Tensor  # (R,)
+
+    def cell(self, anchors: int, rows: int, columns: int) -> Tensor:
+        """(R,) places among the N · A · H · W predictions of the level."""
+        return ((self.image * anchors + self.anchor) * rows + self.row) * columns + self.column
+
+
+def read_objects(targets: Targets, image_size: tuple[int, int], device: torch.device) -> Objects:
+    """Targets on the device of the predictions, in shares of the image.
+
+    Args:
+        targets: in pixels of the network's input.
+        image_size: (height, width) of the network's input.
+        device: of the predictions.
+    """
+    height, width = image_size
+    boxes = at_least_float32(targets.boxes.to(device, non_blocking=True))
+    real = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    shares = torch.stack(
+        [boxes[:, 0] / width, boxes[:, 1] / height, boxes[:, 2] / width, boxes[:, 3] / height], 1
+    )
+    return Objects(
+        torch.where(real[:, None], xyxy_to_cxcywh(shares), 0.5),
+        targets.labels.to(device, non_blocking=True),
+        targets.image_index.to(device, non_blocking=True),
+        real,
+    )
+
+
+class YoloGrid(nn.Module):
+    """One level of YOLO predictions: how they are read, activated and placed."""
+
+    anchors: Tensor
+
+    def __init__(self, level: LossLevel, num_classes: int) -> None:
+        super().__init__()
+        self.level = level
+        self.values = 5 + num_classes
+        self.register_buffer("anchors", torch.tensor(level.anchors).float(), persistent=False)
+
+    @property
+    def exponential(self) -> bool:
+        """Sizes are exp(t), and raw values stand before no logistic function but this loss's."""
+        return self.level.box_coding == "exponential"
+
+    def split(self, raw: Tensor) -> Tensor:
+        """(N, A · (5 + K), H, W) → (N, A, 5 + K, H, W), a view.
+
+        Raises:
+            InvalidValue: the channels are not A · (5 + K).
+        """
+        images, channels, rows, columns = raw.shape
+        count = len(self.level.anchors)
+        if channels != count * self.values:
+            raise InvalidValue(
+                "channels of a level",
+                channels,
+                f"{count * self.values}: {count} anchors × (5 + {self.values - 5} classes)",
+            )
+        return raw.view(images, count, self.values, rows, columns)
+
+    def sigma(self, values: Tensor) -> Tensor:
+        """The logistic function, where the level has one."""
+        return values if self.level.activated else values.sigmoid()
+
+    def centre_in_cell(self, values: Tensor) -> Tensor:
+        """Raw x or y → where in its cell a centre is, in cells."""
+        scale = self.level.scale_xy
+        return scale * self.sigma(values) - (scale - 1) / 2
+
+    def size_over_anchor(self, values: Tensor) -> Tensor:
+        """Raw width or height → how many times its anchor's a size is."""
+        return values.exp() if self.exponential else (2 * self.sigma(values)).square()
+
+    def anchor_shares(self, image_size: tuple[int, int]) -> Tensor:
+        """(A, 2) width and height in shares of the image."""
+        height, width = image_size
+        return torch.stack([self.anchors[:, 0] / width, self.anchors[:, 1] / height], dim=1)
+
+    def read(self, values: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
+        """What a loss has a gradient to.
+
+        Args:
+            values: (N, A, 5 + K, H, W) of `split`.
+            rows: which predictions to read in full.
+
+        Returns:
+            (R, 5 + K) those predictions; (N, A, H, W) the objectness of all; at least float32.
+        """
+        found: tuple[Tensor, Tensor] = _Read.apply(
+            values, rows.image, rows.anchor, rows.row, rows.column
+        )
+        return found
+
+    def place(self, values: Tensor, rows: Rows, shares: Tensor, size: tuple[int, int]) -> Tensor:
+        """The boxes of some predictions.
+
+        Args:
+            values: (R, 4) raw.
+            rows: where they stand.
+            shares: (A, 2) of `anchor_shares`.
+            size: (H, W) of the level.
+
+        Returns:
+            (R, 4) centre x, centre y, width, height in shares of the image.
+        """
+        x = (rows.column + self.centre_in_cell(values[:, 0])) / size[1]
+        y = (rows.row + self.centre_in_cell(values[:, 1])) / size[0]
+        sizes = self.size_over_anchor(values[:, 2:4]) * shares[rows.anchor]
+        return torch.cat([x[:, None], y[:, None], sizes], dim=1)
+
+    @torch.no_grad()
+    def place_all(self, values: Tensor, shares: Tensor) -> Tensor:
+        """The boxes of every prediction.
+
+        Args:
+            values: (N, A, 5 + K, H, W).
+            shares: (A, 2) of `anchor_shares`.
+
+        Returns:
+            (N, A · H · W, 4) xyxy in shares of the image.
+        """
+        rows, columns = values.shape[-2:]
+        row = torch.arange(rows, device=values.device)[:, None]
+        column = torch.arange(columns, device=values.device)
+        raw = at_least_float32(values[:, :, :4])
+        x = (column + self.centre_in_cell(raw[:, :, 0])) / columns
+        y = (row + self.centre_in_cell(raw[:, :, 1])) / rows
+        sizes = self.size_over_anchor(raw[:, :, 2:4]) * shares[:, :, None, None]
+        boxes = torch.stack([x, y, sizes[:, :, 0], sizes[:, :, 1]], dim=-1)
+        return cxcywh_to_xyxy(boxes).flatten(1, 3)
+
+    def wanted(self, objects: Tensor, rows: Rows, shares: Tensor, size: tuple[int, int]) -> Tensor:
+        """What activated values should be, for the squared error.
+
+        Args:
+            objects: (R, 4) centre x, centre y, width, height of each row's object.
+            rows, shares, size: as in `place`.
+
+        Returns:
+            (R, 4): x and y in the cell, then log size over the anchor, or, where sizes are (2σ)²,
+            the σ that gives it.
+        """
+        x = objects[:, 0] * size[1] - rows.column
+        y = objects[:, 1] * size[0] - rows.row
+        ratio = objects[:, 2:] / shares[rows.anchor]
+        sizes = ratio.log() if self.exponential else ratio.sqrt() / 2
+        return torch.cat([x[:, None], y[:, None], sizes], dim=1)
+
+    def activate(self, values: Tensor) -> Tensor:
+        """(R, 4) raw → what `wanted` is compared with."""
+        sizes = values[:, 2:4] if self.exponential else self.sigma(values[:, 2:4])
+        return torch.cat([self.centre_in_cell(values[:, :2]), sizes], dim=1)
+
+
+class _Read(torch.autograd.Function):
+    """Some predictions and every objectness, whose gradients are written into one tensor.
+
+    Autograd on its own would make one of the size of the predictions for each, and add them up.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, values: Tensor, image: Tensor, anchor: Tensor, row: Tensor, column: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(image, anchor, row, column)
+        ctx.shape, ctx.stride, ctx.dtype = values.shape, values.stride(), values.dtype
+        some = at_least_float32(values[image, anchor, :, row, column])
+        return some, at_least_float32(values[:, :, 4].clone())
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: Any, some: Tensor, objectness: Tensor
+    ) -> tuple[Tensor, None, None, None, None]:
+        gradient = torch.empty_strided(
+            ctx.shape, ctx.stride, dtype=ctx.dtype, device=some.device
+        ).zero_()
+        gradient.permute(0, 1, 3, 4, 2).index_put_(
+            ctx.saved_tensors, some.to(ctx.dtype), accumulate=True
+        )
+        gradient[:, :, 4] += objectness
+        return gradient, None, None, None, None
+
+
+def cell_of(objects: Objects, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Row and column, (T,) each, of the cell that an object's centre is in; the nearest if none."""
+    rows, columns = size
+    column = (objects.boxes[:, 0] * columns).floor().long().clamp(0, columns - 1)
+    row = (objects.boxes[:, 1] * rows).floor().long().clamp(0, rows - 1)
+    return row, column

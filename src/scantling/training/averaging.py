@@ -1,0 +1,58 @@
+"""The exponential moving average of the weights, which is what gets evaluated and saved."""
+
+import math
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from .recipe import AverageSettings
+
+
+class Average:
+    """A copy of a network that follows it slowly.
+
+    Weights and the statistics of normalisations are averaged; counters are copied.
+
+    Args:
+        network: what to follow.
+        settings: how slowly.
+
+    Sources: Scaled-YOLOv4 (ramp: decay · (1 − e^(−n/2000))); EfficientDet (ratio:
+    min(decay, (1 + n) / (10 + n))).
+    """
+
+    def __init__(self, network: nn.Module, settings: AverageSettings) -> None:
+        self.settings = settings
+        self.network = deepcopy(network).eval().requires_grad_(False)
+        self._followed = network
+
+    @torch.no_grad()
+    def update(self, updates: int) -> None:
+        """Move towards the network.
+
+        Args:
+            updates: of the weights so far, this one included.
+        """
+        decay = decay_of(self.settings, updates)
+        own, their = self._state(self.network), self._state(self._followed)
+        smooth = [i for i, tensor in enumerate(own) if tensor.is_floating_point()]
+        torch._foreach_lerp_([own[i] for i in smooth], [their[i] for i in smooth], weight=1 - decay)
+        for i, tensor in enumerate(own):
+            if not tensor.is_floating_point():
+                tensor.copy_(their[i])
+
+    @staticmethod
+    def _state(network: nn.Module) -> list[Tensor]:
+        return [*network.parameters(), *network.buffers()]
+
+
+def decay_of(settings: AverageSettings, updates: int) -> float:
+    """How much of the average stays at one update."""
+    if settings.kind == "ratio":
+        return min(settings.decay, (1 + updates) / (10 + updates))
+    return (
+        settings.decay * (1 - math.exp(-updates / settings.ramp))
+        if settings.ramp
+        else (settings.decay)
+    )

@@ -1,0 +1,181 @@
+"""The training loop, in the open: a generator that makes one update at a time.
+
+The caller logs, evaluates, saves and stops in its own `for`.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, fields
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from ..blocks import begin_update, set_progress
+from ..errors import TrainingDiverged
+from ..losses import Loss
+from ..structures import Batch, LossTerms, Targets
+from .adversarial import attack
+from .averaging import Average
+from .optimiser import set_rates, set_training
+from .plan import Plan, Step, rng_for
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What one update did. The terms stay on their device: reading them waits for it."""
+
+    step: Step
+    learning_rate: float
+    terms: LossTerms  # mean over the images of the update
+
+
+@dataclass
+class State:
+    """What a run changes.
+
+    Args:
+        network: that learns; as it is, not wrapped for several processes.
+        optimiser: of its parameters.
+        average: that follows it, if any.
+        scaler: of the gradients in fp16, if any.
+        done: updates so far.
+    """
+
+    network: nn.Module
+    optimiser: torch.optim.Optimizer
+    average: Average | None
+    scaler: torch.amp.GradScaler | None = None
+    done: int = 0
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """What a run goes by.
+
+    Args:
+        plan: its steps.
+        loss: of the network.
+        accelerator: where and in which precision to compute, and with which other processes.
+        normalise: from (N, 3, H, W) pixels on the device, uint8 or, of an image that was changed
+            against the network, float32, to what the network takes.
+    """
+
+    plan: Plan
+    loss: Loss
+    accelerator: Accelerator
+    normalise: Callable[[Tensor], Tensor]
+
+    def steps(self, state: State, batches: Iterator[Batch]) -> Iterator[Report]:
+        """Make update after update, from where the state is to the end of the plan.
+
+        When a report is handed out, the state is that after its update.
+
+        Args:
+            state: what is changed.
+            batches: this process's share of each batch of `plan.steps(start=state.done)`, in order.
+
+        Raises:
+            TrainingDiverged: the loss is no longer finite. It is told one update late, so that
+                nobody waits for the device.
+        """
+        recipe, accelerator = self.plan.recipe, self.accelerator
+        network, optimiser = accelerator.prepare(state.network, state.optimiser)
+        total = self.plan.count()
+        before: tuple[LossTerms, list[int | str]] | None = None
+        for step in self.plan.steps(start=state.done):
+            rate = set_rates(
+                state.optimiser,
+                recipe,
+                progress=step.progress,
+                batch_index=step.first_batch,
+                per_epoch=self.plan.per_epoch,
+            )
+            set_training(state.network)
+            set_progress(state.network, min(1.0, step.index / total / recipe.regularise.drop_ramp))
+            begin_update(state.network)
+            # dropped blocks and paths come from torch's own generator
+            seed = rng_for(recipe.seed, "torch", step.index, accelerator.process_index)
+            torch.manual_seed(int(seed.integers(2**63)))
+
+            used = [next(batches) for _ in step.batches]
+            terms = self._collect(network, state.network, step, used, strength=step.index / total)
+            if recipe.optimiser.clip_norm:
+                accelerator.clip_grad_norm_(network.parameters(), recipe.optimiser.clip_norm)
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+            state.done = step.index + 1
+            if state.average is not None:
+                state.average.update(state.done)
+            if before is not None:
+                _check_finite(*before)
+            before = terms, [image for batch in used for image in batch.image_ids]
+            yield Report(step, rate, terms)
+        if before is not None:
+            _check_finite(*before)
+
+    def _collect(
+        self,
+        network: nn.Module,
+        plain: nn.Module,
+        step: Step,
+        batches: Sequence[Batch],
+        *,
+        strength: float,
+    ) -> LossTerms:
+        """Collect the gradients of one update; the mean of its losses."""
+        accelerator, parts = self.accelerator, []
+        for place, batch in enumerate(batches):
+            last = place == len(batches) - 1
+            with nullcontext() if last else accelerator.no_sync(network):
+                images = batch.images.to(accelerator.device, non_blocking=True)
+                images = self._attacked(plain, images, step.first_batch + place, strength)
+                with accelerator.autocast():
+                    raw = network(self.normalise(images))
+                targets = _to(batch.targets, accelerator.device)
+                terms = self.loss(raw, targets, step.image_size, add_up=self._add_up)
+                share = len(step.batches[place]) / step.images
+                accelerator.backward(terms.total * share)
+            parts.append((terms, share))
+        return _mean(parts)
+
+    def _attacked(self, network: nn.Module, images: Tensor, batch: int, strength: float) -> Tensor:
+        """The images, on a share of the batches changed against the network."""
+        settings = self.plan.recipe.adversarial
+        draw = rng_for(self.plan.recipe.seed, "adversarial", batch).random()
+        if draw >= settings.probability:
+            return images
+        return attack(
+            network,
+            self.loss,
+            images,
+            strength=settings.strength * strength,
+            normalise=self.normalise,
+            autocast=self.accelerator.autocast,
+        )
+
+    def _add_up(self, values: Tensor) -> Tensor:
+        summed: Tensor = self.accelerator.reduce(values, reduction="sum")
+        return summed
+
+
+def _to(targets: Targets, device: torch.device) -> Targets:
+    columns = (getattr(targets, field.name) for field in fields(targets))
+    return Targets(*(column.to(device, non_blocking=True) for column in columns))
+
+
+@torch.no_grad()
+def _mean(parts: Sequence[tuple[LossTerms, float]]) -> LossTerms:
+    """The mean over the images of an update, of the means over those of each batch."""
+    names = [field.name for field in fields(LossTerms)]
+    shares = torch.tensor([share for _, share in parts])
+    columns = (torch.stack([getattr(terms, name).detach() for terms, _ in parts]) for name in names)
+    return LossTerms(*((column * shares.to(column)).sum() for column in columns))
+
+
+def _check_finite(terms: LossTerms, images: Sequence[int | str]) -> None:
+    """Stop where the loss broke."""
+    values = {field.name: float(getattr(terms, field.name)) for field in fields(terms)}
+    if not math.isfinite(values["total"]):
+        raise TrainingDiverged(", ".join(f"{k} {v:g}" for k, v in values.items()), images)

@@ -1,0 +1,127 @@
+"""The recipes of the families and of single variants: what differs from the defaults.
+
+Sources: darknet's cfg files, in the public domain; Scaled-YOLOv4, https://arxiv.org/abs/2011.08036;
+EfficientDet, https://arxiv.org/abs/1911.09070.
+"""
+
+from typing import Any
+
+Table = dict[str, Any]
+
+DARKNET: Table = {
+    "optimiser": {
+        "learning_rate": 0.0013,
+        "momentum": 0.949,
+        "nesterov": False,
+        "weight_decay": 0.0005,
+    },
+    "schedule": {
+        "kind": "steps",
+        "steps": [0.8, 0.9],
+        "step_factor": 0.1,
+        "warmup_epochs": 0,
+        "warmup_least": 1000,
+        "warmup_power": 4,
+    },
+    "average": {"decay": 0.0},
+    "loss": {"kind": "darknet", "box_gain": 0.07, "match_threshold": 0.213, "max_delta": 5},
+    "augment": {"kind": "darknet", "settings": {"mosaic": 0.5, "jitter": 0.3}},
+    "shapes": {"range": 1.4, "every": 10},
+    "anchors": {"fitness": "iou", "threshold": 0.25},
+}
+
+DARKNET_TINY: Table = {
+    **DARKNET,
+    "optimiser": {**DARKNET["optimiser"], "learning_rate": 0.00261, "momentum": 0.9},
+    "loss": {"kind": "darknet", "box_gain": 0.07, "match_threshold": 1.0},
+    "augment": {"kind": "darknet", "settings": {"mosaic": 0.0, "jitter": 0.3, "resize": 1.5}},
+    "shapes": {},
+}
+
+SCALED_YOLOV4: Table = {
+    "optimiser": {
+        "learning_rate": 0.01,
+        "momentum": 0.937,
+        "nesterov": True,
+        "weight_decay": 0.0005,
+    },
+    "schedule": {
+        "kind": "cosine",
+        "final": 0.2,
+        "by_epoch": True,
+        "warmup_epochs": 3,
+        "warmup_least": 1000,
+        "warmup_bias": 0.1,
+        "warmup_momentum": 0.8,
+        "warmup_accumulation": True,
+    },
+    "average": {"decay": 0.9999, "kind": "ramp", "ramp": 2000},
+    "loss": {"kind": "scaled-yolov4", "objectness_gain": 0.7, "class_gain": 0.3},
+    "augment": {"kind": "scaled-yolov4"},
+}
+
+SCALED_YOLOV4_LARGE: Table = {
+    **SCALED_YOLOV4,
+    "schedule": {**SCALED_YOLOV4["schedule"], "warmup_momentum": 0.9},
+    "loss": {"kind": "scaled-yolov4", "objectness_gain": 1.0, "class_gain": 0.5},
+    "augment": {
+        "kind": "scaled-yolov4",
+        "settings": {"centre": [0.5, 0.5], "translate": 0.5, "scale": 0.5},
+    },
+}
+
+SCALED_YOLOV4_FINETUNE: Table = {
+    **SCALED_YOLOV4_LARGE,
+    "epochs": 150,
+    "augment": {
+        "kind": "scaled-yolov4",
+        "settings": {"centre": [0.5, 0.5], "translate": 0.5, "scale": 0.8, "mixup": 0.2},
+    },
+}
+
+EFFICIENTDET: Table = {
+    "optimiser": {
+        "learning_rate": 0.08,
+        "momentum": 0.9,
+        "nesterov": False,
+        "weight_decay": 0.00004,
+        "clip_norm": 10,
+    },
+    "schedule": {"kind": "cosine", "final": 0.0, "warmup_epochs": 1, "warmup_start": 0.1},
+    "average": {"decay": 0.9998, "kind": "ratio"},
+    "loss": {"kind": "efficientdet"},
+    "augment": {"kind": "efficientdet"},
+    "anchors": {"fit": "never"},
+}
+
+# Every recipe by name.
+RECIPES: dict[str, Table] = {
+    "darknet": DARKNET,
+    "darknet-tiny": DARKNET_TINY,
+    "efficientdet": EFFICIENTDET,
+    "scaled-yolov4": SCALED_YOLOV4,
+    "scaled-yolov4-finetune": SCALED_YOLOV4_FINETUNE,
+    "scaled-yolov4-large": SCALED_YOLOV4_LARGE,
+}
+# Which recipe a variant has, by how its name begins; the longest beginning wins.
+FAMILIES: dict[str, str] = {
+    "efficientdet": "efficientdet",
+    "yolov4": "darknet",
+    "yolov4-csp": "scaled-yolov4",
+    "yolov4-p": "scaled-yolov4-large",
+    "yolov4-tiny": "darknet-tiny",
+    "yolov4x-mish": "scaled-yolov4",
+}
+
+
+def recipe_name(model: str, *, head: str) -> str:
+    """The recipe that a model is trained by where none is named.
+
+    Args:
+        model: a name of the catalogue, or any other.
+        head: the kind of its head, which decides for models of other names.
+    """
+    begins = [prefix for prefix in FAMILIES if model.startswith(prefix)]
+    if begins:
+        return FAMILIES[max(begins, key=len)]
+    return "efficientdet" if head == "efficientdet" else "scaled-yolov4"

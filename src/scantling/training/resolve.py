@@ -1,0 +1,158 @@
+"""From defaults, a named recipe, a file and the command line to one recipe, and its sources.
+
+Weakest first: the field's default, the recipe of the model, the run file, the command line.
+"""
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ..data.images import read_bytes
+from ..errors import InvalidSettings, nearest_hint
+from .recipe import Recipe
+
+MAX_FILE = 1 << 20  # bytes of a run file
+# Settings that decide which others there are, and those others.
+CLEARED = {"loss.kind": "loss", "augment.kind": "augment.settings"}
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A recipe, and the source of each of its values.
+
+    Args:
+        recipe: what holds.
+        sources: where each setting, such as `optimiser.momentum`, was given: `default` or the name
+            of a source.
+    """
+
+    recipe: Recipe
+    sources: dict[str, str]
+
+    def rows(self) -> list[tuple[str, Any, str]]:
+        """(setting, value, source) of every setting, in the order of the recipe."""
+        return [
+            (name, value, self.sources.get(name, "default"))
+            for name, value in flatten(self.recipe.model_dump(mode="json"))
+        ]
+
+
+def resolve_recipe(layers: Sequence[tuple[str, Mapping[str, Any]]]) -> Resolved:
+    """Put layers of settings on one another.
+
+    Args:
+        layers: (source, settings), weakest first; settings are nested tables.
+
+    Raises:
+        InvalidSettings: all that is wrong, each with where it was given.
+    """
+    merged: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for source, settings in layers:
+        for name, value in _kinds_first(settings):
+            _put(merged, name, value, sources)
+            sources[name] = source
+    if isinstance(merged.get("loss"), dict):  # without a kind nobody knows what the rest means
+        merged["loss"].setdefault("kind", Recipe().loss.kind)
+    try:
+        return Resolved(Recipe.model_validate(merged), sources)
+    except ValidationError as error:
+        problems = [_explain(problem, sources) for problem in error.errors()]
+        raise InvalidSettings(dict.fromkeys(problems)) from error
+
+
+def read_run_file(path: Path) -> dict[str, Any]:
+    """The settings of a TOML file.
+
+    Raises:
+        InvalidSource: it cannot be read.
+        InvalidSettings: it is no TOML.
+    """
+    data = read_bytes(path, max_bytes=MAX_FILE)
+    try:
+        return tomllib.loads(data.decode("utf-8-sig"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InvalidSettings([f"{path}: is no TOML: {error}"]) from error
+
+
+def parse_settings(words: Sequence[str]) -> dict[str, Any]:
+    """`optimiser.momentum=0.9` and so on, as nested tables; values are TOML, or else text.
+
+    Raises:
+        InvalidSettings: a word has no `=`.
+    """
+    found: dict[str, Any] = {}
+    wrong = [word for word in words if not word.partition("=")[1] or not word.partition("=")[0]]
+    if wrong:
+        raise InvalidSettings([f"{word!r}: expected key=value" for word in wrong])
+    for word in words:
+        name, _, text = word.partition("=")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        _put(found, name.strip(), value, {})
+    return found
+
+
+def flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted name, value) of everything in nested tables; empty tables count as a value."""
+    for key, value in table.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, f"{name}.")
+        else:
+            yield name, value
+
+
+def _kinds_first(settings: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """(dotted name, value) of everything, but first the kinds, which clear what is of another."""
+    return sorted(flatten(settings), key=lambda row: row[0] not in CLEARED)
+
+
+def _put(table: dict[str, Any], name: str, value: Any, sources: dict[str, str]) -> None:
+    """Set one value in nested tables."""
+    whole = table
+    *path, last = name.split(".")
+    for part in path:
+        inner = table.get(part)
+        if not isinstance(inner, dict):
+            inner = table[part] = {}
+        table = inner
+    if name in CLEARED and table.get("kind", value) != value:
+        # another kind has other settings: those of the old one go
+        cleared = CLEARED[name]
+        for old in [known for known in sources if f"{known}.".startswith(f"{cleared}.")]:
+            del sources[old]
+        _clear(whole, cleared)
+    if value != {} or not isinstance(table.get(last), dict):
+        table[last] = value
+
+
+def _clear(table: dict[str, Any], name: str) -> None:
+    """Empty one nested table, if it is there."""
+    inner: Any = table
+    for part in name.split("."):
+        inner = inner.get(part) if isinstance(inner, dict) else None
+    if isinstance(inner, dict):
+        inner.clear()
+
+
+def _explain(problem: Any, sources: Mapping[str, str]) -> str:
+    """One thing that is wrong, as `setting (source): what was given, what was expected`."""
+    # the kind of a union stands in the place of an error, but is no part of the name
+    kinds = {"darknet", "scaled-yolov4", "efficientdet"}
+    place = [str(part) for part in problem["loc"] if str(part) not in kinds]
+    name = ".".join(place)
+    source = next((sources[known] for known in sources if known.startswith(name)), "")
+    given = json.dumps(problem["input"], default=str)[:80]
+    where = f" ({source})" if source else ""
+    if problem["type"] == "extra_forbidden":
+        known = [setting for setting, _ in flatten(Recipe().model_dump(mode="json"))]
+        return f"{name}{where}: there is no such setting.{nearest_hint(name, known)}"
+    return f"{name}{where}: {given} given; {problem['msg'][0].lower()}{problem['msg'][1:]}"

@@ -1,0 +1,59 @@
+"""One of several processes that train together; started by the tests, never collected."""
+
+import sys
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from small_networks import joint_batches, make_run, settle, small_model
+from torch import nn
+
+from scantling.blocks import SyncNorm
+
+# (variant, recipe, changes): every loss, accumulation, and images changed against the network
+CASES = {
+    "darknet": ("yolov4-tiny", "darknet-tiny", {"nominal_batch": 8}),
+    "scaled-yolov4": ("yolov4-tiny", "scaled-yolov4", {"adversarial": {"probability": 1.0}}),
+    "efficientdet": ("efficientdet-d0", "efficientdet", {}),
+}
+
+
+def train_case(case: str, *, rank: int, processes: int) -> dict[str, torch.Tensor]:
+    """Weights and losses after two updates with normalisation over all processes."""
+    name, recipe_name, changes = CASES[case]
+    given = {"regularise": {"norm": "sync"}, "optimiser": {"learning_rate": 0.001}, **changes}
+    recipe = settle(recipe_name, **given)
+    state, trainer = make_run(small_model(name), recipe, images=16)
+    batches = joint_batches(trainer.plan, rank=rank, processes=processes)
+    found = {}
+    for report in trainer.steps(state, batches):
+        found[f"loss.{report.step.index}"] = report.terms.total
+        if state.done == 2:
+            break
+    return found | dict(state.network.state_dict())
+
+
+def normalise_case(norm: nn.Module, *, rank: int, processes: int) -> dict[str, torch.Tensor]:
+    """Output, gradients and statistics of a normalisation alone."""
+    noise = torch.Generator().manual_seed(3)
+    joint = torch.randn(8, 5, 6, 7, generator=noise) * 3 + 2
+    weights = torch.randn(8, 5, 6, 7, generator=noise)
+    share = 8 // processes
+    mine = slice(rank * share, (rank + 1) * share)
+    x = joint[mine].clone().requires_grad_()
+    y = norm(x)
+    (y * weights[mine]).sum().backward()
+    return {"output": y.detach(), "gradient": x.grad, **norm.state_dict()}
+
+
+def main(out: Path) -> None:
+    accelerator = Accelerator(cpu=True)
+    place = {"rank": accelerator.process_index, "processes": accelerator.num_processes}
+    found = {case: train_case(case, **place) for case in CASES}
+    found["norm"] = normalise_case(SyncNorm(5, momentum=0.3), **place)
+    torch.save(found, out / f"{place['rank']}-of-{place['processes']}.pt")
+    accelerator.end_training()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

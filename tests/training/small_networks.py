@@ -1,0 +1,96 @@
+"""Small detectors, batches and steps for the tests of training."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from accelerate import Accelerator
+
+from scantling.checkpoints import Model, create_model
+from scantling.specs import CATALOG, ModelSpec
+from scantling.structures import Batch, Placement, Targets
+from scantling.training.averaging import Average
+from scantling.training.loop import State, Trainer
+from scantling.training.optimiser import build_optimiser
+from scantling.training.plan import Plan
+from scantling.training.recipe import Recipe
+from scantling.training.recipes import RECIPES
+from scantling.training.resolve import resolve_recipe
+from scantling.training.setup import Normalise, make_loss, regularise
+
+SIZE = (96, 96)
+NAMES = ("cat", "dog", "hen")
+
+
+def thin(name: str, *, width: int = 16) -> ModelSpec:
+    """A variant of the YOLO family with all its layers, each at most so wide."""
+    spec = CATALOG[name]
+    stages = tuple(
+        stage.replace(channels=min(stage.channels, width)) for stage in spec.backbone.stages
+    )
+    neck = spec.neck.replace(channels=tuple(min(one, width) for one in spec.neck.channels))
+    head = spec.head
+    if head.channels is not None:
+        head = head.replace(channels=tuple(min(one, width) for one in head.channels))
+    backbone = spec.backbone.replace(stem_channels=8, stages=stages)
+    return spec.replace(backbone=backbone, neck=neck, head=head)
+
+
+def small_model(name: str = "yolov4-tiny", *, seed: int = 0) -> Model:
+    """A thin variant with fresh weights for three classes."""
+    torch.manual_seed(seed)
+    spec = CATALOG[name] if name.startswith("eff") else thin(name)
+    return create_model(spec, names=NAMES)
+
+
+def settle(name: str, **changes: object) -> Recipe:
+    """A recipe of that name, made short and steady, with changes."""
+    steady = {
+        "epochs": 2,
+        "batch": 4,
+        "nominal_batch": 4,
+        "precision": "fp32",
+        "schedule": {"kind": "constant", "warmup_epochs": 0, "warmup_least": 0},
+        "shapes": {"range": 1.0},
+    }
+    return resolve_recipe([(name, RECIPES[name]), ("test", steady), ("more", changes)]).recipe
+
+
+def joint_batches(plan: Plan, *, rank: int = 0, processes: int = 1) -> Iterator[Batch]:
+    """One process's share of every batch of a plan: noise, with one to three objects an image."""
+    for step in plan.steps():
+        for rows in step.batches:
+            share = len(rows) // processes
+            yield some_batch(rows[rank * share : (rank + 1) * share], step.image_size)
+
+
+def some_batch(numbers: Sequence[int], size: tuple[int, int] = SIZE) -> Batch:
+    """The images of these numbers, each with its own noise and objects."""
+    images, boxes, labels, places = [], [], [], []
+    for place, number in enumerate(numbers):
+        noise = torch.Generator().manual_seed(number)
+        count = 1 + number % 3
+        images.append(torch.randint(0, 256, (3, *size), generator=noise, dtype=torch.uint8))
+        corner = torch.rand(count, 2, generator=noise) * 0.5
+        side = torch.rand(count, 2, generator=noise) * 0.4 + 0.08
+        scale = torch.tensor([size[1], size[0]] * 2)
+        boxes.append(torch.cat([corner, corner + side], 1) * scale)
+        labels.append(torch.randint(0, len(NAMES), (count,), generator=noise))
+        places.append(torch.full((count,), place))
+    targets = Targets(torch.cat(boxes).float(), torch.cat(labels), torch.cat(places))
+    placement = Placement(1, 1, 0, 0, size)
+    return Batch(torch.stack(images), targets, tuple(numbers), (placement,) * len(images))
+
+
+def make_run(
+    model: Model, recipe: Recipe, *, images: int = 8, size: tuple[int, int] = SIZE
+) -> tuple[State, Trainer]:
+    """What the loop needs, set up in the order of a run."""
+    model = regularise(model, recipe.regularise)
+    network = model.network
+    average = Average(network, recipe.average) if recipe.average.decay else None
+    precision = {"fp32": "no"}.get(recipe.precision, recipe.precision)
+    accelerator = Accelerator(cpu=True, mixed_precision=precision)
+    plan = Plan(recipe, images, size, max(network.strides))
+    normalise = Normalise(model.spec.input, torch.device("cpu"))
+    state = State(network, build_optimiser(network, recipe.optimiser), average)
+    return state, Trainer(plan, make_loss(model, recipe), accelerator, normalise)

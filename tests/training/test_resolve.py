@@ -1,0 +1,85 @@
+"""Recipes: published values, layers on one another, and every mistake told at once."""
+
+from pathlib import Path
+
+import pytest
+
+from scantling.errors import InvalidSettings
+from scantling.specs import CATALOG
+from scantling.training.recipes import RECIPES, recipe_name
+from scantling.training.resolve import parse_settings, read_run_file, resolve_recipe
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_is_one(name: str):
+    assert resolve_recipe([(name, RECIPES[name])]).recipe.loss.kind in name + "darknet"
+
+
+def test_every_variant_has_the_recipe_of_its_family():
+    found = {name: recipe_name(name, head=spec.head.kind) for name, spec in CATALOG.items()}
+    assert found["yolov4"] == found["yolov4-sam-mish"] == "darknet"
+    assert found["yolov4-tiny"] == found["yolov4-tiny-3l"] == "darknet-tiny"
+    assert found["yolov4-csp"] == found["yolov4x-mish"] == "scaled-yolov4"
+    assert {found[f"yolov4-p{level}"] for level in (5, 6, 7)} == {"scaled-yolov4-large"}
+    assert {found[name] for name in found if name.startswith("eff")} == {"efficientdet"}
+
+
+def test_published_values():
+    tiny = resolve_recipe([("x", RECIPES["darknet-tiny"])]).recipe
+    assert (tiny.optimiser.learning_rate, tiny.optimiser.momentum) == (0.00261, 0.9)
+    assert (tiny.schedule.warmup_least, tiny.schedule.warmup_power) == (1000, 4)
+    scaled = resolve_recipe([("x", RECIPES["scaled-yolov4"])]).recipe
+    assert (scaled.optimiser.learning_rate, scaled.optimiser.momentum) == (0.01, 0.937)
+    efficient = resolve_recipe([("x", RECIPES["efficientdet"])]).recipe
+    assert (efficient.optimiser.learning_rate, efficient.optimiser.clip_norm) == (0.08, 10)
+
+
+def test_the_stronger_layer_wins_and_every_value_says_where_it_is_from(tmp_path: Path):
+    file = tmp_path / "run.toml"
+    file.write_text("epochs = 7\n[optimiser]\nmomentum = 0.5\n")
+    resolved = resolve_recipe(
+        [
+            ("recipe darknet", RECIPES["darknet"]),
+            (str(file), read_run_file(file)),
+            ("--set", parse_settings(["optimiser.momentum=0.6", "freeze=['backbone']"])),
+        ]
+    )
+    rows = {name: (value, source) for name, value, source in resolved.rows()}
+    assert rows["optimiser.momentum"] == (0.6, "--set")
+    assert rows["epochs"] == (7, str(file))
+    assert rows["optimiser.learning_rate"] == (0.0013, "recipe darknet")
+    assert rows["seed"] == (0, "default")
+    assert resolved.recipe.freeze == ("backbone",)
+
+
+def test_another_kind_leaves_nothing_of_the_old_one():
+    resolved = resolve_recipe(
+        [("a", RECIPES["darknet"]), ("b", parse_settings(["loss.kind=efficientdet"]))]
+    )
+    assert resolved.recipe.loss.kind == "efficientdet"
+    assert resolved.recipe.loss.box_gain == 50
+
+
+def test_all_mistakes_are_told_together():
+    with pytest.raises(InvalidSettings) as error:
+        resolve_recipe(
+            [("--set", parse_settings(["epochs=-3", "optimiser.momentun=1", "schedule.kind=cos"]))]
+        )
+    text = str(error.value)
+    assert "epochs (--set): -3 given; input should be greater than 0" in text
+    assert "optimiser.momentun (--set): there is no such setting. Did you mean" in text
+    assert "schedule.kind (--set)" in text
+    assert len(error.value.problems) == 3
+
+
+@pytest.mark.parametrize("text", ["a = [", "\udcff", "x" * 10])
+def test_what_is_no_toml_is_told(tmp_path: Path, text: str):
+    file = tmp_path / "run.toml"
+    file.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(InvalidSettings, match="is no TOML"):
+        read_run_file(file)
+
+
+def test_a_word_without_a_value_is_told():
+    with pytest.raises(InvalidSettings, match="'epochs': expected key=value"):
+        parse_settings(["epochs"])
