@@ -38,8 +38,19 @@ def desk(tmp_path: Path, assets: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "photos").mkdir()
     for name in ("eagle.jpg", "horses.jpg"):
         shutil.copy(assets / "images" / "darknet" / name, tmp_path / "photos")
+    write_street(tmp_path, assets / "datasets" / "coco-val2017-first128")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def write_street(folder: Path, source: Path) -> None:
+    """A small labelled data set, `street.yaml`: eight images of COCO."""
+    for image in sorted((source / "images").glob("*.jpg"))[:8]:
+        for part, suffix in (("images", ".jpg"), ("labels", ".txt")):
+            (folder / "street" / part).mkdir(parents=True, exist_ok=True)
+            shutil.copy(source / part / f"{image.stem}{suffix}", folder / "street" / part)
+    names = (source / "config.yaml").read_text("utf-8").split("\nnames:")[1]
+    (folder / "street.yaml").write_text(f"path: street\nval: images\nnames:{names}", "utf-8")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -19,8 +19,11 @@ LAYERS = [
     {"darknet"},
     {"checkpoints"},
     {"engines", "scaling", "training"},
+    {"pipeline"},
+    {"predictor"},
     {"predict", "outputs"},
-    {"evaluate", "train", "export", "verify", "benchmark"},
+    {"evaluate", "export"},
+    {"train", "verify", "benchmark"},
     {"cli"},
 ]
 FACES = {"__init__", "__main__"}  # the package's own doors: they see everything

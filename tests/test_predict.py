@@ -249,10 +249,11 @@ def test_outputs_without_a_class_are_never_reported():
 
     class Engine:
         image_size = (64, 64)
+        size_divisor = None
         in_background = False
 
-        def new_batch(self, images: int) -> np.ndarray:
-            return np.zeros((images, 64, 64, 3), np.uint8)
+        def new_batch(self, images: int, image_size: tuple[int, int] | None = None) -> np.ndarray:
+            return np.zeros((images, *(image_size or self.image_size), 3), np.uint8)
 
         def __call__(self, images: np.ndarray) -> Candidates:
             boxes = np.tile(np.array([[8, 8, 40, 40]], np.float32), (len(images), 1, 1))

@@ -1,7 +1,8 @@
 """One detector family, cut to the size of the device: YOLOv4, Scaled-YOLOv4 and EfficientDet.
 
 `load` gives a model that turns images into `Detections`; `predict` runs it over folders, videos and
-streams. Names are imported when they are first used: `import scantling` loads no torch.
+streams; `evaluate` tells how good it is on labelled images. Names are imported when they are first
+used: `import scantling` loads no torch.
 """
 
 import sys
@@ -13,6 +14,7 @@ from .errors import ScantlingError
 
 if TYPE_CHECKING:
     from .checkpoints import create_model
+    from .evaluate import Evaluation, evaluate, evaluate_results
     from .postprocess import Selection
     from .predict import Prediction, Predictor, load, predict
     from .specs import CATALOG, ModelSpec
@@ -23,11 +25,14 @@ __version__ = "0.1.0"
 _HOMES = {
     "CATALOG": "specs",
     "Detections": "structures",
+    "Evaluation": "evaluate",
     "ModelSpec": "specs",
     "Prediction": "predict",
     "Predictor": "predict",
     "Selection": "postprocess",
     "create_model": "checkpoints",
+    "evaluate": "evaluate",
+    "evaluate_results": "evaluate",
     "load": "predict",
     "predict": "predict",
 }
@@ -35,6 +40,7 @@ _HOMES = {
 __all__ = [
     "CATALOG",
     "Detections",
+    "Evaluation",
     "ModelSpec",
     "Prediction",
     "Predictor",
@@ -42,6 +48,8 @@ __all__ = [
     "Selection",
     "__version__",
     "create_model",
+    "evaluate",
+    "evaluate_results",
     "load",
     "predict",
 ]

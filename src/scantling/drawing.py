@@ -55,7 +55,7 @@ def draw(
         cv2.rectangle(canvas, (left, top), (right - 1, bottom - 1), color, width)
     for box, name, score, color in shown:
         texts = [f"{name} {score:.2f}", name] if with_scores else [name]
-        _draw_tag(canvas, texts, box, color, text_height=max(8, size / 55))
+        draw_tag(canvas, texts, box, color, text_height=max(8, size / 55))
     return canvas
 
 
@@ -102,10 +102,18 @@ def _pixels(image: Image, detections: Detections) -> list[Corners]:
     ]
 
 
-def _draw_tag(
+def draw_tag(
     canvas: Image, texts: Sequence[str], box: Corners, color: Color, *, text_height: float
 ) -> None:
-    """Write the first of the texts that fits onto a filled tag over the box, or in its top."""
+    """Write the first of the texts that fits onto a filled tag over the box, or in its top.
+
+    Args:
+        canvas: (H, W, 3), which is drawn on.
+        texts: the one wished for first; where none fits, nothing is drawn.
+        box: in pixels, within the canvas.
+        color: of the tag.
+        text_height: of a capital letter, in pixels.
+    """
     scale = text_height / FONT_HEIGHT
     stroke = max(1, round(1.6 * scale))
     margin = max(2, round(text_height / 4))

@@ -29,20 +29,22 @@ Numbers = Any  # a torch tensor, or, from an engine without torch, a numpy array
 
 @dataclass(frozen=True)
 class Placement:
-    """How an image was put onto the network's input, and so how to take boxes back.
+    """How an image, or a part of it, was put onto the network's input; takes boxes back.
 
-    A pixel (x, y) of the original lies at (x · scale_x + left, y · scale_y + top) on the input.
+    A pixel (x, y) of the original lies at (x · scale_x + left, y · scale_y + top) on the input. A
+    negative scale mirrors. Where only a part of the image is on the input, left and top tell where
+    the corner of the whole image would be: outside, and not on a whole pixel.
     """
 
     scale_x: float
     scale_y: float
-    left: int
-    top: int
+    left: float
+    top: float
     image_size: tuple[int, int]  # (height, width) of the original
 
     def apply(self, boxes: FloatArray) -> FloatArray:
         """(M, 4) xyxy in original pixels → in pixels of the network's input."""
-        return boxes * self._scale() + self._offset()
+        return self._in_order(boxes * self._scale() + self._offset())
 
     def undo(self, boxes: FloatArray, *, clip: bool = True) -> FloatArray:
         """(M, 4) xyxy in pixels of the network's input → in original pixels.
@@ -51,11 +53,18 @@ class Placement:
             boxes: (M, 4) xyxy.
             clip: cut boxes off at the edge of the original image.
         """
-        placed = (boxes - self._offset()) / self._scale()
+        placed = self._in_order((boxes - self._offset()) / self._scale())
         if clip:
             height, width = self.image_size
             placed = np.clip(placed, 0, np.array([width, height, width, height], np.float32))
         return placed
+
+    def _in_order(self, boxes: FloatArray) -> FloatArray:
+        """Left before right and top before bottom again, where the image was mirrored."""
+        columns = [2, 1, 0, 3] if self.scale_x < 0 else [0, 1, 2, 3]
+        if self.scale_y < 0:
+            columns[1], columns[3] = columns[3], columns[1]
+        return boxes if columns == [0, 1, 2, 3] else boxes[..., columns]
 
     def _scale(self) -> FloatArray:
         return np.array([self.scale_x, self.scale_y, self.scale_x, self.scale_y], np.float32)

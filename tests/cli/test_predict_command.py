@@ -152,3 +152,32 @@ def test_names_cannot_steer_the_terminal(desk: Path, capsys: pytest.CaptureFixtu
     out, err = capsys.readouterr()
     assert "\x1b" not in out + err
     assert "\x07" not in out + err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--tta"], ["--tta", "--merge", "wbf"], ["--slice", "300x400", "--overlap", "0.3"]],
+)
+def test_several_views_find_what_one_does(
+    desk: Path, capsys: pytest.CaptureFixture[str], options: list[str]
+):
+    assert main(["predict", "photos/eagle.jpg", *MODEL, *options, "--json"]) == 0
+    record = json.loads(capsys.readouterr()[0])
+    best = max(record["detections"], key=lambda one: one["score"])
+    assert best["name"] == "bird"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--slice", "big"], "--slice is 'big'; expected a side such as"),
+        (["--slice", "4"], "tile is"),
+        (["--slice", "300", "--overlap", "1"], "overlap is 1"),
+        (["--no-whole"], "--slice beside it"),
+    ],
+)
+def test_views_that_make_no_sense_are_refused(
+    desk: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+):
+    assert main(["predict", "photos/eagle.jpg", *MODEL, *options]) == 2
+    assert message in " ".join(capsys.readouterr()[1].split())

@@ -99,6 +99,38 @@ def test_a_size_that_the_stride_does_not_divide_is_refused(model: Model, size: o
         TorchEngine(model, image_size=size)
 
 
+@pytest.mark.parametrize("size", [(64, 160), (128, 96)])
+def test_images_of_another_size_are_answered_for_that_size(model: Model, size: tuple[int, int]):
+    engine = TorchEngine(model, device="cpu", image_size=96)
+    assert engine.size_divisor == 32
+    batch = engine.new_batch(2, size)
+    assert batch.shape == (2, *size, 3)
+    batch[...] = random_images(2, size)
+    own = TorchEngine(model, device="cpu", image_size=size)(batch)
+    torch.testing.assert_close(engine(batch).boxes, own.boxes)
+    torch.testing.assert_close(engine(batch).scores, own.scores)
+
+
+def test_boxes_of_anchors_in_the_image_are_answered_for_the_size_too():
+    torch.manual_seed(0)
+    spec = CATALOG["efficientdet-d0"]
+    made = Model(spec, build_detector(spec).eval(), tuple(map(str, range(spec.num_classes))))
+    engine = TorchEngine(made, device="cpu", image_size=256)
+    images = random_images(1, (128, 384))
+    own = TorchEngine(made, device="cpu", image_size=(128, 384))(images)
+    torch.testing.assert_close(engine(images).boxes, own.boxes)
+
+
+def test_images_of_a_size_that_cannot_be_are_refused(model: Model):
+    engine = TorchEngine(model, device="cpu", image_size=96)
+    with pytest.raises(InvalidSpec, match=r"width 100.*Use 96"):
+        engine(random_images(1, (96, 100)))
+    with pytest.raises(InvalidSpec, match="height 50"):
+        engine.new_batch(1, (50, 96))
+    with pytest.raises(InvalidValue, match="image_size"):
+        engine.new_batch(1, (0, 96))
+
+
 @pytest.mark.parametrize("size", [0, -32, (32, 0)])
 def test_a_size_without_pixels_is_refused(model: Model, size: object):
     with pytest.raises(InvalidValue, match="image_size"):

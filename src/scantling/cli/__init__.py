@@ -14,6 +14,9 @@ from ..errors import ScantlingError
 from .catalog import ListOptions, list_models
 from .commands import as_command
 from .convert import ConvertOptions, convert
+from .data import COMMANDS as DATA_COMMANDS
+from .data import HELP as DATA_HELP
+from .evaluate import EvaluateOptions, evaluate
 from .exit_codes import TERMINATED, USER_CAN_FIX, WORKED
 from .info import InfoOptions, info
 from .predict import PredictOptions, predict
@@ -21,10 +24,13 @@ from .predict import PredictOptions, predict
 # Every command: its options, and a function from them to the exit code.
 COMMANDS: dict[str, tuple[Callable[..., Any], Callable[[Any], int]]] = {
     "predict": (PredictOptions, predict),
+    "evaluate": (EvaluateOptions, evaluate),
     "convert": (ConvertOptions, convert),
     "list": (ListOptions, list_models),
     "info": (InfoOptions, info),
 }
+# Every group of commands, called as `scantling GROUP COMMAND`: its help, and its own table.
+GROUPS = {"data": (DATA_HELP, DATA_COMMANDS)}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,12 +57,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def build_app() -> typer.Typer:
-    """The commands of `COMMANDS` as a typer application."""
+    """The commands of `COMMANDS` and `GROUPS` as a typer application."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.callback(invoke_without_command=True)(_root)
     for name, (options, run) in COMMANDS.items():
         app.command(name)(as_command(options, run))
+    for group, (text, commands) in GROUPS.items():
+        nested = typer.Typer(help=text)
+        nested.callback(invoke_without_command=True)(_show_help)
+        for name, (options, run) in commands.items():
+            nested.command(name)(as_command(options, run))
+        app.add_typer(nested, name=group)
     return app
+
+
+def _show_help(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def _root(
@@ -67,8 +84,7 @@ def _root(
     if version:
         typer.echo(f"scantling {__version__}")
         raise typer.Exit(WORKED)
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+    _show_help(context)
 
 
 def _explain(error: typer.TyperException) -> str:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..errors import lookup
+from ..errors import InvalidValue, lookup
 from .options import CacheOption, JsonOption, ModelOption, NamesOption, WeightsOption
 from .values import parse_image_size
 
 if TYPE_CHECKING:
+    from ..data import Plan
     from ..predict import Predictor
 
 DEFAULT_OUTPUTS = "images,video"
@@ -44,6 +45,24 @@ class PredictOptions:
     nms: Annotated[str, typer.Option(help="greedy, diou, soft-linear, soft-gaussian or none.")] = (
         "greedy"
     )
+    merge: Annotated[
+        Literal["nms", "wbf"],
+        typer.Option(help="Of boxes that show one object keep the best, or fuse them (wbf)."),
+    ] = "nms"
+    tta: Annotated[
+        bool,
+        typer.Option("--tta", help="Look three times: as it is, at .83 mirrored, and at .67."),
+    ] = False
+    slice: Annotated[
+        str | None,
+        typer.Option(metavar="N|HxW", help="Look at tiles of this size too, for small objects."),
+    ] = None
+    overlap: Annotated[float, typer.Option(help="Share of a tile that its neighbour sees too.")] = (
+        0.2
+    )
+    no_whole: Annotated[
+        bool, typer.Option("--no-whole", help="With --slice, look at the tiles only.")
+    ] = False
     agnostic: Annotated[bool, typer.Option("--agnostic", help="NMS across classes.")] = False
     single_label: Annotated[
         bool, typer.Option("--single-label", help="Only the best class of a box.")
@@ -101,10 +120,17 @@ def load_predictor(options: PredictOptions) -> "Predictor":
     selection = Selection(
         min_score=options.min_score,
         iou_threshold=options.iou,
+        merge=options.merge,
         nms=options.nms,
         class_aware=not options.agnostic,
         multi_label=not options.single_label,
         max_detections=options.max_detections,
+    )
+    plan = choose_plan(
+        tta=options.tta,
+        tile=options.slice,
+        overlap=options.overlap,
+        whole=not options.no_whole,
     )
     with download_bar() as progress:
         return load(
@@ -116,11 +142,30 @@ def load_predictor(options: PredictOptions) -> "Predictor":
             image_size=parse_image_size(options.image_size),
             fit=options.fit,
             selection=selection,
+            plan=plan,
             clip=not options.no_clip,
             cache=options.cache,
             progress=progress,
             say=note,
         )
+
+
+def choose_plan(*, tta: bool, tile: str | None, overlap: float, whole: bool) -> "Plan":
+    """The views of each image that `--tta`, `--slice`, `--overlap` and `--no-whole` ask for.
+
+    Raises:
+        InvalidValue: a size or share that cannot be, or `--no-whole` without `--slice`.
+    """
+    from ..data import TTA, Plan
+
+    if tile is None and not whole:
+        raise InvalidValue("--no-whole", True, "--slice beside it: else there is nothing to see")
+    return Plan(
+        looks=TTA.looks if tta else Plan().looks,
+        tile=parse_image_size(tile, option="--slice"),
+        overlap=overlap,
+        whole=whole,
+    )
 
 
 def parse_kinds(options: PredictOptions) -> list[str]:

@@ -5,13 +5,13 @@ import re
 from ..errors import InvalidValue
 
 
-def parse_image_size(text: str | None) -> tuple[int, int] | None:
+def parse_image_size(text: str | None, *, option: str = "--image-size") -> tuple[int, int] | None:
     """`416` → (416, 416); `384x640` → (384, 640), height first; None stays None."""
     if text is None:
         return None
     found = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text)
     if not found:
-        raise InvalidValue("--image-size", text, "a side such as 416, or a HEIGHTxWIDTH as 384x640")
+        raise InvalidValue(option, text, "a side such as 416, or a HEIGHTxWIDTH as 384x640")
     height, width = found.groups()
     return int(height), int(width or height)
 

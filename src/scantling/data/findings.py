@@ -139,6 +139,9 @@ class Finding:
         line: in that file, from 1; None where lines mean nothing.
         item: the place within a file that lines do not tell, such as `annotations[12]`.
         image: the image it belongs to, if it belongs to one.
+        box: xyxy in pixels of that image, where it is about one that can be drawn.
+        count: places it stands for: more than one only where so many are alike that a last finding
+            tells how many more there are.
     """
 
     code: str
@@ -147,6 +150,8 @@ class Finding:
     line: int | None = None
     item: str = ""
     image: Path | None = None
+    box: tuple[float, float, float, float] | None = None
+    count: int = 1
 
     @property
     def is_error(self) -> bool:
@@ -161,4 +166,7 @@ class Finding:
 
 def count_codes(findings: Iterable[Finding]) -> dict[str, int]:
     """How often each code was found, errors first, then by number."""
-    return dict(sorted(Counter(finding.code for finding in findings).items()))
+    counts: Counter[str] = Counter()
+    for finding in findings:
+        counts[finding.code] += finding.count
+    return dict(sorted(counts.items()))

@@ -39,8 +39,41 @@ def place(
 
     Source: darknet's test-time resize, bilinear with half-pixel centres as OpenCV's.
     """
+    _check(image, image_size, fit)
+    original = (image.shape[0], image.shape[1])
+    height, width = new_size(original, image_size, fit=fit)
+    placement = find_placement(original, image_size, fit=fit)
+    left, top = int(placement.left), int(placement.top)
+    inside = (left, top, left + width, top + height)
+    return put(image, image_size, inside, fill=fill, out=out), placement
+
+
+def put(
+    image: Image,
+    image_size: tuple[int, int],
+    inside: tuple[int, int, int, int],
+    *,
+    fill: int | tuple[int, int, int] = 128,
+    out: Image | None = None,
+) -> Image:
+    """Resize an image into a rectangle of a canvas, and fill the rest of the canvas.
+
+    Args:
+        image: (H, W, 3) uint8.
+        image_size: (height, width) of the canvas.
+        inside: left, top, right and bottom of the rectangle.
+        fill: as for `place`.
+        out: as for `place`.
+
+    Returns:
+        The canvas, which is `out` where it was given.
+
+    Raises:
+        InvalidValue: a `fill` out of range, or an `out` of another shape or type.
+    """
     height, width = image_size
-    _check(image, image_size, fit, fill)
+    if np.shape(fill) not in ((), (3,)) or np.min(fill) < 0 or np.max(fill) > 255:
+        raise InvalidValue("fill", fill, "a number from 0 to 255, or three of them")
     if out is None:
         out = np.empty((height, width, 3), np.uint8)
     elif out.shape != (height, width, 3) or out.dtype != np.uint8 or not out.flags.c_contiguous:
@@ -49,17 +82,13 @@ def place(
             f"{out.dtype} {out.shape}",
             f"a contiguous array of uint8 of shape ({height}, {width}, 3)",
         )
-    original = (image.shape[0], image.shape[1])
-    new_height, new_width = new_size(original, image_size, fit=fit)
-    placement = find_placement(original, image_size, fit=fit)
-    left, top = placement.left, placement.top
-    bottom, right = top + new_height, left + new_width
+    left, top, right, bottom = inside
     out[:top] = fill
     out[bottom:] = fill
     out[top:bottom, :left] = fill
     out[top:bottom, right:] = fill
     _resize_into(image, out[top:bottom, left:right])
-    return out, placement
+    return out
 
 
 def new_size(
@@ -98,17 +127,13 @@ def find_placement(
     )
 
 
-def _check(
-    image: Image, image_size: tuple[int, int], fit: str, fill: int | tuple[int, int, int]
-) -> None:
+def _check(image: Image, image_size: tuple[int, int], fit: str) -> None:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
         raise InvalidValue("image", f"{image.dtype} {image.shape}", "uint8 (H, W, 3) with pixels")
     if min(image_size) < 1:
         raise InvalidValue("image_size", image_size, "(height, width), each at least 1")
     if fit not in FITS:
         raise InvalidValue("fit", fit, "one of " + ", ".join(FITS))
-    if np.shape(fill) not in ((), (3,)) or np.min(fill) < 0 or np.max(fill) > 255:
-        raise InvalidValue("fill", fill, "a number from 0 to 255, or three of them")
 
 
 def _resize_into(image: Image, region: Image) -> None:

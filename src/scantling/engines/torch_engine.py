@@ -8,7 +8,7 @@ import torch
 from ..blocks import fuse_norms
 from ..checkpoints import Model
 from ..errors import InvalidValue, lookup
-from ..specs import CfgSpec
+from ..specs import CfgSpec, ModelSpec
 from ..specs.schema import check_image_size
 from ..structures import Candidates, Image
 
@@ -43,6 +43,8 @@ class TorchEngine:
         image_size: int | tuple[int, int] | None = None,
     ) -> None:
         self.image_size = choose_image_size(model, image_size)
+        self.size_divisor: int | None = max(model.network.strides)
+        self._spec = model.spec
         self.device = choose_device(device)
         self.dtype = choose_dtype(precision, self.device)
         # On a processor, OpenMP keeps a pool of threads for each thread that calls it, and stops
@@ -57,12 +59,22 @@ class TorchEngine:
         network.to(device=self.device, dtype=self.dtype)
         self._network = network.to(memory_format=torch.channels_last)
 
-    def new_batch(self, images: int) -> Image:
+    def new_batch(self, images: int, image_size: tuple[int, int] | None = None) -> Image:
         """An (images, H, W, 3) array to be filled and handed to the engine.
 
         For a GPU it lies in page-locked memory, from which copies are fast.
+
+        Args:
+            images: how many.
+            image_size: (height, width); the engine's own if None.
+
+        Raises:
+            InvalidSpec: the coarsest stride does not divide the image size.
+            InvalidValue: a side without pixels.
         """
-        shape = (images, *self.image_size, 3)
+        size = self.image_size if image_size is None else image_size
+        self._check(size)
+        shape = (images, *size, 3)
         if self.device.type == "cpu":
             # not by torch: it would fill the array with a pool of threads, see `in_background`
             return np.zeros(shape, np.uint8)
@@ -74,21 +86,31 @@ class TorchEngine:
         """Predict.
 
         Args:
-            images: (N, H, W, 3) uint8 RGB, of the engine's `image_size`.
+            images: (N, H, W, 3) uint8 RGB, of any size that `size_divisor` divides.
 
         Returns:
             The candidates of each image, on the engine's device. They are ready, and `images` may
             be filled anew.
+
+        Raises:
+            InvalidSpec: the coarsest stride does not divide the size of the images.
+            InvalidValue: images without pixels.
         """
+        image_size = (images.shape[1], images.shape[2])
+        self._check(image_size)
         # (N, H, W, 3) seen as (N, 3, H, W) already is channels_last: nothing moves
         pixels = torch.from_numpy(images).to(self.device, non_blocking=True).permute(0, 3, 1, 2)
         # in fp32: bf16 does not hold all of the 256 levels after the division
         scaled = pixels.to(torch.float32).sub_(self._mean).div_(self._std).to(self.dtype)
         with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):
-            candidates = self._network.decode(self._network(scaled), self.image_size)
+            candidates = self._network.decode(self._network(scaled), image_size)
         if self.device.type == "cuda":
             torch.cuda.current_stream(self.device).synchronize()
         return candidates
+
+    def _check(self, image_size: tuple[int, int]) -> None:
+        if image_size != self.image_size:
+            check_size(self._spec, image_size, max(self._network.strides))
 
 
 def choose_image_size(model: Model, image_size: int | tuple[int, int] | None) -> tuple[int, int]:
@@ -96,12 +118,22 @@ def choose_image_size(model: Model, image_size: int | tuple[int, int] | None) ->
     if image_size is None:
         return model.spec.image_size
     size = (image_size, image_size) if isinstance(image_size, int) else image_size
-    if min(size) < 1:
-        raise InvalidValue("image_size", image_size, "sides of one pixel or more")
-    spec = model.spec
-    whole_cells = isinstance(spec, CfgSpec) or spec.size_divisor > 1
-    check_image_size(spec.name, size, max(model.network.strides) if whole_cells else 1)
+    check_size(model.spec, size, max(model.network.strides))
     return size
+
+
+def check_size(spec: ModelSpec | CfgSpec, image_size: tuple[int, int], stride: int) -> None:
+    """Refuse a size that a network with this coarsest stride cannot take.
+
+    Raises:
+        InvalidSpec: the stride does not divide it; a network whose boxes are no share of a cell
+            takes any.
+        InvalidValue: a side without pixels.
+    """
+    if min(image_size) < 1:
+        raise InvalidValue("image_size", image_size, "sides of one pixel or more")
+    whole_cells = isinstance(spec, CfgSpec) or spec.size_divisor > 1
+    check_image_size(spec.name, image_size, stride if whole_cells else 1)
 
 
 def choose_device(device: str) -> torch.device:

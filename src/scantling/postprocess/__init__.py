@@ -1,5 +1,15 @@
-"""Candidates → detections: threshold, the best few, non-maximum suppression."""
+"""Candidates → detections: threshold, the best few, non-maximum suppression or fusion."""
 
-from .selection import NMS, Selected, Selection, select
+from .selection import NMS, Rows, Selected, Selection, choose, gather, select
+from .views import select_views
 
-__all__ = ["NMS", "Selected", "Selection", "select"]
+__all__ = [
+    "NMS",
+    "Rows",
+    "Selected",
+    "Selection",
+    "choose",
+    "gather",
+    "select",
+    "select_views",
+]

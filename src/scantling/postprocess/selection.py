@@ -21,10 +21,14 @@ from numpy.typing import NDArray
 from ..errors import InvalidValue, lookup
 from ..structures import Candidates, FloatArray, IntArray
 from . import suppression
+from .fusion import Regions, fuse
 from .suppression import Ranked
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+MERGES = ("nms", "wbf")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +37,10 @@ class Selection:
 
     Args:
         min_score: a candidate's score must be above it, before and after NMS.
-        iou_threshold: overlap from which on a better box of the same class weakens a lesser one.
+        iou_threshold: overlap from which on a better box of the same class weakens a lesser one, or
+            is fused with it.
+        merge: `nms` keeps the best of the boxes that show one object; `wbf` fuses them into their
+            mean, see `fuse`, and leaves `nms` unused. Its paper has an `iou_threshold` of 0.55.
         nms: a name in `NMS`. `greedy` removes the lesser box; `diou` as well, but tells boxes
             whose centres are apart from one another; `soft-linear` and `soft-gaussian` lower its
             score the more they overlap (the latter at any overlap); `none` leaves all.
@@ -48,12 +55,13 @@ class Selection:
             c of the enclosing box. 1 in the paper; darknet has 0.6, for its `greedynms` too.
 
     Raises:
-        InvalidValue: a number is out of its range.
+        InvalidValue: a number is out of its range, or `merge` is neither.
         UnknownName: there is no such kind of NMS.
     """
 
     min_score: float = 0.25
     iou_threshold: float = 0.45
+    merge: str = "nms"
     nms: str = "greedy"
     class_aware: bool = True
     multi_label: bool = True
@@ -64,6 +72,8 @@ class Selection:
 
     def __post_init__(self) -> None:
         lookup(NMS, self.nms, "kind of NMS")
+        if self.merge not in MERGES:
+            raise InvalidValue("merge", self.merge, "one of " + ", ".join(MERGES))
         for name in ("min_score", "iou_threshold"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InvalidValue(name, getattr(self, name), "a number from 0 to 1")
@@ -125,13 +135,55 @@ def select(candidates: Candidates, *, settings: Selection | None = None) -> list
         InvalidValue: the candidates are not (N, P, 4) boxes and (N, P, K) scores.
     """
     settings = settings or Selection()
+    rows = gather(candidates, settings=settings)
+    return choose(rows, images=len(candidates.boxes), settings=settings)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Candidates that may be worth keeping, on numpy arrays, ordered by image."""
+
+    boxes: FloatArray  # (R, 4) xyxy
+    scores: FloatArray  # (R, K)
+    image: IntArray  # (R,) the image of each
+
+
+def gather(candidates: Candidates, *, settings: Selection) -> Rows:
+    """Bring the best candidates of each image over from where they live.
+
+    Args:
+        candidates: tensors, on any device, or numpy arrays.
+        settings: its `min_score`, and its `max_candidates` of tensors, decide what is left behind.
+
+    Raises:
+        InvalidValue: the candidates are not (N, P, 4) boxes and (N, P, K) scores.
+    """
     boxes, scores = candidates.boxes, candidates.scores
     if len(scores.shape) != 3 or 0 in scores.shape[2:] or boxes.shape != (*scores.shape[:2], 4):
         given = f"boxes {tuple(boxes.shape)}, scores {tuple(scores.shape)}"
         raise InvalidValue("candidates", given, "boxes (N, P, 4) and scores (N, P, K)")
     read = _rows_of_arrays if isinstance(boxes, np.ndarray) else _rows_of_tensors
-    rows = read(boxes, scores, settings)
-    ranked = _rank(*rows, images=len(boxes), settings=settings)
+    return Rows(*read(boxes, scores, settings))
+
+
+def choose(
+    rows: Rows, *, images: int, settings: Selection, regions: Regions | None = None
+) -> list[Selected]:
+    """Keep the best of what was gathered, without those that show the same object again.
+
+    Args:
+        rows: the candidates.
+        images: how many images they are of.
+        settings: which to keep.
+        regions: where the views of each image lay, if it had several; for fusing.
+
+    Returns:
+        One for each image.
+    """
+    ranked = _rank(rows.boxes, rows.scores, rows.image, images=images, settings=settings)
+    if settings.merge == "wbf":
+        fused = fuse(ranked, threshold=settings.iou_threshold, regions=regions)
+        return _split(fused, fused.scores, settings)
     return _split(ranked, NMS[settings.nms](ranked, settings), settings)
 
 

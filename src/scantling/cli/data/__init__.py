@@ -1,0 +1,19 @@
+"""`scantling data …`: what can be done with labelled images."""
+
+from collections.abc import Callable
+from typing import Any
+
+from .check import CheckOptions, check
+from .convert import ConvertOptions, convert
+from .show import ShowOptions, show
+from .stats import StatsOptions, stats
+
+HELP = "Check labelled images, look at them, count them, convert them."
+
+# Every command of the group: its options, and a function from them to the exit code.
+COMMANDS: dict[str, tuple[Callable[..., Any], Callable[[Any], int]]] = {
+    "check": (CheckOptions, check),
+    "convert": (ConvertOptions, convert),
+    "stats": (StatsOptions, stats),
+    "show": (ShowOptions, show),
+}

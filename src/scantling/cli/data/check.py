@@ -1,0 +1,146 @@
+"""scantling data check DATA — what is wrong with labelled images."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ...errors import InvalidValue
+from ..exit_codes import CHECK_FAILED, WORKED
+from ..options import JsonOption
+from ..values import parse_image_size, printable
+from .options import DataArgument, FormatOption, bar
+
+if TYPE_CHECKING:
+    from ...data.check import CheckResult, Levels
+
+SHOWN = 3  # findings of each code on the terminal
+MOST_FINDINGS = 100_000  # in --json: of more, the counts tell enough
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """What `scantling data check` can be told."""
+
+    data: DataArgument
+    split: Annotated[
+        list[str] | None, typer.Option(help="A split to check; may be repeated. All if left out.")
+    ] = None
+    format: FormatOption = None
+    model: Annotated[
+        str | None,
+        typer.Option(help="A name from `scantling list`: hold the objects against its levels."),
+    ] = None
+    image_size: Annotated[
+        str | None, typer.Option(metavar="N|HxW", help="Input size; the model's own by default.")
+    ] = None
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Decode no image: labels, sizes and classes only.")
+    ] = False
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings too.")] = False
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for report.html with drawn examples.")
+    ] = None
+    json: JsonOption = False
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="SCANTLING_CACHE", help="Folder that remembers what is known of images."
+        ),
+    ] = None
+
+
+def check(options: CheckOptions) -> int:
+    """Look for damage, wrong labels, repetition and imbalance; exit code 3 if there are errors."""
+    from ...data.check import check_dataset, to_record
+    from ...data.user_folder import default_cache
+    from ..messages import note
+
+    levels = find_levels(options)
+    with bar() as progress:
+        task = progress.add_task("images", total=None)
+        result = check_dataset(
+            options.data,
+            format=options.format,
+            splits=options.split,
+            levels=levels,
+            fast=options.fast,
+            cache=options.cache or default_cache(),
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
+            say=note,
+        )
+    page = None if options.out is None else write_report(result, options.out)
+    failed = bool(result.findings if options.strict else result.errors)
+    code = CHECK_FAILED if failed else WORKED
+    if options.json:
+        record = to_record(result, most=MOST_FINDINGS)
+        typer.echo(json.dumps(record | {"report": page and str(page), "exit_code": code}))
+    else:
+        for line in describe(result):
+            typer.echo(printable(line))
+        if page is not None:
+            typer.echo(f"Saved {printable(str(page))}")
+    return code
+
+
+def find_levels(options: CheckOptions) -> "Levels | None":
+    """What the objects are held against, if a model is named.
+
+    Raises:
+        UnknownName: no model is called so.
+        InvalidValue: an input size without a model.
+        InvalidSpec: the model takes no input of that size.
+    """
+    from ...data.check import Levels
+    from ...specs import find_spec
+
+    image_size = parse_image_size(options.image_size)
+    if options.model is None:
+        if image_size is not None:
+            raise InvalidValue("--image-size", options.image_size, "--model beside it")
+        return None
+    spec = find_spec(options.model)
+    if image_size is not None:
+        spec = spec.replace(image_size=image_size)
+    return Levels(spec.name, spec.image_size, spec.strides, spec.head.anchors, spec.input.fit)
+
+
+def write_report(result: "CheckResult", folder: Path) -> Path:
+    """Write the page of a check into a folder, whole or not at all; an older one stays."""
+    from ...data.check import render_report
+    from ...outputs.names import unused, whole_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    page = unused(folder / "report.html")
+    with whole_file(page) as part:
+        part.write_text(render_report(result), "utf-8")
+    return page
+
+
+def describe(result: "CheckResult") -> Iterator[str]:
+    """The findings as lines for a terminal: each code with its advice and first places."""
+    from ...data.check import summarise
+    from ...data.findings import CODES, count_codes
+
+    yield f"{result.source}: {result.format or 'format unknown'}"
+    for dataset in result.datasets:
+        yield (
+            f"  {dataset.split}: {len(dataset):,} images, {len(dataset.objects):,} objects,"
+            f" {len(dataset.names):,} classes"
+        )
+    for code, count in count_codes(result.findings).items():
+        title, advice = CODES[code]
+        yield ""
+        yield f"{code} × {count:,}  {title}. {advice}"
+        found = [finding for finding in result.findings if finding.code == code]
+        for finding in found[:SHOWN]:
+            yield f"    {str(finding).removeprefix(f'{code} ')}"
+        if len(found) > SHOWN:
+            yield f"    and {len(found) - SHOWN:,} more"
+    yield ""
+    for text in result.notes:
+        yield f"Note: {text}."
+    yield f"{summarise(result)}."

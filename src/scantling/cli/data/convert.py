@@ -1,0 +1,89 @@
+"""scantling data convert SOURCE OUT --to FORMAT — labelled images from one format to another."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..exit_codes import WORKED
+from ..options import JsonOption
+from ..values import printable
+from .options import DataArgument, FormatOption, bar
+
+if TYPE_CHECKING:
+    from ...data.conversion import Conversion
+    from ...data.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class ConvertOptions:
+    """What `scantling data convert` can be told."""
+
+    source: DataArgument
+    out: Annotated[Path, typer.Argument(help="Folder to write; must not be there, or be empty.")]
+    to: Annotated[str, typer.Option(help="coco, yolo, darknet or voc.")]
+    split: Annotated[
+        list[str] | None, typer.Option(help="A split to convert; may be repeated. All if left out.")
+    ] = None
+    format: FormatOption = None
+    images: Annotated[
+        str,
+        typer.Option(
+            help="link: hard links, or copies where that cannot be; copy; symlink: links to the"
+            " files of the source."
+        ),
+    ] = "link"
+    json: JsonOption = False
+
+
+def convert(options: ConvertOptions) -> int:
+    """Write a data set in another format, and say what that format cannot hold."""
+    from ...data.conversion import convert_dataset
+    from ...data.readers import describe_dataset
+
+    with bar() as progress:
+        task = progress.add_task("convert", total=None)
+
+        def start(datasets: Mapping[str, "Dataset"]) -> None:
+            progress.update(task, total=sum(map(len, datasets.values())))
+            for dataset in datasets.values():
+                typer.echo(printable_lines(describe_dataset(dataset)), err=True)
+
+        done = convert_dataset(
+            options.source,
+            options.out,
+            to=options.to,
+            splits=options.split or (),
+            format=options.format,
+            images=options.images,
+            start=start,
+            advance=lambda: progress.advance(task),
+        )
+    if options.json:
+        typer.echo(json.dumps(asdict(done) | {"folder": str(done.folder)}))
+    else:
+        _print(done)
+    return WORKED
+
+
+def printable_lines(text: str) -> str:
+    """`printable`, line by line."""
+    return "\n".join(map(printable, text.splitlines()))
+
+
+def _print(done: "Conversion") -> None:
+    heads = ("split", "images", "objects", "classes", "crowd", "difficult")
+    typer.echo(f"{heads[0]:<12}" + "".join(f"{head:>11}" for head in heads[1:]))
+    for one in done.splits:
+        counts = (one.images, one.objects, one.classes, one.crowd, one.difficult)
+        typer.echo(f"{printable(one.split):<12}" + "".join(f"{count:>11,}" for count in counts))
+    if done.lost:
+        typer.echo(f"Not in the new data set ({done.format} → {done.to}):")
+        for loss in done.lost:
+            typer.echo(f"  {printable(str(loss))}")
+    else:
+        typer.echo("Nothing was lost.")
+    typer.echo(f"Written to {printable(str(done.folder))}")

@@ -1,0 +1,94 @@
+"""scantling data show DATA — a contact sheet of labelled images."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ...errors import InvalidSource
+from ..exit_codes import WORKED
+from ..options import JsonOption
+from ..values import printable
+from .convert import printable_lines
+from .options import DataArgument, FormatOption
+
+if TYPE_CHECKING:
+    from ...structures import Image
+
+
+@dataclass(frozen=True)
+class ShowOptions:
+    """What `scantling data show` can be told."""
+
+    data: DataArgument
+    classes: Annotated[
+        list[str] | None,
+        typer.Option(help="Only images that show this class; may be repeated."),
+    ] = None
+    split: Annotated[
+        str | None, typer.Option(help="Which split; the one to validate on if left out.")
+    ] = None
+    format: FormatOption = None
+    count: Annotated[int, typer.Option(min=1, help="How many images.")] = 16
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, other images.")] = 0
+    augment: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Show images as training alters them: darknet, scaled-yolov4, efficientdet,"
+            " or one transform such as horizontal-flip; may be repeated."
+        ),
+    ] = None
+    columns: Annotated[int | None, typer.Option(min=1, help="Images in a row.")] = None
+    cell: Annotated[int, typer.Option(min=32, help="Side of each image on the sheet, pixels.")] = (
+        320
+    )
+    out: Annotated[Path, typer.Option(help="Picture to write; its suffix says the kind.")] = Path(
+        "sheet.png"
+    )
+    json: JsonOption = False
+
+
+def show(options: ShowOptions) -> int:
+    """Draw images with their labels on one sheet, drawn at random."""
+    import numpy as np
+
+    from ...data.readers import describe_dataset, read_dataset
+    from ...data.sheets import choose_augmentation, dataset_sheet
+
+    dataset = read_dataset(options.data, split=options.split, format=options.format)
+    typer.echo(printable_lines(describe_dataset(dataset)), err=True)
+    sheet = dataset_sheet(
+        dataset,
+        count=options.count,
+        rng=np.random.default_rng(options.seed),
+        names=options.classes or (),
+        augment=choose_augmentation(options.augment, dataset) if options.augment else None,
+        columns=options.columns,
+        cell=options.cell,
+    )
+    _save(options.out, sheet)
+    height, width = sheet.shape[:2]
+    if options.json:
+        typer.echo(json.dumps({"written": str(options.out), "width": width, "height": height}))
+    else:
+        typer.echo(f"Saved {width}×{height} pixels in {printable(str(options.out))}")
+    return WORKED
+
+
+def _save(path: Path, sheet: "Image") -> None:
+    """Write a picture in the kind that the suffix says.
+
+    Raises:
+        InvalidSource: no kind has this suffix, or the file cannot be written.
+    """
+    import cv2
+
+    try:
+        worked, data = cv2.imencode(path.suffix, sheet[..., ::-1])
+    except cv2.error:
+        worked = False
+    if not worked:
+        raise InvalidSource(str(path), "cannot be written; give it a suffix such as .png or .jpg")
+    path.write_bytes(data.tobytes())

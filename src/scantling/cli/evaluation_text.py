@@ -1,0 +1,121 @@
+"""What `scantling evaluate` prints: COCO's block, a row a class, what was left out, the times."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from .values import printable
+
+if TYPE_CHECKING:
+    from ..evaluate import Evaluation
+
+LONGEST_NAME = 24  # letters of a class
+
+
+def print_evaluation(evaluation: "Evaluation", page: Path | None) -> None:
+    """Print everything that a terminal can show, and where the rest is."""
+    from ..evaluate import describe_data, describe_figures, warnings_of
+
+    typer.echo(printable(describe_data(evaluation)))
+    for line in class_lines(evaluation):
+        typer.echo(printable(line))
+    typer.echo("\n".join(table_lines(evaluation)))
+    typer.echo(describe_figures(evaluation))
+    typer.echo(f"Which AP is this? {evaluation.protocol_line}.")
+    typer.echo(time_line(evaluation))
+    for line in warnings_of(evaluation):
+        typer.echo(f"scantling: {printable(line)}", err=True)
+    if page is not None:
+        typer.echo(f"Saved in {printable(str(page.parent))}; {page.name} shows it all.")
+
+
+def class_lines(evaluation: "Evaluation") -> list[str]:
+    """Which classes of the data and the model are the same, where that is not plain."""
+    classes = evaluation.classes
+    if classes is None:
+        return []
+    lines = [f"{len(classes.pairs)} classes of the data are known to the model, by name"]
+    if classes.renamed:
+        spelt = ", ".join(f"{ours} = {theirs}" for ours, theirs in classes.renamed)
+        lines.append(f"of these, data = model: {spelt}")
+    if classes.unjudged:
+        names = ", ".join(classes.unjudged)
+        lines.append(
+            f"{len(classes.unjudged)} classes of the model are not in the data, and what is found "
+            f"of them is left out: {names}"
+        )
+    return lines
+
+
+def table_lines(evaluation: "Evaluation") -> list[str]:
+    """The figures of each class, under the names of their columns."""
+    from ..evaluate import class_table
+
+    columns, rows = class_table(evaluation.judged)
+    cells = [list(columns), *[[_show(value) for value in row] for row in rows]]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        " ".join(
+            cell.ljust(width) if place == 0 else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in cells
+    ]
+
+
+def time_line(evaluation: "Evaluation") -> str:
+    """Where the time went."""
+    seconds, count = evaluation.seconds, len(evaluation.dataset)
+    if not seconds.images:
+        return f"Evaluated in {seconds.evaluation:.2f} s."
+    stages = ", ".join(
+        f"{stage} {getattr(seconds, stage) * 1e3:.1f}"
+        for stage in ("read", "place", "network", "postprocess")
+    )
+    return (
+        f"{count} images in {seconds.images:.1f} s, {count / seconds.images:.1f} images/s; "
+        f"evaluated in {seconds.evaluation:.2f} s. Milliseconds an image, overlapping: {stages}."
+    )
+
+
+@contextmanager
+def image_bar() -> Iterator[Callable[[int, int], None]]:
+    """A progress bar with images a second, on a terminal only."""
+    bar = Progress(
+        TextColumn("evaluate"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]:.1f} images/s"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+    )
+    task = bar.add_task("evaluate", total=None, rate=0.0)
+    start = perf_counter()
+
+    def show(done: int, total: int) -> None:
+        rate = done / max(1e-9, perf_counter() - start)
+        bar.update(task, completed=done, total=total, rate=rate)
+
+    with bar:
+        yield show
+
+
+def _show(value: object) -> str:
+    """A cell; the name of a class without what would steer a terminal, and not too long."""
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if isinstance(value, float) else printable(str(value))[:LONGEST_NAME]

@@ -1,0 +1,164 @@
+"""Labelled data sets as people have them: COCO, YOLO, darknet and Pascal VOC → one `Dataset`.
+
+Boxes are given as the file has them, even where they reach beyond the image: writing gives back
+the same. Whoever trains on them cuts them off.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ...errors import InvalidData, lookup
+from ..dataset import Dataset
+from ..problems import Problems, data_error
+from . import coco, darknet, voc, yolo
+from .files import HeaderReader, read_file_header
+from .splits import choose_split
+
+
+class ReadSplit(Protocol):
+    """Reads one split; what is wrong with single images and labels becomes findings."""
+
+    def __call__(
+        self, source: Path, split: str, *, problems: Problems, reader: HeaderReader
+    ) -> Dataset: ...
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How one format is read.
+
+    Args:
+        fits: whether a source is of the format, by what is there.
+        list_splits: the names of its splits.
+        read: one split of it.
+        example: what a source of it looks like.
+    """
+
+    fits: Callable[[Path], bool]
+    list_splits: Callable[[Path], tuple[str, ...]]
+    read: ReadSplit
+    example: str
+
+
+# Every reader: Reader(fits(source), list_splits(source), read(source, split, *, problems, reader)).
+READERS: dict[str, Reader] = {
+    "coco": Reader(
+        coco.fits, coco.list_splits, coco.read, "a .json file, or a folder with annotations/*.json"
+    ),
+    "yolo": Reader(
+        yolo.fits, yolo.list_splits, yolo.read, "a data.yaml, or a folder with one"
+    ),
+    "darknet": Reader(
+        darknet.fits, darknet.list_splits, darknet.read, "a .data file, or a folder with one"
+    ),
+    "voc": Reader(
+        voc.fits, voc.list_splits, voc.read, "a folder with JPEGImages and Annotations"
+    ),
+}  # fmt: skip
+
+
+def read_dataset(
+    source: str | PathLike[str],
+    *,
+    split: str | None = None,
+    format: str | None = None,  # noqa: A002 - what people call it
+    read_header: HeaderReader = read_file_header,
+) -> Dataset:
+    """Read one split of a labelled data set, with everything that is wrong with its labels.
+
+    An object with an error is left out, and a finding says so; one with a warning is kept.
+
+    Args:
+        source: a COCO folder or JSON file, a YOLO `data.yaml`, a darknet `.data`, a VOC folder.
+        split: its name, or how the only such name begins; if None `val`, else `test`, else the only
+            one there is. Darknet's `valid` is called `val`.
+        format: a key of `READERS`; found by what is there if None.
+        read_header: reads an image file's kind, size and orientation.
+
+    Raises:
+        InvalidData: the data set as a whole cannot be read; its `findings` say why, by code.
+        UnknownName: `format` is no key of `READERS`.
+    """
+    path, reader = _reader_of(source, format)
+    chosen = choose_split(reader.list_splits(path), split, path)
+    problems = Problems()
+    try:
+        return reader.read(path, chosen, problems=problems, reader=read_header)
+    except InvalidData as error:
+        error.findings = (*problems.result(), *error.findings)  # what was found before it, too
+        raise
+
+
+def list_splits(
+    source: str | PathLike[str],
+    *,
+    format: str | None = None,  # noqa: A002 - what people call it
+) -> tuple[str, ...]:
+    """The names of a data set's splits.
+
+    Raises:
+        InvalidData: it cannot be read.
+        UnknownName: `format` is no key of `READERS`.
+    """
+    path, reader = _reader_of(source, format)
+    return reader.list_splits(path)
+
+
+def detect_format(source: str | PathLike[str]) -> str:
+    """The format of a data set, a key of `READERS`, by what is there.
+
+    Raises:
+        InvalidData: there is nothing, no format fits, or more than one does.
+    """
+    path = _check_there(source)
+    found = [name for name, reader in READERS.items() if reader.fits(path)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        expected = "; ".join(f"{name}: {reader.example}" for name, reader in READERS.items())
+        raise data_error("E110", path, "is no data set of a known format", fix=f"Give {expected}")
+    fix = f"Name the file itself, or say which is meant: format {' or '.join(found)}"
+    raise data_error("E103", path, f"is of several formats: {', '.join(found)}", fix=fix)
+
+
+def describe_dataset(dataset: Dataset) -> str:
+    """What was read, in one line, to be shown before it is used."""
+    objects = dataset.objects
+    without = len(dataset) - len(np.unique(objects.image_index))
+    kinds = Counter("errors" if finding.is_error else "warnings" for finding in dataset.findings)
+    counts = {
+        "images": len(dataset),
+        "objects": len(objects),
+        "classes": len(dataset.names),
+        "images without objects": without,
+        "crowd": int(objects.crowd.sum()),
+        "difficult": int(objects.difficult.sum()),
+        "errors": kinds["errors"],
+        "warnings": kinds["warnings"],
+    }
+    always = ("images", "objects", "classes")
+    shown = [f"{count:,} {what}" for what, count in counts.items() if count or what in always]
+    return f"{dataset.format} {dataset.split}: {', '.join(shown)}"
+
+
+def _check_there(source: str | PathLike[str]) -> Path:
+    path = Path(source)
+    try:
+        there = path.exists()
+    except (OSError, ValueError):  # a name that no file can have
+        there = False
+    if not there:
+        fix = "Correct the path"
+        raise data_error("E101", path, "there is no such file or folder", fix=fix)
+    return path
+
+
+def _reader_of(source: str | PathLike[str], name: str | None) -> tuple[Path, Reader]:
+    path = _check_there(source)
+    return path, lookup(READERS, name or detect_format(path), "data format")

@@ -1,0 +1,77 @@
+"""Darknet data sets: a `.data` file that names lists of images and a file of class names."""
+
+from pathlib import Path
+
+from ...errors import InvalidSource
+from ..darknet_files import DataFile, read_data
+from ..dataset import Dataset
+from ..problems import Problems, data_error
+from ..safe_text import read_text
+from .files import HeaderReader
+from .label_files import TextDataset, read_text_dataset
+from .label_text import Grammar
+from .names import read_names_file
+from .splits import read_list
+
+MAX_BYTES = 2**22
+
+
+def fits(source: Path) -> bool:
+    """Whether this is a `.data` file, or a folder with exactly one."""
+    return find_data_file(source) is not None
+
+
+def find_data_file(source: Path) -> Path | None:
+    """The `.data` file: the source itself, or the only one in it."""
+    if not source.is_dir():
+        return source if source.suffix.lower() == ".data" else None
+    try:
+        found = [path for path in source.iterdir() if path.suffix.lower() == ".data"]
+    except OSError:
+        return None
+    return found[0] if len(found) == 1 else None
+
+
+def list_splits(source: Path) -> tuple[str, ...]:
+    """`train` and `val`, which the file calls `valid`, as far as it names them."""
+    data = _read(source)[1]
+    return tuple(
+        split for split, path in (("train", data.train), ("val", data.valid)) if path is not None
+    )
+
+
+def read(source: Path, split: str, *, problems: Problems, reader: HeaderReader) -> Dataset:
+    """Read one split.
+
+    Raises:
+        InvalidData: the file cannot be used, or what it names is not there.
+    """
+    file, data = _read(source)
+    if data.names is None:
+        problem = "names no classes: `names` is missing"
+        raise data_error("E110", file, problem, fix="Write `names = FILE`, with one class a line")
+    names = read_names_file(data.names, problems=problems)
+    if data.classes not in (None, len(names)):
+        message = f"classes = {data.classes}, but {data.names.name} names {len(names)}"
+        problems.add("E109", message, file)
+    images = data.train if split == "train" else data.valid
+    key = "train" if split == "train" else "valid"
+    if images is None or not images.exists():
+        problem = f"{key} = {str(images)!r} is not there"
+        raise data_error("E106", file, problem, fix="Name the list of images, one path a line")
+    grammar = Grammar(polygons=False, track=True)
+    listed = read_list(images, (file.parent,))
+    return read_text_dataset(
+        TextDataset(source, "darknet", split, names, listed, grammar), problems, reader
+    )
+
+
+def _read(source: Path) -> tuple[Path, DataFile]:
+    file = find_data_file(source)
+    if file is None:
+        raise data_error("E110", source, "there is no one .data file", fix="Give its path")
+    read_text(file, max_bytes=MAX_BYTES)  # says by its code what `read_data` would only say
+    try:
+        return file, read_data(file)
+    except InvalidSource as error:
+        raise data_error("E103", file, error.problem) from error

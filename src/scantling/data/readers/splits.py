@@ -1,0 +1,133 @@
+"""Which part of a data set is meant, and the images that a list or a folder names."""
+
+import glob
+import os
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from ..problems import data_error, shorten
+from ..safe_text import read_text
+from .files import Folders, find_image_folders, find_images, is_image
+from .label_files import Listed
+
+MAX_LIST = 2**28  # bytes: millions of paths
+MAX_ENTRY = 4_096  # letters of one; with several `**` in it, looking may take for ever
+
+
+def choose_split(splits: Sequence[str], wanted: str | None, source: Path) -> str:
+    """The split that is meant: by its name, or the only one whose name begins so.
+
+    Where none is asked for: `val`, else `test`, else the only one there is.
+
+    Raises:
+        InvalidData: E106 there is no such split, or it is not clear which one is meant.
+    """
+    for name in ("val", "test") if wanted is None else (wanted,):
+        begins = [split for split in splits if split.startswith(name)]
+        if name in splits or len(begins) == 1:
+            return name if name in splits else begins[0]
+    if wanted is None and len(splits) == 1:
+        return splits[0]
+    known = ", ".join(splits)
+    if wanted is None:
+        raise data_error("E106", source, "has several splits", fix=f"Choose one of {known}")
+    hint = get_close_matches(wanted, splits, n=1)
+    problem = f"has no split {wanted!r}" + (f"; did you mean {hint[0]!r}?" if hint else "")
+    raise data_error("E106", source, problem, fix=f"There are: {known or 'none'}")
+
+
+def expand_entry(entry: str, bases: Sequence[Path], file: Path, *, line: int | None,
+                 key: str) -> list[Listed]:  # fmt: skip
+    """The images that one value stands for: a folder, a `.txt` list, one image, or a pattern.
+
+    Args:
+        entry: a path, absolute or from one of the bases; what is there is taken literally.
+        bases: folders to look in, in turn.
+        file: where it is written; `line` in it, under `key`.
+
+    Raises:
+        InvalidData: E106 there is nothing of that name; E105 no image in it; as `read_list`.
+    """
+    if "\0" in entry or len(entry) > MAX_ENTRY or entry.count("**") > 1:
+        problem = f"{key}: {shorten(entry)} is neither a path nor a pattern"
+        raise data_error("E106", file, problem, line=line)
+    for path in [os.path.join(base, entry) for base in bases]:  # noqa: PTH118
+        if os.path.isdir(path):  # noqa: PTH112
+            return _or_none([Listed(image, file, line) for image in find_images(Path(path))],
+                            Path(path), file, line)  # fmt: skip
+        if os.path.exists(path):  # noqa: PTH110 - False for a name that no file can have
+            if path.lower().endswith(".txt"):
+                return read_list(Path(path), bases)
+            return [Listed(path, file, line)]
+    if glob.has_magic(entry):
+        for path in [os.path.join(glob.escape(str(base)), entry) for base in bases]:  # noqa: PTH118
+            if matches := sorted(glob.glob(path, recursive=True)):  # noqa: PTH207
+                return _from_matches(matches, Path(path), file, line)
+    raise _not_there(entry, bases, file, line, key)
+
+
+def read_list(path: Path, bases: Sequence[Path]) -> list[Listed]:
+    """The images that a file names, one a line.
+
+    A relative path is looked for from the list's folder, then from each base, then from the
+    working folder, as darknet does; where it is nowhere, it stands for one beside the list.
+
+    Raises:
+        InvalidData: E101, E102, E230 the list cannot be read; E105 it names nothing, or nothing of
+            what it names is there.
+    """
+    folders = Folders()
+    places = [str(path.parent), *map(str, bases), ""]
+    listed: list[Listed] = []
+    there = 0
+    for number, raw in enumerate(read_text(path, max_bytes=MAX_LIST).split("\n"), start=1):
+        name = raw.strip()
+        if not name or name.startswith("#"):
+            continue
+        tries = [os.path.normpath(os.path.join(place, name)) for place in places]  # noqa: PTH118
+        found = next((full for full in tries if folders.has(full)), None)
+        there += found is not None
+        listed.append(Listed(found or tries[0], path, number))
+    if not listed:
+        raise data_error("E105", path, "names no images; expected a path a line")
+    if not there:
+        problem = f"none of its {len(listed):,} images is there, such as {listed[0].path!r}"
+        raise data_error("E105", path, problem, fix="Correct the paths, or the folder they are in")
+    return listed
+
+
+def _from_matches(matches: list[str], pattern: Path, file: Path, line: int | None) -> list[Listed]:
+    found: list[str] = []
+    for match in matches:
+        if os.path.isdir(match):  # noqa: PTH112
+            found += find_images(Path(match))
+        elif is_image(os.path.basename(match)):  # noqa: PTH119
+            found.append(match)
+    return _or_none([Listed(image, file, line) for image in found], pattern, file, line)
+
+
+def _or_none(images: list[Listed], where: Path, file: Path, line: int | None) -> list[Listed]:
+    if not images:
+        raise data_error("E105", file, f"there are no images in {str(where)!r}", line=line,
+                         fix=_hint(where.parent, where.parent, "") or None)  # fmt: skip
+    return images
+
+
+def _not_there(
+    entry: str, bases: Sequence[Path], file: Path, line: int | None, key: str
+) -> Exception:
+    looked = " and ".join(dict.fromkeys(repr(os.path.join(base, entry)) for base in bases))  # noqa: PTH118
+    problem = f"{key}: {shorten(entry, length=200)} is not there; looked for {looked}"
+    hint = next((text for base in bases if (text := _hint(base, base, key))), None)
+    return data_error("E106", file, problem, line=line, fix=hint)
+
+
+def _hint(base: Path, root: Path, key: str) -> str:
+    """Where images do lie, and what to write for it."""
+    found = find_image_folders(base)
+    if not found:
+        return ""
+    shown = ", ".join(repr(f"{folder.relative_to(root).as_posix()}/") for folder in found[:4])
+    best = found[0].relative_to(root).as_posix()
+    return f"Images lie in {shown}" + (f"; write `{key}: {best}`" if key else "")

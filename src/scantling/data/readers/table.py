@@ -1,0 +1,223 @@
+"""The objects of a data set while it is read, and the checks that all formats share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ...structures import IntArray
+from ..dataset import Columns, Flags, LabelledImage, Objects
+from ..problems import Problems
+from .twins import MAX_COMPARED, find_twins
+
+# Rounding to six digits of an image 4,000 wide moves an edge by 0.002 pixels; marking tools put
+# edges between pixels half a pixel off. More than that beyond the image is worth a warning.
+BEYOND = 0.5  # pixels
+DETECTIONS_COUNTED = 100  # in one image, by COCO's protocol
+
+# Where an object is written: its row in the table → (file, line, item in the file).
+Locate = Callable[[int], tuple[Path, int | None, str]]
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Objects as they were read, image by image, before it is known whether they can be used.
+
+    Args:
+        boxes: (T, 4) xyxy in pixels.
+        labels: (T,) places in the names.
+        image_index: (T,) places in the images, ascending.
+        crowd: (T,) COCO's `iscrowd`.
+        difficult: (T,) VOC's `difficult`.
+        areas: (T,) in square pixels.
+        marks: (T,) what a format needs to find an object again: its line, its place in a list.
+    """
+
+    boxes: Columns
+    labels: IntArray
+    image_index: IntArray
+    crowd: Flags
+    difficult: Flags
+    areas: Columns
+    marks: IntArray
+
+    def take(self, which: Flags | IntArray) -> "Table":
+        """Some rows, by flags or by places."""
+        return Table(*(column[which] for column in self._columns()))
+
+    def _columns(self) -> tuple[np.ndarray, ...]:
+        return (
+            self.boxes, self.labels, self.image_index, self.crowd, self.difficult, self.areas,
+            self.marks,
+        )  # fmt: skip
+
+    def to_objects(self) -> Objects:
+        """What a `Dataset` holds. Minus zero becomes zero."""
+        return Objects(*self._columns()[:-1])
+
+
+def make_table(
+    boxes: Columns,
+    labels: IntArray,
+    image_index: IntArray,
+    *,
+    marks: IntArray,
+    crowd: Flags | None = None,
+    difficult: Flags | None = None,
+    areas: Columns | None = None,
+) -> Table:
+    """A table in the order of the images; in an image, in that given."""
+    table = np.asarray(boxes, np.float64).reshape(-1, 4) + 0.0  # + 0.0: minus zero becomes zero
+    count = len(table)
+    sides = np.clip(table[:, 2:] - table[:, :2], 0, None)
+    none = np.zeros(count, np.bool_)
+    columns = Table(
+        table,
+        np.asarray(labels, np.int64),
+        np.asarray(image_index, np.int64),
+        none if crowd is None else crowd,
+        none if difficult is None else difficult,
+        sides.prod(axis=1) if areas is None else areas,
+        np.asarray(marks, np.int64),
+    )
+    if (np.diff(columns.image_index) < 0).any():
+        columns = columns.take(np.argsort(columns.image_index, kind="stable"))
+    return columns
+
+
+def sizes_of(images: tuple[LabelledImage, ...]) -> Columns:
+    """(N, 2) of (height, width); NaN where it is not known."""
+    nan = (np.nan, np.nan)
+    return np.array([image.size or nan for image in images], np.float64).reshape(-1, 2)
+
+
+def report(
+    problems: Problems,
+    code: str,
+    rows: IntArray,
+    describe: Callable[[int], str],
+    *,
+    locate: Locate,
+    image_of: Callable[[int], Path | None],
+    boxes: Columns | None = None,
+) -> None:
+    """Add a finding for each row, made in words only for those that are kept.
+
+    Args:
+        boxes: (T, 4) xyxy in pixels, where they can be drawn.
+    """
+    kept = rows[: problems.room(code)]
+    for row in kept.tolist():
+        file, line, item = locate(row)
+        box = None if boxes is None else (*boxes[row].tolist(),)
+        problems.add(code, describe(row), file, line=line, item=item, image=image_of(row), box=box)
+    if len(rows) > len(kept):
+        problems.count(code, len(rows) - len(kept), locate(int(rows[-1]))[0])
+
+
+def check_boxes(
+    table: Table,
+    images: tuple[LabelledImage, ...],
+    *,
+    problems: Problems,
+    locate: Locate,
+    names: tuple[str, ...],
+    lowest: float = 0.0,
+) -> Table:
+    """The objects that can be used; what is wrong with boxes becomes findings.
+
+    Finds E207, E210, W211, W213, W214, W215 and W222. Boxes stay as they were read, even where
+    they reach beyond the image.
+
+    Args:
+        table: finite boxes whose sides are not negative.
+        locate: where a row is written.
+        lowest: the least left or top edge that is no finding here.
+    """
+    boxes = table.boxes
+
+    def image_of(row: int) -> Path:
+        return images[int(table.image_index[row])].path
+
+    def say(code: str, rows: IntArray, describe: Callable[[int], str]) -> None:
+        report(problems, code, rows, describe, locate=locate, image_of=image_of, boxes=boxes)
+
+    size = sizes_of(images)[table.image_index] if len(images) else np.empty((0, 2))
+    empty, outside, beyond = _sort_out(boxes, size, lowest)
+
+    def describe(row: int) -> str:
+        left, top, right, bottom = boxes[row].tolist()
+        return (
+            f"the box from ({left:g}, {top:g}) to ({right:g}, {bottom:g}) in an image"
+            f" {size[row, 1]:g} wide and {size[row, 0]:g} high"
+        )
+
+    def describe_empty(row: int) -> str:
+        sides = boxes[row, 2:] - boxes[row, :2]
+        return f"the box is {sides[0]:g} wide and {sides[1]:g} high"
+
+    say("E207", np.flatnonzero(empty), describe_empty)
+    say("E210", np.flatnonzero(outside), lambda row: f"{describe(row)} shows nothing of it")
+    say("W211", np.flatnonzero(beyond), lambda row: f"{describe(row)} reaches beyond it")
+    _check_repetition(table, ~(empty | outside), say, locate, names)
+    _check_crowding(table, images, problems)
+    return table.take(~(empty | outside))
+
+
+def _sort_out(boxes: Columns, size: Columns, lowest: float) -> tuple[Flags, Flags, Flags]:
+    """Which boxes have no area, lie outside of their image, or only reach beyond it.
+
+    Args:
+        boxes: (T, 4) xyxy.
+        size: (T, 2) height and width of their images; NaN, which nothing exceeds, where unknown.
+        lowest: the least left or top edge that is no finding here.
+    """
+    height, width = size[:, 0], size[:, 1]
+    empty = (boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1])
+    with np.errstate(invalid="ignore"):
+        outside = (boxes[:, 2] <= 0) | (boxes[:, 3] <= 0)
+        outside |= (boxes[:, 0] >= width) | (boxes[:, 1] >= height)
+        beyond = (boxes[:, :2] < lowest - BEYOND).any(axis=1)
+        beyond |= (boxes[:, 2] > width + BEYOND) | (boxes[:, 3] > height + BEYOND)
+    outside &= ~empty
+    return empty, outside, beyond & ~(empty | outside)
+
+
+def _check_repetition(
+    table: Table,
+    usable: Flags,
+    say: Callable[[str, IntArray, Callable[[int], str]], None],
+    locate: Locate,
+    names: tuple[str, ...],
+) -> None:
+    """W213, W214, W215: the same object, or nearly the same, more than once in an image."""
+    places = np.flatnonzero(usable & ~table.crowd)
+    first, second = find_twins(table.boxes[places], table.image_index[places])
+    first, second = places[first], places[second]
+    same_class = table.labels[first] == table.labels[second]
+    same_box = (table.boxes[first] == table.boxes[second]).all(axis=1)
+    for code, which, what in (
+        ("W213", same_class & same_box, "repeats {there}"),
+        ("W214", same_class & ~same_box, "has nearly the box of {there}, and its class"),
+        ("W215", ~same_class, "has the box of {there}, which is {other}"),
+    ):
+        later, index = np.unique(second[which], return_index=True)
+        earlier = dict(zip(later.tolist(), first[which][index].tolist(), strict=True))
+
+        def describe(row: int, earlier: dict[int, int] = earlier, what: str = what) -> str:
+            _, line, item = locate(earlier[row])
+            there = item or (f"that of line {line}" if line else "another object")
+            mine, other = (repr(names[table.labels[i]]) for i in (row, earlier[row]))
+            return f"{mine} {what.format(there=there, other=other)}"
+
+        say(code, later, describe)
+
+
+def _check_crowding(table: Table, images: tuple[LabelledImage, ...], problems: Problems) -> None:
+    counts = np.bincount(table.image_index, minlength=len(images))
+    for index in np.flatnonzero(counts > DETECTIONS_COUNTED).tolist():
+        image, count = images[index], int(counts[index])
+        rest = "; its objects are not compared with each other" if count > MAX_COMPARED else ""
+        message = f"has {count:,} objects; COCO's protocol counts {DETECTIONS_COUNTED}{rest}"
+        problems.add("W222", message, image.label_file or image.path, image=image.path)

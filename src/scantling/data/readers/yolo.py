@@ -1,0 +1,168 @@
+"""YOLO data sets: a `data.yaml` that names folders of images, with a label file for each."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from ...errors import InvalidData, nearest_hint
+from ..dataset import Dataset
+from ..problems import Problems, data_error, shorten
+from ..safe_yaml import read_yaml
+from .files import HeaderReader
+from .label_files import TextDataset, read_text_dataset
+from .label_text import Grammar
+from .names import check_names
+from .splits import expand_entry
+
+SPLITS = ("train", "val", "test")
+# Keys that others write and read; `download`, which may hold a script, is never run.
+IGNORED = frozenset(
+    ("download", "roboflow", "version", "description", "license", "author", "url", "channels",
+     "task", "kpt_shape", "flip_idx", "minival", "kpt_names", "date")
+)  # fmt: skip
+KEYS = frozenset((*SPLITS, "path", "names", "nc"))
+SUFFIXES = (".yaml", ".yml")
+MAX_LOOKED_AT = 50  # such files in a folder, to find the one that names images
+
+
+def fits(source: Path) -> bool:
+    """Whether this is a `.yaml` file, or a folder with exactly one that names images."""
+    return find_yaml(source) is not None
+
+
+def find_yaml(source: Path) -> Path | None:
+    """The file that describes a data set: the source itself, or the only such file in it."""
+    if source.suffix.lower() in SUFFIXES and not source.is_dir():
+        return source
+    if not source.is_dir():
+        return None
+    found = [path for path in _yamls(source) if _describes_data(path)]
+    return found[0] if len(found) == 1 else None
+
+
+def list_splits(source: Path) -> tuple[str, ...]:
+    """Which of train, val and test the file names."""
+    content, _ = _read(_yaml_of(source))
+    return tuple(split for split in SPLITS if content.get(split))
+
+
+def read(source: Path, split: str, *, problems: Problems, reader: HeaderReader) -> Dataset:
+    """Read one split.
+
+    Raises:
+        InvalidData: the file cannot be used, or what it names is not there.
+    """
+    file = _yaml_of(source)
+    content, lines = _read(file)
+    names = check_names(_names(content.get("names"), file, lines), file, problems=problems)
+    _check_count(content.get("nc"), len(names), file, lines, problems)
+    for key in content:
+        if key not in KEYS | IGNORED:
+            message = f"{shorten(key)} is no key of a data set.{nearest_hint(key, KEYS)}"
+            problems.add("W111", message.rstrip("."), file, line=lines.get(key))
+    bases = _bases(content.get("path", ""), file, lines)
+    value = content[split]
+    entries = value if isinstance(value, list) else [value]
+    listed = []
+    for entry in entries:
+        if not isinstance(entry, str) or not entry:
+            problem = f"{split} is {shorten(entry)}; expected a folder, list, pattern, or several"
+            raise data_error("E103", file, problem, line=lines.get(split))
+        listed += _expand(entry, bases, file, lines.get(split), split)
+    grammar = Grammar(polygons=True, track=False)
+    return read_text_dataset(
+        TextDataset(source, "yolo", split, names, listed, grammar), problems, reader
+    )
+
+
+def _expand(entry: str, bases: list[Path], file: Path, line: int | None, split: str) -> list[Any]:
+    try:
+        return expand_entry(entry, bases, file, line=line, key=split)
+    except InvalidData:
+        inner = entry.removeprefix("../")  # Roboflow writes ../train/images for train/images
+        if inner == entry:
+            raise
+        try:
+            return expand_entry(inner, bases, file, line=line, key=split)
+        except InvalidData:
+            pass
+        raise
+
+
+def _yamls(folder: Path) -> list[Path]:
+    try:
+        names = sorted(entry for entry in os.listdir(folder) if entry.lower().endswith(SUFFIXES))  # noqa: PTH208
+        return [folder / name for name in names[:MAX_LOOKED_AT]]
+    except OSError:
+        return []
+
+
+def _describes_data(path: Path) -> bool:
+    """Whether a YAML file has a split or names; one that cannot be read may be meant too."""
+    try:
+        content, _ = read_yaml(path)
+    except InvalidData:
+        return path.stem.lower() in ("data", "dataset", "config")
+    return isinstance(content, dict) and any(content.get(split) for split in SPLITS)
+
+
+def _yaml_of(source: Path) -> Path:
+    file = find_yaml(source)
+    if file is None:
+        found = ", ".join(path.name for path in _yamls(source)) or "no .yaml file"
+        problem = f"no one file describes the data; there is: {found}"
+        raise data_error("E110", source, problem, fix="Give the path of the data.yaml")
+    return file
+
+
+def _read(file: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    content, lines = read_yaml(file)
+    if not isinstance(content, dict):
+        raise data_error("E103", file, "is no mapping; expected keys such as `val` and `names`")
+    if not any(content.get(split) for split in SPLITS):
+        problem = "names no images: none of train, val and test is given"
+        raise data_error("E110", file, problem, fix="Write `val: ` and a folder of images")
+    return content, lines
+
+
+def _names(value: Any, file: Path, lines: dict[str, int]) -> list[str]:
+    """The class names of a list, or of a mapping from 0, 1, 2, …"""
+    line = lines.get("names")
+    if not value:
+        problem = "names no classes: `names` is missing or empty"
+        raise data_error("E110", file, problem, line=line, fix="Write `names: [cat, dog]`")
+    if isinstance(value, dict):
+        try:
+            by_id = {int(key): name for key, name in value.items() if key.isascii()}
+        except ValueError:
+            by_id = {}
+        if len(by_id) != len(value):
+            problem = "the keys of `names` are not class ids; expected 0, 1, 2, …"
+            raise data_error("E103", file, problem, line=line)
+        missing = next(place for place in range(len(by_id) + 1) if place not in by_id)
+        if missing < len(by_id):
+            highest = max(by_id)
+            problem = f"class {missing} is not named, but class {highest} is"
+            raise data_error("E108", file, problem, line=line)
+        value = [by_id[place] for place in range(len(by_id))]
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        problem = f"names is {shorten(value)}; expected a list, or a mapping from 0"
+        raise data_error("E103", file, problem, line=line)
+    return value
+
+
+def _check_count(
+    value: Any, names: int, file: Path, lines: dict[str, int], problems: Problems
+) -> None:
+    if value in (None, ""):
+        return
+    if not isinstance(value, str) or value.strip() != str(names):
+        message = f"nc is {shorten(value)}, but {names} classes are named"
+        problems.add("E109", message, file, line=lines.get("nc"))
+
+
+def _bases(value: Any, file: Path, lines: dict[str, int]) -> list[Path]:
+    """Where the splits are looked for: in `path`, from the file's folder, and in that folder."""
+    if not isinstance(value, str):
+        raise data_error("E103", file, "path is no text", line=lines.get("path"))
+    return list(dict.fromkeys((file.parent / value, file.parent)))

@@ -1,0 +1,106 @@
+"""Data sets → files: COCO, YOLO, darknet, Pascal VOC; a folder is written whole or not at all."""
+
+import secrets
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from ...errors import InvalidData, lookup
+from ..dataset import Dataset
+from .coco import write_coco
+from .darknet import write_darknet
+from .files import IMAGE_MODES, ImageMode
+from .plan import make_plan
+from .values import Loss, Plan
+from .voc import write_voc
+from .yolo import write_yolo
+
+__all__ = [
+    "IMAGE_MODES",
+    "WRITERS",
+    "ImageMode",
+    "Loss",
+    "Plan",
+    "Writer",
+    "check_target",
+    "write_dataset",
+]
+
+
+class Writer(Protocol):
+    """Writes a data set in one format into an empty folder, and says what did not fit in."""
+
+    def __call__(
+        self, plan: Plan, folder: Path, *, images: ImageMode, advance: Callable[[], None]
+    ) -> tuple[Loss, ...]:
+        """Write; `advance` is called once an image."""
+        ...
+
+
+# Every writer: a format's name → Writer.
+WRITERS: dict[str, Writer] = {
+    "coco": write_coco,
+    "yolo": write_yolo,
+    "darknet": write_darknet,
+    "voc": write_voc,
+}
+
+
+def write_dataset(
+    datasets: Mapping[str, Dataset],
+    folder: Path,
+    *,
+    to: str,
+    images: str = "link",
+    advance: Callable[[], None] = lambda: None,
+) -> tuple[Loss, ...]:
+    """Write the splits of a data set into a new folder, in any format of `WRITERS`.
+
+    It is made beside the folder under another name, and gets its own when all is written: what is
+    there is whole, whenever a run was killed.
+
+    Args:
+        datasets: by the name of the split.
+        folder: must not be there, or be empty.
+        to: a key of `WRITERS`.
+        images: a key of `IMAGE_MODES`: how the image files get there.
+        advance: called once an image.
+
+    Returns:
+        What the written data set does not hold.
+
+    Raises:
+        UnknownName: `to` or `images` is not known.
+        InvalidData: the folder is not empty, or the data set cannot be written in this format.
+        OSError: the disk is full, or a file cannot be read or written.
+    """
+    check_target(folder, to=to, images=images)
+    write, folder = WRITERS[to], Path(folder).absolute()
+    plan = make_plan(datasets, name=folder.name)
+    partial = folder.with_name(f".{folder.name[:80]}-{secrets.token_hex(4)}.partial")
+    partial.mkdir(parents=True)
+    try:
+        lost = write(plan, partial, images=images, advance=advance)  # type: ignore[arg-type]
+        if folder.is_dir():
+            folder.rmdir()  # empty; if someone filled it meanwhile, this refuses
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)  # is there only if something went wrong
+    return (*plan.lost, *lost)
+
+
+def check_target(folder: Path, *, to: str, images: str = "link") -> None:
+    """Whether `write_dataset` would start; to be asked before much is read.
+
+    Raises:
+        UnknownName: `to` or `images` is not known.
+        InvalidData: the folder is not empty, or is a file.
+    """
+    lookup(WRITERS, to, "format of data sets")
+    lookup(IMAGE_MODES, images, "way to place images")
+    if not folder.exists():
+        return
+    if not folder.is_dir() or any(folder.iterdir()):
+        what = "is not empty" if folder.is_dir() else "is a file"
+        raise InvalidData(str(folder), what, "Name a folder that is not there yet")

@@ -1,0 +1,87 @@
+"""What a format cannot hold, counted before it is gone."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..dataset import Flags, make_objects
+from .values import Loss, Part, Plan
+
+NOISE = 1e-6  # pixels; less comes from arithmetic, not from the labels
+
+
+def count_flags(plan: Plan, format_name: str, *, difficult: bool) -> list[Loss]:
+    """Crowd flags, areas of masks and, unless the format holds them, difficult flags."""
+    crowd = sum(int(part.objects.crowd.sum()) for part in plan.parts)
+    hard = 0 if difficult else sum(int(part.objects.difficult.sum()) for part in plan.parts)
+    areas = sum(_count_areas(part) for part in plan.parts)
+    lost = []
+    if crowd:
+        note = f"{format_name} has no place for them; the boxes are kept as those of one object"
+        lost.append(Loss("crowd flags", crowd, note))
+    if hard:
+        note = f"{format_name} has no place for them; the boxes are kept as any other"
+        lost.append(Loss("difficult flags", hard, note))
+    if areas:
+        note = f"{format_name} has no place for them; areas will be those of the boxes"
+        lost.append(Loss("areas of masks", areas, note))
+    return lost
+
+
+def count_ids(plan: Plan, file_names: Sequence[Sequence[str]], format_name: str) -> list[Loss]:
+    """Image ids that are not told by the file's name, and category ids with gaps."""
+    ids = sum(
+        image.image_id != id_of_name(name)
+        for part, names in zip(plan.parts, file_names, strict=True)
+        for image, name in zip(part.images, names, strict=True)
+    )
+    lost = []
+    if ids:
+        lost.append(Loss("image ids", ids, f"{format_name} knows images by their file names"))
+    if plan.category_ids != tuple(range(1, len(plan.names) + 1)):
+        note = f"{format_name} counts classes without gaps"
+        lost.append(Loss("category ids", len(plan.names), note))
+    return lost
+
+
+def id_of_name(file_name: str) -> int | str:
+    """The id that an image has by its file name alone: `000000000139.jpg` → 139."""
+    stem = file_name.rpartition(".")[0]
+    return int(stem) if stem.isascii() and stem.isdigit() and len(stem) <= 18 else stem
+
+
+def cut_boxes(parts: Sequence[Part]) -> tuple[tuple[Part, ...], list[Loss]]:
+    """Boxes cut off at the edge of their image; one without area in it is left out."""
+    cut, outside, changed, greatest = [], 0, 0, 0.0
+    for part in parts:
+        objects = part.objects
+        boxes = np.clip(objects.boxes, 0, part.sizes())
+        inside: Flags = np.asarray((boxes[:, 2:] - boxes[:, :2] > NOISE).all(axis=1))
+        change = np.abs(boxes - objects.boxes).max(axis=1, initial=0)[inside]
+        outside += int((~inside).sum())
+        changed += int((change > NOISE).sum())
+        greatest = max(greatest, float(change.max(initial=0)))
+        new = make_objects(
+            boxes,
+            objects.labels,
+            objects.image_index,
+            crowd=objects.crowd,
+            difficult=objects.difficult,
+            areas=objects.areas,
+        )
+        cut.append(Part(part.split, part.images, new.take(inside)))
+    lost = []
+    if changed:
+        note = f"they reached beyond their image, by {greatest:.3g} pixels at most, and are cut off"
+        lost.append(Loss("boxes changed", changed, note))
+    if outside:
+        lost.append(Loss("boxes", outside, "they have no area within their image"))
+    return tuple(cut), lost
+
+
+def _count_areas(part: Part) -> int:
+    """Areas that are not those of the boxes."""
+    sides = part.objects.boxes[:, 2:] - part.objects.boxes[:, :2]
+    own = sides.prod(axis=1)
+    # COCO files often round areas to two digits
+    return int((np.abs(part.objects.areas - own) > 0.01 + 1e-6 * own).sum())

@@ -1,0 +1,71 @@
+"""What writers are given: a data set that is ready to be written, and what it has lost so far."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..dataset import Columns, LabelledImage, Objects
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One thing that the written data set does not hold.
+
+    Args:
+        what: what is lost, in the plural.
+        count: how many; None where the reader did not count them.
+        note: why, and what stands in its place.
+    """
+
+    what: str
+    count: int | None
+    note: str
+
+    def __str__(self) -> str:
+        count = "" if self.count is None else f" ({self.count:,})"
+        return f"{self.what}{count}: {self.note}"
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One split as it will be written.
+
+    Args:
+        split: its name, safe as that of a file.
+        images: those whose file is there and whose size is known.
+        objects: theirs; labels are places in the names of the plan.
+    """
+
+    split: str
+    images: tuple[LabelledImage, ...]
+    objects: Objects
+
+    def sizes(self) -> Columns:
+        """(T, 4) width, height, width, height of the image of each object."""
+        pairs = [image.size for image in self.images if image.size is not None]
+        table = np.array(pairs, np.float64).reshape(-1, 2)[:, ::-1]
+        return np.tile(table, 2)[self.objects.image_index]
+
+    def bounds(self) -> list[int]:
+        """Where the objects of each image begin, and at the end where the last ones end."""
+        places = np.arange(len(self.images) + 1)
+        return [int(place) for place in np.searchsorted(self.objects.image_index, places)]
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A data set that is ready to be written, and what it has lost so far.
+
+    Args:
+        name: what its files may be called by.
+        names: of the classes of all splits.
+        category_ids: those of COCO where the source had them, else from 1.
+        parts: its splits.
+        lost: what is not in it.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    category_ids: tuple[int, ...]
+    parts: tuple[Part, ...]
+    lost: tuple[Loss, ...]

@@ -1,0 +1,130 @@
+"""Pascal VOC: `JPEGImages`, an XML an image in `Annotations`, a list a split in `ImageSets/Main`.
+
+Format: the development kit of VOC 2012, http://host.robots.ox.ac.uk/pascal/VOC/voc2012/
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree as ET  # only ever written here, never read
+
+import numpy as np
+
+from ...errors import InvalidData
+from .files import ImageMode, name_files, place_images
+from .losses import NOISE, count_flags, count_ids, cut_boxes
+from .values import Loss, Part, Plan
+
+PLAIN = re.compile("[\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")  # what XML can hold
+
+
+def write_voc(
+    plan: Plan, folder: Path, *, images: ImageMode, advance: Callable[[], None]
+) -> tuple[Loss, ...]:
+    """Write `JPEGImages/`, `Annotations/` and `ImageSets/Main/`; difficult flags are kept.
+
+    VOC counts whole pixels from 1 and includes the last. Boxes are rounded to them, and none is
+    made smaller than one pixel.
+
+    Raises:
+        InvalidData: XML cannot hold a class name.
+    """
+    for name in plan.names:
+        if not PLAIN.fullmatch(name) or name != name.strip():
+            raise InvalidData(
+                plan.name, f"XML cannot hold the class name {name!r}", "Rename the class"
+            )
+    parts, cut = cut_boxes(plan.parts)
+    named, renamed = name_files(parts, one_folder=True, spaces=False)
+    lists = folder / "ImageSets" / "Main"
+    for made in (folder / "Annotations", lists):
+        made.mkdir(parents=True)
+    changes = []
+    for part, names in zip(parts, named, strict=True):
+        place_images(part, names, folder / "JPEGImages", images=images, advance=advance)
+        corners = round_boxes(part)
+        changes.append(np.abs(corners - part.objects.boxes).max(axis=1, initial=0))
+        stems = [name.rpartition(".")[0] for name in names]
+        for stem, text in zip(stems, _annotations(plan, part, names, corners), strict=True):
+            (folder / "Annotations" / f"{stem}.xml").write_text(text, encoding="utf-8")
+        (lists / f"{part.split}.txt").write_text(
+            "".join(f"{stem}\n" for stem in stems), encoding="utf-8"
+        )
+    plan = replace(plan, parts=parts)
+    lost = count_flags(plan, "VOC", difficult=True)
+    return (*lost, *cut, *_count_rounded(changes), *renamed, *_count_ids(plan, named))
+
+
+def round_boxes(part: Part) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+    """(T, 4) xyxy whole pixels, each side at least 1 and within the image."""
+    boxes = part.objects.boxes
+    corners = np.rint(boxes).astype(np.int64)
+    low, high = corners[:, :2], corners[:, 2:]
+    middle = np.floor((boxes[:, :2] + boxes[:, 2:]) / 2).astype(np.int64)
+    pixel = np.minimum(middle, part.sizes()[:, :2].astype(np.int64) - 1)
+    thin = low == high  # nothing would be left: the pixel in which its middle lies
+    return np.concatenate([np.where(thin, pixel, low), np.where(thin, pixel + 1, high)], axis=1)
+
+
+def _annotations(
+    plan: Plan,
+    part: Part,
+    names: tuple[str, ...],
+    corners: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
+) -> Iterator[str]:
+    """The XML of each image."""
+    bounds = part.bounds()
+    rows = list(
+        zip(
+            part.objects.labels.tolist(),
+            part.objects.difficult.tolist(),
+            corners.tolist(),
+            strict=True,
+        )
+    )
+    for place, (image, name) in enumerate(zip(part.images, names, strict=True)):
+        height, width = image.size or (0, 0)
+        root = ET.Element("annotation")
+        _add(root, folder="JPEGImages", filename=name)
+        _add(ET.SubElement(root, "size"), width=width, height=height, depth=3)
+        _add(root, segmented=0)
+        for label, difficult, (left, top, right, bottom) in rows[bounds[place] : bounds[place + 1]]:
+            item = ET.SubElement(root, "object")
+            _add(item, name=plan.names[label], pose="Unspecified", truncated=0)
+            _add(item, difficult=int(difficult))
+            box = ET.SubElement(item, "bndbox")
+            _add(box, xmin=left + 1, ymin=top + 1, xmax=right, ymax=bottom)
+        ET.indent(root)
+        yield ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _add(parent: ET.Element, **texts: object) -> None:
+    """Put one element a text into `parent`."""
+    for tag, text in texts.items():
+        ET.SubElement(parent, tag).text = str(text)
+
+
+def _count_rounded(
+    changes: list[np.ndarray[tuple[int, ...], np.dtype[np.float64]]],
+) -> list[Loss]:
+    change = np.concatenate(changes)
+    rounded = int((change > NOISE).sum())
+    if not rounded:
+        return []
+    note = f"rounded to whole pixels, by {change.max():.3g} at most"
+    return [Loss("boxes changed", rounded, note)]
+
+
+def _count_ids(plan: Plan, named: tuple[tuple[str, ...], ...]) -> list[Loss]:
+    """Beside the ids: classes without objects, and their order, which no file of VOC tells."""
+    lost = [loss for loss in count_ids(plan, named, "VOC") if loss.what != "category ids"]
+    used = set(np.concatenate([part.objects.labels for part in plan.parts]).tolist())
+    empty = [name for label, name in enumerate(plan.names) if label not in used]
+    lost.append(Loss("ids and order of classes", len(plan.names), "VOC only names them"))
+    if empty:
+        shown = ", ".join(empty[:5]) + (", …" if len(empty) > 5 else "")
+        lost.append(
+            Loss("classes without objects", len(empty), f"VOC has no list of them: {shown}")
+        )
+    return lost

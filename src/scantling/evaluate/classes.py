@@ -1,0 +1,117 @@
+"""Which class of a model is which class of the data: by name, never by position."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..checkpoints import match_classes
+from ..errors import InvalidData, InvalidValue, lookup, nearest_hint
+from ..specs.coco import is_unused
+from ..structures import IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class ClassMatch:
+    """What became of the classes of a model and of the data when they were put together.
+
+    Args:
+        pairs: (name in the data, name in the model), in the order of the data.
+        unjudged: classes of the model that the data lacks; what is found of them cannot be judged
+            and is left out.
+        unknown: classes of the data that the model does not know; their objects are left out.
+        labels: (K,) for each class of the model its label in the data, -1 where it has none.
+    """
+
+    pairs: tuple[tuple[str, str], ...]
+    unjudged: tuple[str, ...]
+    unknown: tuple[str, ...]
+    labels: IntArray
+
+    @property
+    def renamed(self) -> tuple[tuple[str, str], ...]:
+        """The pairs whose two names are not spelt alike."""
+        return tuple(pair for pair in self.pairs if pair[0] != pair[1])
+
+
+def match_names(
+    model_names: Sequence[str],
+    data_names: Sequence[str],
+    *,
+    source: str,
+    renamed: Mapping[str, str] | None = None,
+    known_classes_only: bool = False,
+) -> ClassMatch:
+    """Find for each class of the data the class of the model that has its name.
+
+    Names match when they are equal, or else when they are two spellings of one of COCO's classes
+    (`tvmonitor` and `tv`). Ids that COCO left unused, which EfficientDet has outputs for, are no
+    classes.
+
+    Args:
+        model_names: by label.
+        data_names: by label.
+        source: what the data is called in an error.
+        renamed: name in the data → name in the model, where they differ.
+        known_classes_only: leave out the classes of the data that the model does not know.
+
+    Raises:
+        InvalidData: the model does not know a class of the data, or knows none; a name is empty or
+            there twice.
+        InvalidValue: the model has a name twice, or two classes of the data are to be one of it.
+        UnknownName: `renamed` names a class that is not there.
+    """
+    classes = [name for name in model_names if not is_unused(name)]
+    if repeated := _repeated(classes):
+        raise InvalidValue("the classes of the model", repeated, "a name for each, once")
+    if (repeated := _repeated(data_names)) or not all(name.strip() for name in data_names):
+        problem = f"two classes are called {repeated[0]!r}" if repeated else "a class has no name"
+        raise InvalidData(source, problem, "Give each class a name of its own")
+    told = _check_renamed(renamed or {}, classes, data_names)
+    table = match_classes(
+        [name for name in classes if name not in told.values()],
+        [name for name in data_names if name not in told],
+    )
+    free = [name for name in classes if name not in told.values()]
+    model_of = told | {now: free[before] for before, _, now in table.kept}
+    unknown = tuple(name for name in data_names if name not in model_of)
+    if unknown and (not known_classes_only or not model_of):
+        raise InvalidData(source, *_explain(unknown, classes, any_known=bool(model_of)))
+    label_of = {model_of[name]: label for label, name in enumerate(data_names) if name in model_of}
+    return ClassMatch(
+        pairs=tuple((name, model_of[name]) for name in data_names if name in model_of),
+        unjudged=tuple(name for name in classes if name not in label_of),
+        unknown=unknown,
+        labels=np.array([label_of.get(name, -1) for name in model_names], np.int64),
+    )
+
+
+def _repeated(names: Sequence[str]) -> list[str]:
+    return sorted({name for name in names if names.count(name) > 1})
+
+
+def _check_renamed(
+    renamed: Mapping[str, str], classes: Sequence[str], data_names: Sequence[str]
+) -> dict[str, str]:
+    """What the caller said is the same, if both are there."""
+    for ours, theirs in renamed.items():
+        lookup(dict.fromkeys(data_names, 0), ours, "class of the data")
+        lookup(dict.fromkeys(classes, 0), theirs, "class of the model")
+    if repeated := _repeated(list(renamed.values())):
+        raise InvalidValue("the class of the model", repeated[0], "for one class of the data only")
+    return dict(renamed)
+
+
+def _explain(unknown: Sequence[str], classes: Sequence[str], *, any_known: bool) -> tuple[str, str]:
+    """The problem, and what to do."""
+    shown = ", ".join(map(repr, unknown[:5])) + (
+        f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+    )
+    hint = nearest_hint(unknown[0], classes)
+    example = f"--map {unknown[0]!r}=NAME for one that it calls otherwise"
+    rest = "" if not any_known else ", or --known-classes-only to leave such objects out"
+    return (
+        f"the model does not know its {'class' if len(unknown) == 1 else 'classes'} {shown}.{hint}"
+        f" It knows {', '.join(map(repr, classes[:10]))}{', …' if len(classes) > 10 else ''}",
+        f"Write {example}{rest}",
+    )

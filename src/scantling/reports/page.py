@@ -1,0 +1,218 @@
+"""A self-contained HTML page from parts: no script, no network, every text escaped."""
+
+import base64
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ..errors import InvalidValue
+
+Cell = str | int | float | None
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1b1f24; --soft: #5b6570; --paper: #fff;
+  --line: #d5dae0; --band: #f4f6f8; --accent: #0b62a8; --bad: #b3261e; --look: #8a5a00; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e4e7ea; --soft: #a2abb4; --paper: #16191d;
+  --line: #3a4149; --band: #20252b; --accent: #6cb4f0; --bad: #ff8a80; --look: #f0b95a; } }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
+  max-width: 72rem; margin: 0 auto; padding: 1.5rem; overflow-wrap: anywhere; }
+h1 { font-size: 1.7rem; margin: 0 0 1rem; }
+h2 { font-size: 1.3rem; margin: 2rem 0 .5rem; border-bottom: 1px solid var(--line); }
+h3 { font-size: 1.05rem; margin: 1.5rem 0 .3rem; }
+p { margin: .4rem 0; max-width: 50rem; white-space: pre-line; }
+p.note { color: var(--soft); } p.bad { color: var(--bad); } p.look { color: var(--look); }
+pre { background: var(--band); padding: .7rem; overflow-x: auto; font-size: .85rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; margin: .5rem 0; font-size: .92rem; }
+caption { text-align: left; color: var(--soft); padding: .2rem 0; }
+th, td { text-align: left; padding: .25rem .8rem .25rem .4rem; vertical-align: top;
+  border-bottom: 1px solid var(--line); min-width: 2.5rem; }
+th { overflow-wrap: normal; color: var(--soft); font-weight: 600; }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+tbody tr:nth-child(even) { background: var(--band); }
+figure { margin: .5rem 0; } figcaption { color: var(--soft); font-size: .85rem; }
+img { max-width: 100%; height: auto; display: block; background: #fff; }
+.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(16rem, 1fr));
+  gap: 1rem; }
+.gallery img { width: 100%; }
+details { border: 1px solid var(--line); border-radius: .3rem; padding: .4rem .8rem;
+  margin: .6rem 0; }
+summary { cursor: pointer; color: var(--accent); }
+"""
+# Nothing but what stands in the file may be shown, whatever slipped into it.
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+_KINDS = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"))
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A line above what follows: level 2 for a chapter, 3 within one."""
+
+    text: str
+    level: Literal[2, 3] = 2
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph; line breaks stay.
+
+    Args:
+        text: plain text.
+        kind: `plain`; `note` in grey; `bad` for errors; `look` for warnings; `code` for text whose
+            columns must stay under one another.
+    """
+
+    text: str
+    kind: Literal["plain", "note", "bad", "look", "code"] = "plain"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under column names. Numbers stand to the right; a float is shown in `places` digits.
+
+    Args:
+        columns: their names.
+        rows: as many cells each; None is shown as a dash.
+        caption: a line above it.
+        places: digits behind the point of a float.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    caption: str = ""
+    places: int = 3
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image in the page.
+
+    Args:
+        data: the bytes of a PNG or JPEG file.
+        caption: a line beneath it, which also stands for it where images are not shown.
+        width: in CSS pixels; None for that of the image. Never wider than the page.
+    """
+
+    data: bytes
+    caption: str = ""
+    width: int | None = None
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Pictures side by side, as many in a row as there is room for."""
+
+    pictures: Sequence[Picture]
+
+
+@dataclass(frozen=True)
+class Details:
+    """Parts that are folded away behind a line, unless `opened`."""
+
+    summary: str
+    parts: "Sequence[Part]"
+    opened: bool = False
+
+
+Part = Heading | Text | Table | Picture | Gallery | Details
+
+
+def render_page(title: str, parts: Sequence[Part]) -> str:
+    """A whole HTML page, to be written as UTF-8.
+
+    Every text is escaped, images lie within the page, and it forbids itself scripts and network.
+
+    Raises:
+        InvalidValue: a picture is neither PNG nor JPEG, or a row has not the cells of its table.
+    """
+    name = _escape(title)
+    body = "\n".join(map(_render, parts))
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{name}</title>\n<style>{_STYLE}</style>\n</head>\n"
+        f"<body>\n<h1>{name}</h1>\n{body}\n</body>\n</html>\n"
+    )
+
+
+def _render(part: Part) -> str:
+    match part:
+        case Heading():
+            return f"<h{part.level}>{_escape(part.text)}</h{part.level}>"
+        case Text(kind="code"):
+            return f"<pre>{_escape(part.text)}</pre>"
+        case Text():
+            return f'<p class="{part.kind}">{_escape(part.text)}</p>'
+        case Table():
+            return _render_table(part)
+        case Picture():
+            return _render_picture(part)
+        case Gallery():
+            shown = "\n".join(map(_render_picture, part.pictures))
+            return f'<div class="gallery">\n{shown}\n</div>'
+        case Details():
+            inner = "\n".join(map(_render, part.parts))
+            opened = " open" if part.opened else ""
+            summary = f"<summary>{_escape(part.summary)}</summary>"
+            return f"<details{opened}>{summary}\n{inner}\n</details>"
+
+
+def _render_table(table: Table) -> str:
+    width = len(table.columns)
+    for number, row in enumerate(table.rows):
+        if len(row) != width:
+            raise InvalidValue(f"row {number} of the table", f"{len(row)} cells", f"{width} cells")
+    numeric = [
+        bool(table.rows) and all(isinstance(row[place], int | float | None) for row in table.rows)
+        for place in range(width)
+    ]
+    marks = [' class="number"' if is_number else "" for is_number in numeric]
+    head = "".join(
+        f"<th{mark}>{_escape(name)}</th>" for mark, name in zip(marks, table.columns, strict=True)
+    )
+    rows = "\n".join(
+        "<tr>"
+        + "".join(
+            f"<td{mark}>{_escape(_show(cell, table.places))}</td>"
+            for mark, cell in zip(marks, row, strict=True)
+        )
+        + "</tr>"
+        for row in table.rows
+    )
+    caption = f"<caption>{_escape(table.caption)}</caption>" if table.caption else ""
+    return (
+        f'<div class="wide"><table>{caption}<thead><tr>{head}</tr></thead>'
+        f"<tbody>\n{rows}\n</tbody></table></div>"
+    )
+
+
+def _render_picture(picture: Picture) -> str:
+    kind = next((kind for start, kind in _KINDS if picture.data.startswith(start)), None)
+    if kind is None:
+        raise InvalidValue("the data of a picture", picture.data[:8], "the bytes of a PNG or JPEG")
+    source = f"data:{kind};base64,{base64.b64encode(picture.data).decode()}"
+    caption = _escape(picture.caption)
+    width = "" if picture.width is None else f' width="{picture.width}"'
+    below = f"<figcaption>{caption}</figcaption>" if caption else ""
+    return f'<figure><img src="{source}" alt="{caption}"{width}>{below}</figure>'
+
+
+def _show(cell: Cell, places: int) -> str:
+    """A cell as text: thousands apart, floats in `places` digits, a dash for nothing."""
+    match cell:
+        case None:
+            return "–"
+        case bool() | str():
+            return str(cell)
+        case int():
+            return f"{cell:,}"
+        case _:
+            return f"{cell:.{places}f}"
+
+
+def _escape(text: str) -> str:
+    """Text that is only text in HTML, and that can be written as UTF-8 whatever it holds."""
+    plain = text.encode("utf-8", "replace").decode("utf-8")
+    return html.escape("".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in plain))
