@@ -170,6 +170,19 @@ def test_a_damaged_image_is_an_error_or_counts_as_one_without_detections(
     assert misses[2] == len(evaluation.dataset.objects_of(2))
 
 
+def test_an_image_of_another_size_than_its_labels_is_an_error(
+    predictor: Predictor, labelled: Callable[..., Path]
+):
+    file = labelled()
+    tree = json.loads(file.read_text("utf-8"))
+    tree["images"][0]["width"] += 2
+    file.write_text(json.dumps(tree), "utf-8")
+    with pytest.raises(InvalidData, match=r"pixels, but labelled as \d+x\d+ \(E224\)"):
+        evaluate(predictor, file)
+    counted = evaluate(predictor, file, max_data_errors=1)
+    assert len(counted.unreadable) == 1
+
+
 def test_a_missing_image_counts_as_one_error_only(
     predictor: Predictor, labelled: Callable[..., Path]
 ):

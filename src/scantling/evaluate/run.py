@@ -17,7 +17,7 @@ from ..evaluation import (
     truth_of,
 )
 from ..postprocess import Selection
-from ..predict import Predictor, load
+from ..predict import FilePrediction, Predictor, load
 from .classes import match_names
 from .judge import choose_protocol, first_images, judge, without_classes
 from .outcome import Evaluation, Seconds
@@ -93,11 +93,12 @@ def evaluate(
     )
     with closing(stream) as predictions:
         for done, prediction in enumerate(predictions, start=1):
-            if prediction.detections is None:
-                unreadable.append((prediction.path, prediction.problem or ""))
-                _check_readable(dataset, unreadable, max_data_errors)
-            else:
+            problem = _problem(prediction, dataset)
+            if problem is None and prediction.detections is not None:
                 builder.add(prediction.index, prediction.detections)
+            else:
+                unreadable.append((prediction.path, problem or ""))
+                _check_readable(dataset, unreadable, max_data_errors)
             for stage, seconds in asdict(prediction.seconds).items():
                 stages[stage] += seconds / len(paths)
             if progress is not None:
@@ -196,6 +197,17 @@ def open_data(
     if not dataset.images:
         raise InvalidData(str(dataset.source), "it has no images", "Name another split")
     return dataset
+
+
+def _problem(prediction: FilePrediction, dataset: Dataset) -> str | None:
+    """Why an image cannot be judged, if it cannot."""
+    found, stated = prediction.detections, dataset.images[prediction.index].size
+    if found is None:
+        return prediction.problem or "cannot be read"
+    if stated is None or stated == found.image_size:
+        return None
+    (height, width), (old_height, old_width) = found.image_size, stated
+    return f"is {width}x{height} pixels, but labelled as {old_width}x{old_height} (E224)"
 
 
 def _check_readable(
