@@ -37,7 +37,7 @@ def corrupt_values() -> dict[str, Corruption]:
         "a number too large for a double": second("E203", "<xmax>72", "<xmax>1e999"),
         "a decimal comma": second("E204", "<xmax>72", "<xmax>72,5"),
         "a box that is a point": second(
-            "E207",
+            "W232",
             "<xmin>41</xmin><ymin>17</ymin><xmax>72</xmax><ymax>56</ymax>",
             "<xmin>41</xmin><ymin>17</ymin><xmax>41</xmax><ymax>17</ymax>",
         ),

@@ -48,7 +48,7 @@ class VocFile:
 def read_voc_file(path: Path) -> VocFile:
     """Read one annotation.
 
-    Finds E201, E202, E203, E204, E207, E209, E212, E223, W227 and E228 of single objects.
+    Finds E201, E202, E203, E204, E209, E212, E223, W227, E228 and W232 of single objects.
 
     Raises:
         InvalidData: as `read_xml`, and E103 where it is XML but no annotation.
@@ -74,6 +74,10 @@ def read_voc_file(path: Path) -> VocFile:
                 left, top = result.corners[:2]
                 message = f"xmin {left:g}, ymin {top:g}; the first pixel is 1"
                 faults.append(("W227", message, element.line))
+            if result.corners[:2] == result.corners[2:]:  # the last pixel is inside
+                left, top = result.corners[:2]
+                message = f"the box from ({left:g}, {top:g}) to itself is one pixel"
+                faults.append(("W232", message, element.line))
         else:
             faults.append((*result, element.line))
     return found
@@ -136,6 +140,4 @@ def _check_corners(left: float, top: float, right: float, bottom: float) -> Faul
         return "E209", f"{shown} ends before it begins"
     if right <= 1 and bottom <= 1 and min(left, top) >= 0 and (left < 1 or top < 1):
         return "E212", f"{shown} is one of shares; expected pixels, from 1"
-    if right == left and bottom == top:
-        return "E207", f"{shown} is a point"
     return None
