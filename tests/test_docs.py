@@ -39,6 +39,7 @@ def desk(tmp_path: Path, assets: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("eagle.jpg", "horses.jpg"):
         shutil.copy(assets / "images" / "darknet" / name, tmp_path / "photos")
     write_street(tmp_path, assets / "datasets" / "coco-val2017-first128")
+    monkeypatch.setenv("SCANTLING_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

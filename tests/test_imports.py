@@ -24,6 +24,7 @@ LAYERS = [
     {"predict", "outputs"},
     {"evaluate", "export"},
     {"train", "verify", "benchmark"},
+    {"demo"},
     {"cli"},
 ]
 FACES = {"__init__", "__main__"}  # the package's own doors: they see everything

@@ -170,3 +170,21 @@ def test_kernels_alone_decay():
         "biases": 0.0,
     }
     assert np.all([p.ndim == 1 for p in groups["biases"]["params"]])
+
+
+def test_the_network_itself_stays_free_of_the_precision_of_training():
+    net = network()
+    plan = Plan(recipe(average=AverageSettings(decay=0)), len(IMAGES), (8, 8), 1)
+    seen = []
+    accelerator = Accelerator(cpu=True, mixed_precision="bf16")
+
+    def noted(raw: Tensor, *rest: object, **more: object) -> LossTerms:
+        seen.append(raw.dtype)
+        return loss(raw.float(), *rest, **more)
+
+    trainer = Trainer(plan, noted, accelerator, lambda images: images.float() / 255)
+    state = State(net, build_optimiser(net, plan.recipe.optimiser), None)
+    for _ in trainer.steps(state, batches(plan, 0)):
+        with torch.no_grad():
+            assert net(IMAGES[:2] / 255).dtype == torch.float32
+    assert set(seen) == {torch.bfloat16}

@@ -83,3 +83,35 @@ def test_what_is_no_toml_is_told(tmp_path: Path, text: str):
 def test_a_word_without_a_value_is_told():
     with pytest.raises(InvalidSettings, match="'epochs': expected key=value"):
         parse_settings(["epochs"])
+
+
+def test_another_schedule_or_optimiser_keeps_what_both_have():
+    words = ["schedule.final=0.5", "schedule.kind=cosine", "optimiser.kind=adamw"]
+    recipe = resolve_recipe(
+        [("recipe", RECIPES["darknet"]), ("given", parse_settings(words))]
+    ).recipe
+    assert (recipe.schedule.kind, recipe.schedule.final) == ("cosine", 0.5)
+    assert (recipe.schedule.warmup_least, recipe.schedule.warmup_power) == (1000, 4)
+    assert (recipe.optimiser.kind, recipe.optimiser.learning_rate) == ("adamw", 0.0013)
+
+
+def test_another_kind_may_stand_behind_its_settings():
+    words = ["loss.label_smoothing=0.1", "loss.kind=scaled-yolov4"]
+    words += ["augment.settings.mixup=0.3", "augment.kind=scaled-yolov4"]
+    resolved = resolve_recipe([("recipe", RECIPES["darknet"]), ("given", parse_settings(words))])
+    assert resolved.recipe.loss.label_smoothing == 0.1
+    assert resolved.recipe.loss.kind == "scaled-yolov4"
+    assert resolved.recipe.augment.settings == {"mixup": 0.3}
+    assert "augment.settings.jitter" not in resolved.sources
+    assert resolved.sources["augment.settings.mixup"] == "given"
+
+
+def test_the_loss_of_no_kind_is_that_of_the_default():
+    recipe = resolve_recipe([("given", parse_settings(["loss.box_gain=0.1"]))]).recipe
+    assert (recipe.loss.kind, recipe.loss.box_gain) == ("scaled-yolov4", 0.1)
+
+
+@pytest.mark.parametrize("word", ["momentum=0", "momentum=1"])
+def test_what_no_optimiser_can_do_is_told_before_it_is_built(word: str):
+    with pytest.raises(InvalidSettings, match=r"optimiser.*\(--set\)"):
+        resolve_recipe([("--set", parse_settings([f"optimiser.{word}"]))])

@@ -8,11 +8,11 @@ section 3.3; FRN, https://arxiv.org/abs/1911.09737.
 """
 
 from collections import deque
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
-from torch.distributed.nn.functional import all_reduce
 from torch.nn import functional as F
 
 DIMS = (0, 2, 3)
@@ -122,12 +122,28 @@ class SyncNorm(nn.BatchNorm2d):
         values = x.float()
         count = values.new_full((1,), values.numel() / values.shape[1])
         sums = torch.cat([values.sum(DIMS), values.square().sum(DIMS), count])
-        sums = all_reduce(sums)  # type: ignore[no-untyped-call]  # carries gradients
+        sums = _SumOverProcesses.apply(sums)
         total = sums[-1]
         mean, square = (sums[:-1] / total).chunk(2)
         variance = (square - mean.square()).clamp(min=0)
         _follow(self, mean.detach(), variance.detach() * total / (total - 1).clamp(min=1))
         return _normalise(x, mean, variance, self)
+
+
+class _SumOverProcesses(torch.autograd.Function):
+    """A sum over all processes; its gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:  # noqa: ARG004 - nothing to remember
+        summed = values.clone()
+        dist.all_reduce(summed)
+        return summed
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ARG004
+        summed = gradient.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(summed)
+        return summed
 
 
 class FilterResponseNorm(nn.Module):

@@ -17,6 +17,7 @@ from .cfg_edit import detection_convolutions, edit_cfg
 from .model import Model
 from .networks import build_empty, build_network
 
+SHOWN = 8  # names in a line
 BOX = 5  # values of a YOLO anchor in front of its classes: x, y, width, height, objectness
 
 
@@ -34,6 +35,17 @@ class ClassTable:
     dropped: tuple[str, ...]
     new: tuple[str, ...]
 
+    def describe(self) -> str:
+        """In one line, what was kept by name, what is new and what was dropped."""
+        groups = {
+            "kept by name": [name for _, _, name in self.kept],
+            "new": self.new,
+            "dropped": self.dropped,
+        }
+        counts = ", ".join(f"{len(names)} {what}" for what, names in groups.items())
+        listed = [f"{what}: {_shorten(names)}" for what, names in groups.items() if names]
+        return "; ".join([counts, *listed])
+
 
 @dataclass(frozen=True)
 class Predictor:
@@ -50,6 +62,12 @@ class Predictor:
     first: int
 
 
+def _shorten(names: Sequence[str]) -> str:
+    """The first names."""
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} others" if more > 0 else "")
+
+
 def match_classes(before: Sequence[str], now: Sequence[str]) -> ClassTable:
     """Find the classes that two lists share, by name and never by position.
 
@@ -59,8 +77,8 @@ def match_classes(before: Sequence[str], now: Sequence[str]) -> ClassTable:
     Raises:
         InvalidValue: a name is empty, or stands in one list twice.
     """
-    for what, names in (("before", before), ("now", now)):
-        _check_names(what, names)
+    check_names(before, what="before")
+    check_names(now, what="now")
     label_before = {name: label for label, name in enumerate(before)}
     by_spelling = _unique(before)
     spellings_now = _unique(now)
@@ -121,7 +139,12 @@ def adapt_classes(model: Model, names: Sequence[str]) -> tuple[Model, ClassTable
     return adapted, table
 
 
-def _check_names(what: str, names: Sequence[str]) -> None:
+def check_names(names: Sequence[str], *, what: str = "now") -> None:
+    """Refuse a list of classes with an empty name, or with one twice.
+
+    Raises:
+        InvalidValue: it is so.
+    """
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice or not all(name.strip() for name in names):
         raise InvalidValue(

@@ -156,9 +156,6 @@ def _adapted(model: Model, names: tuple[str, ...] | None, say: Say) -> Model:
         say(f"{len(names)} classes without names: called as given, in that order")
     elif names is not None and names != model.names:
         model, table = adapt_classes(model, names)
-        say(
-            f"classes: {len(table.kept)} kept by name, {len(table.new)} new, "
-            f"{len(table.dropped)} dropped"
-        )
+        say(f"classes: {table.describe()}")
     model.network.train()
     return model

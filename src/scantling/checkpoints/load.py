@@ -111,7 +111,7 @@ def _load_cfg(cfg: Path, weights: Path | None, names: Path | None, say: Say) -> 
 def _load_named(spec: ModelSpec, weights: Path, names: Path | None, say: Say) -> Model:
     if not is_darknet_weights(weights):
         return _renamed(_load_checkpoint(spec, weights, say), names)
-    if not _PARTIAL.search(weights.name):
+    if not is_partial_weights(weights):
         classes = count_weight_classes(spec, weights)
         if classes != spec.num_classes:
             say(f"{weights} fits {spec.name} with {classes} classes")
@@ -126,7 +126,7 @@ def _load_named(spec: ModelSpec, weights: Path, names: Path | None, say: Say) ->
 
 def is_darknet_weights(path: Path) -> bool:
     """Whether a file is called like darknet's weights: `x.weights`, or `x.conv.29` for a part."""
-    return path.suffix.lower() == ".weights" or _PARTIAL.search(path.name) is not None
+    return path.suffix.lower() == ".weights" or is_partial_weights(path)
 
 
 def count_weight_classes(spec: ModelSpec, weights: Path) -> int:
@@ -155,8 +155,13 @@ def _count_floats(spec: ModelSpec) -> int:
     return sum(tensor.numel() for tensor in tensors)
 
 
+def is_partial_weights(path: Path) -> bool:
+    """Whether a file is called like the first layers of darknet's weights: `x.conv.29`."""
+    return _PARTIAL.search(path.name) is not None
+
+
 def _say_if_partial(weights: Path, say: Say) -> None:
-    if _PARTIAL.search(weights.name):
+    if is_partial_weights(weights):
         say(f"{weights} holds only the first layers; the others have fresh weights")
 
 

@@ -3,15 +3,16 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..darknet import DarknetNetwork, parse_cfg, read_cfg
+from ..darknet import DarknetNetwork, loaded_tensors, parse_cfg, read_cfg, read_weights
+from ..darknet.native import native_tensors
 from ..errors import InvalidSpec
-from ..specs import CfgSpec, ModelSpec
+from ..specs import CfgSpec, ModelSpec, find_spec
 from ..specs.schema import Anchor
 from .cfg_edit import edit_cfg
-from .classes import adapt_classes, with_classes
+from .classes import adapt_classes, check_names, with_classes
 from .create import create_model
 from .download import Progress
-from .load import load_model
+from .load import is_partial_weights, load_model
 from .model import Model
 from .networks import build_network
 
@@ -49,7 +50,10 @@ def prepare_model(
     """
     path = Path(model)
     suffix = path.suffix.lower()
+    if weights is not None and suffix not in FILES and is_partial_weights(Path(weights)):
+        return _first_layers(path, names, Path(weights), say)
     if suffix == ".cfg" and weights is None:
+        check_names(names)
         spec = with_classes(read_cfg(path), len(names))
         say(f"{path}: fresh weights")
         return Model(spec, build_network(spec).train(), tuple(names))
@@ -69,6 +73,23 @@ def prepare_model(
         progress=progress,
         say=say,
     )
+
+
+def _first_layers(
+    model: Path, names: Sequence[str], weights: Path, say: Callable[[str], None]
+) -> Model:
+    """A model for these classes whose first layers are those in a file; the others are fresh."""
+    check_names(names)
+    is_cfg = model.suffix.lower() == ".cfg"
+    spec = with_classes(read_cfg(model) if is_cfg else find_spec(str(model)), len(names))
+    network = build_network(spec)
+    if isinstance(network, DarknetNetwork):
+        tensors = loaded_tensors(network)
+    elif isinstance(spec, ModelSpec):
+        tensors = native_tensors(network, spec)
+    header = read_weights(weights, tensors)
+    say(f"{weights} holds only the first layers; the others have fresh weights")
+    return Model(spec, network.train(), tuple(names), header.seen)
 
 
 def anchors_of(model: Model) -> Groups:
@@ -134,9 +155,6 @@ def _edit_anchors(spec: CfgSpec, network: object, new: dict[Anchor, Anchor]) -> 
 def _adapted(model: Model, names: Sequence[str], say: Callable[[str], None]) -> Model:
     if tuple(names) != model.names:
         model, table = adapt_classes(model, names)
-        say(
-            f"classes: {len(table.kept)} kept by name, {len(table.new)} new, "
-            f"{len(table.dropped)} dropped"
-        )
+        say(f"classes: {table.describe()}")
     model.network.train()
     return model

@@ -16,18 +16,22 @@ from .commands import as_command
 from .convert import ConvertOptions, convert
 from .data import COMMANDS as DATA_COMMANDS
 from .data import HELP as DATA_HELP
+from .demo import DemoOptions, demo
 from .evaluate import EvaluateOptions, evaluate
 from .exit_codes import TERMINATED, USER_CAN_FIX, WORKED
 from .info import InfoOptions, info
 from .predict import PredictOptions, predict
+from .train import TrainOptions, train
 
 # Every command: its options, and a function from them to the exit code.
 COMMANDS: dict[str, tuple[Callable[..., Any], Callable[[Any], int]]] = {
     "predict": (PredictOptions, predict),
+    "train": (TrainOptions, train),
     "evaluate": (EvaluateOptions, evaluate),
     "convert": (ConvertOptions, convert),
     "list": (ListOptions, list_models),
     "info": (InfoOptions, info),
+    "demo": (DemoOptions, demo),
 }
 # Every group of commands, called as `scantling GROUP COMMAND`: its help, and its own table.
 GROUPS = {"data": (DATA_HELP, DATA_COMMANDS)}

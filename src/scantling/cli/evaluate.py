@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 RUN_FOLDER = Path("runs/evaluate")
 # What says how a model is run; beside a file of detections it has no meaning.
 MODEL_ONLY = (
-    *("weights", "names", "image_size", "fit", "device", "precision", "cache"),
+    *("weights", "names", "image_size", "fit", "device", "precision"),
     *("map", "known_classes_only", "batch", "rect", "workers"),
     *("tta", "slice", "overlap", "no_whole", "merge"),
     *("iou", "nms", "agnostic", "single_label", "max_detections", "no_clip"),

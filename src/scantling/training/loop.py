@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from ..blocks import begin_update, set_progress
 from ..errors import TrainingDiverged
@@ -81,7 +82,7 @@ class Trainer:
                 nobody waits for the device.
         """
         recipe, accelerator = self.plan.recipe, self.accelerator
-        network, optimiser = accelerator.prepare(state.network, state.optimiser)
+        network, optimiser = self._joined(state.network), accelerator.prepare(state.optimiser)
         total = self.plan.count()
         before: tuple[LossTerms, list[int | str]] | None = None
         for step in self.plan.steps(start=state.done):
@@ -114,6 +115,18 @@ class Trainer:
             yield Report(step, rate, terms)
         if before is not None:
             _check_finite(*before)
+
+    def _joined(self, network: nn.Module) -> nn.Module:
+        """The network as it computes together with those of the other processes, if any.
+
+        accelerate's own `prepare` would change the network itself: whoever evaluates it between
+        two updates would get the precision of training.
+        """
+        device = self.accelerator.device
+        if self.accelerator.num_processes == 1:
+            return network
+        places = [device.index] if device.type == "cuda" else None
+        return DistributedDataParallel(network, device_ids=places)
 
     def _collect(
         self,

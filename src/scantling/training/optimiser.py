@@ -83,9 +83,9 @@ def freeze(network: nn.Module, parts: Iterable[str]) -> list[str]:
         The names of the frozen parameters.
 
     Raises:
-        InvalidValue: there is no such part.
+        InvalidValue: there is no such part, or nothing is left to learn.
     """
-    modules = dict(network.named_modules())
+    parts, modules = tuple(parts), dict(network.named_modules())
     frozen = []
     for part in parts:
         if part not in modules or not part:
@@ -95,6 +95,8 @@ def freeze(network: nn.Module, parts: Iterable[str]) -> list[str]:
         for name, parameter in modules[part].named_parameters():
             parameter.requires_grad_(False)
             frozen.append(f"{part}.{name}")
+    if frozen and not any(parameter.requires_grad for parameter in network.parameters()):
+        raise InvalidValue("freeze", parts, "fewer parts: nothing is left to learn")
     return frozen
 
 

@@ -7,7 +7,7 @@ choices as one that was never interrupted, and nothing about them has to be save
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -76,6 +76,11 @@ class Plan:
 
     def count(self) -> int:
         """How many updates the whole run makes."""
+        shapes = self.recipe.shapes
+        if shapes.range > 1 and not shapes.dynamic_batch:
+            # then sizes change no number of images, and drawing them takes its time
+            one_size = self.recipe.replace(shapes=shapes.replace(range=1.0))
+            return replace(self, recipe=one_size).count()
         return sum(1 for _ in self._walk())
 
     def steps(self, *, start: int = 0) -> Iterator[Step]:
@@ -102,10 +107,12 @@ class Plan:
     def _walk(self) -> Iterator[tuple[int, int, int, int, list[int], tuple[int, int]]]:
         """(step, epoch, images done in it, batches done in the run, batch sizes, image size)."""
         step = batch = 0
+        every, image_size = self.recipe.shapes.every, self._image_size(0)
         for epoch in range(self.recipe.epochs):
             done = 0
             while done < self.images:
-                image_size = self._image_size(step)
+                if step % every == 0:
+                    image_size = self._image_size(step)
                 size = self._batch_size(image_size)
                 left = -(-(self.images - done) // size)
                 count = min(self._accumulation(batch), left)

@@ -141,14 +141,15 @@ class RegulariseSettings(Settings):
         drop_path: share of residual branches that are left out, for the deepest.
         spatial_dropout: share of channels that are zeroed.
         drop_ramp: share of the run after which the dropping has its full strength.
-        norm: `batch`, `sync` (over all processes), `cross` (CBN), `cross-mini` (CmBN), `frn`.
+        norm: `batch`, `sync` (over all processes), `cross` (CBN), `cross-mini` (CmBN); `frn`, which
+            stands in for the activation too, and leaves those without one as they are.
     """
 
     drop_block: Share = 0.0
     drop_block_size: Positive = 7
     drop_path: Share = 0.0
     spatial_dropout: Share = 0.0
-    drop_ramp: Share = 0.85
+    drop_ramp: Annotated[float, Field(gt=0, le=1)] = 0.85
     norm: Literal["batch", "sync", "cross", "cross-mini", "frn"] = "batch"
 
 

@@ -7,6 +7,7 @@ import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,8 @@ def _explain(problem: Any, sources: Mapping[str, str]) -> str:
     # the kind of a union stands in the place of an error, but is no part of the name
     kinds = {"darknet", "scaled-yolov4", "efficientdet"}
     place = [str(part) for part in problem["loc"] if str(part) not in kinds]
-    name = ".".join(place)
+    # so does the type of a value that may be of several
+    name = ".".join(takewhile(lambda part: part.replace("_", "").isalnum(), place))
     source = next((sources[known] for known in sources if known.startswith(name)), "")
     given = json.dumps(problem["input"], default=str)[:80]
     where = f" ({source})" if source else ""

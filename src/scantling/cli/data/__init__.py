@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+from .anchors import AnchorsOptions, anchors
 from .check import CheckOptions, check
 from .convert import ConvertOptions, convert
 from .show import ShowOptions, show
 from .stats import StatsOptions, stats
+from .stylize import StylizeOptions, stylize
 
 HELP = "Check labelled images, look at them, count them, convert them."
 
@@ -16,4 +18,6 @@ COMMANDS: dict[str, tuple[Callable[..., Any], Callable[[Any], int]]] = {
     "convert": (ConvertOptions, convert),
     "stats": (StatsOptions, stats),
     "show": (ShowOptions, show),
+    "anchors": (AnchorsOptions, anchors),
+    "stylize": (StylizeOptions, stylize),
 }

@@ -1,0 +1,84 @@
+"""scantling data stylize SOURCE OUT --styles IMAGES — the same labels, another look."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..exit_codes import WORKED
+from ..options import JsonOption
+from ..values import printable
+from .convert import printable_lines
+from .options import DataArgument, FormatOption, bar
+
+if TYPE_CHECKING:
+    from ...data.dataset import Dataset
+    from ...data.stylized import StylizedSet
+
+
+@dataclass(frozen=True)
+class StylizeOptions:
+    """What `scantling data stylize` can be told."""
+
+    source: DataArgument
+    out: Annotated[Path, typer.Argument(help="Folder to write; must not be there, or be empty.")]
+    styles: Annotated[Path, typer.Option(help="An image, or a folder of images, to look like.")]
+    share: Annotated[float, typer.Option(help="Of the images that are changed, 0 to 1.")] = 0.5
+    strength: Annotated[float, typer.Option(help="How far they are changed, 0 to 1.")] = 0.7
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, other images and styles.")] = 0
+    split: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A split to change; may be repeated. If left out the one to train on, or all"
+            " where there is none. The others are written as they are."
+        ),
+    ] = None
+    format: FormatOption = None
+    json: JsonOption = False
+
+
+def stylize(options: StylizeOptions) -> int:
+    """Write a data set anew, some images with the colours and texture of style images."""
+    from ...data.readers import describe_dataset
+    from ...data.stylized import stylize_dataset
+
+    with bar() as progress:
+        task = progress.add_task("stylize", total=None)
+
+        def start(datasets: Mapping[str, "Dataset"], steps: int) -> None:
+            progress.update(task, total=steps)
+            for dataset in datasets.values():
+                typer.echo(printable_lines(describe_dataset(dataset)), err=True)
+
+        done = stylize_dataset(
+            options.source,
+            options.out,
+            styles=options.styles,
+            share=options.share,
+            strength=options.strength,
+            seed=options.seed,
+            splits=options.split or (),
+            format=options.format,
+            start=start,
+            advance=lambda: progress.advance(task),
+        )
+    if options.json:
+        typer.echo(json.dumps(asdict(done) | {"folder": str(done.folder)}))
+    else:
+        _print(done)
+    return WORKED
+
+
+def _print(done: "StylizedSet") -> None:
+    for split, count in done.images.items():
+        changed = done.stylized[split]
+        typer.echo(printable(f"{split}: {changed:,} of {count:,} images changed"))
+    if done.lost:
+        typer.echo(f"Not in the new data set ({done.format}):")
+        for loss in done.lost:
+            typer.echo(f"  {printable(str(loss))}")
+    what = "1 style image" if done.styles == 1 else f"{done.styles:,} style images"
+    typer.echo(f"Written to {printable(str(done.folder))}, from {what}")

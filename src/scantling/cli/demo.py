@@ -1,0 +1,141 @@
+"""scantling demo — draw pictures, train a small detector on them, see how good it is."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from .exit_codes import WORKED
+from .options import JsonOption
+from .values import printable
+
+if TYPE_CHECKING:
+    from ..demo import Demo
+    from ..demo.run import Progress as Told
+
+RUN_FOLDER = Path("runs/demo")
+GOOD_AP50 = 0.8  # what two minutes reach with room to spare
+STAGES = {
+    "draw": "Drawing pictures",
+    "train": "Training from scratch",
+    "evaluate": "Evaluating on held-out pictures",
+    "predict": "Predicting",
+}
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """What `scantling demo` can be told."""
+
+    out: Annotated[
+        Path | None, typer.Option(help="Empty folder to fill; a new runs/demo-N by default.")
+    ] = None
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Another seed, other pictures.")
+    ] = 0
+    minutes: Annotated[
+        float,
+        typer.Option(min=0.01, help="About how long, on two idle CPU cores: sets the epochs."),
+    ] = 2.0
+    images: Annotated[int, typer.Option(min=10, help="Pictures to learn from.")] = 800
+    json: JsonOption = False
+
+
+def demo(options: DemoOptions) -> int:
+    """Draw pictures, train a thin yolov4-tiny on them, evaluate it and predict; offline.
+
+    The exit code says whether it ran, not how good the model became; that is printed.
+    """
+    from ..outputs.names import new_run_folder
+
+    with stage_bars() as progress:
+        from ..demo import demo as run  # takes seconds, as torch does
+
+        done = run(
+            options.out or new_run_folder(RUN_FOLDER),
+            seed=options.seed,
+            minutes=options.minutes,
+            images=options.images,
+            progress=progress,
+        )
+    if options.json:
+        record = {name: _plain(value) for name, value in vars(done).items()}
+        typer.echo(json.dumps(record))
+    else:
+        for line in describe(done):
+            typer.echo(printable(line))
+    return WORKED
+
+
+@contextmanager
+def stage_bars() -> Iterator["Told"]:
+    """A bar a stage, on a terminal; elsewhere a line when a stage begins."""
+    shown = sys.stderr.isatty()
+    bars = Progress(
+        TextColumn("{task.description:<32}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=Console(stderr=True),
+        disable=not shown,
+    )
+    tasks = {}
+
+    def show(stage: str, done: int, total: int, note: str) -> None:
+        if stage not in tasks:  # a bar that is full stays, the next comes below it
+            tasks[stage] = bars.add_task(STAGES[stage], note="")
+            if not shown:
+                typer.echo(f"{STAGES[stage]} …", err=True)
+        bars.update(tasks[stage], completed=done, total=total, note=note)
+
+    with bars:
+        yield show
+
+
+def describe(done: "Demo") -> Iterator[str]:
+    """How good it became, where everything is, and what to do with it next."""
+    ap50 = done.figures["AP50"]
+    seconds = ", ".join(f"{stage} {value:.0f}" for stage, value in done.seconds.items())
+    yield f"AP50 {ap50:.3f}, AP {done.figures['AP']:.3f} on pictures that training never saw."
+    if ap50 <= GOOD_AP50:
+        yield f"That is below {GOOD_AP50:g}: give it more time (--minutes) or more --images."
+    yield f"Seconds: {seconds}."
+    yield ""
+    yield f"In {done.folder}:"
+    for path, what in (
+        (done.data, "the drawn data set"),
+        (done.sheet, "some of it, with its labels"),
+        (done.run / "report.html", "how the training went; metrics and weights are beside it"),
+        (done.report, "how good the model is, its best and its worst pictures"),
+        (done.pictures, "what it finds"),
+    ):
+        yield f"  {path.relative_to(done.folder).as_posix():<26}{what}"
+    yield ""
+    yield "Next:"
+    for line in next_commands(done):
+        yield f"  {line}"
+
+
+def next_commands(done: "Demo") -> list[str]:
+    """Commands that work on what the demonstration left."""
+    data, model = quote(str(done.data)), quote(str(done.model))
+    images = quote(str(done.data.parent / "images" / "test"))
+    return [
+        f"scantling predict {images} --model {model} --save images,jsonl",
+        f"scantling evaluate {model} --data {data} --split test",
+        f"scantling data check {data}",
+        f"scantling train {quote(str(done.start))} --data {data} --epochs 30",
+    ]
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, Path) else value

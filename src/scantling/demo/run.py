@@ -1,0 +1,223 @@
+"""From nothing to a trained and judged detector: draw, train, evaluate, predict."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+import cv2
+import numpy as np
+import torch
+
+from ..checkpoints import create_model, save_model
+from ..data.readers import read_dataset
+from ..data.sheets import dataset_sheet
+from ..errors import InvalidValue
+from ..evaluate import evaluate, save_report
+from ..outputs import Outputs
+from ..outputs.names import whole_file
+from ..predict import load
+from ..train import EpochDone, open_run
+from .recipe import EPOCHS_A_MINUTE, make_settings, thin_tiny
+from .scenes import NAMES, draw_dataset
+
+IMAGES = 800  # to learn from; a tenth as many to watch the training, a fifth to judge the result
+LEAST_IMAGES = 10
+PICTURES = 12
+SHEET_IMAGES = 24
+EVALUATION_BATCH = 8
+# progress(stage, done, in all, what there is to say about it)
+Progress = Callable[[str, int, int, str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Demo:
+    """What a demonstration leaves behind.
+
+    Args:
+        folder: with everything in it.
+        data: the drawn data set, a `data.yaml` with the splits `train`, `val` and `test`.
+        sheet: some of its images with their labels.
+        start: the model before training.
+        run: the folder of the training run.
+        model: the trained model.
+        report: the page of the evaluation on the split `test`, which training never saw.
+        pictures: folder of images with what was found in them.
+        figures: of that evaluation, `AP50` among them.
+        seconds: by the clock, of each stage.
+    """
+
+    folder: Path
+    data: Path
+    sheet: Path
+    start: Path
+    run: Path
+    model: Path
+    report: Path
+    pictures: Path
+    figures: Mapping[str, float]
+    seconds: Mapping[str, float]
+
+
+def demo(
+    folder: str | Path,
+    *,
+    seed: int = 0,
+    minutes: float = 2.0,
+    images: int = IMAGES,
+    progress: Progress = lambda *_: None,
+) -> Demo:
+    """Draw a data set, train a thin yolov4-tiny on it from scratch, and see how good it is.
+
+    Nothing is fetched and nothing is opened.
+
+    Args:
+        folder: for all that it makes; must not be there, or be empty.
+        seed: of the drawings, the first weights and the training.
+        minutes: about how long on two CPU cores that have nothing else to do. It sets the number
+            of epochs, so that the result does not depend on the machine.
+        images: to learn from.
+        progress: called with the stage (`draw`, `train`, `evaluate`, `predict`), how much of it is
+            done, how much there is, and a word about it.
+
+    Raises:
+        InvalidValue: there is something in the folder, or a number is too small.
+        OSError: the disk is full, or a file cannot be written.
+    """
+    home = Path(folder)
+    if not 0 < minutes < inf:
+        raise InvalidValue("minutes", minutes, "a number above 0")
+    if images < LEAST_IMAGES:
+        raise InvalidValue("images", images, f"{LEAST_IMAGES} or more")
+    if home.exists() and (not home.is_dir() or any(home.iterdir())):
+        raise InvalidValue("out", str(home), "a folder that is empty or not there")
+    home.mkdir(parents=True, exist_ok=True)
+    with _one_thread():
+        return _run(home, images, max(1, round(EPOCHS_A_MINUTE * minutes)), seed, progress)
+
+
+def _run(home: Path, images: int, epochs: int, seed: int, progress: Progress) -> Demo:
+    """Every stage, in an empty folder."""
+    clock = _Clock()
+    data, sheet = _draw(home, seed, images, progress)
+    clock.take("draw")
+    progress("train", 0, 1, "getting ready")
+    start = home / "thin.safetensors"
+    _save_start(start, seed)
+    model = _train(home / "run", start, data, epochs, seed, progress)
+    clock.take("train")
+    evaluation = evaluate(
+        model,
+        data,
+        split="test",
+        batch_size=EVALUATION_BATCH,
+        progress=lambda done, total: progress("evaluate", done, total, ""),
+    )
+    report = save_report(evaluation, home / "report")
+    clock.take("evaluate")
+    chosen = [str(image.path) for image in evaluation.dataset.images[:PICTURES]]
+    pictures = _predict(home / "pictures", model, chosen, progress)
+    clock.take("predict")
+    return Demo(
+        folder=home,
+        data=data,
+        sheet=sheet,
+        start=start,
+        run=home / "run",
+        model=model,
+        report=report,
+        pictures=pictures,
+        figures=evaluation.figures,
+        seconds=clock.seconds,
+    )
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute in one thread; the loader has another.
+
+    A network this thin gains little by more, and loses much where other work takes the cores.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class _Clock:
+    """Seconds of one stage after the other."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._since = perf_counter()
+
+    def take(self, stage: str) -> None:
+        """What passed since the stage before was this one."""
+        now = perf_counter()
+        self.seconds[stage], self._since = round(now - self._since, 1), now
+
+
+def _draw(home: Path, seed: int, images: int, progress: Progress) -> tuple[Path, Path]:
+    """The data set, and a sheet of some of it."""
+    counts = {"train": images, "val": images // 10, "test": images // 5}
+    total, done = sum(counts.values()), 0
+
+    def advance() -> None:
+        nonlocal done
+        done += 1
+        progress("draw", done, total, "")
+
+    draw_dataset(home / "data", images=counts, seed=seed, advance=advance)
+    data = home / "data" / "data.yaml"
+    drawn = read_dataset(data, split="train")
+    sheet = dataset_sheet(
+        drawn, count=SHEET_IMAGES, rng=np.random.default_rng(seed), columns=6, cell=256
+    )
+    with whole_file(home / "drawings.png") as part:
+        part.write_bytes(cv2.imencode(".png", sheet[:, :, ::-1])[1].tobytes())
+    return data, home / "drawings.png"
+
+
+def _save_start(path: Path, seed: int) -> None:
+    """A model with weights that the seed decides; torch's own generator stays as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        save_model(create_model(thin_tiny(), names=NAMES), path)
+
+
+def _train(
+    folder: Path, start: Path, data: Path, epochs: int, seed: int, progress: Progress
+) -> Path:
+    """The best weights of a run."""
+    with TemporaryDirectory(prefix=".images-", dir=folder.parent) as cache:
+        run = open_run(
+            start,
+            data,
+            recipe="scaled-yolov4",
+            settings=make_settings(epochs, seed),
+            device="cpu",
+            out=folder,
+            cache=cache,
+        )
+        total, note = run.trainer.plan.count(), ""
+        for event in run.events():
+            if isinstance(event, EpochDone):
+                note = f"loss {event.row['total']:.1f}"
+                if event.evaluation is not None:
+                    note += f", AP50 {event.evaluation.figures['AP50']:.2f}"
+            progress("train", run.state.done, total, note)
+    return run.folder.best
+
+
+def _predict(folder: Path, model: Path, images: Sequence[str], progress: Progress) -> Path:
+    """The folder of drawn detections, made with the settings that people predict with."""
+    with Outputs(["images"], folder) as outputs, closing(load(model).stream(images)) as found:
+        for done, prediction in enumerate(found, start=1):
+            outputs.write(prediction.frame, prediction.detections)
+            progress("predict", done, len(images), "")
+    return folder / "images"

@@ -1,0 +1,145 @@
+"""A run that is killed without a warning and resumed ends as one that never was."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small import SETTINGS, words, write_cfg, write_set
+
+from scantling.cli import main
+
+EVERY_UPDATE = {"save_minutes": 1e-9}
+UPDATES = 12  # of the run: two epochs of 24 images, four an update
+PATIENCE = 120  # seconds
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set, and the folder `whole` of a run that nobody interrupted."""
+    folder = tmp_path_factory.mktemp("killed")
+    write_cfg(folder)
+    write_set(folder / "set", images=24)
+    assert main(train(folder, "whole", {"loader.workers": 0})) == 0
+    return folder
+
+
+def train(folder: Path, name: str, more: dict[str, object]) -> list[str]:
+    """The words of a run in a folder of this name."""
+    data, cache = folder / "set" / "data.yaml", folder / "cache"
+    given = ["train", str(folder / "thin.cfg"), "--data", str(data), "--device", "cpu"]
+    return [
+        *given, "--out", str(folder / name), "--cache", str(cache),
+        *words({**SETTINGS, **EVERY_UPDATE, **more}),
+    ]  # fmt: skip
+
+
+def resume(folder: Path, name: str) -> list[str]:
+    return ["train", "--resume", str(folder / name), "--cache", str(folder / "cache")]
+
+
+def kill_after(arguments: list[str], run: Path, updates: int, delay: float = 0.0) -> None:
+    """Start a command, and kill it once the run has saved so many updates and a moment passed.
+
+    After 0 updates means as soon as there is something to resume.
+    """
+    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # sums depend on their number
+    with subprocess.Popen(
+        [sys.executable, "-m", "scantling", *arguments],
+        env=os.environ | threads,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        limit = time.monotonic() + PATIENCE
+        while not reached(run, updates) and process.poll() is None and time.monotonic() < limit:
+            time.sleep(0.005)
+        time.sleep(delay)
+        process.kill()
+
+
+def reached(run: Path, updates: int) -> bool:
+    return saved(run) >= updates if updates else (run / "settings.json").exists()
+
+
+def saved(run: Path) -> int:
+    """Updates in the saved state, read in one go, as the file is replaced all the time."""
+    try:
+        data = (run / "state.safetensors").read_bytes()
+    except FileNotFoundError:
+        return 0
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    return int(json.loads(header["__metadata__"]["scantling-run"])["done"])
+
+
+def figures(run: Path) -> list[dict[str, object]]:
+    """The rows of the metrics without what depends on the clock."""
+    rows = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    return [{name: value for name, value in row.items() if "second" not in name} for row in rows]
+
+
+def check_same(folder: Path, name: str) -> None:
+    for file in ("last.safetensors", "best.safetensors"):
+        assert (folder / name / file).read_bytes() == (folder / "whole" / file).read_bytes(), file
+    assert figures(folder / name) == figures(folder / "whole")
+    assert len(figures(folder / name)) == SETTINGS["epochs"]
+
+
+def test_a_run_killed_twice_ends_with_the_same_bytes(desk: Path):
+    """Within each epoch once; its images come from a process, those of the other from a thread."""
+    rng = np.random.default_rng(1)
+    steps = rng.integers(1, UPDATES // 2), rng.integers(UPDATES // 2, UPDATES)
+    kill_after(train(desk, "twice", {"loader.workers": 1}), desk / "twice", int(steps[0]))
+    first = saved(desk / "twice")
+    assert 1 <= first < UPDATES
+    kill_after(resume(desk, "twice"), desk / "twice", int(steps[1]))
+    assert first < saved(desk / "twice") <= UPDATES
+    assert main(resume(desk, "twice")) == 0
+    check_same(desk, "twice")
+
+
+def test_a_run_killed_before_anything_was_saved_begins_again_the_same(desk: Path):
+    kill_after(train(desk, "early", {"save_minutes": 60.0}), desk / "early", 0)
+    assert saved(desk / "early") == 0
+    assert main(resume(desk, "early")) == 0
+    check_same(desk, "early")
+
+
+def test_ctrl_c_reaches_the_workers_too_and_nothing_is_lost(desk: Path):
+    """A terminal sends it to every process of the run."""
+    run, threads = desk / "stopped", {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    with subprocess.Popen(
+        [sys.executable, "-m", "scantling", *train(desk, "stopped", {"loader.workers": 1})],
+        env=os.environ | threads,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        limit = time.monotonic() + PATIENCE
+        while not reached(run, 1) and process.poll() is None and time.monotonic() < limit:
+            time.sleep(0.005)
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, said
+    assert f"scantling train --resume {run}" in said
+    assert "Traceback" not in said
+    assert 1 <= saved(run) < UPDATES
+    assert main(resume(desk, "stopped")) == 0
+    check_same(desk, "stopped")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(10))
+def test_a_run_killed_at_a_random_moment_ends_with_the_same_bytes(desk: Path, seed: int):
+    rng = np.random.default_rng(seed)
+    name, workers = f"random{seed}", seed % 2
+    step, delay = int(rng.integers(1, UPDATES)), float(rng.uniform(0, 0.3))
+    kill_after(train(desk, name, {"loader.workers": workers}), desk / name, step, delay)
+    assert main(resume(desk, name)) == 0
+    check_same(desk, name)

@@ -1,0 +1,87 @@
+"""Every recipe with a variant of its family: an update is finite, and weights follow."""
+
+import pytest
+import torch
+from small_networks import joint_batches, make_run, settle, small_model
+
+from scantling.specs import CATALOG
+from scantling.training.recipes import RECIPES, recipe_name
+from scantling.training.setup import make_augmentation
+
+VARIANTS = {
+    "darknet": "yolov4",
+    "darknet-tiny": "yolov4-tiny-3l",
+    "efficientdet": "efficientdet-d0",
+    "scaled-yolov4": "yolov4-csp",
+    "scaled-yolov4-finetune": "yolov4-p6",
+    "scaled-yolov4-large": "yolov4-p5",
+}
+
+
+def test_every_recipe_is_tried():
+    assert VARIANTS.keys() == RECIPES.keys()
+    for recipe, variant in VARIANTS.items():
+        own = recipe_name(variant, head=CATALOG[variant].head.kind)
+        assert own == recipe.replace("finetune", "large")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("name", VARIANTS)
+def test_an_update_is_finite_and_weights_follow(name: str, precision: str):
+    model = small_model(VARIANTS[name])
+    before = {key: one.detach().clone() for key, one in model.network.named_parameters()}
+    recipe = settle(name, precision=precision, batch=2, nominal_batch=2)
+    state, trainer = make_run(model, recipe, size=(128, 128))
+    terms = next(trainer.steps(state, joint_batches(trainer.plan))).terms
+    for value in (terms.box, terms.objectness, terms.classes, terms.total):
+        assert torch.isfinite(value)
+    assert terms.total.dtype == torch.float32
+    torch.testing.assert_close(terms.total, terms.box + terms.objectness + terms.classes)
+    kernels = {key: one for key, one in state.network.named_parameters() if one.ndim > 1}
+    moved = [not torch.equal(one, before[key]) for key, one in kernels.items()]
+    assert sum(moved) > 0.95 * len(moved)
+    for parameter in state.network.parameters():
+        assert parameter.dtype == torch.float32
+        assert torch.isfinite(parameter).all()
+
+
+@pytest.mark.parametrize("norm", ["sync", "cross", "cross-mini", "frn"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_every_normalisation_learns_in_every_precision(norm: str, precision: str):
+    changes = {
+        "precision": precision,
+        "batch": 2,
+        "nominal_batch": 4,
+        "regularise": {"norm": norm, "drop_block": 0.1, "drop_ramp": 0.1},
+        "adversarial": {"probability": 1.0},
+    }
+    model = small_model()
+    state, trainer = make_run(model, settle("scaled-yolov4", **changes))
+    for report in trainer.steps(state, joint_batches(trainer.plan)):
+        assert torch.isfinite(report.terms.total)
+    before = dict(small_model().network.named_parameters())
+    for name, one in state.network.named_parameters():
+        assert torch.isfinite(one).all()
+        assert name.endswith("threshold") or not torch.equal(one, before[name])
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_augmentation_of_every_recipe_can_be_made(name: str):
+    recipe = settle(name)
+    spec = CATALOG[VARIANTS[name]].input
+    made = make_augmentation(recipe.augment, input_spec=spec)((64, 96))
+    for setting, value in recipe.augment.settings.items():
+        given = tuple(value) if isinstance(value, list) else value
+        assert getattr(made, setting) == given
+    assert made.image_size == (64, 96)
+
+
+def test_published_gains_and_warm_ups():
+    csp, large, tuned = (
+        settle(name, schedule={})
+        for name in ("scaled-yolov4", "scaled-yolov4-large", "scaled-yolov4-finetune")
+    )
+    gains = [(r.loss.box_gain, r.loss.objectness_gain, r.loss.class_gain) for r in (csp, large)]
+    assert gains == [(0.05, 0.7, 0.3), (0.05, 1.0, 0.5)]
+    assert tuned.loss == large.loss
+    assert (csp.schedule.warmup_momentum, large.schedule.warmup_momentum) == (0.8, 0.9)
