@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Image = NDArray[np.uint8]  # (H, W, 3) RGB
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
+LARGEST = np.finfo(np.float32).max
 Numbers = Any  # a torch tensor, or, from an engine without torch, a numpy array
 
 
@@ -53,11 +54,12 @@ class Placement:
             boxes: (M, 4) xyxy.
             clip: cut boxes off at the edge of the original image.
         """
-        placed = self._in_order((boxes - self._offset()) / self._scale())
+        with np.errstate(over="ignore"):  # an untrained network's boxes may be that large
+            placed = self._in_order((boxes - self._offset()) / self._scale())
         if clip:
             height, width = self.image_size
-            placed = np.clip(placed, 0, np.array([width, height, width, height], np.float32))
-        return placed
+            return np.clip(placed, 0, np.array([width, height, width, height], np.float32))
+        return np.clip(placed, -LARGEST, LARGEST)
 
     def _in_order(self, boxes: FloatArray) -> FloatArray:
         """Left before right and top before bottom again, where the image was mirrored."""

@@ -11,7 +11,27 @@ import typer
 from ..errors import InvalidValue
 from .data.options import DATA_HELP, FormatOption
 from .exit_codes import WORKED
-from .options import MODEL_HELP, CacheOption, JsonOption, NamesOption, WeightsOption
+from .options import (
+    MODEL_HELP,
+    AgnosticOption,
+    BatchOption,
+    CacheOption,
+    DeviceOption,
+    FitOption,
+    ImageSizeOption,
+    JsonOption,
+    MergeOption,
+    NamesOption,
+    NmsOption,
+    NoClipOption,
+    NoWholeOption,
+    OverlapOption,
+    PrecisionOption,
+    SingleLabelOption,
+    SliceOption,
+    TtaOption,
+    WeightsOption,
+)
 from .predict import PredictOptions, load_predictor
 
 if TYPE_CHECKING:
@@ -67,56 +87,29 @@ class EvaluateOptions:
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many images.")] = None
     weights: WeightsOption = None
     names: NamesOption = None
-    image_size: Annotated[
-        str | None, typer.Option(metavar="N|HxW", help="Input size; the model's own by default.")
-    ] = None
-    fit: Annotated[
-        Literal["letterbox", "corner", "stretch"] | None,
-        typer.Option(help="How an image fits the input; the model's own way by default."),
-    ] = None
+    image_size: ImageSizeOption = None
+    fit: FitOption = None
     min_score: Annotated[
         float | None, typer.Option(help="Keep what scores more; 0.001, of darknet 0.005.")
     ] = None
     iou: Annotated[
         float | None, typer.Option(help="Overlap from which two are one; 0.6 of coco, else 0.45.")
     ] = None
-    nms: Annotated[str, typer.Option(help="greedy, diou, soft-linear, soft-gaussian or none.")] = (
-        "greedy"
-    )
-    merge: Annotated[
-        Literal["nms", "wbf"],
-        typer.Option(help="Of boxes that show one object keep the best, or fuse them (wbf)."),
-    ] = "nms"
-    tta: Annotated[
-        bool,
-        typer.Option("--tta", help="Look three times: as it is, at .83 mirrored, and at .67."),
-    ] = False
-    slice: Annotated[
-        str | None,
-        typer.Option(metavar="N|HxW", help="Look at tiles of this size too, for small objects."),
-    ] = None
-    overlap: Annotated[float, typer.Option(help="Share of a tile that its neighbour sees too.")] = (
-        0.2
-    )
-    no_whole: Annotated[
-        bool, typer.Option("--no-whole", help="With --slice, look at the tiles only.")
-    ] = False
-    agnostic: Annotated[bool, typer.Option("--agnostic", help="NMS across classes.")] = False
-    single_label: Annotated[
-        bool, typer.Option("--single-label", help="Only the best class of a box.")
-    ] = False
+    nms: NmsOption = "greedy"
+    merge: MergeOption = "nms"
+    tta: TtaOption = False
+    slice: SliceOption = None
+    overlap: OverlapOption = 0.2
+    no_whole: NoWholeOption = False
+    agnostic: AgnosticOption = False
+    single_label: SingleLabelOption = False
     max_detections: Annotated[
         int | None, typer.Option(help="At most so many an image; 300 for coco, else 5000.")
     ] = None
-    no_clip: Annotated[
-        bool, typer.Option("--no-clip", help="Let boxes reach beyond the image.")
-    ] = False
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto"
-    precision: Annotated[
-        Literal["fp32", "bf16", "fp16", "auto"],
-        typer.Option(help="Number format; fp32 is exact, auto the fastest of the device."),
-    ] = "fp32"
-    batch: Annotated[int, typer.Option(min=1, help="Images that the network sees at once.")] = 1
+    no_clip: NoClipOption = False
+    device: DeviceOption = "auto"
+    precision: PrecisionOption = "fp32"
+    batch: BatchOption = 1
     rect: Annotated[
         bool, typer.Option("--rect", help="Less padding: faster, not the same to the last digit.")
     ] = False

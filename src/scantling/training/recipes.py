@@ -94,6 +94,25 @@ EFFICIENTDET: Table = {
     "anchors": {"fit": "never"},
 }
 
+# Ours, for a data set of some hundred images: an update after every batch, and anchors of its own.
+SMALL: Table = {
+    "batch": 8,
+    "nominal_batch": 8,
+    "close_mosaic": 8,
+    "optimiser": {
+        "kind": "adamw",
+        "learning_rate": 0.001,
+        "momentum": 0.9,
+        "nesterov": False,
+        "weight_decay": 0.01,
+    },
+    "schedule": {"kind": "cosine", "final": 0.02, "warmup_epochs": 2},
+    "average": {"decay": 0.995, "ramp": 200},
+    "loss": {"kind": "scaled-yolov4"},
+    "augment": {"kind": "scaled-yolov4", "settings": {"mosaic": 0.5, "scale": 0.5}},
+    "anchors": {"fit": "always"},
+}
+
 # Every recipe by name.
 RECIPES: dict[str, Table] = {
     "darknet": DARKNET,
@@ -102,6 +121,7 @@ RECIPES: dict[str, Table] = {
     "scaled-yolov4": SCALED_YOLOV4,
     "scaled-yolov4-finetune": SCALED_YOLOV4_FINETUNE,
     "scaled-yolov4-large": SCALED_YOLOV4_LARGE,
+    "small": SMALL,
 }
 # Which recipe a variant has, by how its name begins; the longest beginning wins.
 FAMILIES: dict[str, str] = {

@@ -48,6 +48,7 @@ def save_state(state: State, path: Path, *, notes: dict[str, Any]) -> None:
         )
         with part.open("rb+") as file:
             os.fsync(file.fileno())
+        part.chmod(0o644)  # the library's are nobody else's to read
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -67,7 +68,7 @@ def read_notes(path: Path) -> dict[str, Any]:
                 str(path), f"it is of version {header['version']!r}", f"Expected {VERSION}"
             )
         return {**header["notes"], "done": int(header["done"])}
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InvalidCheckpoint(
             str(path), f"it is no state of a run ({error})", "Give the folder of a run"
         ) from error
