@@ -44,7 +44,8 @@ class StagedBackbone(nn.Module):
         for index, stage in enumerate(self.stages):
             x = stage(x)
             if index in self.taps:
-                features.append(x[:, -self.channels[len(features)] :])
+                channels = self.channels[len(features)]
+                features.append(x if x.shape[1] == channels else x[:, -channels:])
         return features
 
 

@@ -40,13 +40,14 @@ class CspOsaStage(nn.Module):
         self.transition = ConvNormAct(depth * quarter, half, activation=activation)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.enter(self.pool(x))
-        deep = x[:, x.shape[1] // 2 :]
-        shots: list[Tensor] = []
+        # two chunks, not a slice: the gradient of a slice is a map of zeros, to be added up
+        plain, deep = self.enter(self.pool(x)).chunk(2, dim=1)
+        skipped, shots = deep, []
         for block in self.blocks:
             deep = block(deep)
             shots.insert(0, deep)
-        return torch.cat([x, self.transition(torch.cat(shots, dim=1))], dim=1)
+        joined = self.transition(torch.cat(shots, dim=1))
+        return torch.cat([plain, skipped, joined], dim=1)
 
 
 class ConvStage(nn.Module):
