@@ -42,7 +42,8 @@ class CspOsaStage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         # two chunks, not a slice: the gradient of a slice is a map of zeros, to be added up
         plain, deep = self.enter(self.pool(x)).chunk(2, dim=1)
-        skipped, shots = deep, []
+        skipped = deep
+        shots: list[Tensor] = []
         for block in self.blocks:
             deep = block(deep)
             shots.insert(0, deep)
