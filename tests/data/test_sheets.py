@@ -18,7 +18,7 @@ from scantling.data.sheets import (
     dataset_sheet,
     draw_picture,
 )
-from scantling.data.transforms import AUGMENTATIONS, TRANSFORMS
+from scantling.data.transforms import AUGMENTATIONS, MIXERS, TRANSFORMS
 from scantling.drawing import class_color
 from scantling.errors import InvalidSource, InvalidValue, UnknownName
 from scantling.structures import Sample
@@ -129,8 +129,8 @@ def test_a_sheet_larger_than_any_screen_is_refused_and_an_unreadable_image_named
         dataset_sheet(dataset, count=5, rng=np.random.default_rng(0))
 
 
-@pytest.mark.parametrize("name", [*TRANSFORMS, *AUGMENTATIONS])
-def test_every_transform_and_augmentation_can_be_shown(name: str, dataset: Dataset):
+@pytest.mark.parametrize("name", [*TRANSFORMS, *MIXERS, *AUGMENTATIONS])
+def test_every_transform_mixer_and_augmentation_can_be_shown(name: str, dataset: Dataset):
     sheet = dataset_sheet(
         dataset,
         count=2,

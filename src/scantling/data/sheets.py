@@ -12,7 +12,7 @@ from ..structures import Detections, FloatArray, Image, IntArray, Sample
 from .dataset import Dataset, Flags
 from .images import read_image
 from .letterbox import place
-from .transforms import AUGMENTATIONS, TRANSFORMS, create
+from .transforms import AUGMENTATIONS, MIXERS, TRANSFORMS, create
 
 Augment = Callable[[Sample, np.random.Generator], Sample]
 
@@ -144,14 +144,14 @@ def draw_picture(picture: Picture, names: Sequence[str], *, cell: int) -> Image:
 
 
 def choose_augmentation(names: Sequence[str], dataset: Dataset) -> Augment:
-    """What `dataset_sheet` can show: transforms and whole augmentations by name, in turn.
+    """What `dataset_sheet` can show: transforms, mixers and whole augmentations by name, in turn.
 
     Args:
-        names: keys of `TRANSFORMS` or `AUGMENTATIONS`; each with its own defaults.
+        names: keys of `TRANSFORMS`, `MIXERS` or `AUGMENTATIONS`; each with its own defaults.
         dataset: where a mosaic takes its further images from.
 
     Raises:
-        UnknownName: no transform or augmentation is called so.
+        UnknownName: none of them is called so.
     """
 
     def draw_sample(rng: np.random.Generator) -> Sample:
@@ -159,11 +159,16 @@ def choose_augmentation(names: Sequence[str], dataset: Dataset) -> Augment:
 
     def augment(sample: Sample, rng: np.random.Generator) -> Sample:
         for name, step in steps:
-            mixes = name in AUGMENTATIONS
-            sample = step(sample, rng, draw=draw_sample) if mixes else step(sample, rng)
+            if name in AUGMENTATIONS:
+                sample = step(sample, rng, draw=draw_sample)
+            elif name in MIXERS:
+                more = [draw_sample(rng) for _ in range(step.samples_needed - 1)]
+                sample = step([sample, *more], rng)
+            else:
+                sample = step(sample, rng)
         return sample
 
-    steps = [(name, create(AUGMENTATIONS | TRANSFORMS, name, {})) for name in names]
+    steps = [(name, create(AUGMENTATIONS | MIXERS | TRANSFORMS, name, {})) for name in names]
     return augment
 
 

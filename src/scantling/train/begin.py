@@ -204,7 +204,7 @@ def _open(
     check_share(recipe, accelerator)
     loss = make_loss(model, recipe)
     loss.to(accelerator.device)
-    model.network.to(accelerator.device)
+    model.network.to(accelerator.device).to(memory_format=torch.channels_last)
     if fresh:
         largest = Plan(recipe, len(dataset), image_size, divisor).largest_size
         resolved = fit_memory(model, loss, resolved, largest, accelerator, say)

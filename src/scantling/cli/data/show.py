@@ -36,8 +36,8 @@ class ShowOptions:
     augment: Annotated[
         list[str] | None,
         typer.Option(
-            help="Show images as training alters them: darknet, scaled-yolov4, efficientdet,"
-            " or one transform such as horizontal-flip; may be repeated."
+            help="Show images as training alters them: darknet, scaled-yolov4, efficientdet, or"
+            " one step of it such as scaled-mosaic, cutmix, grid-mask; may be repeated."
         ),
     ] = None
     columns: Annotated[int | None, typer.Option(min=1, help="Images in a row.")] = None
