@@ -153,3 +153,17 @@ def test_tensorboard_gets_every_figure_of_every_epoch(tmp_path: Path):
     for name in ("total", "AP50", "learning_rate"):
         found = [(event.step, event.value) for event in events.Scalars(name)]
         assert found == [(row["step"], pytest.approx(row[name])) for row in rows]
+
+
+def test_the_split_for_validation_comes_before_the_one_for_testing(assets: Path, tmp_path: Path):
+    """BCCD has train, trainval, val and test; by the alphabet test would come first."""
+    run = open_run(
+        "yolov4-tiny",
+        assets / "datasets" / "bccd",
+        settings={"image_size": [64, 64], "anchors": {"fit": "never"}, "loader": {"workers": 0}},
+        out=tmp_path / "run",
+        cache=tmp_path / "cache",
+    )
+    assert run.training_set.dataset.split == "train"
+    assert run.validation is not None
+    assert run.validation.split == "val"

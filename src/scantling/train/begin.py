@@ -260,7 +260,9 @@ def _read_data(begun: Mapping[str, Any], say: Say) -> tuple[Dataset, Dataset | N
     chosen = begun["validation_split"]
     if chosen is None:
         rest = [name for name in known if name != dataset.split]
-        chosen = next((name for name in rest if name.startswith(("val", "test"))), None)
+        chosen = next(
+            (name for part in ("val", "test") for name in rest if name.startswith(part)), None
+        )
     if chosen is None:
         say(f"{source}: no split to evaluate on; the run keeps its last weights as its best")
         return dataset, None
