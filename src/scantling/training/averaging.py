@@ -36,11 +36,12 @@ class Average:
         """
         decay = decay_of(self.settings, updates)
         own, their = self._state(self.network), self._state(self._followed)
-        smooth = [i for i, tensor in enumerate(own) if tensor.is_floating_point()]
-        torch._foreach_lerp_([own[i] for i in smooth], [their[i] for i in smooth], weight=1 - decay)
-        for i, tensor in enumerate(own):
-            if not tensor.is_floating_point():
-                tensor.copy_(their[i])
+        pairs = list(zip(own, their, strict=True))
+        smooth = [pair for pair in pairs if pair[0].is_floating_point()]
+        counts = [pair for pair in pairs if not pair[0].is_floating_point()]
+        torch._foreach_lerp_([a for a, _ in smooth], [b for _, b in smooth], weight=1 - decay)
+        if counts:
+            torch._foreach_copy_([a for a, _ in counts], [b for _, b in counts])
 
     @staticmethod
     def _state(network: nn.Module) -> list[Tensor]:

@@ -22,6 +22,8 @@ from .averaging import Average
 from .optimiser import set_rates, set_training
 from .plan import Plan, Step, rng_for
 
+TERMS = tuple(field.name for field in fields(LossTerms))
+
 
 @dataclass(frozen=True, eq=False)
 class Report:
@@ -84,7 +86,7 @@ class Trainer:
         recipe, accelerator = self.plan.recipe, self.accelerator
         network, optimiser = self._joined(state.network), accelerator.prepare(state.optimiser)
         total = self.plan.count()
-        before: tuple[LossTerms, list[int | str]] | None = None
+        before: _Watched | None = None
         for step in self.plan.steps(start=state.done):
             rate = set_rates(
                 state.optimiser,
@@ -110,11 +112,11 @@ class Trainer:
             if state.average is not None:
                 state.average.update(state.done)
             if before is not None:
-                _check_finite(*before)
-            before = terms, [image for batch in used for image in batch.image_ids]
+                before.check()
+            before = _Watched(terms, [image for batch in used for image in batch.image_ids])
             yield Report(step, rate, terms)
         if before is not None:
-            _check_finite(*before)
+            before.check()
 
     def _joined(self, network: nn.Module) -> nn.Module:
         """The network as it computes together with those of the other processes, if any.
@@ -181,14 +183,34 @@ def _to(targets: Targets, device: torch.device) -> Targets:
 @torch.no_grad()
 def _mean(parts: Sequence[tuple[LossTerms, float]]) -> LossTerms:
     """The mean over the images of an update, of the means over those of each batch."""
-    names = [field.name for field in fields(LossTerms)]
-    shares = torch.tensor([share for _, share in parts])
-    columns = (torch.stack([getattr(terms, name).detach() for terms, _ in parts]) for name in names)
-    return LossTerms(*((column * shares.to(column)).sum() for column in columns))
+    columns = ([getattr(terms, name).detach() * share for terms, share in parts] for name in TERMS)
+    return LossTerms(*(torch.stack(column).sum() for column in columns))
 
 
-def _check_finite(terms: LossTerms, images: Sequence[int | str]) -> None:
-    """Stop where the loss broke."""
-    values = {field.name: float(getattr(terms, field.name)) for field in fields(terms)}
-    if not math.isfinite(values["total"]):
-        raise TrainingDiverged(", ".join(f"{k} {v:g}" for k, v in values.items()), images)
+class _Watched:
+    """The loss of an update on its way to the host, to be looked at after the next one is queued.
+
+    A plain read would wait for all that was queued since; this waits for its own copy alone.
+    """
+
+    def __init__(self, terms: LossTerms, images: Sequence[int | str]) -> None:
+        on_device = torch.stack([getattr(terms, name) for name in TERMS])
+        self._images = images
+        self._values = on_device.to("cpu", non_blocking=True)  # page-locked, from a GPU
+        self._copied = None
+        if on_device.is_cuda:
+            self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._copied.record(torch.cuda.current_stream(on_device.device))
+
+    def check(self) -> None:
+        """Stop where the loss broke.
+
+        Raises:
+            TrainingDiverged: it is not finite.
+        """
+        if self._copied is not None:
+            self._copied.synchronize()
+        values = dict(zip(TERMS, self._values.tolist(), strict=True))
+        if not math.isfinite(values["total"]):
+            told = ", ".join(f"{name} {value:g}" for name, value in values.items())
+            raise TrainingDiverged(told, self._images)
