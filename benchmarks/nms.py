@@ -1,9 +1,11 @@
-"""Post-processing alone: scantling's, against torchvision's and OpenCV's NMS on the same numbers.
+"""Post-processing alone: scantling's, against what others make of the same numbers.
 
-Run `python benchmarks/nms.py`; torchvision is compared where it is installed. The contenders take
-turns, so that a busy machine slows all of them alike; medians of the ratios are what to look at.
+Run `python benchmarks/nms.py`; torchvision and ultralytics are compared where they are installed.
+The contenders take turns, so that a busy machine slows all of them alike; medians of the ratios are
+what to look at. `same` tells whether the boxes and their scores are those that scantling keeps.
 """
 
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -11,6 +13,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from scantling.postprocess import Selection, select
@@ -20,8 +23,14 @@ try:
     import torchvision
 except ImportError:
     torchvision = None
+try:
+    from ultralytics.utils.nms import non_max_suppression
+except ImportError:
+    non_max_suppression = None
 
-PREDICTIONS, CLASSES, ROUNDS, IOU, KEPT = 25_200, 80, 31, 0.45, 300
+PREDICTIONS, CLASSES, IOU, KEPT = 25_200, 80, 0.45, 300
+ROUNDS = int(os.environ.get("ROUNDS", "31"))
+Found = NDArray[np.float32]  # (M, 5): box and score, best first
 
 
 def crowded_image(seed: int = 0) -> Candidates:
@@ -48,52 +57,93 @@ def crowded_image(seed: int = 0) -> Candidates:
     )
 
 
-def passed(candidates: Candidates, min_score: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Boxes, scores and labels above the threshold."""
-    row, label = (candidates.scores[0] > min_score).nonzero(as_tuple=True)
-    return candidates.boxes[0][row], candidates.scores[0][row, label], label
+def passed(candidates: Candidates, min_score: float, every: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Boxes, scores and labels above the threshold, of every class or of the best alone."""
+    boxes, scores = candidates.boxes[0], candidates.scores[0]
+    if every:
+        row, label = (scores > min_score).nonzero(as_tuple=True)
+        return boxes[row], scores[row, label], label
+    best, label = scores.max(1)
+    row = (best > min_score).nonzero()[:, 0]
+    return boxes[row], best[row], label[row]
 
 
-def by_torchvision(candidates: Candidates, min_score: float, most: int) -> int:
-    boxes, scores, labels = passed(candidates, min_score)
+def by_torchvision(candidates: Candidates, min_score: float, every: bool, most: int) -> Found:
+    """The filter in torch, then `batched_nms`."""
+    boxes, scores, labels = passed(candidates, min_score, every)
     if len(scores) > most:
         best = scores.topk(most).indices
         boxes, scores, labels = boxes[best], scores[best], labels[best]
-    return len(torchvision.ops.batched_nms(boxes, scores, labels, IOU)[:KEPT])
+    kept = torchvision.ops.batched_nms(boxes, scores, labels, IOU)[:KEPT]
+    return torch.cat([boxes[kept], scores[kept, None]], 1).numpy()
 
 
-def by_opencv(candidates: Candidates, min_score: float) -> int:
-    boxes, scores, labels = passed(candidates, min_score)
-    boxes[:, 2:] -= boxes[:, :2]
-    found = cv2.dnn.NMSBoxesBatched(boxes.numpy(), scores.numpy(), labels.int().numpy(), 0.0, IOU)
-    return min(KEPT, len(found))
+def by_opencv(candidates: Candidates, min_score: float, every: bool) -> Found:
+    """The filter in torch, then `NMSBoxesBatched`."""
+    boxes, scores, labels = passed(candidates, min_score, every)
+    sides = torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1).numpy()
+    kept = cv2.dnn.NMSBoxesBatched(sides, scores.numpy(), labels.int().numpy(), 0.0, IOU)[:KEPT]
+    return torch.cat([boxes[kept], scores[kept, None]], 1).numpy()
 
 
-def contenders(candidates: Candidates, min_score: float) -> dict[str, Callable[[], int]]:
-    """What to time, by name; each returns how many detections it found."""
+def as_others_take_it(candidates: Candidates) -> Tensor:
+    """(1, 4 + K, P): centres, sides and scores, as ultralytics' networks give them."""
+    boxes = candidates.boxes[0]
+    centre, side = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+    return torch.cat([centre, side, candidates.scores[0]], 1).T.contiguous()[None]
 
-    def ours(**settings: object) -> Callable[[], int]:
-        chosen = Selection(min_score=min_score, iou_threshold=IOU, **settings)
-        return lambda: len(select(candidates, settings=chosen)[0])
+
+def contenders(
+    candidates: Candidates, min_score: float, every: bool
+) -> dict[str, Callable[[], Found]]:
+    """What to time, by name; each returns the boxes that it found, with their scores."""
+    arrays = Candidates(candidates.boxes.numpy(), candidates.scores.numpy())
+
+    def ours(given: Candidates, **settings: object) -> Callable[[], Found]:
+        chosen = Selection(min_score=min_score, iou_threshold=IOU, multi_label=every, **settings)
+
+        def run() -> Found:
+            found = select(given, settings=chosen)[0]
+            return np.column_stack([found.boxes, found.scores])
+
+        return run
 
     table = {
-        "scantling": ours(),
-        "scantling, no limit on candidates": ours(max_candidates=10**7),
-        "scantling diou": ours(nms="diou"),
-        "scantling soft-linear": ours(nms="soft-linear"),
-        "scantling soft-gaussian": ours(nms="soft-gaussian"),
+        "scantling, tensors": ours(candidates),
+        "scantling, arrays": ours(arrays),
+        "scantling, no limit on candidates": ours(arrays, max_candidates=10**7),
+        "scantling diou": ours(arrays, nms="diou"),
+        "scantling soft-linear": ours(arrays, nms="soft-linear"),
+        "scantling soft-gaussian": ours(arrays, nms="soft-gaussian"),
     }
     if torchvision:
-        table["torchvision"] = lambda: by_torchvision(candidates, min_score, 10**7)
-        table["torchvision, best 5000"] = lambda: by_torchvision(candidates, min_score, 5000)
-    if len(passed(candidates, min_score)[1]) < 10_000:  # beyond, OpenCV takes seconds
-        table["opencv"] = lambda: by_opencv(candidates, min_score)
+        table["torchvision"] = lambda: by_torchvision(candidates, min_score, every, 10**7)
+        table["torchvision, best 5000"] = lambda: by_torchvision(candidates, min_score, every, 5000)
+    if non_max_suppression:
+        raw = as_others_take_it(candidates)
+
+        def by_ultralytics(**settings: int) -> Found:
+            given = raw.clone()  # it may write into it
+            found = non_max_suppression(
+                given, min_score, IOU, multi_label=every, max_det=KEPT, max_time_img=60, **settings
+            )
+            return found[0][:, :5].numpy()
+
+        table["ultralytics"] = by_ultralytics
+        table["ultralytics, best 5000"] = lambda: by_ultralytics(max_nms=5000)
+    if len(passed(candidates, min_score, every)[1]) < 10_000:  # beyond, OpenCV takes seconds
+        table["opencv"] = lambda: by_opencv(candidates, min_score, every)
     return table
 
 
-def compare(candidates: Candidates, min_score: float) -> None:
+def is_same(found: Found, other: Found) -> bool:
+    """Whether both are the same boxes, to what another coding of boxes rounds away."""
+    return found.shape == other.shape and np.allclose(found, other, atol=1e-3, rtol=0)
+
+
+def compare(candidates: Candidates, min_score: float, every: bool) -> None:
     """Time every contender, in turns, and print one line each."""
-    table = contenders(candidates, min_score)
+    table = contenders(candidates, min_score, every)
     seconds: dict[str, list[float]] = {name: [] for name in table}
     found = {name: run() for name, run in table.items()}  # a first turn that does not count
     for _ in range(ROUNDS):
@@ -101,17 +151,21 @@ def compare(candidates: Candidates, min_score: float) -> None:
             start = time.perf_counter()
             run()
             seconds[name].append(time.perf_counter() - start)
-    print(f"\nscore > {min_score}: {len(passed(candidates, min_score)[1])} candidates")
-    print(f"{'':36}{'ms':>8}{'(min - max)':>18}{'x ours':>8}{'found':>7}")
+    base, count = seconds["scantling, tensors"], len(passed(candidates, min_score, every)[1])
+    labels = "every class" if every else "best class"
+    print(f"\nscore > {min_score}, {labels}: {count} candidates")
+    print(f"{'':36}{'ms':>8}{'(min - max)':>18}{'x ours':>8}{'found':>7}  same")
     for name, times in seconds.items():
-        ratio = statistics.median(t / o for t, o in zip(times, seconds["scantling"], strict=True))
+        ratio = statistics.median(t / o for t, o in zip(times, base, strict=True))
         spread = f"({1e3 * min(times):.2f} - {1e3 * max(times):.2f})"
+        same = "yes" if is_same(found[name], found["scantling, tensors"]) else "no"
         middle = 1e3 * statistics.median(times)
-        print(f"{name:36}{middle:8.2f}{spread:>18}{ratio:8.2f}{found[name]:7}")
+        print(f"{name:36}{middle:8.2f}{spread:>18}{ratio:8.2f}{len(found[name]):7}  {same}")
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(int(os.environ.get("THREADS", "2")))
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
     image = crowded_image()
-    for threshold in (0.25, 0.001):
-        compare(image, threshold)
+    for threshold, every_class in ((0.25, False), (0.25, True), (0.001, False), (0.001, True)):
+        compare(image, threshold, every_class)

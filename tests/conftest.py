@@ -10,6 +10,10 @@ ROOT = Path(__file__).parents[1]
 if "PYTEST_XDIST_WORKER" in os.environ:  # one process a core: threads would only wait for another
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Commands run their networks in torch, so that what is compared is exact and nothing is converted;
+# what runs elsewhere says so itself.
+os.environ["SCANTLING_ENGINE"] = "torch"
+
 
 @pytest.fixture(scope="session")
 def assets() -> Path:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import scantling
+from scantling.engines import Ready
 from scantling.errors import InvalidSource, InvalidSpec, InvalidValue, ScantlingError
 from scantling.predict import Predictor, load, predict
 from scantling.specs import InputSpec
@@ -250,7 +251,9 @@ def test_outputs_without_a_class_are_never_reported():
     class Engine:
         image_size = (64, 64)
         size_divisor = None
+        whole_images = False
         in_background = False
+        streams = 1
 
         def new_batch(self, images: int, image_size: tuple[int, int] | None = None) -> np.ndarray:
             return np.zeros((images, *(image_size or self.image_size), 3), np.uint8)
@@ -260,6 +263,9 @@ def test_outputs_without_a_class_are_never_reported():
             scores = np.zeros((len(images), 1, 90), np.float32)
             scores[..., [10, 11]] = 0.9, 0.95  # id 11 is the fire hydrant, id 12 is no class
             return Candidates(boxes, scores)
+
+        def submit(self, images: np.ndarray) -> Ready:
+            return Ready(self(images))
 
     predictor = Predictor(Engine(), COCO_ID_NAMES, input_spec=InputSpec())
     found = predictor(np.zeros((64, 64, 3), np.uint8))

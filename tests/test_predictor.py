@@ -15,6 +15,7 @@ import pytest
 
 from scantling.checkpoints import load_model
 from scantling.data import TTA, Look, Plan, read_image
+from scantling.engines import Ready
 from scantling.engines.torch_engine import TorchEngine
 from scantling.errors import InvalidValue, WorkerLost
 from scantling.postprocess import Selection
@@ -125,7 +126,12 @@ class Marks:
     """An engine without torch: its one box a view is where the canvas is white."""
 
     image_size = (128, 128)
+    name = "marks"
+    precision = "fp32"
+    whole_images = False
     in_background = False
+    streams = 1
+    description = "marks"
     largest = 0
 
     def __init__(self, size_divisor: int | None) -> None:
@@ -144,6 +150,9 @@ class Marks:
                 boxes[number] = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
                 scores[number] = 0.9
         return Candidates(boxes, scores)
+
+    def submit(self, images: np.ndarray) -> Ready:
+        return Ready(self(images))
 
 
 def marked(box: tuple[int, int, int, int], size: tuple[int, int] = (300, 400)) -> np.ndarray:

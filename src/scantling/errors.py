@@ -69,6 +69,31 @@ class UnsafeCheckpoint(InvalidCheckpoint):
     """A pickle that asks for more than tensors and plain containers. Nothing of it was run."""
 
 
+class InvalidExport(ScantlingError):
+    """Say which exported file cannot be used, or which model cannot be exported, and what to do."""
+
+    def __init__(self, source: str, problem: str, fix: str) -> None:
+        # the problem may quote an untrusted file: nothing that steers a terminal
+        shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in problem)
+        super().__init__(f"Export {source}: {shown}. {fix}.")
+
+
+class InvalidProfile(ScantlingError):
+    """Say which device profile cannot be used, why, and what to do."""
+
+    def __init__(self, source: str, problem: str, fix: str) -> None:
+        # the problem may quote an untrusted file: nothing that steers a terminal
+        shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in problem)
+        super().__init__(f"Device profile {source}: {shown}. {fix}.")
+
+
+class ExportDiffers(ScantlingError):
+    """What was exported is not the model it was made from, so it was not kept. Say what differs."""
+
+    def __init__(self, target: str, difference: str, fix: str) -> None:
+        super().__init__(f"{target} was not written: {difference}. {fix}.")
+
+
 class DownloadFailed(ScantlingError):
     """Say what could not be fetched, why, and where to put the file by hand."""
 
@@ -113,6 +138,22 @@ class InvalidSettings(ScantlingError):
         self.problems = tuple(lines)
 
 
+class InfeasibleBudget(ScantlingError):
+    """Say which constraint no model meets, and the smallest value that can be reached.
+
+    Args:
+        constraint: such as `latency`.
+        problem: what is asked for, and what is the least.
+        fix: what to change.
+    """
+
+    def __init__(self, constraint: str, problem: str, fix: str) -> None:
+        super().__init__(f"No model fits the budget: {problem}. {fix}.")
+        self.constraint = constraint
+        self.problem = problem
+        self.fix = fix
+
+
 class TrainingDiverged(ScantlingError):
     """Say which part of the loss broke, and on which images."""
 
@@ -136,12 +177,24 @@ class WorkerLost(ScantlingError):
 
 
 class MissingPackage(ScantlingError):
-    """Say which package a feature needs, and how to install it."""
+    """Say which package a feature needs, and how to install it: by an extra of ours, if any."""
 
-    def __init__(self, package: str, feature: str) -> None:
+    def __init__(self, package: str, feature: str, *, extra: str | None = None) -> None:
+        wanted = package if extra is None else f"'scantling[{extra}]'"
         super().__init__(
             f"{feature} needs the package {package!r}, which is not installed. "
-            f"Run: pip install {package}."
+            f"Run: pip install {wanted}."
+        )
+
+
+class NeedsTorch(ScantlingError):
+    """Say what cannot be done where PyTorch is not installed, and what can."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} needs PyTorch, which is not installed. Where it is, export the model "
+            "(`scantling export MODEL --to openvino`), and name the exported file here; or run: "
+            "pip install scantling."
         )
 
 

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from .data.views import Size, View
-from .engines import Engine
+from .engines import Engine, Pending
 from .postprocess import Rows, Selection, gather
 from .structures import Candidates, Image, IntArray
 
@@ -128,21 +128,58 @@ def make_parts(
 def run_parts(
     parts: Iterable[Part[Source]], engine: Engine, memory: Memory, selection: Selection
 ) -> Iterator[Work[Source]]:
-    """Run the network on each part; give the groups as they are complete."""
-    rows: list[tuple[Rows, IntArray]] = []
-    last: tuple[Candidates, IntArray] | None = None
-    network = 0.0
+    """Run the network on each part; give the groups as they are complete.
+
+    As many parts as the engine has streams are on their way at once; they come out in order.
+    """
+    assembly: _Assembly[Source] = _Assembly(memory, selection)
+    ahead: deque[tuple[Part[Source], Pending | None, float]] = deque()
     for part in parts:
+        while len(ahead) >= engine.streams:  # before the next: no more are ever on their way
+            yield from assembly.add(*ahead.popleft())
         start = perf_counter()
+        pending = None
         if part.images is not None:
-            if last is not None:  # so that only one part's candidates are held at a time
-                rows.append((gather(last[0], settings=selection), last[1]))
-            last = engine(part.images[: len(part.views)]), part.views
-            memory.give_back(part.images)
-        network += perf_counter() - start
+            pending = engine.submit(part.images[: len(part.views)])
+        ahead.append((part, pending, perf_counter() - start))
+        if engine.streams == 1:  # nothing to wait for: a camera's frame is not held back
+            yield from assembly.add(*ahead.popleft())
+    while ahead:
+        yield from assembly.add(*ahead.popleft())
+
+
+@dataclass
+class _Assembly(Generic[Source]):
+    """Puts what the network says of parts together to groups."""
+
+    memory: Memory
+    selection: Selection
+    _rows: list[tuple[Rows, IntArray]] = field(default_factory=list)
+    _last: tuple[Candidates, IntArray] | None = None
+    _network: float = 0.0
+
+    def add(
+        self, part: Part[Source], pending: Pending | None, seconds: float
+    ) -> Iterator[Work[Source]]:
+        """Wait for a part; give its group if it is the last of it.
+
+        Args:
+            part: the next one.
+            pending: what the network says of it.
+            seconds: that it took to begin. What the network does while something else is waited
+                for costs nobody time, and is not counted.
+        """
+        start = perf_counter()
+        if part.images is not None and pending is not None:
+            if self._last is not None:  # so that only one part's candidates are held at a time
+                candidates, views = self._last
+                self._rows.append((gather(candidates, settings=self.selection), views))
+            self._last = pending.result(), part.views
+            self.memory.give_back(part.images)
+        self._network += seconds + perf_counter() - start
         if part.group is not None:
-            yield Work(part.group, rows, last, network)
-            rows, last, network = [], None, 0.0
+            yield Work(part.group, self._rows, self._last, self._network)
+            self._rows, self._last, self._network = [], None, 0.0
 
 
 def _next_group(sheets: Iterator[Sheet[Source]], batch_size: int) -> list[Sheet[Source]]:

@@ -94,6 +94,25 @@ def test_a_box_with_several_labels_suppresses_itself_when_classes_do_not_count()
     assert pairs(choose([[0.5, 0.9]], Selection(class_aware=False))) == [(0, 1)]
 
 
+@pytest.mark.parametrize("classes", [1, 31, 32, 80, 257])
+def test_every_score_above_the_threshold_is_found_however_many_classes_there_are(classes):
+    rng = np.random.default_rng(classes)
+    scores = rng.random((300, classes)).astype(np.float32) ** 40
+    scores[::5] = 0
+    scores[1::5, 0] = np.nan
+    scores[2::5, -1] = np.inf
+    boxes = np.tile(np.array([[0, 0, 5, 5]], np.float32), (300, 1)) + np.arange(300)[:, None] * 10
+    expected = [
+        (row, label)
+        for row in range(300)
+        for label in range(classes)
+        if np.isfinite(scores[row, label]) and scores[row, label] > 0.25
+    ]
+    every = replace(PLAIN, min_score=0.25, max_detections=10**6, max_candidates=10**6)
+    found = choose(scores, every, boxes=boxes.astype(np.float32))
+    assert sorted(pairs(found)) == expected
+
+
 @pytest.mark.parametrize("kind", NMS)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_score_that_is_no_number_is_left_out_and_its_box_keeps_the_others(kind, bad):

@@ -7,6 +7,7 @@ from torch import nn
 from .activation import ACTIVATIONS
 from .aspp import AtrousPyramidPool
 from .attention import ATTENTIONS, channel_attention
+from .bottleneck import Bottleneck, CspResNetStage, ResNetStage, resnext_stage
 from .context import CONTEXTS
 from .conv import ConvNormAct
 from .csp import CrossJoin, CspStage, ReversedCsp, cross_bypass
@@ -40,10 +41,13 @@ STAGES: dict[str, Callable[..., nn.Module]] = {
     "conv": ConvStage,
     "csp": CspStage,
     "csp-osa": CspOsaStage,
+    "csp-resnet": CspResNetStage,
     "csp-resnext": CspResNextStage,
     "mbconv": MbConvStage,
     "pool-conv": PooledConvStage,
     "residual": ResidualStage,
+    "resnet": ResNetStage,
+    "resnext": resnext_stage,
 }
 
 __all__ = [
@@ -54,12 +58,14 @@ __all__ = [
     "STAGES",
     "ActSeparableNorm",
     "AtrousPyramidPool",
+    "Bottleneck",
     "ConvNormAct",
     "ConvStage",
     "CrossIterationNorm",
     "CrossJoin",
     "CrossMiniBatchNorm",
     "CspOsaStage",
+    "CspResNetStage",
     "CspResNextStage",
     "CspStage",
     "DarkResidual",
@@ -72,6 +78,7 @@ __all__ = [
     "PlainSum",
     "PooledConvStage",
     "ReceptiveFieldBlock",
+    "ResNetStage",
     "ResNextBlock",
     "Resample",
     "ResidualStage",
@@ -90,6 +97,7 @@ __all__ = [
     "cross_bypass",
     "fuse_norms",
     "read_past",
+    "resnext_stage",
     "set_drop_path",
     "set_norms",
     "set_progress",

@@ -3,8 +3,6 @@
 Source: https://www.tensorflow.org/api_docs/python/tf/nn#notes_on_padding_2.
 """
 
-import math
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -27,11 +25,15 @@ class SamePad(nn.Module):
         self.value = value
 
     def forward(self, x: Tensor) -> Tensor:
-        vertical, horizontal = (self._missing(side) for side in x.shape[-2:])
-        edges = [horizontal // 2, horizontal - horizontal // 2]
-        edges += [vertical // 2, vertical - vertical // 2]
-        return F.pad(x, edges, value=self.value)
+        return F.pad(x, self.edges(x.shape[-2], x.shape[-1]), value=self.value)
+
+    def edges(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """New pixels left, right, above and below of a map of so many rows and columns."""
+        vertical, horizontal = self._missing(height), self._missing(width)
+        before = (horizontal // 2, vertical // 2)
+        return before[0], horizontal - before[0], before[1], vertical - before[1]
 
     def _missing(self, side: int) -> int:
         """Pixels that `side` lacks."""
-        return max((math.ceil(side / self.stride) - 1) * self.stride + self.kernel - side, 0)
+        cells = (side + self.stride - 1) // self.stride
+        return max((cells - 1) * self.stride + self.kernel - side, 0)

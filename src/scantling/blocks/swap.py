@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InvalidValue, lookup
+from .bottleneck import Bottleneck
 from .conv import ConvNormAct
 from .drop import DropPath
 from .mbconv import MbConv
@@ -79,7 +80,7 @@ def set_drop_path(network: nn.Module, probability: float) -> int:
     blocks = [
         module
         for module in network.modules()
-        if isinstance(module, (DarkResidual, ResNextBlock))
+        if isinstance(module, (Bottleneck, DarkResidual, ResNextBlock))
         or (isinstance(module, MbConv) and module.adds_input)
     ]
     for place, block in enumerate(blocks, start=1):

@@ -1,7 +1,8 @@
 """Weights from files: native safetensors, and safe readers of other people's formats."""
 
 from ..data.user_folder import default_cache
-from .classes import ClassTable, adapt_classes, match_classes
+from ..specs.classes import ClassTable, match_classes
+from .classes import adapt_classes
 from .convert import convert_model, save_darknet
 from .create import create_model
 from .download import Progress

@@ -1,7 +1,6 @@
-"""Classes are matched by name: which of them a network already knows, and a network for others."""
+"""A network for other classes, which keeps what it knows of those that it shares."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,42 +8,15 @@ from torch import Tensor, nn
 
 from ..darknet import DarknetNetwork
 from ..detector import Detector
-from ..errors import InvalidSpec, InvalidValue
+from ..errors import InvalidSpec
 from ..heads import EfficientDetHead, YoloHead
 from ..specs import CfgSpec, ModelSpec
-from ..specs.coco import canonical_name, is_unused
+from ..specs.classes import ClassTable, match_classes
 from .cfg_edit import detection_convolutions, edit_cfg
 from .model import Model
 from .networks import build_empty, build_network
 
-SHOWN = 8  # names in a line
 BOX = 5  # values of a YOLO anchor in front of its classes: x, y, width, height, objectness
-
-
-@dataclass(frozen=True)
-class ClassTable:
-    """What became of the classes of a network when it was given others.
-
-    Args:
-        kept: (label before, label now, name now) of classes that both have, in the new order.
-        dropped: names that are no longer there; of COCO's ids without a class none counts.
-        new: names that have to be learned.
-    """
-
-    kept: tuple[tuple[int, int, str], ...]
-    dropped: tuple[str, ...]
-    new: tuple[str, ...]
-
-    def describe(self) -> str:
-        """In one line, what was kept by name, what is new and what was dropped."""
-        groups = {
-            "kept by name": [name for _, _, name in self.kept],
-            "new": self.new,
-            "dropped": self.dropped,
-        }
-        counts = ", ".join(f"{len(names)} {what}" for what, names in groups.items())
-        listed = [f"{what}: {_shorten(names)}" for what, names in groups.items() if names]
-        return "; ".join([counts, *listed])
 
 
 @dataclass(frozen=True)
@@ -60,45 +32,6 @@ class Predictor:
     convolution: nn.Conv2d
     anchors: int
     first: int
-
-
-def _shorten(names: Sequence[str]) -> str:
-    """The first names."""
-    more = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {more} others" if more > 0 else "")
-
-
-def match_classes(before: Sequence[str], now: Sequence[str]) -> ClassTable:
-    """Find the classes that two lists share, by name and never by position.
-
-    Names match when they are equal, or else when they are two spellings of one class (`tvmonitor`
-    and `tv`).
-
-    Raises:
-        InvalidValue: a name is empty, or stands in one list twice.
-    """
-    check_names(before, what="before")
-    check_names(now, what="now")
-    label_before = {name: label for label, name in enumerate(before)}
-    by_spelling = _unique(before)
-    spellings_now = _unique(now)
-    kept = []
-    for label, name in enumerate(now):
-        found = label_before.get(name)
-        spelling = canonical_name(name)
-        if found is None and spelling in spellings_now:
-            other = by_spelling.get(spelling)
-            found = None if other is None or before[other] in now else other
-        if found is not None:
-            kept.append((found, label, name))
-    old, current = {row[0] for row in kept}, {row[1] for row in kept}
-    return ClassTable(
-        tuple(kept),
-        tuple(
-            name for label, name in enumerate(before) if label not in old and not is_unused(name)
-        ),
-        tuple(name for label, name in enumerate(now) if label not in current),
-    )
 
 
 @torch.no_grad()
@@ -137,26 +70,6 @@ def adapt_classes(model: Model, names: Sequence[str]) -> tuple[Model, ClassTable
         if source.convolution.bias is not None and target.convolution.bias is not None:
             _copy_rows(source.convolution.bias, target.convolution.bias, source, table)
     return adapted, table
-
-
-def check_names(names: Sequence[str], *, what: str = "now") -> None:
-    """Refuse a list of classes with an empty name, or with one twice.
-
-    Raises:
-        InvalidValue: it is so.
-    """
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice or not all(name.strip() for name in names):
-        raise InvalidValue(
-            f"The list of classes ({what})", twice or "with an empty name", "names, each once"
-        )
-
-
-def _unique(names: Iterable[str]) -> dict[str, int]:
-    """Labels by spelling, without the spellings that several names share."""
-    spellings = [canonical_name(name) for name in names]
-    counts = Counter(spellings)
-    return {spelling: label for label, spelling in enumerate(spellings) if counts[spelling] == 1}
 
 
 def with_classes(spec: ModelSpec | CfgSpec, count: int) -> ModelSpec | CfgSpec:

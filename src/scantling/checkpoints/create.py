@@ -8,13 +8,13 @@ from ..backbones import load_timm_weights
 from ..data.darknet_files import read_names
 from ..detector import build_detector
 from ..errors import InvalidValue
-from ..specs import CATALOG, ModelSpec, change_spec, find_spec
+from ..specs import CATALOG, ModelSpec, change_spec, find_spec, is_spec_file
 from .classes import adapt_classes
 from .download import Progress
 from .load import Say, load_model
 from .model import Model
 from .names import names_file, spec_names
-from .networks import build_empty, build_with
+from .networks import build_empty, build_with, check_network
 
 Names = Sequence[str] | str | Path
 
@@ -36,7 +36,7 @@ def create_model(
     """A model to train: of that name, for these classes, with these changes.
 
     Args:
-        model: a name of the catalogue, or a spec.
+        model: a name of the catalogue, a spec, or a `.json` file that holds one.
         num_classes: how many; as many as the weights or the spec have if None.
         names: of the classes, or a `.names`, `.txt` or `.data` file that holds them.
         pretrained: start from the official weights. For other classes, what has nothing to do with
@@ -67,6 +67,8 @@ def create_model(
     if not pretrained and checkpoint is None:
         spec = find_spec(model) if isinstance(model, str) else model
         spec = change_spec(spec, overrides)
+        if isinstance(model, str) and is_spec_file(model):
+            check_network(spec, model)
         count = len(chosen) if chosen else num_classes or spec.num_classes
         return _fresh(spec.replace(num_classes=count), chosen, pretrained_backbone, say)
     found = _load(model, checkpoint, cache, progress, say)
@@ -122,8 +124,8 @@ def _load(
     say: Say,
 ) -> Model:
     """What the weights are, before any change."""
-    name = find_spec(model).name if isinstance(model, str) else model.name
-    if checkpoint is not None and name not in CATALOG:
+    name = model if isinstance(model, str) else model.name
+    if checkpoint is not None and not isinstance(model, str) and name not in CATALOG:
         return load_model(checkpoint, say=say)  # weights of a spec of one's own say what they are
     return load_model(name, weights=checkpoint, cache=cache, progress=progress, say=say)
 

@@ -38,6 +38,7 @@ def effdet_layout(
         or not isinstance(head, EfficientDetHead)
         or (spec.neck.kind, spec.backbone.kind) != ("bifpn", "staged")
         or (spec.neck.fusion or "fast") not in FUSIONS
+        or spec.neck.outputs is not None
         or {stage.kind for stage in spec.backbone.stages} != {"mbconv"}
     ):
         raise InvalidSpec(

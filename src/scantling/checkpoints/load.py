@@ -11,7 +11,7 @@ from ..darknet import build_cfg_network, count_floats, loaded_tensors, read_cfg,
 from ..darknet.native import native_tensors
 from ..detector import build_detector
 from ..errors import InvalidCheckpoint, InvalidValue, InvalidWeights
-from ..specs import CfgSpec, ModelSpec, find_spec
+from ..specs import CfgSpec, ModelSpec, find_spec, is_spec_file
 from ..specs.coco import DARKNET_COCO_NAMES
 from .automl import load_automl
 from .download import Progress
@@ -19,7 +19,7 @@ from .hub import OFFICIAL, SHA256_DIGITS, fetch_weights
 from .model import Model
 from .names import choose_names
 from .native import load_native
-from .networks import build_empty
+from .networks import build_empty, check_network
 from .pytorch import load_pytorch
 
 Say = Callable[[str], None]
@@ -39,7 +39,8 @@ def load_model(
     """The model of that name or in that file, with its weights, ready to predict.
 
     Args:
-        model: a name of the catalogue, or a `.safetensors`, `.pt`, `.pth` or darknet `.cfg` file.
+        model: a name of the catalogue, or a `.safetensors`, `.pt`, `.pth` or darknet `.cfg` file;
+            or a `.json` with a spec, which needs `weights`.
         weights: for a name or a `.cfg`: darknet `.weights`, `.safetensors` or `.pt`; for the name
             of an EfficientDet, also google/automl's variables as `.npz`. For a name,
             the official weights if None; for a `.cfg`, a `.weights` of the same stem beside it.
@@ -77,6 +78,15 @@ def load_model(
             f"what the weights are for: --model NAME|FILE.cfg --weights {path.name}",
         )
     spec = find_spec(str(model))
+    if given is None and is_spec_file(path):
+        raise InvalidValue(
+            "weights",
+            None,
+            f"a file: {path} only says what the model is. Train it first (scantling train {path} "
+            "--data …), or give --weights FILE",
+        )
+    if is_spec_file(path):
+        check_network(spec, str(path))
     if given is None:
         folder = Path(cache) if cache is not None else None
         given = fetch_weights(spec.name, cache=folder, progress=progress)

@@ -176,7 +176,8 @@ def _empty_network(spec: ModelSpec | CfgSpec, tensors: int | None, path: Path) -
 
 def _check_depth(spec: ModelSpec, tensors: int) -> None:
     depths = [stage.depth for stage in spec.backbone.stages]
-    depths += [spec.neck.depth * len(spec.neck.channels), spec.neck.spp_depth or 0]
+    neck = spec.neck
+    depths += [neck.depth * neck.levels, neck.spp_depth or 0, neck.spp_lead or 0]
     if sum(depths) > tensors or max(depths) > _STAGE_LIMIT:
         raise ValueError(f"{sum(depths)} blocks, but the file has {tensors} tensors")
 

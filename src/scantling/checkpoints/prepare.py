@@ -6,15 +6,16 @@ from pathlib import Path
 from ..darknet import DarknetNetwork, loaded_tensors, parse_cfg, read_cfg, read_weights
 from ..darknet.native import native_tensors
 from ..errors import InvalidSpec
-from ..specs import CfgSpec, ModelSpec, find_spec
+from ..specs import CfgSpec, ModelSpec, find_spec, is_spec_file
+from ..specs.classes import check_names
 from ..specs.schema import Anchor
 from .cfg_edit import edit_cfg
-from .classes import adapt_classes, check_names, with_classes
+from .classes import adapt_classes, with_classes
 from .create import create_model
 from .download import Progress
 from .load import is_partial_weights, load_model
 from .model import Model
-from .networks import build_network
+from .networks import build_network, check_network
 
 Groups = tuple[tuple[Anchor, ...], ...]  # a group a level, finest first
 OFFICIAL_WEIGHTS = "official"
@@ -36,8 +37,8 @@ def prepare_model(
     kept whole.
 
     Args:
-        model: a name of the catalogue or a `.cfg`, whose weights are fresh unless some are named;
-            or a `.safetensors`, `.pt` or `.pth` file, which brings its own.
+        model: a name of the catalogue, a `.cfg` or a `.json` with a spec, whose weights are fresh
+            unless some are named; or a `.safetensors`, `.pt` or `.pth` file, which brings its own.
         names: of the classes, in order.
         weights: a file of any kind that `load_model` reads, a partial `.conv.29` too; or
             `official`, to fetch the published ones.
@@ -82,6 +83,8 @@ def _first_layers(
     check_names(names)
     is_cfg = model.suffix.lower() == ".cfg"
     spec = with_classes(read_cfg(model) if is_cfg else find_spec(str(model)), len(names))
+    if isinstance(spec, ModelSpec) and is_spec_file(model):
+        check_network(spec, str(model))
     network = build_network(spec)
     if isinstance(network, DarknetNetwork):
         tensors = loaded_tensors(network)

@@ -10,31 +10,46 @@ import typer
 import typer.main
 
 from .. import __version__
-from ..errors import ScantlingError
+from ..errors import NeedsTorch, ScantlingError
+from .analyze import AnalyzeOptions, analyze
+from .benchmark import BenchmarkOptions, benchmark
 from .catalog import ListOptions, list_models
 from .commands import as_command
 from .convert import ConvertOptions, convert
 from .data import COMMANDS as DATA_COMMANDS
 from .data import HELP as DATA_HELP
 from .demo import DemoOptions, demo
+from .device import COMMANDS as DEVICE_COMMANDS
+from .device import HELP as DEVICE_HELP
 from .evaluate import EvaluateOptions, evaluate
 from .exit_codes import TERMINATED, USER_CAN_FIX, WORKED
+from .export import ExportOptions, export
+from .family import FamilyOptions, family
 from .info import InfoOptions, info
 from .predict import PredictOptions, predict
+from .scale import ScaleOptions, scale
 from .train import TrainOptions, train
+from .verify import VerifyOptions, verify
 
+NOT_ON_A_BOARD = ("torch", "accelerate", "safetensors")  # see docs/board.md
 # Every command: its options, and a function from them to the exit code.
 COMMANDS: dict[str, tuple[Callable[..., Any], Callable[[Any], int]]] = {
     "predict": (PredictOptions, predict),
     "train": (TrainOptions, train),
     "evaluate": (EvaluateOptions, evaluate),
+    "verify": (VerifyOptions, verify),
+    "benchmark": (BenchmarkOptions, benchmark),
+    "analyze": (AnalyzeOptions, analyze),
+    "export": (ExportOptions, export),
     "convert": (ConvertOptions, convert),
+    "scale": (ScaleOptions, scale),
+    "family": (FamilyOptions, family),
     "list": (ListOptions, list_models),
     "info": (InfoOptions, info),
     "demo": (DemoOptions, demo),
 }
 # Every group of commands, called as `scantling GROUP COMMAND`: its help, and its own table.
-GROUPS = {"data": (DATA_HELP, DATA_COMMANDS)}
+GROUPS = {"data": (DATA_HELP, DATA_COMMANDS), "device": (DEVICE_HELP, DEVICE_COMMANDS)}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,6 +70,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         typer.echo(f"scantling: {_explain(error)}", err=True)
     except (ScantlingError, OSError) as error:
         typer.echo(f"scantling: {error}", err=True)
+    except ModuleNotFoundError as error:
+        if error.name not in NOT_ON_A_BOARD:
+            raise
+        typer.echo(f"scantling: {NeedsTorch('This command')}", err=True)
     except SystemExit as stop:
         return int(stop.code or WORKED)
     return USER_CAN_FIX

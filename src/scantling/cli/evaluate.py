@@ -17,6 +17,7 @@ from .options import (
     BatchOption,
     CacheOption,
     DeviceOption,
+    EngineOption,
     FitOption,
     ImageSizeOption,
     JsonOption,
@@ -29,6 +30,8 @@ from .options import (
     PrecisionOption,
     SingleLabelOption,
     SliceOption,
+    StreamsOption,
+    ThreadsOption,
     TtaOption,
     WeightsOption,
 )
@@ -43,6 +46,7 @@ RUN_FOLDER = Path("runs/evaluate")
 # What says how a model is run; beside a file of detections it has no meaning.
 MODEL_ONLY = (
     *("weights", "names", "image_size", "fit", "device", "precision"),
+    *("threads", "streams"),
     *("map", "known_classes_only", "batch", "rect", "workers"),
     *("tta", "slice", "overlap", "no_whole", "merge"),
     *("iou", "nms", "agnostic", "single_label", "max_detections", "no_clip"),
@@ -107,8 +111,11 @@ class EvaluateOptions:
         int | None, typer.Option(help="At most so many an image; 300 for coco, else 5000.")
     ] = None
     no_clip: NoClipOption = False
+    engine: EngineOption = "auto"
     device: DeviceOption = "auto"
-    precision: PrecisionOption = "fp32"
+    precision: PrecisionOption = None
+    threads: ThreadsOption = None
+    streams: StreamsOption = "auto"
     batch: BatchOption = 1
     rect: Annotated[
         bool, typer.Option("--rect", help="Less padding: faster, not the same to the last digit.")
@@ -224,7 +231,12 @@ def run_model(options: EvaluateOptions) -> "Evaluation":
             workers=options.workers,
             progress=progress,
         )
-    how = {"model": options.model or "", "device": options.device, "precision": options.precision}
+    how = {
+        "model": options.model or "",
+        "engine": predictor.engine.description,
+        "device": options.device,
+        "precision": predictor.engine.precision,
+    }
     return replace(evaluation, model=how | dict(evaluation.model))
 
 
@@ -244,7 +256,7 @@ def load_evaluated(options: EvaluateOptions, protocol: "Protocol") -> "Predictor
     ):
         if chosen[name] is None:
             chosen[name] = value
-    return load_predictor(PredictOptions(sources=[], **chosen))
+    return load_predictor(PredictOptions(sources=[], **chosen), many=True)
 
 
 def parse_renamed(pairs: Sequence[str]) -> dict[str, str]:

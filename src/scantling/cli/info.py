@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ..checkpoints import Model
+    from ..specs.card import Card
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,10 @@ class InfoOptions:
 
 def info(options: InfoOptions) -> int:
     """Show what a model is made of: its input, its classes, its parts and their parameters."""
+    from ..engines import is_exported
+
+    if is_exported(options.model):
+        return show_exported(options)
     facts = describe_model(open_model(options))
     if options.json:
         typer.echo(json.dumps(facts))
@@ -44,20 +49,67 @@ def info(options: InfoOptions) -> int:
     return WORKED
 
 
+def show_exported(options: InfoOptions) -> int:
+    """Show what an exported file says of itself; this loads no torch."""
+    from ..engines import read_card
+
+    facts = describe_card(read_card(options.model))
+    if options.json:
+        typer.echo(json.dumps(facts))
+        return WORKED
+    for name, value in facts.items():
+        if name != "spec" and value not in (None, []):
+            typer.echo(f"{name:<14} {format_value(value)}")
+    return WORKED
+
+
+def describe_card(card: "Card") -> dict[str, Any]:
+    """What an exported file is, as plain values for JSON."""
+    facts = card.model_dump(mode="json")
+    form = facts.pop("form")
+    return {
+        "name": card.spec.name,
+        "takes": form["takes"],
+        "gives": form["gives"],
+        "batch": "any" if form["batch"] is None else form["batch"],
+        "image_size": list(card.image_size),
+        "any_size": form["any_size"],
+        "fit": card.input_spec.fit,
+        "strides": [level.stride for level in card.levels],
+        "num_classes": card.spec.num_classes,
+        "names": list(card.names),
+        "precision": card.precision,
+        "calibration": None if card.calibration is None else card.calibration.data,
+        "thresholds": [
+            f"score {card.min_score:g}",
+            f"IoU {card.iou_threshold:g}",
+            f"at most {card.max_detections}",
+        ],
+        "source": card.source,
+        "fingerprint": card.fingerprint,
+        "producer": card.producer,
+        "spec": facts["spec"],
+    }
+
+
 def open_model(options: InfoOptions) -> "Model":
     """The model; of a name or a .cfg alone the shape, without weights and without memory."""
     import torch
 
     from ..checkpoints import Model, load_model
+    from ..checkpoints.networks import check_network
     from ..darknet import build_cfg_network, read_cfg
     from ..detector import build_detector
-    from ..specs import CATALOG
+    from ..specs import CATALOG, find_spec, is_spec_file
     from .messages import note
 
     if options.weights is None:
         with torch.device("meta"):
-            if options.model in CATALOG:
-                return Model(CATALOG[options.model], build_detector(CATALOG[options.model]), ())
+            if options.model in CATALOG or is_spec_file(options.model):
+                named = find_spec(options.model)
+                if is_spec_file(options.model):
+                    check_network(named, options.model)
+                return Model(named, build_detector(named), ())
             if options.model.lower().endswith(".cfg"):
                 spec = read_cfg(options.model)
                 return Model(spec, build_cfg_network(spec), ())

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-MODEL_HELP = "A name from `scantling list`, or a .cfg, .safetensors, .pt or .pth file."
+MODEL_HELP = "A name from `scantling list`, or a .cfg, .json, .safetensors, .pt or .pth file."
 ModelOption = Annotated[str, typer.Option(help=MODEL_HELP)]
 WeightsOption = Annotated[
     Path | None, typer.Option(help="Weights of a .cfg, or in place of a named model's own.")
@@ -47,8 +47,24 @@ SingleLabelOption = Annotated[
 ]
 NoClipOption = Annotated[bool, typer.Option("--no-clip", help="Let boxes reach beyond the image.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+EngineOption = Annotated[
+    Literal["auto", "torch", "onnxruntime", "openvino", "tensorrt"],
+    typer.Option(envvar="SCANTLING_ENGINE", help="What runs the network; auto is the fastest."),
+]
 PrecisionOption = Annotated[
-    Literal["fp32", "bf16", "fp16", "auto"],
-    typer.Option(help="Number format; fp32 is exact, auto the fastest of the device."),
+    Literal["fp32", "bf16", "fp16", "auto"] | None,
+    typer.Option(
+        help="Number format: fp32 is exact, auto the fastest of the device; by default fp32, or"
+        " an exported file's own."
+    ),
+]
+ThreadsOption = Annotated[
+    int | None, typer.Option(min=1, help="Processor threads; one a core by default.")
+]
+StreamsOption = Annotated[
+    str,
+    typer.Option(
+        metavar="N|auto", help="Batches at once: 1 for the shortest wait, more for many images."
+    ),
 ]
 BatchOption = Annotated[int, typer.Option(min=1, help="Images that the network sees at once.")]

@@ -1,5 +1,6 @@
 """scantling predict SOURCE… — find objects in images, videos and streams."""
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from .options import (
     BatchOption,
     CacheOption,
     DeviceOption,
+    EngineOption,
     FitOption,
     ImageSizeOption,
     JsonOption,
@@ -26,6 +28,8 @@ from .options import (
     PrecisionOption,
     SingleLabelOption,
     SliceOption,
+    StreamsOption,
+    ThreadsOption,
     TtaOption,
     WeightsOption,
 )
@@ -33,9 +37,12 @@ from .values import parse_image_size
 
 if TYPE_CHECKING:
     from ..data import Plan
+    from ..postprocess import Selection
     from ..predict import Predictor
 
 DEFAULT_OUTPUTS = "images,video"
+MOST_STREAMS = 8  # that `auto` takes: each has a copy of the network's working memory
+PICTURES = {"images", "crops"}  # outputs for which a still image is needed as it is
 
 
 @dataclass(frozen=True)
@@ -55,8 +62,13 @@ class PredictOptions:
     names: NamesOption = None
     image_size: ImageSizeOption = None
     fit: FitOption = None
-    min_score: Annotated[float, typer.Option(help="Keep what scores more than this.")] = 0.25
-    iou: Annotated[float, typer.Option(help="Overlap from which two are one object.")] = 0.45
+    min_score: Annotated[
+        float | None, typer.Option(help="Keep what scores more; 0.25, or an exported file's own.")
+    ] = None
+    iou: Annotated[
+        float | None,
+        typer.Option(help="Overlap from which two are one; 0.45, or an exported file's own."),
+    ] = None
     nms: NmsOption = "greedy"
     merge: MergeOption = "nms"
     tta: TtaOption = False
@@ -65,10 +77,23 @@ class PredictOptions:
     no_whole: NoWholeOption = False
     agnostic: AgnosticOption = False
     single_label: SingleLabelOption = False
-    max_detections: Annotated[int, typer.Option(help="At most so many an image.")] = 300
+    max_detections: Annotated[
+        int | None, typer.Option(help="At most so many an image; 300, or an exported file's own.")
+    ] = None
     no_clip: NoClipOption = False
+    full_decode: Annotated[
+        bool,
+        typer.Option(
+            "--full-decode",
+            help="Decode all of a large JPEG, also where no picture is saved and a reduced copy"
+            " would do: slower.",
+        ),
+    ] = False
+    engine: EngineOption = "auto"
     device: DeviceOption = "auto"
-    precision: PrecisionOption = "fp32"
+    precision: PrecisionOption = None
+    threads: ThreadsOption = None
+    streams: StreamsOption = "auto"
     batch: BatchOption = 1
     save: Annotated[
         str | None,
@@ -92,11 +117,18 @@ def predict(options: PredictOptions) -> int:
     from .report import Report
 
     kinds = parse_kinds(options)  # before the model: a mistake should not cost a download
-    predictor = load_predictor(options)
+    predictor = load_predictor(options, many=has_many(options.sources))
     with (
         Outputs(kinds, options.out) as outputs,
         Report(options.sources, as_json=options.json) as report,
-        closing(run(predictor, options.sources, batch_size=options.batch)) as predictions,
+        closing(
+            run(
+                predictor,
+                options.sources,
+                batch_size=options.batch,
+                keep_images=not PICTURES.isdisjoint(kinds),
+            )
+        ) as predictions,
     ):
         for prediction in predictions:
             outputs.write(prediction.frame, prediction.detections)
@@ -104,21 +136,16 @@ def predict(options: PredictOptions) -> int:
     return report.finish(outputs.folder)
 
 
-def load_predictor(options: PredictOptions) -> "Predictor":
-    """The model, ready to find objects as the options say."""
-    from ..postprocess import Selection
+def load_predictor(options: PredictOptions, *, many: bool = False) -> "Predictor":
+    """The model, ready to find objects as the options say.
+
+    Args:
+        options: of the command.
+        many: whether it is for many images, none of which anybody waits for.
+    """
     from ..predict import load
     from .messages import download_bar, note
 
-    selection = Selection(
-        min_score=options.min_score,
-        iou_threshold=options.iou,
-        merge=options.merge,
-        nms=options.nms,
-        class_aware=not options.agnostic,
-        multi_label=not options.single_label,
-        max_detections=options.max_detections,
-    )
     plan = choose_plan(
         tta=options.tta,
         tile=options.slice,
@@ -130,17 +157,70 @@ def load_predictor(options: PredictOptions) -> "Predictor":
             options.model,
             weights=options.weights,
             names=options.names,
+            engine=options.engine,
             device=options.device,
             precision=options.precision,
+            threads=options.threads,
+            streams=parse_streams(options.streams, many=many),
             image_size=parse_image_size(options.image_size),
             fit=options.fit,
-            selection=selection,
+            selection=choose_selection(options),
             plan=plan,
             clip=not options.no_clip,
+            fast_decode=not options.full_decode,
             cache=options.cache,
             progress=progress,
             say=note,
         )
+
+
+def choose_selection(options: PredictOptions) -> "Selection":
+    """Which candidates become detections; what is not said is an exported file's own choice."""
+    from ..engines import is_exported, read_card
+    from ..postprocess import Selection
+
+    usual = Selection()
+    if is_exported(options.model) and None in (
+        options.min_score,
+        options.iou,
+        options.max_detections,
+    ):
+        from ..predict import selection_of
+
+        usual = selection_of(read_card(options.model), None, lambda _: None)
+    return Selection(
+        min_score=usual.min_score if options.min_score is None else options.min_score,
+        iou_threshold=usual.iou_threshold if options.iou is None else options.iou,
+        merge=options.merge,
+        nms=options.nms,
+        class_aware=not options.agnostic,
+        multi_label=not options.single_label,
+        max_detections=(
+            usual.max_detections if options.max_detections is None else options.max_detections
+        ),
+    )
+
+
+def parse_streams(text: str, *, many: bool) -> int:
+    """`N`, or `auto`: one for each core where there are many images, else one.
+
+    Raises:
+        InvalidValue: neither.
+    """
+    from ..engines.hardware import count_cores
+
+    if text == "auto":
+        return min(MOST_STREAMS, count_cores()) if many else 1
+    if not text.isascii() or not text.isdigit() or not int(text[:9]) >= 1:
+        raise InvalidValue("--streams", text, "a number from 1, or auto")
+    return int(text[:9])
+
+
+def has_many(sources: Sequence[str]) -> bool:
+    """Whether sources are several images at least, and not what comes as it happens."""
+    if len(sources) > 1:
+        return True
+    return any(Path(source).is_dir() or "*" in source for source in sources)
 
 
 def choose_plan(*, tta: bool, tile: str | None, overlap: float, whole: bool) -> "Plan":

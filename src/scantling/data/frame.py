@@ -27,7 +27,15 @@ class Frame:
     problem: str | None = None  # why there is no image
     index: int = 0  # number of the frame in its video; 0 for a still image
     video: VideoInfo | None = None  # of which it is a frame
+    original: tuple[int, int] | None = None  # (height, width) of which `image` is a reduced copy
 
     def __post_init__(self) -> None:
         if (self.image is None) == (self.problem is None):
             raise InvalidValue("frame", self.name, "either an image or a problem")
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """(height, width) of the original; None where it could not be read."""
+        if self.image is None or self.original is not None:
+            return self.original
+        return self.image.shape[0], self.image.shape[1]

@@ -10,7 +10,15 @@ from pathlib import Path
 from ..errors import InvalidSource, InvalidValue
 from .fetch import MAX_DOWNLOAD, TIMEOUT, fetch
 from .frame import Frame
-from .images import MAX_BYTES, MAX_PIXELS, check_regular, decode_image, read_image, to_rgb_array
+from .images import (
+    MAX_BYTES,
+    MAX_PIXELS,
+    Need,
+    check_regular,
+    decode_reduced,
+    read_reduced,
+    to_rgb_array,
+)
 from .locate import as_sources, is_counted, is_standard_input, locate
 from .location import Location
 from .video import count_frames, read_video
@@ -27,7 +35,11 @@ class Limits:
 
 
 def read_sources(
-    sources: object, *, workers: int = 2, limits: Limits | None = None
+    sources: object,
+    *,
+    workers: int = 2,
+    limits: Limits | None = None,
+    need: Need | None = None,
 ) -> Generator[Frame, None, None]:
     """Read everything that the sources stand for, lazily, in order.
 
@@ -43,14 +55,16 @@ def read_sources(
             as it comes; the images of a list are decoded in parallel.
         workers: threads that decode still images.
         limits: how much is read at most.
+        need: how large an image must be at least: JPEG files may then come as reduced copies,
+            which takes less time, see `decode_reduced`. None for all of every image.
 
     Raises:
         InvalidValue: `workers` is less than 1.
     """
     if workers < 1:
         raise InvalidValue("workers", workers, "at least 1")
-    limits = limits or Limits()
-    return _in_order(locate(sources), lambda location: _open(location, limits), workers)
+    limits, need = limits or Limits(), need or _all
+    return _in_order(locate(sources), lambda location: _open(location, limits, need), workers)
 
 
 def count_images(sources: object) -> int | None:
@@ -98,30 +112,36 @@ def _in_order(
                 future.cancel()
 
 
-def _open(location: Location, limits: Limits) -> Iterable[Frame]:
+def _open(location: Location, limits: Limits, need: Need) -> Iterable[Frame]:
     """The frames of one location: a still image is decoded here, a video when it is iterated."""
-    name, value = location.name, location.value
+    name, value, most = location.name, location.value, limits.max_pixels
+    size = None
     try:
         if location.kind == "image":
-            image = read_image(value, max_pixels=limits.max_pixels, max_bytes=limits.max_bytes)
+            image, size = read_reduced(value, need, max_pixels=most, max_bytes=limits.max_bytes)
         elif location.kind == "memory":
             image = to_rgb_array(value, source=name)
         elif location.kind == "url":
             answer = fetch(value, timeout=limits.timeout, max_bytes=limits.max_download)
             if answer.is_stream:
                 return _stream(value, name, limits)
-            image = decode_image(answer.data, name, max_pixels=limits.max_pixels)
+            image, size = decode_reduced(answer.data, name, need, max_pixels=most)
         elif location.kind == "video":
             check_regular(value)
             # Absolute, so that FFmpeg takes no `name:` at the front of a path for a protocol.
-            return read_video(os.fspath(Path(value).absolute()), name, max_pixels=limits.max_pixels)
+            return read_video(os.fspath(Path(value).absolute()), name, max_pixels=most)
         elif location.kind == "problem":
             return [Frame(name=name, problem=value)]
         else:
             return _stream(value, name, limits)
     except InvalidSource as error:
         return [Frame(name=name, problem=error.problem)]
-    return [Frame(name=name, image=image)]
+    return [Frame(name=name, image=image, original=None if size == image.shape[:2] else size)]
+
+
+def _all(size: tuple[int, int]) -> tuple[int, int]:
+    """Nothing smaller than the image will do."""
+    return size
 
 
 def _stream(value: str | int, name: str, limits: Limits) -> Iterator[Frame]:

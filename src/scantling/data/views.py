@@ -88,11 +88,14 @@ class Shape:
         image_size: (height, width) of its usual input.
         size_divisor: it takes any size whose sides are multiples of this; None: no other size.
         fit: how an image is made to fit, as for `place`.
+        whole: it takes images as they are, and fits them by itself: a view is then the image or
+            tile and nothing else.
     """
 
     image_size: Size
     size_divisor: int | None = None
     fit: Fit = "letterbox"
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,18 @@ def find_views(
     )
 
 
+def needed_size(original: Size, plan: Plan, shape: Shape) -> Size:
+    """How large an image of this size must be at least for its views to be drawn from it.
+
+    Less than the image only where it is shown as a whole, and smaller.
+    """
+    if plan.tile is not None or shape.whole:
+        return original
+    insides = [view.inside for view in find_views(original, plan, shape)]
+    height = max(bottom - top for _, top, _, bottom in insides)
+    return height, max(right - left for left, _, right, _ in insides)
+
+
 def find_regions(original: Size, plan: Plan) -> list[Region]:
     """The parts of an image that a plan shows; the whole one first.
 
@@ -154,6 +169,9 @@ def rectangular_canvas(originals: Sequence[Size], shape: Shape) -> Size:
     Raises:
         InvalidValue: the network takes one size only, or images are stretched to its size.
     """
+    if shape.whole:
+        why = "False: the network takes images as they are"
+        raise InvalidValue("rectangular", True, why)
     if shape.size_divisor is None:
         why = "False: the network takes images of one size only"
         raise InvalidValue("rectangular", True, why)
@@ -171,7 +189,8 @@ def draw_view(
     """Draw a view of an image.
 
     Args:
-        image: (H, W, 3) uint8, of the size that the view was found for.
+        image: (H, W, 3) uint8, of the size that the view was found for; a reduced copy will do
+            where that is as large as `needed_size`.
         view: one of `find_views`.
         fill: value of what the image does not cover.
         out: (height, width, 3) uint8 of the view's canvas, to write into.
@@ -194,8 +213,10 @@ def _find_view(
 ) -> View:
     left, top, right, bottom = region
     part = (bottom - top, right - left)
-    within = _scaled(shape.image_size, look.scale)
-    if look.scale != 1:
+    within = _scaled(part if shape.whole else shape.image_size, look.scale)
+    if shape.whole:
+        canvas = within
+    elif look.scale != 1:
         canvas = _scaled_canvas(canvas, look.scale, shape)
     height, width = new_size(part, within, fit=shape.fit)
     if height > canvas[0] or width > canvas[1]:  # the image is not what the canvas was made for

@@ -1,16 +1,21 @@
 """PyTorch as an engine: the network fused, in the memory layout and precision of its device."""
 
+from collections.abc import Callable
 from copy import deepcopy
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from ..blocks import fuse_norms
+from ..blocks.mish import mish
 from ..checkpoints import Model
 from ..errors import InvalidValue, lookup
 from ..specs import CfgSpec, ModelSpec
 from ..specs.schema import check_image_size
-from ..structures import Candidates, Image
+from ..structures import Candidates, FloatArray, Image
+from .contract import Ready
 
 PRECISIONS: dict[str, torch.dtype] = {
     "fp32": torch.float32,
@@ -28,11 +33,18 @@ class TorchEngine:
         precision: `fp32`; `bf16` or `fp16`, faster where the hardware has them and near but not
             equal; `auto`, the fastest of the three for the device.
         image_size: (height, width) of the input, or the side of a square; None for the model's own.
+        threads: of the processor, for all of torch in this process; None to leave them as they are.
+        compile: let torch compile the network when it first sees images of a size: half a minute
+            or more, for up to twice the speed. It needs a C++ compiler.
 
     Raises:
         InvalidSpec: the coarsest stride does not divide the image size.
         InvalidValue: this machine lacks the device, or the device the precision.
     """
+
+    name = "torch"
+    streams = 1
+    whole_images = False
 
     def __init__(
         self,
@@ -41,6 +53,8 @@ class TorchEngine:
         device: str = "auto",
         precision: str = "fp32",
         image_size: int | tuple[int, int] | None = None,
+        threads: int | None = None,
+        compile: bool = False,  # noqa: A002 - what torch calls it
     ) -> None:
         self.image_size = choose_image_size(model, image_size)
         self.size_divisor: int | None = max(model.network.strides)
@@ -58,6 +72,13 @@ class TorchEngine:
         fuse_norms(network)
         network.to(device=self.device, dtype=self.dtype)
         self._network = network.to(memory_format=torch.channels_last)
+        self._forward: Callable[..., Any] = (
+            _compiled(self._network, self.device) if compile else self._network
+        )
+        self.precision = next(key for key, dtype in PRECISIONS.items() if dtype == self.dtype)
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.description = self._describe(compiled=compile)
 
     def new_batch(self, images: int, image_size: tuple[int, int] | None = None) -> Image:
         """An (images, H, W, 3) array to be filled and handed to the engine.
@@ -103,14 +124,57 @@ class TorchEngine:
         # in fp32: bf16 does not hold all of the 256 levels after the division
         scaled = pixels.to(torch.float32).sub_(self._mean).div_(self._std).to(self.dtype)
         with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):
-            candidates = self._network.decode(self._network(scaled), image_size)
+            candidates = self._network.decode(self._forward(scaled), image_size)
         if self.device.type == "cuda":
             torch.cuda.current_stream(self.device).synchronize()
         return candidates
 
+    def submit(self, images: Image) -> Ready:
+        """The answer to a batch, which is there at once; see `__call__`."""
+        return Ready(self(images))
+
+    def run(self, images: Image) -> dict[str, FloatArray]:
+        """`boxes` (N, P, 4) and `scores` (N, P, K) of a batch, on numpy arrays; see `__call__`."""
+        found = self(images)
+        return {"boxes": found.boxes.cpu().numpy(), "scores": found.scores.cpu().numpy()}
+
+    def close(self) -> None:
+        """There is nothing to let go of: the memory goes with the engine."""
+
+    def _describe(self, *, compiled: bool) -> str:
+        where = "CPU"
+        if self.device.type == "cuda":
+            where = torch.cuda.get_device_name(self.device)
+        threads = torch.get_num_threads()
+        parts = [f"torch {torch.__version__.split('+')[0]}", where, self.precision]
+        if self.device.type == "cpu":
+            parts.append(f"{threads} thread{'s' * (threads > 1)}")
+        if compiled:
+            parts.append("compiled")
+        return ", ".join([*parts, "1 stream"])
+
     def _check(self, image_size: tuple[int, int]) -> None:
         if image_size != self.image_size:
             check_size(self._spec, image_size, max(self._network.strides))
+
+
+class _OneExp(nn.Module):
+    """Mish with one exponential, which a compiler fuses into what is around it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return mish(x)
+
+
+def _compiled(network: nn.Module, device: torch.device) -> Callable[..., Any]:
+    """The network, to be compiled at its first images; on a GPU, into a graph of launches."""
+    swapped = deepcopy(network)
+    for module in list(swapped.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.Mish):
+                setattr(module, name, _OneExp())
+    mode = "reduce-overhead" if device.type == "cuda" else None
+    made: Callable[..., Any] = torch.compile(swapped, mode=mode)
+    return made
 
 
 def choose_image_size(model: Model, image_size: int | tuple[int, int] | None) -> tuple[int, int]:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..checkpoints import match_classes
 from ..errors import InvalidData, InvalidValue, lookup, nearest_hint
+from ..specs.classes import match_classes
 from ..specs.coco import is_unused
 from ..structures import IntArray
 

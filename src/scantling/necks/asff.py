@@ -29,14 +29,15 @@ class Asff(nn.Module):
 
     def __init__(self, in_channels: Sequence[int], spec: NeckSpec) -> None:
         super().__init__()
-        refuse_settings(spec, "spp_depth", "joint_norm")
-        self.channels = spec.channels
-        self.pyramid = Pyramid(in_channels, spec.replace(kind="fpn", attention=None))
+        refuse_settings(spec, "spp_depth", "spp_lead", "joint_norm")
+        self.channels = spec.channels[: spec.levels]
+        whole = spec.replace(kind="fpn", attention=None, outputs=None)  # every level sees all
+        self.pyramid = Pyramid(in_channels, whole)
         self.fusions = nn.ModuleList(
             SpatialFusion(spec.channels[0], level, len(spec.channels), activation=spec.activation)
-            for level in range(len(spec.channels))
+            for level in range(spec.levels)
         )
-        self.attention = OutputAttention(spec.attention, spec.channels)
+        self.attention = OutputAttention(spec.attention, self.channels)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         maps = self.pyramid(features)

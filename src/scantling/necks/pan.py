@@ -47,7 +47,7 @@ class PathAggregation(nn.Module):
     ) -> None:
         super().__init__()
         require_one_level_a_feature(in_channels, spec)
-        self.channels = spec.channels
+        self.channels = spec.channels[: spec.levels]
         coarsest = len(spec.channels) - 1
         self.top = top
         self.top_down = nn.ModuleList(
@@ -67,7 +67,7 @@ class PathAggregation(nn.Module):
                 activation=spec.activation,
                 fuse=fusion(2 * spec.channels[level + 1], spec.channels[level + 1], True),
             )
-            for level in range(coarsest)
+            for level in range(spec.levels - 1)
         )
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
@@ -75,7 +75,7 @@ class PathAggregation(nn.Module):
         for step, lateral in zip(self.top_down, reversed(features[:-1]), strict=True):
             down.append(step(down[-1], lateral))
         outputs = [down.pop()]
-        for step in self.bottom_up:
+        for step in self.bottom_up:  # coarser levels than the last output are not needed
             outputs.append(step(outputs[-1], down.pop()))
         return outputs
 
@@ -131,16 +131,21 @@ class CspSpp(nn.Module):
     Shape: (N, in_channels, H, W) → (N, channels, H, W).
     """
 
-    def __init__(self, in_channels: int, channels: int, *, spec: NeckSpec, depth: int) -> None:
+    def __init__(self, in_channels: int, channels: int, *, spec: NeckSpec) -> None:
         super().__init__()
         act = spec.activation
+        lead = 1 if spec.spp_lead is None else spec.spp_lead
+        depth = 1 if spec.spp_depth is None else spec.spp_depth
         self.bypass = cross_bypass(
             in_channels, channels, activation=act, joint_norm=spec.joint_norm
         )
         self.enter = nn.Sequential(
             ConvNormAct(in_channels, channels, activation=act),
-            ConvNormAct(channels, channels, kernel=3, activation=act),
-            ConvNormAct(channels, channels, activation=act),
+            *(
+                ConvNormAct(channels, channels, kernel=kernel, activation=act)
+                for _ in range(lead)
+                for kernel in (3, 1)
+            ),
         )
         self.pool, pooled = build_context(spec.context or "spp", channels, act)
         self.leave = nn.Sequential(
@@ -175,7 +180,7 @@ def alternating(
 def pan(in_channels: Sequence[int], spec: NeckSpec) -> PathAggregation:
     """YOLOv4's neck: SPP between plain convolutions, then PANet with `2 · depth + 1` convolutions
     in each fusion, the last one after attention where the spec asks for it."""
-    refuse_settings(spec, "spp_depth", "joint_norm", *OF_PYRAMIDS)
+    refuse_settings(spec, "spp_depth", "spp_lead", "joint_norm", *OF_PYRAMIDS)
     act = spec.activation
     width = spec.channels[-1]
     context, pooled = build_context(spec.context or "spp", width, act)
@@ -197,8 +202,7 @@ def pan(in_channels: Sequence[int], spec: NeckSpec) -> PathAggregation:
 def csp_pan(in_channels: Sequence[int], spec: NeckSpec) -> PathAggregation:
     """Scaled-YOLOv4's neck: the same paths, every fusion a reversed CSP block, attention last."""
     refuse_settings(spec, *OF_PYRAMIDS)
-    spp_depth = 1 if spec.spp_depth is None else spec.spp_depth
-    top = CspSpp(in_channels[-1], spec.channels[-1], spec=spec, depth=spp_depth)
+    top = CspSpp(in_channels[-1], spec.channels[-1], spec=spec)
 
     def fusion(before: int, channels: int, is_output: bool) -> nn.Module:
         block = ReversedCsp(

@@ -33,14 +33,14 @@ class Pyramid(nn.Module):
 
     def __init__(self, in_channels: Sequence[int], spec: NeckSpec) -> None:
         super().__init__()
-        refuse_settings(spec, "spp_depth", "joint_norm")
+        refuse_settings(spec, "spp_depth", "spp_lead", "joint_norm")
         require_one_width(in_channels, spec)
         self.context, widened = build_context(spec.context, in_channels[-1], spec.activation)
         in_channels = (*in_channels[:-1], widened)
         width, levels = spec.channels[0], len(spec.channels)
         nodes = lookup(GRAPHS, spec.kind, "neck")(levels)
         missing = levels - len(in_channels)
-        self.channels = spec.channels
+        self.channels = spec.channels[: spec.levels]
         self.extra = nn.ModuleList(
             Resample(
                 in_channels[-1] if level == 0 else width,
@@ -53,10 +53,15 @@ class Pyramid(nn.Module):
         )
         entering = (*in_channels, *(width,) * missing)
         self.cells = nn.ModuleList(
-            Cell(entering if cell == 0 else spec.channels, nodes, spec)
+            Cell(
+                entering if cell == 0 else spec.channels,
+                nodes,
+                spec,
+                outputs=spec.levels if cell == spec.depth - 1 else levels,
+            )
             for cell in range(spec.depth)
         )
-        self.attention = OutputAttention(spec.attention, spec.channels)
+        self.attention = OutputAttention(spec.attention, self.channels)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         attended: list[Tensor] = self.attention(self.passes(features)[-1])
@@ -78,16 +83,25 @@ class Cell(nn.Module):
     """One pass through the graph; the last node of each level is its output.
 
     Shape: per level (N, in_channels, H, W) → (N, channels, H, W), finest first.
+
+    Args:
+        in_channels: width of each input.
+        nodes: of the graph; those after the last that an output needs are not built.
+        spec: of the neck.
+        outputs: how many levels come out, the finest.
     """
 
-    def __init__(self, in_channels: Sequence[int], nodes: Sequence[Node], spec: NeckSpec) -> None:
+    def __init__(
+        self, in_channels: Sequence[int], nodes: Sequence[Node], spec: NeckSpec, *, outputs: int
+    ) -> None:
         super().__init__()
         levels = len(in_channels)
+        last = {node.level: levels + index for index, node in enumerate(nodes)}
+        self.outputs = tuple(last[level] for level in range(outputs))
+        nodes = nodes[: max(self.outputs) + 1 - levels]
         widths = [*in_channels, *(spec.channels[0] for _ in nodes)]
         self.levels = (*range(levels), *(node.level for node in nodes))  # of each map
         self.inputs = tuple(node.inputs for node in nodes)
-        last = {level: index for index, level in enumerate(self.levels)}
-        self.outputs = tuple(last[level] for level in range(levels))
         self.nodes = nn.ModuleList(
             FusionNode(
                 [widths[source] for source in node.inputs],

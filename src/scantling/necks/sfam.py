@@ -30,15 +30,16 @@ class Sfam(nn.Module):
 
     def __init__(self, in_channels: Sequence[int], spec: NeckSpec) -> None:
         super().__init__()
-        refuse_settings(spec, "spp_depth", "joint_norm")
-        self.channels = tuple(width * spec.depth for width in spec.channels)
-        self.pyramid = Pyramid(in_channels, spec.replace(kind="fpn", attention=None))
+        refuse_settings(spec, "spp_depth", "spp_lead", "joint_norm")
+        self.channels = tuple(width * spec.depth for width in spec.channels[: spec.levels])
+        whole = spec.replace(kind="fpn", attention=None, outputs=None)  # fine levels need coarse
+        self.pyramid = Pyramid(in_channels, whole)
         self.excite = nn.ModuleList(channel_attention(width) for width in self.channels)
         self.attention = OutputAttention(spec.attention, self.channels)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         scales = zip(*self.pyramid.passes(features), strict=True)
-        gathered = [torch.cat(maps, dim=1) for maps in scales]
+        gathered = [torch.cat(maps, dim=1) for maps in list(scales)[: len(self.channels)]]
         weighed = [excite(x) for excite, x in zip(self.excite, gathered, strict=True)]
         attended: list[Tensor] = self.attention(weighed)
         return attended

@@ -37,11 +37,11 @@ class TinyFpn(nn.Module):
 
     def __init__(self, in_channels: Sequence[int], spec: NeckSpec) -> None:
         super().__init__()
-        refuse_settings(spec, "spp_depth", "joint_norm", *OF_PYRAMIDS)
+        refuse_settings(spec, "spp_depth", "spp_lead", "joint_norm", *OF_PYRAMIDS)
         require_one_level_a_feature(in_channels, spec)
         act = spec.activation
         self.context, coarsest = build_context(spec.context, in_channels[-1], act)
-        self.channels = spec.channels
+        self.channels = spec.channels[: spec.levels]
         widths = spec.channels[::-1]
         laterals = (0, *in_channels[-2::-1])
         befores = (coarsest, widths[0] // 2, *widths[1:-1])
@@ -53,7 +53,9 @@ class TinyFpn(nn.Module):
             ConvNormAct(width // 2 + lateral, width, kernel=3, activation=act)
             for lateral, width in zip(laterals, widths, strict=True)
         )
-        self.attention = OutputAttention(spec.attention, spec.channels)
+        if spec.outputs:  # nothing but the coarsest output needs it
+            self.expand[0] = nn.Identity()
+        self.attention = OutputAttention(spec.attention, self.channels)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         up: Tensor = self.reduce[0](self.context(features[-1]))
@@ -63,5 +65,5 @@ class TinyFpn(nn.Module):
             raised = F.interpolate(reduce(up), size=lateral.shape[-2:], mode="nearest")
             up = expand(torch.cat([raised, lateral], dim=1))
             outputs.append(up)
-        attended: list[Tensor] = self.attention(outputs[::-1])
+        attended: list[Tensor] = self.attention(outputs[::-1][: len(self.channels)])
         return attended

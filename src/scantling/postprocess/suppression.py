@@ -14,13 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..boxes import distance_iou, iou
+from ..boxes import area, distance_iou
 from ..structures import FloatArray, IntArray
 
 Measure = Callable[[FloatArray, FloatArray], FloatArray]
 
 PAIRS = 1 << 15  # pairs of boxes compared at once: what stays in a processor's cache
 SOFT_PAIRS = 1 << 22  # pairs that soft NMS holds at once, unless a single group has more
+WORTH = 0.7  # share of the boxes that a round of leaders may leave if another is to follow
 UNIT = 2.0**40  # soft NMS counts in whole numbers of 1 / UNIT of a natural logarithm
 GONE = 150.0  # a decay by exp(−150) leaves 0 of any float32
 
@@ -72,9 +73,9 @@ def greedy(
     """
 
     def measure(a: FloatArray, b: FloatArray) -> FloatArray:
-        return iou(a, b) if beta is None else distance_iou(a, b, beta=beta)
+        return _iou(a, b) if beta is None else distance_iou(a[:4].T, b[:4].T, beta=beta)
 
-    corners = np.ascontiguousarray(ranked.boxes.T)
+    shapes = _shapes(ranked.boxes)
     counts = np.bincount(ranked.image, minlength=ranked.images)
     starts = np.cumsum(counts) - counts
     missing = np.full(ranked.images, max_detections)
@@ -84,8 +85,10 @@ def greedy(
     while len(active := np.flatnonzero((counts > done) & (missing > 0))):
         places = done + np.arange(max(1, members // len(active)))
         current = (starts[active, None] + places)[places < counts[active, None]]
-        current = current[~_overlap_any(ranked.group, corners, current, kept, measure, threshold)]
-        current = _settle(ranked.group, corners, current, measure, threshold)
+        if len(kept):
+            lost = _overlap_any(ranked.group, shapes, current, kept, measure, threshold)
+            current = current[~lost]
+        current = _settle(ranked.group, shapes, current, measure, threshold)
         kept = np.concatenate([kept, current])
         missing -= np.bincount(ranked.image[current], minlength=ranked.images)
         done += len(places)
@@ -112,6 +115,26 @@ def soft_gaussian(ranked: Ranked, *, sigma: float, min_score: float) -> FloatArr
     return _decay(ranked, 0.0, min_score, lambda overlap: overlap * overlap / sigma)
 
 
+def _shapes(boxes: FloatArray) -> FloatArray:
+    """(5, S) left, top, right, bottom and area of each box: compared often, so kept together."""
+    with np.errstate(over="ignore", invalid="ignore"):  # boxes as wide as float32 allows
+        return np.concatenate([boxes.T, area(boxes)[None]])
+
+
+def _iou(a: FloatArray, b: FloatArray) -> FloatArray:
+    """As `boxes.iou`, of `_shapes`; NaN, which is above nothing, where neither box has an area."""
+    width = np.minimum(a[2], b[2])
+    width -= np.maximum(a[0], b[0])
+    height = np.minimum(a[3], b[3])
+    height -= np.maximum(a[1], b[1])
+    overlap = np.maximum(width, 0, out=width)
+    overlap *= np.maximum(height, 0, out=height)
+    union = a[4] + b[4]
+    union -= overlap
+    ratio: FloatArray = np.divide(overlap, union, out=union)
+    return ratio
+
+
 def _block_members(group: IntArray, block: int) -> int:
     """Boxes to settle at once, so that they make about as many pairs as `block` of one group."""
     sizes = np.bincount(group).astype(np.float64)
@@ -119,7 +142,7 @@ def _block_members(group: IntArray, block: int) -> int:
 
 
 def _pairs(
-    corners: FloatArray,
+    shapes: FloatArray,
     first: IntArray,
     second: IntArray,
     low: IntArray,
@@ -141,8 +164,8 @@ def _pairs(
         some = counts[begin:end]
         i = np.repeat(np.arange(begin, end), some)
         j = np.arange(len(i)) + np.repeat(low[begin:end] - np.cumsum(some) + some, some)
-        with np.errstate(over="ignore", invalid="ignore"):  # boxes as wide as float32 allows
-            overlap = measure(corners.take(first[i], axis=1).T, corners.take(second[j], axis=1).T)
+        with np.errstate(all="ignore"):  # boxes as wide as float32 allows, or without an area
+            overlap = measure(shapes.take(first[i], axis=1), shapes.take(second[j], axis=1))
         above = np.flatnonzero(overlap > np.float32(threshold))
         yield i[above], j[above], overlap[above]
         begin = end
@@ -150,7 +173,7 @@ def _pairs(
 
 def _overlap_any(
     group: IntArray,
-    corners: FloatArray,
+    shapes: FloatArray,
     current: IntArray,
     kept: IntArray,
     measure: Measure,
@@ -161,22 +184,23 @@ def _overlap_any(
     low = np.searchsorted(group[kept], group[current], side="left")
     high = np.searchsorted(group[kept], group[current], side="right")
     found = np.zeros(len(current), np.bool_)
-    for i, _, _ in _pairs(corners, current, kept, low, high, measure, threshold):
+    for i, _, _ in _pairs(shapes, current, kept, low, high, measure, threshold):
         found[i] = True
     return found
 
 
 def _settle(
     group: IntArray,
-    corners: FloatArray,
+    shapes: FloatArray,
     current: IntArray,
     measure: Measure,
     threshold: float,
 ) -> IntArray:
     """Greedy NMS among the current boxes alone, which stand best first in each group."""
     current = current[np.argsort(group[current], kind="stable")]
+    led, current = _follow_leaders(group, shapes, current, measure, threshold)
     low, high = _rest_of_group(group[current])
-    found = list(_pairs(corners, current, current, low, high, measure, threshold))
+    found = list(_pairs(shapes, current, current, low, high, measure, threshold))
     better = np.concatenate([np.empty(0, np.int64), *(i for i, _, _ in found)])
     worse = np.concatenate([np.empty(0, np.int64), *(j for _, j, _ in found)])
     removed = np.zeros(len(current), np.bool_)
@@ -186,7 +210,39 @@ def _settle(
         removed[worse[~contested[better]]] = True
         open_ = ~(removed[better] | removed[worse])
         better, worse = better[open_], worse[open_]
-    return current[~removed]
+    return np.concatenate([*led, current[~removed]])
+
+
+def _follow_leaders(
+    group: IntArray,
+    shapes: FloatArray,
+    current: IntArray,
+    measure: Measure,
+    threshold: float,
+) -> tuple[list[IntArray], IntArray]:
+    """Keep the best of each group and remove what it overlaps, as long as that is most of it.
+
+    Where many boxes show few objects this takes far fewer comparisons than all pairs.
+
+    Returns:
+        Those kept, and those neither kept nor removed; both ordered by group.
+    """
+    led = []
+    before = 2 * len(current) + 1
+    while 0 < len(current) < before * WORTH:
+        before = len(current)
+        own = group[current]
+        leads = np.empty(before, np.bool_)
+        leads[0] = True
+        np.not_equal(own[1:], own[:-1], out=leads[1:])
+        leaders, others = current[leads], ~leads
+        its = leaders[np.cumsum(leads)[others] - 1]
+        led.append(leaders)
+        current = current[others]
+        with np.errstate(all="ignore"):
+            overlap = measure(shapes.take(its, axis=1), shapes.take(current, axis=1))
+        current = current[~(overlap > np.float32(threshold))]
+    return led, current
 
 
 def _rest_of_group(group: IntArray) -> tuple[IntArray, IntArray]:
@@ -206,7 +262,7 @@ def _decay(
     that are nearly equal. So the logarithms are added, rounded to whole numbers.
     """
     order = np.argsort(ranked.group, kind="stable")
-    corners = np.ascontiguousarray(ranked.boxes[order].T)
+    shapes = _shapes(ranked.boxes[order])
     low, high = _rest_of_group(ranked.group[order])
     level = np.rint(np.log(ranked.scores[order].astype(np.float64)) * UNIT).astype(np.int64)
     floor = _floor(min_score)
@@ -216,7 +272,7 @@ def _decay(
     for number in np.unique(part):
         first = np.flatnonzero(part == number)
         pairs = list(
-            _pairs(corners, first, np.arange(len(order)), low[first], high[first], iou, threshold)
+            _pairs(shapes, first, np.arange(len(order)), low[first], high[first], _iou, threshold)
         )
         a = np.concatenate([first[i] for i, _, _ in pairs]).astype(np.int32)
         b = np.concatenate([j for _, j, _ in pairs]).astype(np.int32)

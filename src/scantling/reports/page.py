@@ -30,6 +30,7 @@ th, td { text-align: left; padding: .25rem .8rem .25rem .4rem; vertical-align: t
   border-bottom: 1px solid var(--line); min-width: 2.5rem; }
 th { overflow-wrap: normal; color: var(--soft); font-weight: 600; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+td.number { white-space: nowrap; }
 tbody tr:nth-child(even) { background: var(--band); }
 figure { margin: .5rem 0; } figcaption { color: var(--soft); font-size: .85rem; }
 img { max-width: 100%; height: auto; display: block; background: #fff; }

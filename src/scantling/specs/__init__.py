@@ -2,6 +2,7 @@
 
 from .catalog import CATALOG, find_spec
 from .changes import change_spec
+from .files import is_spec_file, read_spec, write_spec
 from .published import SIZES, NetworkSize
 from .schema import (
     BackboneSpec,
@@ -26,4 +27,7 @@ __all__ = [
     "StageSpec",
     "change_spec",
     "find_spec",
+    "is_spec_file",
+    "read_spec",
+    "write_spec",
 ]

@@ -1,7 +1,10 @@
 """Every named variant of every family."""
 
+from pathlib import Path
+
 from ..errors import lookup
 from . import efficientdet, yolov4
+from .files import is_spec_file, read_spec
 from .schema import ModelSpec
 
 CATALOG: dict[str, ModelSpec] = {
@@ -10,9 +13,12 @@ CATALOG: dict[str, ModelSpec] = {
 
 
 def find_spec(name: str) -> ModelSpec:
-    """The variant of that name.
+    """The variant of that name, or the spec in that `.json` file.
 
     Raises:
         UnknownName: there is none; the nearest name is suggested.
+        InvalidSpec: the file cannot be read, or holds no spec.
     """
+    if is_spec_file(name):
+        return read_spec(Path(name))
     return lookup(CATALOG, name, "model")

@@ -4,7 +4,15 @@ from itertools import accumulate
 from operator import mul
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from ..errors import InvalidSpec
 
@@ -155,6 +163,7 @@ class NeckSpec(_Spec):
         depth: blocks in each fusion; of a pyramid, how often its graph is repeated.
         activation: of every convolution.
         spp_depth: pairs of convolutions after spatial pyramid pooling; None for the kind's own.
+        spp_lead: pairs of them in front of it, after the first; None for the kind's own.
         context: a name in `scantling.blocks.CONTEXTS`: what the coarsest features go through; None
             for the kind's own.
         attention: a name in `scantling.blocks.ATTENTIONS`: what stands in front of each output.
@@ -164,6 +173,8 @@ class NeckSpec(_Spec):
         redundant_bias: give convolutions in front of a normalisation a bias, as TensorFlow's
             EfficientDet has.
         same_padding: pad max-pools as TensorFlow does, the odd pixel right and below.
+        outputs: how many levels the head sees, the finest; None for all. What only the others
+            need is not built; see `scantling.scaling.drop`.
     """
 
     kind: str
@@ -177,6 +188,32 @@ class NeckSpec(_Spec):
     fusion: str | None = None
     redundant_bias: bool = False
     same_padding: bool = False
+    spp_lead: Annotated[int, Field(ge=0)] | None = None
+    outputs: Positive | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        levels = len(self.channels)
+        if self.outputs is not None and self.outputs >= levels:
+            raise InvalidSpec(
+                self.kind, f"{self.outputs} outputs of {levels} levels", "Leave outputs out for all"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _serialise(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without the settings that came later, where they say nothing: files stay as they were."""
+        fields: dict[str, Any] = handler(self)
+        return {
+            name: value
+            for name, value in fields.items()
+            if value is not None or name not in ("spp_lead", "outputs")
+        }
+
+    @property
+    def levels(self) -> int:
+        """How many levels the head sees."""
+        return self.outputs or len(self.channels)
 
 
 class HeadSpec(_Spec):
@@ -225,7 +262,7 @@ class ModelSpec(_Spec):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        levels = len(self.neck.channels)
+        levels = self.neck.levels
         per_level = {
             "groups of anchors": len(self.head.anchors),
             "channels": levels if self.head.channels is None else len(self.head.channels),
@@ -254,7 +291,7 @@ class ModelSpec(_Spec):
     def strides(self) -> tuple[int, ...]:
         """Input pixels per cell at each neck level, finest first: (8, 16, 32)."""
         finest = self.backbone.finest_stride
-        return tuple(finest << level for level in range(len(self.neck.channels)))
+        return tuple(finest << level for level in range(self.neck.levels))
 
     @property
     def size_divisor(self) -> int:

@@ -1,0 +1,69 @@
+"""Random latency budgets on this machine: is the chosen model, measured, within its budget?
+
+    scantling device measure --engine openvino --minutes 3 --out box.json
+    python benchmarks/budgets.py box.json --budgets 50
+
+Each budget is drawn between the fastest model and `--longest`, half of them with a limit of
+parameters or memory too. Models that several budgets lead to are measured once.
+"""
+
+import argparse
+from dataclasses import replace
+
+import numpy as np
+
+from scantling.errors import InfeasibleBudget
+from scantling.scale import Found, Measured, open_device, verify_fit
+from scantling.scale.run import choose, make_rows
+from scantling.scaling.budget import USUAL_IMAGE, Budget
+from scantling.scaling.rows import Field
+
+
+def draw_budget(rng: np.random.Generator, field: Field, longest: float) -> Budget:
+    """A budget of latency, half of the time with another limit."""
+    least = float(field.limit_value("latency").min())
+    budget = Budget(latency=float(np.exp(rng.uniform(np.log(least), np.log(longest)))))
+    other = rng.choice(["none", "none", "parameters", "memory"])
+    if other == "none":
+        return budget
+    low, high = np.percentile(field.limit_value(other), [2, 98])
+    return replace(budget, **{other: float(np.exp(rng.uniform(np.log(low), np.log(high))))})
+
+
+def main() -> None:
+    """Draw, choose, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("device")
+    parser.add_argument("--budgets", type=int, default=50)
+    parser.add_argument("--longest", type=float, default=0.5, help="seconds")
+    parser.add_argument("--seconds", type=float, default=2.0, help="for each model")
+    parser.add_argument("--seed", type=int, default=0)
+    told = parser.parse_args()
+    rng = np.random.default_rng(told.seed)
+    device = open_device(told.device)
+    print(device.description)
+    fields = {
+        like: make_rows(USUAL_IMAGE, like=like, device=device, num_classes=80, kinds=None)
+        for like in ("yolov4", "efficientdet", "both")
+    }
+    measured: dict[str, Measured] = {}
+    met, done = 0, 0
+    while done < told.budgets:
+        like = str(rng.choice(list(fields)))
+        budget = draw_budget(rng, fields[like], told.longest)
+        try:
+            found: Found = choose(budget, fields[like], device=device, dataset=None, num_classes=80)
+        except InfeasibleBudget:
+            continue
+        name = found.spec.name
+        if name not in measured:
+            measured[name] = verify_fit(found, seconds=told.seconds)
+        one = replace(measured[name], limit=budget.latency)
+        met, done = met + one.passed, done + 1
+        print(f"{done:3} {like:13} {name:30} {one.describe()}", flush=True)
+    errors = [abs(one.predicted[0] / one.seconds - 1) for one in measured.values()]
+    print(f"met: {met} of {done}; median error of {len(errors)} models {np.median(errors):.1%}")
+
+
+if __name__ == "__main__":
+    main()

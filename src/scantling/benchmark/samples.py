@@ -1,0 +1,178 @@
+"""Times and what they amount to: medians with their spread, and ratios turn by turn."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InvalidValue
+
+T = TypeVar("T")
+
+WAITED = 0.03  # share of its time that a sample's threads may have waited for a processor
+ENOUGH = 10  # undisturbed samples that are judged alone; of fewer than twice as many, half
+
+_THREADS = Path("/proc/self/task")  # Linux only
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One thing that was timed.
+
+    Args:
+        seconds: by the clock, or images a second where a rate was measured.
+        waited: for how large a share of that time threads of this process were ready to run and
+            the scheduler ran something else; None where the system does not say. Several threads
+            that wait at once count each, so it may be above 1.
+    """
+
+    seconds: float
+    waited: float | None = None
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether the processors were wanted elsewhere while it was taken."""
+        return self.waited is not None and self.waited > WAITED
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The middle of some samples, and how far they lie apart.
+
+    Args:
+        median, low, high: of the samples; low is the smallest, high the largest.
+        p95, p99: what 95 and 99 of 100 samples do not exceed; between two samples it is
+            interpolated, so p99 of fewer than 100 samples says little more than the largest.
+        count: of the samples that these numbers are of.
+        disturbed: samples during which the scheduler made threads of this process wait.
+        cleaned: the disturbed ones are left out; if not, too few others were left, and they count.
+    """
+
+    median: float
+    low: float
+    high: float
+    p95: float
+    p99: float
+    count: int
+    disturbed: int
+    cleaned: bool
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times as fast as another, turn by turn.
+
+    Args:
+        median: of the ratios of the turns; above 1 is faster than the other.
+        lower, upper: quartiles: half of the ratios lie between them.
+        count: turns.
+    """
+
+    median: float
+    lower: float
+    upper: float
+    count: int
+
+
+def timed(work: Callable[[], T]) -> tuple[T, Sample]:
+    """Do something once, and say how long it took and how much of that was spent waiting."""
+    before = waited_seconds()
+    start = perf_counter()
+    result = work()
+    seconds = perf_counter() - start
+    after = waited_seconds()
+    if before is None or after is None:
+        return result, Sample(seconds)
+    # a thread that ended in between takes its count along
+    return result, Sample(seconds, max(0.0, after - before) / seconds if seconds else 0.0)
+
+
+def waited_seconds() -> float | None:
+    """For how long the living threads of this process were kept from running, so far.
+
+    From the kernel's `schedstat`; None where there is none.
+    """
+    total = 0
+    try:
+        for thread in _THREADS.iterdir():
+            try:
+                total += int((thread / "schedstat").read_bytes().split()[1])
+            except ProcessLookupError:
+                continue  # ended since it was listed
+            except FileNotFoundError:
+                if thread.exists():
+                    return None
+    except (OSError, IndexError, ValueError):
+        return None
+    return total * 1e-9
+
+
+def spread_of(samples: Sequence[Sample]) -> Spread | None:
+    """The median of the samples and their spread; None of none."""
+    if not samples:
+        return None
+    kept = undisturbed(samples)
+    values = np.array([sample.seconds for sample in samples])[kept]
+    p95, p99 = np.percentile(values, [95, 99]).tolist()
+    disturbed = sum(sample.disturbed for sample in samples)
+    return Spread(
+        median=float(np.median(values)),
+        low=float(values.min()),
+        high=float(values.max()),
+        p95=p95,
+        p99=p99,
+        count=len(values),
+        disturbed=disturbed,
+        cleaned=len(values) < len(samples),
+    )
+
+
+def undisturbed(samples: Sequence[Sample]) -> NDArray[np.bool_]:
+    """Which samples count: those that were not disturbed, if they are enough, else all."""
+    return _enough([sample.disturbed for sample in samples])
+
+
+def ratio_of(
+    base: Sequence[Sample], others: Sequence[Sample], *, rates: bool = False
+) -> Ratio | None:
+    """How many times as fast the others are as the base, from pairs of one turn; None of none.
+
+    Args:
+        base, others: one sample a turn each; only pairs of which neither was disturbed count, if
+            they are enough.
+        rates: the samples are images a second, where more is faster, not seconds.
+
+    Raises:
+        InvalidValue: they have not the same number of turns.
+    """
+    if len(base) != len(others):
+        raise InvalidValue("the turns", (len(base), len(others)), "as many of one as of the other")
+    if not base:
+        return None
+    kept = _enough([a.disturbed or b.disturbed for a, b in zip(base, others, strict=True)])
+    first, second = (
+        np.array([sample.seconds for sample in samples])[kept] for samples in (base, others)
+    )
+    ratios = second / first if rates else first / second
+    lower, upper = np.percentile(ratios, [25, 75]).tolist()
+    return Ratio(float(np.median(ratios)), lower, upper, len(ratios))
+
+
+def as_milliseconds(spread: Spread | None) -> dict[str, Any] | None:
+    """A spread of seconds as plain values in milliseconds, for JSON."""
+    if spread is None:
+        return None
+    names = ("median", "low", "high", "p95", "p99")
+    scaled = {f"{name}_ms": getattr(spread, name) * 1e3 for name in names}
+    counts = ("count", "disturbed", "cleaned")
+    return scaled | {name: getattr(spread, name) for name in counts}
+
+
+def _enough(disturbed: Sequence[bool]) -> NDArray[np.bool_]:
+    sound = ~np.array(disturbed, np.bool_)
+    enough = min(ENOUGH, -(-len(sound) // 2))
+    return sound if sound.sum() >= enough else np.ones(len(sound), np.bool_)

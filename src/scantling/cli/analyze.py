@@ -1,0 +1,177 @@
+"""scantling analyze MODEL — what a model costs, layer by layer, and what to change."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ..errors import InvalidValue
+from .exit_codes import WORKED
+from .options import ImageSizeOption, JsonOption, WeightsOption
+from .values import parse_image_size, printable
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ..analyze import Analysis, Verdict
+    from ..scaling.costs import Roof
+
+
+@dataclass(frozen=True)
+class AnalyzeOptions:
+    """What `scantling analyze` can be told."""
+
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A name from `scantling list`, a .cfg (no weights needed), a checkpoint, "
+            "an exported file, or a .json of a spec."
+        ),
+    ]
+    weights: WeightsOption = None
+    image_size: ImageSizeOption = None
+    batch: Annotated[int, typer.Option(min=1, help="Images that the network sees at once.")] = 1
+    precision: Annotated[
+        Literal["fp32", "bf16", "fp16", "int8"],
+        typer.Option(help="Number format of weights and maps; int8 counts one byte for each."),
+    ] = "fp32"
+    fused: Annotated[
+        bool, typer.Option("--fused", help="Norms folded into convolutions, as engines run it.")
+    ] = False
+    layers: Annotated[bool, typer.Option("--layers", help="A row for each layer.")] = False
+    device: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Device profile, for a roofline.")
+    ] = None
+    peak_macs: Annotated[
+        float | None, typer.Option(help="Multiply-accumulates a second of the device, at most.")
+    ] = None
+    bandwidth: Annotated[
+        float | None, typer.Option(help="Bytes a second to and from its memory.")
+    ] = None
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a line for each layer here.")
+    ] = None
+    figure: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the roofline, or without one the parts, as PNG."),
+    ] = None
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write a page with figures, CSV and JSON here."),
+    ] = None
+    json: JsonOption = False
+
+
+def analyze(options: AnalyzeOptions) -> int:
+    """Count what a model costs, layer by layer, and hold the papers' rules of design against it."""
+    from ..analyze import analyze as run
+    from ..analyze import open_spec, save_analysis, summarise
+
+    roof = choose_roof(options)
+    analysis = run(
+        open_spec(options.model, weights=options.weights),
+        image_size=parse_image_size(options.image_size),
+        batch=options.batch,
+        precision=options.precision,
+        fused=options.fused,
+        roof=roof,
+    )
+    page = None if options.out is None else save_analysis(analysis, options.out)
+    write_files(analysis, options)
+    if options.json:
+        typer.echo(
+            json.dumps({**summarise(analysis), "report": None if page is None else str(page)})
+        )
+        return WORKED
+    print_analysis(analysis, layers=options.layers)
+    for path in (options.csv, options.figure, page):
+        if path is not None:
+            typer.echo(f"Saved {printable(str(path))}")
+    return WORKED
+
+
+def choose_roof(options: AnalyzeOptions) -> "Roof | None":
+    """The roof of the profile, or of the two numbers; None without either.
+
+    Raises:
+        InvalidValue: both were given, or one number without the other.
+    """
+    from ..scaling.costs import Roof, read_roof
+
+    numbers = (options.peak_macs, options.bandwidth)
+    if options.device is not None:
+        if numbers != (None, None):
+            raise InvalidValue("--device", str(options.device), "no --peak-macs, no --bandwidth")
+        return read_roof(options.device, precision=options.precision)
+    if options.peak_macs is None and options.bandwidth is None:
+        return None
+    if options.peak_macs is None or options.bandwidth is None:
+        raise InvalidValue("--peak-macs and --bandwidth", numbers, "both: 1e12 and 25e9")
+    return Roof(options.peak_macs, options.bandwidth)
+
+
+def write_files(analysis: "Analysis", options: AnalyzeOptions) -> None:
+    """The CSV and the figure, where they were asked for."""
+    from ..analyze import draw_figures, to_csv
+
+    if options.csv is not None:
+        options.csv.write_text(to_csv(analysis), "utf-8")
+    if options.figure is not None:
+        figures = draw_figures(analysis)
+        options.figure.write_bytes(figures.get("roofline", figures["parts"]))
+
+
+def print_analysis(analysis: "Analysis", *, layers: bool) -> None:
+    """Print the totals, a table of parts or layers, and the findings."""
+    from rich.console import Console
+
+    from ..analyze import describe, layer_table, part_table
+
+    columns, rows = layer_table(analysis) if layers else part_table(analysis)
+    typer.echo(describe_safely(describe(analysis)))
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    console.print(build_table(columns, rows))
+    for verdict in analysis.verdicts:
+        typer.echo(describe_verdict(verdict))
+
+
+def describe_safely(text: str) -> str:
+    """Lines without what would steer a terminal."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def build_table(
+    columns: tuple[str, ...], rows: list[tuple[str | int | float | None, ...]]
+) -> "Table":
+    """A table for the terminal: numbers to the right."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for place, name in enumerate(columns):
+        numbers = all(isinstance(row[place], int | float) for row in rows)
+        table.add_column(name, justify="right" if numbers else "left", no_wrap=place != 0)
+    for row in rows:
+        table.add_row(*(Text(show(cell)) for cell in row), end_section=row is rows[-2:][0])
+    return table
+
+
+def show(cell: str | int | float | None) -> str:
+    """A cell for people: thousands apart, three digits that count."""
+    if isinstance(cell, float):
+        return f"{cell:,.1f}" if abs(cell) >= 10 else f"{cell:.2f}"
+    return f"{cell:,}" if isinstance(cell, int) else printable(str(cell or ""))
+
+
+def describe_verdict(verdict: "Verdict") -> str:
+    """A finding: what and where, then what to change and who says so."""
+    change = f"{verdict.change}. " if verdict.change else ""
+    lines = (
+        f"{verdict.rule}, {verdict.where}: {verdict.says}.",
+        f"    {change}[{verdict.source}]",
+    )
+    return "\n".join(map(printable, lines))

@@ -1,0 +1,171 @@
+"""scantling benchmark MODEL… — how fast models are on this machine, beside one another."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import InvalidValue, lookup
+from .data.options import DATA_HELP
+from .exit_codes import INTERRUPTED, USER_CAN_FIX, WORKED
+from .options import CacheOption, DeviceOption, JsonOption
+from .values import parse_image_size
+
+if TYPE_CHECKING:
+    from ..benchmark import Benchmark
+
+RUN_FOLDER = Path("runs/benchmark")
+ENGINES = ("auto", "torch", "onnxruntime", "openvino", "tensorrt")
+PRECISIONS = ("fp32", "bf16", "fp16", "auto")
+LIST_HELP = "; may be given again, or as a list with commas"
+
+
+@dataclass(frozen=True)
+class BenchmarkOptions:
+    """What `scantling benchmark` can be told."""
+
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL…",
+            help="Names from `scantling list`, checkpoints, exported files, .cfg files whose"
+            " weights lie beside them, or MODEL=WEIGHTS.",
+        ),
+    ]
+    engine: Annotated[list[str] | None, typer.Option(help=f"{', '.join(ENGINES)}{LIST_HELP}.")] = (
+        None
+    )
+    precision: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"{', '.join(PRECISIONS)}; a file's own, else fp32, by default{LIST_HELP}."
+        ),
+    ] = None
+    image_size: Annotated[
+        list[str] | None,
+        typer.Option(metavar="N|HxW", help=f"Input size; the model's own by default{LIST_HELP}."),
+    ] = None
+    batch: Annotated[
+        list[str] | None, typer.Option(help=f"Images that the network sees at once{LIST_HELP}.")
+    ] = None
+    threads: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Processor threads; the engine's choice by default{LIST_HELP}."),
+    ] = None
+    streams: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Batches that the engine works on at once{LIST_HELP}."),
+    ] = None
+    images: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="PATH", help="Image file or folder to measure with; may be repeated."),
+    ] = None
+    data: Annotated[str | None, typer.Option(help=f"For AP beside the times. {DATA_HELP}")] = None
+    split: Annotated[str | None, typer.Option(help="Part of the data.")] = None
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Evaluate only the first so many images.")
+    ] = None
+    seconds: Annotated[
+        float, typer.Option(help="For each row, without loading, start-up and AP.")
+    ] = 10.0
+    rounds: Annotated[
+        int | None, typer.Option(min=1, help="Turns, in place of as many as there is time for.")
+    ] = None
+    no_start: Annotated[
+        bool, typer.Option("--no-start", help="Measure neither start-up nor memory.")
+    ] = False
+    fresh_weights: Annotated[
+        bool,
+        typer.Option("--fresh-weights", help="Random weights for names and .cfg: fetches nothing."),
+    ] = False
+    device: DeviceOption = "auto"
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where to save; a new runs/benchmark-N by default, with --json nowhere."),
+    ] = None
+    json: JsonOption = False
+    cache: CacheOption = None
+
+
+def benchmark(options: BenchmarkOptions) -> int:
+    """Measure how fast models are on this machine: latency, throughput, memory and start-up."""
+    from ..benchmark import save_report, summarise
+    from ..outputs.names import new_run_folder
+    from .benchmark_text import print_benchmark
+
+    measured = run_benchmark(options)
+    folder = options.out
+    if folder is None and not options.json:
+        folder = new_run_folder(RUN_FOLDER)
+    page = None if folder is None else save_report(measured, folder)
+    if options.json:
+        saved = None if page is None else str(page)
+        typer.echo(json.dumps({**summarise(measured), "report": saved}))
+    else:
+        print_benchmark(measured, page)
+    if measured.interrupted:
+        return INTERRUPTED
+    return WORKED if measured.base is not None else USER_CAN_FIX
+
+
+def run_benchmark(options: BenchmarkOptions) -> "Benchmark":
+    """Measure what the options ask for."""
+    from ..benchmark import benchmark as run
+    from ..benchmark import read_source
+    from .benchmark_text import phase_bar
+    from .messages import note
+
+    with phase_bar() as progress:
+        return run(
+            [read_source(model) for model in options.models],
+            engines=parse_names(options.engine, ENGINES, "engine") or ["auto"],
+            precisions=parse_names(options.precision, PRECISIONS, "precision") or [None],
+            image_sizes=[parse_image_size(one) for one in split_list(options.image_size)] or [None],
+            batch_sizes=parse_counts(options.batch, "--batch") or [1],
+            threads=parse_counts(options.threads, "--threads") or [None],
+            streams=parse_counts(options.streams, "--streams") or [1],
+            device=options.device,
+            images=options.images or (),
+            data=options.data,
+            split=options.split,
+            limit=options.limit,
+            seconds=options.seconds,
+            rounds=options.rounds,
+            alone=not options.no_start,
+            fresh_weights=options.fresh_weights,
+            cache=options.cache,
+            say=note,
+            progress=progress,
+        )
+
+
+def split_list(given: Sequence[str] | None) -> list[str]:
+    """What an option was given, once or several times, with commas or without."""
+    words = [word.strip() for text in given or [] for word in text.split(",")]
+    return [word for word in words if word]
+
+
+def parse_names(given: Sequence[str] | None, known: Sequence[str], what: str) -> list[str]:
+    """Names of a list.
+
+    Raises:
+        UnknownName: one that is not known; suggests the nearest.
+    """
+    table = {name: name for name in known}
+    return [lookup(table, word, what) for word in split_list(given)]
+
+
+def parse_counts(given: Sequence[str] | None, option: str) -> list[int]:
+    """Whole numbers from 1.
+
+    Raises:
+        InvalidValue: something else.
+    """
+    words = split_list(given)
+    for word in words:
+        if not word.isdecimal() or not 0 < int(word) < 10_000:
+            raise InvalidValue(option, word, "whole numbers from 1, such as 1 or 1,2,4")
+    return [int(word) for word in words]

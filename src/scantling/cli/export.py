@@ -1,0 +1,258 @@
+"""scantling export MODEL --to FORMAT — the model as a file that another runtime runs."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ..errors import ExportDiffers, InvalidValue
+from .exit_codes import CHECK_FAILED, WORKED
+from .options import (
+    MODEL_HELP,
+    CacheOption,
+    ImageSizeOption,
+    JsonOption,
+    NamesOption,
+    WeightsOption,
+)
+from .values import parse_image_size, printable
+
+if TYPE_CHECKING:
+    from ..export import Exported
+    from ..specs.card import GraphForm
+
+LARGEST_BATCH = 1024
+FIGURES = 4  # of a stage of the verification that are printed
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What `scantling export` can be told."""
+
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)]
+    to: Annotated[str, typer.Option(help="onnx, openvino, torch-export or tensorrt.")] = ""
+    precision: Annotated[
+        Literal["fp32", "fp16", "bf16", "int8"],
+        typer.Option(help="What it is meant to be computed in; int8 needs --data."),
+    ] = "fp32"
+    data: Annotated[str | None, typer.Option(help="Labelled images to calibrate int8 on.")] = None
+    split: Annotated[
+        str | None, typer.Option(help="Of the data; train by default, if there is one.")
+    ] = None
+    images: Annotated[
+        int, typer.Option(min=1, help="At most so many images are calibrated on.")
+    ] = 300
+    max_ap_drop: Annotated[
+        float | None,
+        typer.Option(help="What int8 may cost in AP; layers stay in fp32 until it holds. 0.01"),
+    ] = None
+    image_size: ImageSizeOption = None
+    batch: Annotated[
+        str, typer.Option(metavar="N|dynamic", help="Images that the graph takes at once.")
+    ] = "1"
+    any_size: Annotated[
+        bool, typer.Option("--any-size", help="Every size that the coarsest stride divides.")
+    ] = False
+    takes: Annotated[
+        Literal["uint8", "float", "image"],
+        typer.Option(help="uint8 or float canvases, or an image of any size, fitted in the graph."),
+    ] = "uint8"
+    gives: Annotated[
+        Literal["candidates", "raw", "detections"],
+        typer.Option(help="Boxes and scores, the network's own output, or objects after NMS."),
+    ] = "candidates"
+    min_score: Annotated[
+        float, typer.Option(min=0, max=1, help="Of detections; else told to the file's user.")
+    ] = 0.25
+    iou: Annotated[float, typer.Option(min=0, max=1, help="As --min-score.")] = 0.45
+    max_detections: Annotated[int, typer.Option(min=1, help="As --min-score.")] = 300
+    weights: WeightsOption = None
+    names: NamesOption = None
+    no_check: Annotated[
+        bool, typer.Option("--no-check", help="Do not compare the file with the model.")
+    ] = False
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The model's name here by default.")
+    ] = None
+    json: JsonOption = False
+    cache: CacheOption = None
+
+
+def export(options: ExportOptions) -> int:
+    """Write a model as one file for ONNX Runtime, OpenVINO, torch.export or TensorRT."""
+    from .messages import note
+
+    form = parse_form(options)
+    check_options(options)
+    try:
+        with export_bar() as progress:
+            exported = run_export(options, form, progress)
+    except ExportDiffers as error:
+        note(str(error))
+        return CHECK_FAILED
+    if options.json:
+        typer.echo(json.dumps(describe_export(exported)))
+    else:
+        print_export(exported)
+    return WORKED
+
+
+def parse_form(options: ExportOptions) -> "GraphForm":
+    """What the graph is to take and give.
+
+    Raises:
+        InvalidValue: options that contradict one another, or a batch that is none.
+    """
+    from ..specs.card import GraphForm
+
+    batch: int | None = None
+    if options.batch != "dynamic":
+        batch = int(options.batch) if options.batch.isdecimal() else 0
+        if not 1 <= batch <= LARGEST_BATCH:
+            expected = f"a number from 1 to {LARGEST_BATCH}, or dynamic"
+            raise InvalidValue("--batch", options.batch, expected)
+    if options.takes == "image" and (batch != 1 or options.any_size):
+        raise InvalidValue(
+            "--takes",
+            "image",
+            "uint8 or float beside --batch or --any-size: whole images are taken one at a time, "
+            "and fitted to the one size of the network",
+        )
+    try:
+        return GraphForm(
+            takes=options.takes, gives=options.gives, batch=batch, any_size=options.any_size
+        )
+    except ValidationError as error:
+        raise InvalidValue("the form of the graph", options.takes, str(error)) from error
+
+
+def check_options(options: ExportOptions) -> None:
+    """Refuse options that have no effect together, before anything is loaded.
+
+    Raises:
+        InvalidValue: no format; or an option of int8 without it.
+    """
+    if not options.to:
+        raise InvalidValue("--to", "", "onnx, openvino, torch-export or tensorrt")
+    if options.precision == "int8":
+        return
+    for name, default in (("data", None), ("split", None), ("images", 300), ("max_ap_drop", None)):
+        given = getattr(options, name)
+        if given != default:
+            option = f"--{name.replace('_', '-')}"
+            raise InvalidValue(option, given, "--precision int8 beside it: nothing else calibrates")
+
+
+def run_export(
+    options: ExportOptions, form: "GraphForm", progress: Callable[[int, int], None]
+) -> "Exported":
+    """The export that the options ask for."""
+    from ..export import export as run
+    from ..export.run import MAX_AP_DROP
+    from .messages import note
+
+    return run(
+        options.model,
+        options.to,
+        out=options.out,
+        precision=options.precision,
+        form=form,
+        image_size=parse_image_size(options.image_size),
+        weights=options.weights,
+        names=options.names,
+        data=options.data,
+        split=options.split,
+        calibration_images=options.images,
+        max_ap_drop=MAX_AP_DROP if options.max_ap_drop is None else options.max_ap_drop,
+        min_score=options.min_score,
+        iou_threshold=options.iou,
+        max_detections=options.max_detections,
+        check=not options.no_check,
+        cache=options.cache,
+        say=note,
+        progress=progress,
+    )
+
+
+@contextmanager
+def export_bar() -> Iterator[Callable[[int, int], None]]:
+    """A progress bar of the calibration, on a terminal only."""
+    bar = Progress(
+        TextColumn("calibrating"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+    )
+    task = bar.add_task("calibrate", visible=False)
+
+    def show(done: int, total: int) -> None:
+        bar.update(task, completed=done, total=total, visible=True)
+
+    with bar:
+        yield show
+
+
+def describe_export(exported: "Exported") -> dict[str, Any]:
+    """What was written, as plain values for JSON."""
+    card = exported.card
+    calibration = card.calibration
+    return {
+        "files": [str(path) for path in exported.files],
+        "bytes": sum(path.stat().st_size for path in exported.files),
+        "precision": card.precision,
+        "image_size": list(card.image_size),
+        "form": card.form.model_dump(),
+        "fingerprint": card.fingerprint,
+        "calibration": None if calibration is None else calibration.model_dump(mode="json"),
+        "ap_drop": exported.ap_drop,
+        "speedup": exported.speedup,
+        "verification": None if exported.verification is None else exported.verification.to_dict(),
+    }
+
+
+def print_export(exported: "Exported") -> None:
+    """Say what was written, what it takes and gives, how near it is, and what to do with it."""
+    for path in exported.files:
+        typer.echo(f"{printable(str(path))}  {path.stat().st_size / 1e6:.1f} MB")
+    card = exported.card
+    typer.echo(f"takes    {describe_input(exported)}")
+    typer.echo(f"gives    {card.form.gives}, {len(card.names)} classes")
+    if card.calibration is not None:
+        kept = len(card.calibration.kept)
+        drop = "not judged" if exported.ap_drop is None else f"{exported.ap_drop:+.4f}"
+        typer.echo(
+            f"int8     from {card.calibration.images} images of "
+            f"{printable(card.calibration.data)}, {kept} layers in fp32, AP drop {drop}, "
+            f"{exported.speedup or 0:.2f} times as fast as fp32 here"
+        )
+    if exported.verification is None:
+        typer.echo("verified not at all: --no-check")
+    else:
+        for stage in exported.verification.stages:
+            figures = [one for one in stage.figures if one.limit is not None] or stage.figures
+            shown = ", ".join(f"{one.name} {one.value:.4g}{one.unit}" for one in figures[:FIGURES])
+            typer.echo(f"verified {stage.name}: {printable(shown)}")
+    typer.echo(f"next     scantling predict photo.jpg --model {printable(str(exported.path))}")
+
+
+def describe_input(exported: "Exported") -> str:
+    """What the graph takes, for people."""
+    card = exported.card
+    form = card.form
+    height, width = card.image_size
+    if form.takes == "image":
+        return f"one uint8 RGB image of any size (1, H, W, 3), fitted to {height}x{width} inside"
+    batch = "any number of" if form.batch is None else str(form.batch)
+    size = f"{height}x{width}" if not form.any_size else f"any multiple of {card.size_divisor}"
+    kind = "uint8 RGB (N, H, W, 3)" if form.takes == "uint8" else "float RGB 0 to 1 (N, 3, H, W)"
+    return f"images: {batch} {kind}, {size}, {card.input_spec.fit}"

@@ -1,0 +1,178 @@
+"""The search of `scantling scale`: options → budget → model, printed with its reasons."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from ..errors import InvalidValue, lookup
+from .exit_codes import CHECK_FAILED, WORKED
+from .messages import note
+from .values import parse_image_size, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..data.dataset import Dataset
+    from ..scale import Found
+    from ..scaling.budget import Budget
+    from .scale import ScaleOptions
+
+FRONT_ROWS = 12
+
+
+def find(options: "ScaleOptions") -> int:
+    """Search, print, write; measure it too where that was asked for."""
+    from ..scale import describe_fit, open_device, scale, to_record
+    from .scale import check_target
+
+    check_search(options)
+    if options.out is not None:
+        check_target(options.out, overwrite=options.overwrite, suffix=".json")
+    found = scale(
+        parse_budget(options),
+        like=options.like,
+        device=None if options.device is None else open_device(options.device),
+        dataset=None if options.data is None else read_split(options.data, options.split),
+        num_classes=options.classes,
+        kinds=parse_kinds(options.kind),
+    )
+    write_files(found, options)
+    record = {**to_record(found), "written": options.out and str(options.out)}
+    if not options.json:
+        for line in describe_fit(found):
+            typer.echo(printable(line))
+        print_tables(found)
+        for path in (options.out, options.figure):
+            if path is not None:
+                typer.echo(f"Saved {printable(str(path))}")
+    code = WORKED
+    if options.verify:
+        from ..scale import verify_fit
+
+        measured = verify_fit(found, cache=options.cache, say=note)
+        record["measured"] = measured.to_record()
+        code = WORKED if measured.passed else CHECK_FAILED
+        if not options.json:
+            typer.echo(printable(measured.describe()))
+    if options.json:
+        typer.echo(json.dumps(record))
+    return code
+
+
+def check_search(options: "ScaleOptions") -> None:
+    """Refuse what contradicts itself, before anything is read.
+
+    Raises:
+        InvalidValue: two options that cannot stand together, or one that lacks another.
+    """
+    if options.latency is not None and options.device is None:
+        raise InvalidValue(
+            "--latency",
+            options.latency,
+            "--device FILE beside it: how long a model takes depends on the device "
+            "(scantling device measure --out box.json)",
+        )
+    if options.macs is not None and options.flops is not None:
+        raise InvalidValue("--flops", options.flops, "--macs or --flops, not both")
+    if options.verify and options.device is None:
+        raise InvalidValue("--verify", True, "--device FILE beside it, to hold it against")
+    if options.weights is not None or options.names is not None:
+        raise InvalidValue("--weights and --names", "given", "a MODEL and --drop-level with them")
+
+
+def parse_budget(options: "ScaleOptions") -> "Budget":
+    """The budget in the options.
+
+    Raises:
+        InvalidValue: a number or its unit cannot be read, or nothing is limited.
+    """
+    from ..scaling.budget import (
+        USUAL_IMAGE,
+        Budget,
+        parse_bytes,
+        parse_count,
+        parse_pixels,
+        parse_seconds,
+    )
+
+    flops = parse_count(options.flops, option="--flops")
+    budget = Budget(
+        latency=parse_seconds(options.latency, option="--latency"),
+        memory=parse_bytes(options.memory, option="--memory"),
+        parameters=parse_count(options.params, option="--params"),
+        macs=parse_count(options.macs, option="--macs") if flops is None else flops / 2,
+        min_object=parse_pixels(options.min_object, option="--min-object"),
+        image=parse_image_size(options.image, option="--image") or USUAL_IMAGE,
+    )
+    if not budget.limits.keys() - {"object"}:
+        raise InvalidValue(
+            "The budget", "empty", "one of --latency, --memory, --params, --macs, --flops"
+        )
+    return budget
+
+
+def parse_kinds(text: str | None) -> tuple[str, ...] | None:
+    """`tiny,csp` → ("tiny", "csp").
+
+    Raises:
+        UnknownName: there is no such kind.
+    """
+    if text is None:
+        return None
+    from ..scaling.candidates import KINDS
+
+    return tuple(lookup(dict.fromkeys(KINDS, one), one, "kind") for one in text.split(","))
+
+
+def read_split(data: str, split: str | None) -> "Dataset":
+    """The split that a model is to be trained on."""
+    from ..data.readers import describe_dataset, list_splits, read_dataset
+
+    usual = "train" if "train" in list_splits(data) else None
+    dataset = read_dataset(data, split=split or usual)
+    note(describe_dataset(dataset))
+    return dataset
+
+
+def write_files(found: "Found", options: "ScaleOptions") -> None:
+    """The spec and the figure, where they were asked for."""
+    from ..scale import draw_front, write_fit
+
+    if options.out is not None:
+        write_fit(found, options.out)
+    if options.figure is not None:
+        if options.figure.suffix.lower() != ".png":
+            raise InvalidValue("--figure", str(options.figure), "a .png file to write")
+        Path(options.figure).write_bytes(draw_front([found.fit]))
+
+
+def print_tables(found: "Found") -> None:
+    """The rejected neighbours, and the front."""
+    from ..scale import front_columns, front_table, neighbour_table
+    from ..scale.report import NEIGHBOUR_COLUMNS
+
+    print_table(NEIGHBOUR_COLUMNS, neighbour_table(found.fit))
+    rows = front_table(found.fit, most=FRONT_ROWS)
+    typer.echo(f"Pareto front, {len(rows)} of {len(found.fit.front)} models:")
+    print_table(front_columns(found.fit), rows)
+
+
+def print_table(
+    columns: "Sequence[str]", rows: "Sequence[Sequence[str | int | float | None]]"
+) -> None:
+    """A table for the terminal: the first column to the left, the others to the right."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for place, name in enumerate(columns):
+        table.add_column(name, justify="right" if place else "left", no_wrap=True)
+    for row in rows:
+        cells = (f"{cell:.1f}" if isinstance(cell, float) else str(cell) for cell in row)
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(table)

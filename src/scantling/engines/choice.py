@@ -1,0 +1,105 @@
+"""Which runtime runs what, and the rule of `auto`.
+
+An exported file runs in the runtime it was made for. Of an ONNX file, OpenVINO is that on an x86
+processor; ONNX Runtime is on other processors and on a GPU. A model runs in torch on a GPU; on a
+processor in OpenVINO, where it is installed, else in torch. TensorRT is only used when it is asked
+for: it takes minutes to prepare.
+
+The figures behind it: on two cores of one Intel Xeon with AMX, OpenVINO was 0.9 (EfficientDet) to
+2.5 times (networks with Mish) as fast as ONNX Runtime in fp32; 1.8 to 2.4 times as fast as eager
+torch in fp32, 2.8 to 5.6 times in bf16. Elsewhere the order may be another: `scantling benchmark`.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from ..errors import InvalidValue, MissingPackage, lookup
+
+MODEL = "model"  # what is no file
+# What can run each kind of source; without a choice there is one.
+RUNS: dict[str, tuple[str, ...]] = {
+    MODEL: ("torch", "openvino", "onnxruntime"),
+    ".onnx": ("onnxruntime", "openvino", "tensorrt"),
+    ".xml": ("openvino",),
+    ".pt2": ("torch",),
+    ".engine": ("tensorrt",),
+}
+# The packages that each engine needs, any of them.
+PACKAGES: dict[str, tuple[str, ...]] = {
+    "torch": ("torch",),
+    "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
+    "openvino": ("openvino",),
+    "tensorrt": ("tensorrt", "onnxruntime-gpu"),
+}
+X86 = ("x86_64", "AMD64", "x86", "i686")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An engine, and why it."""
+
+    name: str
+    why: str
+
+
+def choose_engine(
+    kind: str,
+    *,
+    asked: str = "auto",
+    installed: Collection[str],
+    on_gpu: bool,
+    architecture: str,
+) -> Choice:
+    """The engine for a source, by the rule above.
+
+    Args:
+        kind: a key of `RUNS`.
+        asked: an engine, or `auto`.
+        installed: engines whose package is installed.
+        on_gpu: whether the network is to run on a GPU.
+        architecture: of the processor.
+
+    Raises:
+        UnknownName: there is no such engine.
+        InvalidValue: the engine cannot run what was given.
+        MissingPackage: it can, but is not installed.
+    """
+    able = RUNS[kind]
+    what = "a model" if kind == MODEL else f"a {kind} file"
+    if asked != "auto":
+        lookup(PACKAGES | {"auto": ()}, asked, "engine")
+        if asked not in able:
+            raise InvalidValue("engine", asked, f"auto, or what runs {what}: {', '.join(able)}")
+        chosen = Choice(asked, "as asked")
+    elif len(able) == 1:
+        chosen = Choice(able[0], f"the one that runs {what}")
+    elif kind == MODEL:
+        chosen = _for_model(installed, on_gpu)
+    else:
+        chosen = _for_onnx(installed, on_gpu, architecture)
+    if chosen.name not in installed:
+        raise MissingPackage(PACKAGES[chosen.name][0], f"To run {what}, the engine {chosen.name}")
+    return chosen
+
+
+def _for_model(installed: Collection[str], on_gpu: bool) -> Choice:
+    if on_gpu:
+        return Choice("torch", "the fastest on a GPU without preparing the model first")
+    if "openvino" in installed:
+        return Choice("openvino", "the fastest on a processor")
+    return Choice(
+        "torch",
+        "openvino is not installed; on a processor it is usually faster: pip install openvino",
+    )
+
+
+def _for_onnx(installed: Collection[str], on_gpu: bool, architecture: str) -> Choice:
+    if on_gpu:
+        return Choice("onnxruntime", "the one that runs a .onnx file on a GPU")
+    if "openvino" not in installed:
+        return Choice("onnxruntime", "openvino is not installed")
+    if "onnxruntime" not in installed:
+        return Choice("openvino", "onnxruntime is not installed")
+    if architecture in X86:
+        return Choice("openvino", "usually as fast as onnxruntime or faster on an x86 processor")
+    return Choice("onnxruntime", "made for .onnx files, on a processor that is not x86")

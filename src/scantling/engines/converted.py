@@ -1,0 +1,108 @@
+"""A model converted for another runtime, kept in the user's folder so that it is made once."""
+
+import hashlib
+import importlib.metadata
+from pathlib import Path
+
+from ..checkpoints import Model
+from ..data.user_folder import default_cache
+from ..errors import InvalidExport, ScantlingError
+from ..specs.card import Card, GraphForm
+from .contract import Settings
+from .files import read_card
+
+SUFFIXES = {"openvino": ".xml", "onnxruntime": ".onnx"}
+KEPT = 16  # converted models; the ones used longest ago go first
+PACKAGES = ("torch", "openvino", "onnx", "onnxscript")
+
+
+def convert(model: Model, engine: str, settings: Settings) -> tuple[Path, Card]:
+    """The model as a file for an engine: one made before if it is whole, else a new one.
+
+    It takes any number of images, of any size that the model takes.
+
+    Args:
+        model: what to convert.
+        engine: a key of `SUFFIXES`.
+        settings: its folder and its image size, for a model that takes one size only.
+
+    Raises:
+        ScantlingError: the model cannot be converted, or the file cannot be written.
+    """
+    from ..graphs import to_onnx, to_openvino, write_onnx, write_openvino
+
+    card = _card_for(model, settings)
+    suffix = SUFFIXES[engine]
+    path = (settings.cache or default_cache()) / "engines" / f"{_key(card)}{suffix}"
+    if _is_whole(path, card):
+        return path, card
+    settings.say(f"converting the model for {engine}, once; it is kept in {path.parent}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidExport(str(path), f"it cannot be written: {error}", "Name a cache") from error
+    if suffix == ".xml":
+        write_openvino(to_openvino(model, card), path)
+    else:
+        write_onnx(to_onnx(model, card), path)
+    _seal(path).write_text(_digest(path))
+    _let_go(path.parent)
+    return path, read_card(path)
+
+
+def _card_for(model: Model, settings: Settings) -> Card:
+    """For any number of images of any size; of one size where that is all that can be."""
+    from ..graphs import make_card
+
+    try:
+        return make_card(model, form=GraphForm(batch=None, any_size=True))
+    except ScantlingError:
+        form = GraphForm(batch=None)
+        return make_card(model, form=form, image_size=settings.image_size)
+
+
+def _key(card: Card) -> str:
+    """What changes with everything that the file depends on."""
+    told = [card.model_dump_json()]
+    for name in PACKAGES:
+        try:
+            told.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            told.append(f"no {name}")
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:32]
+
+
+def _is_whole(path: Path, card: Card) -> bool:
+    """Whether a file is there, as it was written, and of this model."""
+    try:
+        whole = _seal(path).read_text() == _digest(path) and read_card(path) == card
+        path.touch()
+    except (OSError, UnicodeDecodeError, InvalidExport):
+        return False
+    return whole
+
+
+def _seal(path: Path) -> Path:
+    return path.with_suffix(f"{path.suffix}.sha256")
+
+
+def _digest(path: Path) -> str:
+    """Of the bytes of a file, and of the weights beside it."""
+    found = hashlib.sha256()
+    for one in (path, path.with_suffix(".bin")):
+        if one is path or path.suffix == ".xml":
+            with one.open("rb") as stream:
+                found.update(hashlib.file_digest(stream, "sha256").digest())
+    return found.hexdigest()
+
+
+def _let_go(folder: Path) -> None:
+    """Remove what was used longest ago, where there is more than is kept."""
+    kept = [one for one in folder.iterdir() if one.suffix in SUFFIXES.values()]
+    try:
+        kept.sort(key=lambda one: one.stat().st_mtime)
+        for path in kept[:-KEPT]:
+            for one in (path, path.with_suffix(".bin"), _seal(path)):
+                one.unlink(missing_ok=True)
+    except OSError:  # another process does the same
+        return

@@ -1,0 +1,236 @@
+"""An exported graph as an engine: batches cut to what the graph takes, and put together again."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InvalidExport, InvalidValue
+from ..specs.card import Card
+from ..structures import Candidates, FloatArray, Image
+from .outputs import as_candidates, output_names
+
+Size = tuple[int, int]  # (height, width)
+Outputs = dict[str, NDArray[Any]]
+
+
+class Session(Protocol):
+    """A graph in one runtime."""
+
+    def start(self, images: NDArray[Any]) -> Callable[[], Outputs]:
+        """Begin on what the graph takes; what is given back waits for the outputs, by name.
+
+        `images` stays as it is until then, and the outputs are the caller's.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of threads and memory."""
+        ...
+
+
+@dataclass(frozen=True)
+class Running:
+    """Parts of a batch that are being worked on."""
+
+    engine: "FileEngine"
+    parts: list[Callable[[], Outputs]]
+    images: Image  # held until the result is there: the runtime may read from it
+    image_size: Size
+
+    def outputs(self) -> Outputs:
+        """Wait for what the graph gives, for the whole batch."""
+        done = [part() for part in self.parts]
+        count = len(self.images)
+        names = output_names(self.engine.card)
+        if len(done) == 1:
+            return {name: done[0][name][:count] for name in names}
+        return {name: np.concatenate([one[name] for one in done])[:count] for name in names}
+
+    def result(self) -> Candidates:
+        """Wait for the candidates."""
+        return as_candidates(self.outputs(), self.engine.card, self.image_size)
+
+
+class FileEngine:
+    """An exported graph, ready to predict.
+
+    A graph with a fixed batch is run as often as it takes, in all its streams at once, and the last
+    time with images that are left over.
+
+    Args:
+        card: of the file.
+        session: the graph in its runtime.
+        name: of the runtime.
+        precision: what it computes in.
+        image_size: (height, width) of the usual input; the card's if None.
+        streams: batches at once.
+        description: one line for people.
+
+    Raises:
+        InvalidValue: the graph takes no images of this size.
+    """
+
+    def __init__(
+        self,
+        card: Card,
+        session: Session,
+        *,
+        name: str,
+        precision: str,
+        image_size: Size | None = None,
+        streams: int = 1,
+        description: str = "",
+    ) -> None:
+        self.card = card
+        self.name = name
+        self.precision = precision
+        self.streams = streams
+        self.description = description
+        self.whole_images = card.form.takes == "image"
+        self.size_divisor: int | None = card.size_divisor if card.form.any_size else None
+        self.in_background = True  # every runtime has threads of its own
+        self._session = session
+        self._fullest: dict[Size, int] = {}
+        self.image_size = card.image_size
+        if image_size is not None:
+            self._check(image_size)
+            self.image_size = image_size
+
+    def new_batch(self, images: int, image_size: Size | None = None) -> Image:
+        """An (images, H, W, 3) array to be filled and handed to the engine.
+
+        Raises:
+            InvalidValue: the graph takes no images of this size.
+        """
+        size = self.image_size if image_size is None else image_size
+        self._check(size)
+        return np.zeros((images, *size, 3), np.uint8)
+
+    def __call__(self, images: Image) -> Candidates:
+        """(N, H, W, 3) uint8 RGB images → their candidates, on numpy arrays.
+
+        Raises:
+            InvalidValue: the graph takes no images of this size.
+            InvalidExport: it gives something else than its card says.
+        """
+        return self.submit(images).result()
+
+    def run(self, images: Image) -> dict[str, FloatArray]:
+        """What the graph itself gives for (N, H, W, 3) images, by the names of its outputs.
+
+        Raises:
+            InvalidValue: the graph takes no images of this size.
+        """
+        return self.submit(images).outputs()
+
+    def submit(self, images: Image) -> Running:
+        """Begin on images, which must stay as they are until the result is there.
+
+        Raises:
+            InvalidValue: the graph takes no images of this size.
+        """
+        size = (images.shape[1], images.shape[2])
+        self._check(size)
+        batch = self._batch_for(len(images), size)
+        parts = [
+            self._session.start(self._feed(images[start : start + batch], batch))
+            for start in range(0, len(images), batch)
+        ]
+        return Running(self, parts, images, size)
+
+    def close(self) -> None:
+        """Let go of threads and memory; the engine is of no use afterwards."""
+        self._session.close()
+
+    def _batch_for(self, images: int, size: Size) -> int:
+        """How many images the graph is given at once."""
+        if self.card.form.batch is not None:
+            return self.card.form.batch
+        if images == 1 or self.streams > 1:  # streams share images out better than a batch does
+            return 1
+        # A runtime prepares for every number of images anew: what is left over is filled up.
+        fullest = max(images, self._fullest.get(size, 0))
+        self._fullest[size] = fullest
+        return fullest
+
+    def _feed(self, images: Image, batch: int) -> NDArray[Any]:
+        """Images as the graph takes them, as many as it takes."""
+        if len(images) < batch:
+            full = np.zeros((batch, *images.shape[1:]), np.uint8)
+            full[: len(images)] = images
+            images = full
+        if self.card.form.takes == "float":
+            planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32)
+            planes /= 255
+            return planes
+        return np.ascontiguousarray(images)
+
+    def _check(self, size: Size) -> None:
+        if self.whole_images:
+            if min(size) < 1:
+                raise InvalidValue("image_size", size, "sides of one pixel or more")
+            return
+        if self.size_divisor is None:
+            if size != self.card.image_size:
+                height, width = self.card.image_size
+                raise InvalidValue(
+                    "image_size",
+                    size,
+                    f"({height}, {width}), the only one that {self.card.source} was exported for; "
+                    "or export it for any size",
+                )
+        elif min(size) < 1 or size[0] % self.size_divisor or size[1] % self.size_divisor:
+            raise InvalidValue("image_size", size, f"multiples of {self.size_divisor}")
+
+
+def check_graph(card: Card, source: str, inputs: list[str], outputs: list[str]) -> None:
+    """Refuse a graph whose ends have other names than its card says.
+
+    Raises:
+        InvalidExport: what it has, and what it should have.
+    """
+    wanted = list(output_names(card))
+    if inputs != ["images"]:
+        raise InvalidExport(
+            source, f"the graph takes {_list(inputs)}, not images alone", "Export the model again"
+        )
+    if sorted(outputs) != sorted(wanted):
+        problem = f"the graph gives {_list(outputs)}, its card says {_list(wanted)}"
+        raise InvalidExport(source, problem, "Export the model again")
+
+
+def check_input(card: Card, source: str, shape: list[int | None], kind: str) -> None:
+    """Refuse a graph that takes images of another shape than its card says.
+
+    Args:
+        card: of the file.
+        source: what an error calls it.
+        shape: of the input; None for a side that may be anything.
+        kind: `uint8` or `float32`, of its numbers. A side may be open where the card says a number.
+
+    Raises:
+        InvalidExport: what it takes, and what it should take.
+    """
+    form = card.form
+    sides: list[int | None] = [None, None]
+    if form.takes != "image" and not form.any_size:
+        sides = list(card.image_size)
+    wanted = [form.batch, 3, *sides] if form.takes == "float" else [form.batch, *sides, 3]
+    number = "float32" if form.takes == "float" else "uint8"
+    same = len(shape) == len(wanted) and all(
+        side in (None, due) for side, due in zip(shape, wanted, strict=True)
+    )
+    if not same or kind != number:
+        problem = f"the graph takes {kind} {_sides(shape)}, its card says {number} {_sides(wanted)}"
+        raise InvalidExport(source, problem, "Export the model again")
+
+
+def _sides(shape: list[int | None]) -> str:
+    return " × ".join("any" if side is None else str(side) for side in shape)
+
+
+def _list(names: list[str]) -> str:
+    return ", ".join(name[:60] for name in names[:10]) or "nothing"

@@ -1,0 +1,117 @@
+"""Exported files: which they are, and what they say of themselves, without any runtime.
+
+Reading a card runs nothing of the file and takes bounded time and memory, whatever is in it.
+"""
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from ..errors import InvalidExport
+from ..specs.card import KEY, Card
+from . import ir_file, onnx_file, torch_export_file
+
+EXPORTED = (".onnx", ".xml", ".pt2", ".engine")
+MAX_CARD = 4 << 20  # bytes; a card has a few thousand
+MAX_SIDE = 8192  # pixels of an input
+MAGIC = b"scantling engine\n"  # begins a .engine file; then 4 bytes of length, the card, the plan
+AGAIN = "Export the model again with `scantling export`"
+
+
+def is_exported(path: str | Path) -> bool:
+    """Whether a file is, by its suffix, one that `scantling export` writes."""
+    return Path(path).suffix.lower() in EXPORTED
+
+
+def read_card(path: str | Path) -> Card:
+    """What an exported file says of itself.
+
+    Raises:
+        InvalidExport: there is no such file, it is damaged or not of this kind, it carries no card
+            or one that contradicts itself, or it asks for what an exported file never needs:
+            other files, code, control flow.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in EXPORTED:
+        known = ", ".join(EXPORTED)
+        raise InvalidExport(
+            str(path), f"its suffix is {suffix!r}", f"Name a file that ends {known}"
+        )
+    if not path.is_file():
+        raise InvalidExport(str(path), "there is no such file", "Check the name")
+    try:
+        told = READERS[suffix](path)
+    except OSError as error:
+        problem = f"it cannot be read: {error.strerror or error}"
+        raise InvalidExport(str(path), problem, "Check the file") from error
+    if told is None:
+        raise InvalidExport(str(path), "it says nothing of the model in it", AGAIN)
+    return parse_card(told, str(path))
+
+
+def parse_card(told: str | bytes, source: str) -> Card:
+    """A card from its JSON.
+
+    Raises:
+        InvalidExport: it is none.
+    """
+    if len(told) > MAX_CARD:
+        raise InvalidExport(source, f"its card has {len(told):,} bytes", AGAIN)
+    try:
+        card = Card.model_validate_json(told)
+    except (ValidationError, RecursionError, UnicodeDecodeError) as error:
+        raise InvalidExport(source, f"its card does not hold: {_first(error)}", AGAIN) from error
+    if max(card.image_size) > MAX_SIDE:
+        problem = f"its input has {card.image_size[0]} by {card.image_size[1]} pixels"
+        raise InvalidExport(source, problem, f"Sides of {MAX_SIDE} pixels are the most")
+    return card
+
+
+def engine_header(card: Card) -> bytes:
+    """What a `.engine` file begins with, in front of TensorRT's plan."""
+    told = card.model_dump_json().encode()
+    return MAGIC + len(told).to_bytes(4, "little") + told
+
+
+def read_plan(path: Path) -> bytes:
+    """TensorRT's plan from a `.engine` file.
+
+    Raises:
+        InvalidExport: the file does not begin as `engine_header` writes it.
+    """
+    data = path.read_bytes()
+    told = _engine_card(path)
+    return data[len(MAGIC) + 4 + len(told) :]
+
+
+def _engine_card(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        head = stream.read(len(MAGIC) + 4)
+        if not head.startswith(MAGIC) or len(head) < len(MAGIC) + 4:
+            raise InvalidExport(str(path), "it does not begin with a card", AGAIN)
+        length = int.from_bytes(head[len(MAGIC) :], "little")
+        if length > MAX_CARD:
+            raise InvalidExport(str(path), f"its card claims {length:,} bytes", AGAIN)
+        told = stream.read(length)
+    if len(told) < length:
+        raise InvalidExport(str(path), "it ends within its card", AGAIN)
+    return told
+
+
+def _first(error: Exception) -> str:
+    """The first thing that is wrong with a card."""
+    if isinstance(error, ValidationError):
+        one = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in one["loc"])[:100]
+        return f"{where}: {one['msg'][:200]}" if where else str(one["msg"])[:200]
+    return str(error)[:200]
+
+
+# How the card is found in each kind of file: reader(path) → JSON, None where there is none.
+READERS = {
+    ".onnx": lambda path: onnx_file.read_entry(path, KEY),
+    ".xml": lambda path: ir_file.read_entry(path, KEY),
+    ".pt2": lambda path: torch_export_file.read_entry(path, KEY),
+    ".engine": _engine_card,
+}

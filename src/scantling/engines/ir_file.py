@@ -1,0 +1,102 @@
+"""The card of an OpenVINO file (.xml), and whether it keeps to what an exported file needs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from xml.parsers import expat
+
+from ..errors import InvalidExport
+
+MAX_BYTES = 128 << 20
+MAX_ELEMENTS = 3_000_000
+MAX_DEPTH = 24
+MAX_ENTRY = 8 << 20  # characters of the card
+SHARED = 16  # times the weights that all constants together may claim: equal ones lie together
+SMALL = 1 << 20  # bytes that they may claim in any case
+CONTROL_FLOW = frozenset(("If", "Loop", "TensorIterator"))
+AGAIN = "Export the model again with `scantling export`"
+
+
+def read_entry(path: Path, key: str) -> str | None:
+    """The value of an entry of the model's own information; None where there is none.
+
+    Raises:
+        InvalidExport: the file is no OpenVINO model, declares entities, needs control flow or more
+            weights than lie beside it, or there are none beside it.
+        OSError: it cannot be read.
+    """
+    source = str(path)
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise InvalidExport(source, f"it has {size:,} bytes", AGAIN)
+    weights = path.with_suffix(".bin")
+    if not weights.is_file():
+        problem = f"its weights, {weights.name}, do not lie beside it"
+        raise InvalidExport(source, problem, "Copy the .xml and the .bin together")
+    parser = expat.ParserCreate("utf-8")  # whatever the file declares
+    walk = _Walk(parser, source, key, weights.stat().st_size)
+    parser.StartElementHandler = walk.start
+    parser.EndElementHandler = walk.end
+    parser.StartDoctypeDeclHandler = walk.refuse_doctype
+    parser.EntityDeclHandler = walk.refuse_doctype
+    try:
+        with path.open("rb") as stream:
+            parser.ParseFile(stream)
+    except (expat.ExpatError, ValueError) as error:
+        raise InvalidExport(source, f"it is not XML: {error}", AGAIN) from error
+    if walk.layers == 0:
+        raise InvalidExport(source, "it is no OpenVINO model", AGAIN)
+    return walk.found
+
+
+@dataclass
+class _Walk:
+    """Meets the elements of one file in turn."""
+
+    parser: expat.XMLParserType
+    source: str
+    key: str
+    weights: int  # bytes beside the file
+    elements: int = 0
+    layers: int = 0
+    claimed: int = 0
+    found: str | None = None
+
+    def __post_init__(self) -> None:
+        self._open: list[str] = []
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        self.elements += 1
+        self._open.append(name)
+        if self.elements > MAX_ELEMENTS or len(self._open) > MAX_DEPTH:
+            raise self.wrong("it has too many elements, or too many within one another")
+        if self._open[0] != "net":
+            raise self.wrong("it is no OpenVINO model")
+        if self._open == ["net", "rt_info", self.key]:
+            self.found = attributes.get("value", "")[: MAX_ENTRY + 1]
+        elif name == "layer":
+            self.layers += 1
+            kind = attributes.get("type", "")
+            if kind in CONTROL_FLOW:
+                raise self.wrong(f"it has control flow in it: {kind}")
+        elif name == "data" and "offset" in attributes and "size" in attributes:
+            self.check_weights(attributes["offset"], attributes["size"])
+
+    def end(self, _name: str) -> None:
+        self._open.pop()
+
+    def check_weights(self, offset: str, size: str) -> None:
+        """Whether a constant lies within the weights."""
+        plain = offset.isascii() and size.isascii() and offset.isdigit() and size.isdigit()
+        if not plain or len(offset) > 18 or len(size) > 18:
+            raise self.wrong("a constant lies nowhere")
+        if int(offset) + int(size) > self.weights:
+            raise self.wrong("its weights are cut short, or those of another file")
+        self.claimed += int(size)
+        if self.claimed > max(SMALL, SHARED * self.weights):
+            raise self.wrong(f"its constants claim more than {self.claimed:,} bytes in all")
+
+    def refuse_doctype(self, *_: object) -> None:
+        raise self.wrong("it declares a document type or entities")
+
+    def wrong(self, problem: str) -> InvalidExport:
+        return InvalidExport(self.source, problem, AGAIN)

@@ -1,0 +1,144 @@
+"""ONNX Runtime as an engine: on the processor, and on a GPU where its package for that is there."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ..errors import InvalidExport, InvalidValue, MissingPackage
+from ..specs.card import Card
+from .contract import Settings
+from .file_engine import FileEngine, Outputs, check_graph, check_input
+from .hardware import count_cores
+
+ERRORS_ONLY = 3
+KINDS = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
+
+
+def open_onnxruntime(
+    path: Path, card: Card, settings: Settings, *, tensorrt: bool = False
+) -> FileEngine:
+    """An `.onnx` file in ONNX Runtime.
+
+    Args:
+        path: the file.
+        card: of the file.
+        settings: how to open it.
+        tensorrt: through TensorRT, on a GPU.
+
+    Raises:
+        MissingPackage: ONNX Runtime is not installed.
+        InvalidExport: it cannot read the file, or the file is not what its card says.
+        InvalidValue: another precision than the file's, or a device that is not there.
+    """
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        raise MissingPackage("onnxruntime", "The engine onnxruntime") from error
+    if settings.precision not in (None, "auto", card.precision):
+        raise InvalidValue(
+            "precision",
+            settings.precision,
+            f"{card.precision}: ONNX Runtime computes a file in what it was exported in; "
+            "--engine openvino has a choice",
+        )
+    providers, where = choose_providers(
+        settings.device, onnxruntime.get_available_providers(), tensorrt=tensorrt
+    )
+    cores = settings.threads or count_cores()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = max(1, cores // settings.streams)
+    options.inter_op_num_threads = 1
+    options.log_severity_level = ERRORS_ONLY
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # its errors have no common base
+        problem = f"ONNX Runtime cannot run it: {str(error).splitlines()[0][:300]}"
+        raise InvalidExport(str(path), problem, "Export the model again") from error
+    _check(session, card, str(path))
+    used = session.get_providers()[0].removesuffix("ExecutionProvider")
+    if where != "CPU" and used == "CPU":
+        raise InvalidValue("device", settings.device, "cpu: ONNX Runtime cannot use this GPU")
+    threads = f"{cores} thread{'s' * (cores > 1)}, " if used == "CPU" else ""
+    precision = "fp32" if card.precision == "bf16" and used == "CPU" else card.precision
+    return FileEngine(
+        card,
+        OnnxSession(session, settings.streams),
+        name="onnxruntime",
+        precision=precision,
+        image_size=settings.image_size,
+        streams=settings.streams,
+        description=f"onnxruntime {onnxruntime.__version__}, {used}, {precision}, "
+        f"{threads}{settings.streams} stream{'s' * (settings.streams > 1)}",
+    )
+
+
+def choose_providers(
+    device: str, available: list[str], *, tensorrt: bool = False
+) -> tuple[list[Any], str]:
+    """Which parts of ONNX Runtime run the graph, and what that is called.
+
+    Args:
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        available: what this package of ONNX Runtime has.
+        tensorrt: through TensorRT.
+
+    Raises:
+        InvalidValue: a device that it cannot use.
+    """
+    has_gpu = "CUDAExecutionProvider" in available
+    kind, _, number = device.partition(":")
+    if kind not in ("auto", "cpu", "cuda") or (number and not number.isdigit()):
+        raise InvalidValue("device", device, "auto, cpu, cuda or cuda:N")
+    if tensorrt and "TensorrtExecutionProvider" not in available:
+        raise InvalidValue("engine", "tensorrt", "an ONNX Runtime with TensorRT, or a .engine file")
+    if kind == "cpu" or (kind == "auto" and not has_gpu):
+        return ["CPUExecutionProvider"], "CPU"
+    if not has_gpu:
+        raise InvalidValue("device", device, "cpu, or install onnxruntime-gpu")
+    chosen = {"device_id": int(number or 0)}
+    gpu: list[Any] = [("CUDAExecutionProvider", chosen)]
+    if tensorrt:
+        gpu.insert(0, ("TensorrtExecutionProvider", chosen))
+    return [*gpu, "CPUExecutionProvider"], "GPU"
+
+
+class OnnxSession:
+    """A graph in ONNX Runtime; several streams are threads of ours that run it at once.
+
+    Args:
+        session: of ONNX Runtime.
+        streams: runs at once.
+    """
+
+    def __init__(self, session: Any, streams: int) -> None:
+        self._session = session
+        self._names = [output.name for output in session.get_outputs()]
+        self._pool = ThreadPoolExecutor(streams, "scantling-stream") if streams > 1 else None
+
+    def start(self, images: NDArray[Any]) -> Callable[[], Outputs]:
+        """Begin on images; what is given back waits for the outputs, by name."""
+        if self._pool is not None:
+            return self._pool.submit(self._run, images).result
+        outputs = self._run(images)
+        return lambda: outputs
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def _run(self, images: NDArray[Any]) -> Outputs:
+        found = self._session.run(self._names, {"images": images})
+        return dict(zip(self._names, found, strict=True))
+
+
+def _check(session: Any, card: Card, source: str) -> None:
+    """Refuse a graph that is not what its card says."""
+    inputs = session.get_inputs()
+    outputs = [output.name for output in session.get_outputs()]
+    check_graph(card, source, [one.name for one in inputs], outputs)
+    shape = [side if isinstance(side, int) else None for side in inputs[0].shape]
+    check_input(card, source, shape, KINDS.get(inputs[0].type, inputs[0].type))

@@ -1,0 +1,207 @@
+"""Opens an engine for a model or an exported file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import InvalidValue, ScantlingError
+from ..specs.card import Card
+from .choice import MODEL, PACKAGES, Choice, choose_engine
+from .contract import Engine, Say, Settings
+from .files import read_card
+from .hardware import find_processor, has_nvidia_gpu, has_package
+
+if TYPE_CHECKING:
+    from ..checkpoints import Model
+
+MAX_STREAMS = 64
+MAX_THREADS = 1024
+
+
+def open_engine(
+    source: Model | Path | str,
+    *,
+    engine: str = "auto",
+    device: str = "auto",
+    precision: str | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    threads: int | None = None,
+    streams: int = 1,
+    compile: bool = False,  # noqa: A002 - what torch calls it
+    cache: Path | None = None,
+    say: Say = lambda _: None,
+) -> Engine:
+    """Make a model or an exported file ready to predict.
+
+    Args:
+        source: a model; or the path of an exported file, which says the rest itself.
+        engine: a key of `ENGINES`, or `auto`; see `scantling.engines.choice` for its rule.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        precision: `fp32`, `bf16`, `fp16`; `auto` for the one that the device computes fastest in.
+            If None, what a file is meant to be computed in; of a model, fp32.
+        image_size: (height, width) of the usual input, or the side of a square; None for its own.
+        threads: of the processor, in all; None for as many as it has cores.
+        streams: batches to work on at once. One gives the shortest wait; with several an image
+            takes longer, but more are done in a second.
+        compile: of torch: compile a model first, see `TorchEngine`.
+        cache: folder for what is made once; the user's own if None.
+        say: told which engine it is and why, and what went otherwise than asked.
+
+    Raises:
+        InvalidExport: the file is damaged, or not what it says.
+        InvalidValue: a setting that the engine or the machine does not have.
+        MissingPackage: what runs it is not installed.
+        UnknownName: there is no such engine.
+    """
+    if not 1 <= streams <= MAX_STREAMS:
+        raise InvalidValue("streams", streams, f"a number from 1 to {MAX_STREAMS}")
+    if threads is not None and not 1 <= threads <= MAX_THREADS:
+        raise InvalidValue("threads", threads, f"a number from 1 to {MAX_THREADS}")
+    settings = Settings(
+        device=device,
+        precision=precision,
+        image_size=(image_size, image_size) if isinstance(image_size, int) else image_size,
+        threads=threads,
+        streams=streams,
+        compile=compile,
+        cache=cache,
+        say=say,
+    )
+    return (
+        _open_file(Path(source), engine, settings)
+        if isinstance(source, (str, Path))
+        else _open_model(source, engine, settings)
+    )
+
+
+def _open_file(path: Path, asked: str, settings: Settings) -> Engine:
+    card = read_card(path)
+    kind = path.suffix.lower()
+    gpu = settings.device.startswith("cuda")
+    if settings.device == "auto" and kind == ".onnx":
+        gpu = has_package("onnxruntime-gpu") and has_nvidia_gpu()
+    choice = choose_engine(
+        kind,
+        asked=asked,
+        installed=find_installed(),
+        on_gpu=gpu,
+        architecture=find_processor().architecture,
+    )
+    if choice.name == "openvino" and gpu and settings.device != "auto":
+        expected = "cpu or auto: the engine openvino runs on the processor"
+        raise InvalidValue("device", settings.device, expected)
+    opened = ENGINES[choice.name](path, card, settings)
+    _tell(opened, choice, settings.say)
+    return opened
+
+
+def _open_model(model: Model, asked: str, settings: Settings) -> Engine:
+    from .torch_engine import choose_device, choose_image_size
+
+    on_gpu = choose_device(settings.device).type == "cuda"
+    if settings.image_size is not None:
+        choose_image_size(model, settings.image_size)  # a mistake is told as torch would
+    choice = choose_engine(
+        MODEL,
+        asked="torch" if settings.compile and asked == "auto" else asked,
+        installed=find_installed(),
+        on_gpu=on_gpu,
+        architecture=find_processor().architecture,
+    )
+    if choice.name == "torch":
+        return _open_torch(model, choice, settings)
+    if on_gpu and choice.name == "openvino" and settings.device != "auto":
+        expected = "cpu or auto: the engine openvino runs on the processor"
+        raise InvalidValue("device", settings.device, expected)
+    try:
+        return _open_converted(model, choice, settings)
+    except InvalidValue:
+        raise
+    except Exception as error:  # whatever a converter raises
+        if asked != "auto":
+            raise
+        settings.say(f"{choice.name} cannot run this model, so torch does: {_first_line(error)}")
+        return _open_torch(model, Choice("torch", f"{choice.name} failed"), settings)
+
+
+def _open_torch(model: Model, choice: Choice, settings: Settings) -> Engine:
+    from .torch_engine import TorchEngine
+
+    opened = TorchEngine(
+        model,
+        device=settings.device,
+        precision=settings.precision or "fp32",
+        image_size=settings.image_size,
+        threads=settings.threads,
+        compile=settings.compile,
+    )
+    if settings.streams > 1:
+        settings.say("torch works on one batch at a time, with all threads: one stream")
+    _tell(opened, choice, settings.say)
+    return opened
+
+
+def _open_converted(model: Model, choice: Choice, settings: Settings) -> Engine:
+    from .converted import convert
+
+    own = replace(settings, image_size=settings.image_size or model.spec.image_size)
+    path, card = convert(model, choice.name, own)
+    opened = ENGINES[choice.name](path, card, own)
+    _tell(opened, choice, settings.say)
+    return opened
+
+
+def find_installed() -> frozenset[str]:
+    """The engines whose package is installed."""
+    return frozenset(name for name, packages in PACKAGES.items() if any(map(has_package, packages)))
+
+
+def _tell(opened: Engine, choice: Choice, say: Say) -> None:
+    say(f"engine {opened.description} ({choice.why})")
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ScantlingError):
+        return str(error)
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200] if lines else 'no reason given'}"
+
+
+def _open_torch_file(path: Path, card: Card, settings: Settings) -> Engine:
+    from .torch_file_engine import open_torch_file
+
+    return open_torch_file(path, card, settings)
+
+
+def _open_onnxruntime(path: Path, card: Card, settings: Settings) -> Engine:
+    from .onnxruntime_engine import open_onnxruntime
+
+    return open_onnxruntime(path, card, settings)
+
+
+def _open_openvino(path: Path, card: Card, settings: Settings) -> Engine:
+    from .openvino_engine import open_openvino
+
+    return open_openvino(path, card, settings)
+
+
+def _open_tensorrt(path: Path, card: Card, settings: Settings) -> Engine:
+    if path.suffix.lower() == ".onnx":
+        from .onnxruntime_engine import open_onnxruntime
+
+        return open_onnxruntime(path, card, settings, tensorrt=True)
+    from .tensorrt_engine import open_tensorrt
+
+    return open_tensorrt(path, card, settings)
+
+
+# Every engine that runs exported files: open(path, its card, settings) → the engine.
+ENGINES: dict[str, Callable[[Path, Card, Settings], Engine]] = {
+    "torch": _open_torch_file,
+    "onnxruntime": _open_onnxruntime,
+    "openvino": _open_openvino,
+    "tensorrt": _open_tensorrt,
+}

@@ -1,0 +1,244 @@
+"""OpenVINO as an engine: one stream for the shortest wait, several for the most images."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.user_folder import default_cache
+from ..errors import InvalidExport, MissingPackage
+from ..specs.card import Card
+from .contract import Settings
+from .file_engine import FileEngine, Outputs, check_graph, check_input
+from .hardware import find_processor
+from .precision import choose_arithmetic
+
+KEPT = 12  # shapes of input that stay compiled; each has copies of the weights
+HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+
+
+def open_openvino(path: Path, card: Card, settings: Settings) -> FileEngine:
+    """An `.xml` or `.onnx` file in OpenVINO, on the processor.
+
+    Raises:
+        MissingPackage: OpenVINO is not installed.
+        InvalidExport: it cannot read the file, or the file is not what its card says.
+        InvalidValue: the processor lacks the precision that was asked for.
+    """
+    try:
+        import openvino
+    except ModuleNotFoundError as error:
+        raise MissingPackage("openvino", "The engine openvino") from error
+    processor = find_processor()
+    arithmetic = choose_arithmetic(settings.precision, card.precision, processor, settings.say)
+    cores = settings.threads or processor.cores
+    properties: dict[str, Any] = {
+        # Never left to OpenVINO, which takes bf16 wherever it can without a word.
+        "INFERENCE_PRECISION_HINT": HINTS[arithmetic.floats],
+        "NUM_STREAMS": str(settings.streams),
+        "INFERENCE_NUM_THREADS": cores,
+    }
+    core = openvino.Core()
+    folder = _cache_folder(settings.cache)
+    if folder is not None:
+        core.set_property({"CACHE_DIR": str(folder)})
+    try:
+        model = core.read_model(path)
+        _check(model, card, str(path))
+        session = OpenVinoSession(core, model, card, properties, settings.streams)
+    except RuntimeError as error:
+        raise InvalidExport(
+            str(path), f"OpenVINO cannot run it: {_short(error)}", "Export the model again"
+        ) from error
+    how = (
+        f"{cores} thread{'s' * (cores > 1)}, "
+        f"{settings.streams} stream{'s' * (settings.streams > 1)}"
+    )
+    return FileEngine(
+        card,
+        session,
+        name="openvino",
+        precision=arithmetic.name,
+        image_size=settings.image_size,
+        streams=settings.streams,
+        description=f"openvino {openvino.__version__.split('-')[0]}, CPU, {arithmetic}, {how}",
+    )
+
+
+class OpenVinoSession:
+    """A model that is compiled for every shape of input it meets, and requests to it.
+
+    Args:
+        core: of OpenVINO.
+        model: as it was read.
+        card: of the file.
+        properties: for compiling.
+        streams: requests at once.
+    """
+
+    def __init__(
+        self, core: Any, model: Any, card: Card, properties: dict[str, Any], streams: int
+    ) -> None:
+        self._core = core
+        self._model = model
+        self._names = [_name(output) for output in model.outputs]
+        self._properties = properties
+        self._streams = streams
+        self._static = not model.is_dynamic()
+        self._fixed = card.form.takes != "image"
+        self._compiled: OrderedDict[tuple[int, ...], _Requests] = OrderedDict()
+        self._lock = threading.Lock()
+        if self._static:  # so that what is wrong with it is told at once
+            self._requests_for(tuple(model.inputs[0].shape))
+
+    def start(self, images: NDArray[Any]) -> Callable[[], Outputs]:
+        """Begin on images; what is given back waits for the outputs, by name."""
+        with self._lock:
+            return self._requests_for(images.shape).start(images)
+
+    def close(self) -> None:
+        """Let go of what was compiled."""
+        with self._lock:
+            self._compiled.clear()
+
+    def _requests_for(self, shape: tuple[int, ...]) -> "_Requests":
+        """Requests to the model compiled for one shape; for any, where images come whole."""
+        key = shape if self._fixed else ()
+        found = self._compiled.get(key)
+        if found is None:
+            model = self._model
+            if self._fixed and not self._static:
+                model = self._model.clone()
+                model.reshape({"images": list(shape)})
+            compiled = self._core.compile_model(model, "CPU", self._properties)
+            found = self._compiled[key] = _Requests(compiled, self._names, self._streams)
+            if len(self._compiled) > KEPT:
+                self._compiled.popitem(last=False)
+        self._compiled.move_to_end(key)
+        return found
+
+
+class _Requests:
+    """Requests to one compiled model, used in turn; each writes into arrays made for it.
+
+    Args:
+        compiled: the model.
+        names: of its outputs.
+        count: how many run at once.
+    """
+
+    def __init__(self, compiled: Any, names: list[str], count: int) -> None:
+        self._requests = [compiled.create_infer_request() for _ in range(count)]
+        self._names = names
+        self._shapes = [
+            (tuple(output.shape), output.element_type.to_dtype())
+            if output.partial_shape.is_static
+            else None
+            for output in compiled.outputs
+        ]
+        self._last: list[_Answer | None] = [None] * count
+        self._next = 0
+
+    def start(self, images: NDArray[Any]) -> Callable[[], Outputs]:
+        import openvino
+
+        place = self._next
+        self._next = (place + 1) % len(self._requests)
+        last = self._last[place]
+        if last is not None:
+            last.settle()
+        request = self._requests[place]
+        request.set_input_tensor(openvino.Tensor(images, shared_memory=True))
+        arrays: list[NDArray[Any] | None] = []
+        for output, known in enumerate(self._shapes):
+            array = None if known is None else np.empty(*known)
+            arrays.append(array)
+            if array is not None:
+                request.set_output_tensor(output, openvino.Tensor(array, shared_memory=True))
+        request.start_async()
+        answer = self._last[place] = _Answer(request, images, self._names, arrays)
+        return answer
+
+
+class _Answer:
+    """What one request is working on."""
+
+    def __init__(
+        self,
+        request: Any,
+        images: NDArray[Any],
+        names: list[str],
+        arrays: list[NDArray[Any] | None],
+    ) -> None:
+        self._request = request
+        self._images: NDArray[Any] | None = images  # read from until the answer is there
+        self._names = names
+        self._arrays = arrays
+        self._outputs: Outputs = {}
+        self._failure: RuntimeError | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self) -> Outputs:
+        """Wait for the outputs.
+
+        Raises:
+            InvalidExport: OpenVINO failed.
+        """
+        self.settle()
+        if self._failure is not None:
+            problem = f"OpenVINO failed: {_short(self._failure)}"
+            raise InvalidExport("graph", problem, "Try another engine") from self._failure
+        return self._outputs
+
+    def settle(self) -> None:
+        """Wait until the request is free for something else, and keep what it gave."""
+        with self._lock:
+            if self._images is None:
+                return
+            try:
+                self._request.wait()
+            except RuntimeError as error:
+                self._failure = error
+            else:
+                for output, (name, array) in enumerate(zip(self._names, self._arrays, strict=True)):
+                    if array is None:  # in memory of the request, whose size it chose itself
+                        array = self._request.get_output_tensor(output).data.copy()
+                    self._outputs[name] = array
+            self._images = None
+
+
+def _check(model: Any, card: Card, source: str) -> None:
+    """Refuse a model that is not what its card says."""
+    inputs = [_name(one) for one in model.inputs]
+    check_graph(card, source, inputs, [_name(one) for one in model.outputs])
+    images = model.inputs[0]
+    shape = [
+        int(side.get_length()) if side.is_static else None for side in images.get_partial_shape()
+    ]
+    kind = images.element_type.to_dtype()
+    check_input(card, source, shape, np.dtype(kind).name)
+
+
+def _name(port: Any) -> str:
+    names = sorted(port.get_names())
+    return names[0] if names else ""
+
+
+def _short(error: Exception) -> str:
+    """The last line of an error, which says what happened rather than where."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[-1] if lines else "no reason given")[:300]
+
+
+def _cache_folder(cache: Path | None) -> Path | None:
+    """Where compiled models are kept; None where nothing can be written."""
+    folder = (cache or default_cache()) / "openvino"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder

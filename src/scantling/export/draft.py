@@ -1,0 +1,39 @@
+"""What INT8 has in common in all formats: a graph of which some layers may stay as they are."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from ..specs.card import Card
+
+Say = Callable[[str], None]
+Progress = Callable[[int, int], None]
+
+
+class Feeds(Protocol):
+    """What a graph is shown while its ranges are measured; it may be gone through again."""
+
+    def __hash__(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[NDArray[Any]]: ...
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A graph that can be quantised, all of it or a part.
+
+    Args:
+        layers: its convolutions, in the order in which they are computed.
+        ends: those of the layers that stay in floating point in any case.
+        write: (layers that stay in floating point, what measures the ranges, card, path): makes
+            the file.
+    """
+
+    layers: tuple[str, ...]
+    ends: tuple[str, ...]
+    write: Callable[[frozenset[str], Feeds, Card, Path], None]

@@ -1,0 +1,87 @@
+"""A model as an OpenVINO graph, made directly from its `torch.export` program."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..checkpoints import Model
+from ..errors import MissingPackage
+from ..specs.card import KEY, Card
+from .graph import ExportGraph
+from .keep import keep_in_openvino
+from .names import INPUT, output_names
+from .program import trace
+
+if TYPE_CHECKING:
+    import openvino
+
+from .files import replace_files
+
+
+def to_openvino(model: Model, card: Card) -> openvino.Model:
+    """The model as an OpenVINO graph, its weights in fp32.
+
+    Args:
+        model: stays as it is.
+        card: of this model. Its precision is what an engine is to compute in; of `fp16` the weights
+            are rounded when the graph is written.
+
+    Raises:
+        MissingPackage: openvino is not installed.
+    """
+    ov = _import_openvino()
+    from openvino.frontend import ConversionExtension
+
+    extension = ConversionExtension("scantling.keep.default", partial(keep_in_openvino, card))
+    program = trace(ExportGraph(model, card, loop=False), card)
+    made = ov.convert_model(program, extension=extension)
+    made.reshape({0: ov.PartialShape(_input_shape(card))})
+    made.set_friendly_name(card.spec.name)
+    made.inputs[0].get_tensor().set_names({INPUT})
+    for output, name in zip(made.outputs, output_names(card, len(made.outputs)), strict=True):
+        output.get_tensor().set_names({name})
+    _name_in_order(made)
+    made.set_rt_info(card.model_dump_json(), KEY)
+    return made
+
+
+def write_openvino(graph: openvino.Model, path: Path) -> None:
+    """Write an OpenVINO graph; `.bin`, with the weights, appears first. Whole or not at all.
+
+    Args:
+        graph: what `to_openvino` made, or the same quantised.
+        path: ends in `.xml`; the weights go beside it.
+
+    Raises:
+        InvalidExport: the path has another suffix, or nothing can be written there.
+        MissingPackage: openvino is not installed.
+    """
+    ov = _import_openvino()
+    card = Card.model_validate_json(graph.get_rt_info(KEY).astype(str))
+    with replace_files(path, suffix=".xml", others=(".bin",)) as draft:
+        ov.save_model(graph, draft, compress_to_fp16=card.precision == "fp16")
+
+
+def _input_shape(card: Card) -> list[int]:
+    """Of the images, as the card has it; -1 for a side that is open."""
+    form = card.form
+    open_ = form.any_size or form.takes == "image"
+    height, width = (-1, -1) if open_ else card.image_size
+    batch = -1 if form.batch is None else form.batch
+    return [batch, 3, height, width] if form.takes == "float" else [batch, height, width, 3]
+
+
+def _name_in_order(graph: openvino.Model) -> None:
+    """Number the operations: their own names count what this process made before."""
+    for place, operation in enumerate(graph.get_ordered_ops()):
+        operation.set_friendly_name(f"{operation.get_type_name()}_{place}")
+
+
+def _import_openvino() -> Any:
+    try:
+        import openvino
+    except ImportError as error:
+        raise MissingPackage("openvino", "A graph for OpenVINO") from error
+    return openvino

@@ -1,0 +1,1 @@
+"""What models cost, and how they are cut to the size of a device."""

@@ -1,0 +1,47 @@
+"""What every law asks of a spec before it changes it."""
+
+import math
+
+from ...errors import InvalidSpec, InvalidValue
+from ...specs import ModelSpec
+
+LARGEST_FACTOR = 64.0
+
+
+def check_factor(name: str, factor: float) -> None:
+    """Refuse what nothing can be multiplied by.
+
+    Raises:
+        InvalidValue: the factor is not above 0, or absurdly large.
+    """
+    if not (math.isfinite(factor) and 0 < factor <= LARGEST_FACTOR):
+        raise InvalidValue(name, factor, f"a number above 0, {LARGEST_FACTOR:g} at most")
+
+
+def require_stages(spec: ModelSpec, what: str) -> None:
+    """Refuse a backbone of another library, which has no stages to change.
+
+    Args:
+        what: the law wants to change, for the message.
+
+    Raises:
+        InvalidSpec: names the network.
+    """
+    if not spec.backbone.stages:
+        raise InvalidSpec(
+            spec.name,
+            f"its backbone is {spec.backbone.name} of timm, whose {what} cannot be changed",
+            "Leave the backbone as it is (backbone=False), or take another network of timm",
+        )
+
+
+def require_all_levels(spec: ModelSpec) -> None:
+    """Refuse a model that was trained with more levels than it has now.
+
+    Raises:
+        InvalidSpec: `drop_level` made it.
+    """
+    if spec.neck.outputs is not None:
+        raise InvalidSpec(
+            spec.name, "levels were dropped from it", "Scale the model that it was made from"
+        )

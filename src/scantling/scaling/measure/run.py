@@ -1,0 +1,229 @@
+"""Measures a device: times chains of primitives on an engine, by turns."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from time import monotonic
+from typing import Any
+
+import numpy as np
+
+from ...engines.contract import Say
+from ...engines.hardware import count_cores, describe_machine, find_processor
+from ...engines.opening import find_installed
+from ...errors import InvalidValue, MissingPackage, UnknownName
+from ..latency.fit import fit_and_judge
+from ..latency.table import OperationTable
+from ..latency.terms import Rates
+from ..profile import ChainSample, Peak, Profile, Residuals
+from .clock import middle_of, timed
+from .design import chain_macs, draw_chains
+from .in_onnx import check_precision, run_in_onnxruntime, run_in_openvino
+from .in_torch import count_chain, run_in_torch
+from .peak import dense_chains, measure_bandwidth, measure_macs
+from .steps import Chain
+from .versions import engine_version
+
+ENGINES = ("openvino", "onnxruntime", "torch", "tensorrt")
+TOGETHER = 22  # chains that run by turns
+TURNS = 6
+SHORT = 0.02  # seconds; a chain below runs once more before it is timed
+
+Run = Callable[[], Any]
+Progress = Callable[[float], None]
+Clock = Callable[[Run], tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What chains are run by.
+
+    Args:
+        engine, precision, device, threads: as in `Profile`.
+    """
+
+    engine: str
+    precision: str
+    device: str
+    threads: int
+
+    def prepare(self, chain: Chain) -> Run:
+        """What runs a chain once."""
+        if self.engine == "torch":
+            return run_in_torch(
+                chain, precision=self.precision, device=self.device, threads=self.threads
+            )
+        if self.engine == "openvino":
+            return run_in_openvino(chain, precision=self.precision, threads=self.threads)
+        return run_in_onnxruntime(chain, device=self.device, threads=self.threads)
+
+
+def measure_device(
+    *,
+    engine: str = "auto",
+    device: str = "auto",
+    precision: str = "fp32",
+    threads: int | None = None,
+    minutes: float = 2.0,
+    say: Say = lambda _: None,
+    progress: Progress = lambda _: None,
+) -> Profile:
+    """Time chains of primitives on an engine, and find out how well a latency model knows them.
+
+    Args:
+        engine: `openvino`, `onnxruntime` or `torch`; `auto` for the first that is installed.
+        device: `auto`, `cpu` or `cuda`; the last for torch and onnxruntime.
+        precision: `fp32`, `bf16` or `fp16`; onnxruntime measures fp32 alone.
+        threads: of the processor; None for as many as it has cores.
+        minutes: to spend; at least one group of chains is measured.
+        say: told what is measured.
+        progress: told the share of the time that has passed.
+
+    Raises:
+        InvalidValue: a setting that cannot be measured here.
+        MissingPackage, UnknownName: the engine is not installed, or there is none.
+    """
+    bench = choose_bench(engine, device, precision, threads)
+    say(
+        f"measuring {bench.engine} on {bench.device} in {bench.precision} with "
+        f"{bench.threads} threads for {minutes:g} minutes; leave the machine alone meanwhile"
+    )
+    start = monotonic()
+    rates = measure_rates(bench)
+    samples: list[tuple[str, OperationTable, float, float]] = []
+    for group in measure_groups(bench):
+        samples += group
+        passed = monotonic() - start
+        progress(min(1.0, passed / max(60 * minutes, 1e-9)))
+        # another group takes as long as one did
+        if passed * (1 + len(group) / len(samples)) > 60 * minutes:
+            break
+    return make_profile(bench, rates, samples, minutes=(monotonic() - start) / 60)
+
+
+def choose_bench(engine: str, device: str, precision: str, threads: int | None) -> Bench:
+    """The settings that were asked for, if they can be measured here.
+
+    Raises:
+        InvalidValue, MissingPackage, UnknownName: see `measure_device`.
+    """
+
+    installed = find_installed()
+    if engine == "auto":
+        engine = next(name for name in ENGINES if name in installed or name == "torch")
+    if engine not in ENGINES:
+        raise UnknownName("engine", engine, ENGINES)
+    if engine == "tensorrt":
+        raise InvalidValue(
+            "engine",
+            engine,
+            "onnxruntime or torch with --device cuda: chains cannot be built for TensorRT yet",
+        )
+    if engine not in installed and engine != "torch":
+        raise MissingPackage(engine, f"Measuring {engine}")
+    check_precision(precision)
+    if device not in ("auto", "cpu", "cuda"):
+        raise InvalidValue("device", device, "auto, cpu or cuda")
+    where = "cuda" if device == "cuda" else "cpu"
+    if engine == "openvino" and where == "cuda":
+        raise InvalidValue("device", device, "cpu: openvino runs on the processor")
+    if engine == "onnxruntime" and precision != "fp32":
+        raise InvalidValue("precision", precision, "fp32 for onnxruntime")
+    processor = find_processor()
+    able = {"fp32": True, "bf16": processor.has_bf16, "fp16": processor.has_fp16}
+    if where == "cpu" and not able[precision]:
+        raise InvalidValue("precision", precision, "one that this processor computes in")
+    if threads is not None and not 1 <= threads <= 1024:
+        raise InvalidValue("threads", threads, "a number from 1 to 1024")
+    return Bench(engine, precision, where, threads or count_cores())
+
+
+def measure_rates(bench: Bench) -> Rates:
+    """What the device reaches at most."""
+    chains = dense_chains()
+    macs = measure_macs([(chain_macs(chain), bench.prepare(chain)) for chain in chains])
+    return Rates(macs, measure_bandwidth())
+
+
+def measure_groups(
+    bench: Bench, *, seed: int = 0, clock: Clock = timed
+) -> Iterator[list[tuple[str, OperationTable, float, float]]]:
+    """Group after group of chains: name, operations, seconds and spread of each."""
+    chains = draw_chains(seed)
+    while True:
+        group = list(islice(chains, TOGETHER))
+        tables = [count_chain(chain) for chain in group]
+        yield [
+            (chain.name, table, *times)
+            for chain, table, times in zip(
+                group,
+                tables,
+                time_together([bench.prepare(chain) for chain in group], clock),
+                strict=True,
+            )
+        ]
+
+
+def time_together(runs: list[Run], clock: Clock = timed) -> list[tuple[float, float]]:
+    """(median seconds, spread) of some things that run by turns, each warmed up first."""
+    for run in runs:
+        run()
+    short = [clock(run)[0] < SHORT for run in runs]
+    found: list[list[tuple[float, float]]] = [[] for _ in runs]
+    for _ in range(TURNS):
+        for run, again, samples in zip(runs, short, found, strict=True):
+            if again:
+                run()
+            samples.append(clock(run))
+    return [middle_of(samples) for samples in found]
+
+
+def make_profile(
+    bench: Bench,
+    rates: Rates,
+    samples: list[tuple[str, OperationTable, float, float]],
+    *,
+    minutes: float,
+) -> Profile:
+    """The profile of what was measured."""
+    kept, whole = _judge(samples, rates)
+    return Profile(
+        machine=describe_machine(),
+        engine=bench.engine,
+        engine_version=engine_version(bench.engine),
+        device=bench.device,
+        precision=bench.precision,
+        threads=bench.threads,
+        peak=Peak(
+            macs_per_second=rates.macs_per_second,
+            bytes_per_second=rates.bytes_per_second,
+            precision=bench.precision,
+        ),
+        samples=kept,
+        whole=whole,
+        created=datetime.now(UTC).date().isoformat(),
+        minutes=round(minutes, 2),
+    )
+
+
+def _judge(
+    samples: list[tuple[str, OperationTable, float, float]], rates: Rates
+) -> tuple[tuple[ChainSample, ...], Residuals]:
+    """The samples as a profile has them, and how far a model is off on those it has not seen."""
+    _, tables, seconds, spreads = zip(*samples, strict=True)
+    fitted = fit_and_judge(tables, np.array(seconds), np.array(spreads), rates)
+    unseen = fitted.unseen.clip(-20, 20)
+    low, median, high = np.percentile(unseen, [5, 50, 95]).tolist()
+    error = float(np.median(np.abs(np.expm1(-unseen))))
+    kept = tuple(
+        ChainSample(
+            primitive=name,
+            operations=table.as_rows(),
+            seconds=one,
+            spread=spread,
+            unseen=float(off),
+        )
+        for (name, table, one, spread), off in zip(samples, unseen, strict=True)
+    )
+    return kept, Residuals(low=low, median=median, high=high, error=error)

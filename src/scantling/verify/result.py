@@ -1,0 +1,173 @@
+"""What a verification finds: figures against their limits, faults by name, passed or not."""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number and what it had to reach.
+
+    Args:
+        name: what it measures.
+        value: as measured; not a number where there was nothing to measure.
+        limit: what it is held against; None for a figure that is only told.
+        at_least: it must not be below the limit; else it must not be above.
+        unit: `dB`, `px`, `%`, … or nothing.
+    """
+
+    name: str
+    value: float
+    limit: float | None = None
+    at_least: bool = True
+    unit: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether it keeps its limit. Not a number keeps none."""
+        if self.limit is None:
+            return True
+        return self.value >= self.limit if self.at_least else self.value <= self.limit
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One comparison of the file with the model: `card`, `tensors`, `boxes` or `ap`.
+
+    Args:
+        name: which.
+        figures: what was measured.
+        compared: on what, in words.
+        seconds: how long it took.
+    """
+
+    name: str
+    figures: tuple[Figure, ...]
+    compared: str
+    seconds: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Whether every figure keeps its limit."""
+        return all(figure.holds for figure in self.figures)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with a file, by its name.
+
+    Args:
+        name: a short one, such as `channels swapped`.
+        stage: which comparison showed it.
+        evidence: why it is this and not something else, in words.
+    """
+
+    name: str
+    stage: str
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Whether a file is the model that it claims to be.
+
+    Args:
+        file: what was verified.
+        against: what it was compared with.
+        engine: what ran it, in words.
+        precision: that it is computed in.
+        stages: the comparisons, in order.
+        faults: what is wrong, most certain first; empty where nothing is.
+        notes: what is worth knowing and no fault.
+    """
+
+    file: str
+    against: str
+    engine: str
+    precision: str
+    stages: tuple[Stage, ...]
+    faults: tuple[Fault, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether every stage passed and no fault was found."""
+        return not self.faults and all(stage.passed for stage in self.stages)
+
+    def describe_failure(self) -> str:
+        """What is wrong in one line; empty where nothing is."""
+        if self.passed:
+            return ""
+        if self.faults:
+            return "; ".join(f"{fault.name}: {fault.evidence}" for fault in self.faults)
+        failed = [
+            f"{stage.name}: {figure.name} {figure.value:.4g}{figure.unit}, limit {figure.limit:.4g}"
+            for stage in self.stages
+            for figure in stage.figures
+            if not figure.holds
+        ]
+        return "; ".join(failed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON; what is not a finite number becomes None."""
+        return {
+            "file": self.file,
+            "against": self.against,
+            "engine": self.engine,
+            "precision": self.precision,
+            "passed": self.passed,
+            "faults": [
+                {"name": fault.name, "stage": fault.stage, "evidence": fault.evidence}
+                for fault in self.faults
+            ],
+            "stages": [_stage_record(stage) for stage in self.stages],
+            "notes": list(self.notes),
+        }
+
+
+def save_verification(verification: Verification, path: Path | None = None) -> Path:
+    """Write a verification as JSON.
+
+    Args:
+        verification: what `verify` returned.
+        path: a file; `verify.json` beside the verified file if None.
+
+    Returns:
+        Where it was written.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    target = Path(verification.file).parent / "verify.json" if path is None else path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(verification.to_dict(), indent=2, ensure_ascii=False)
+    target.write_text(text + "\n", "utf-8")
+    return target
+
+
+def _stage_record(stage: Stage) -> dict[str, Any]:
+    figures = [
+        {
+            "name": figure.name,
+            "value": _finite(figure.value),
+            "limit": _finite(figure.limit),
+            "at_least": figure.at_least,
+            "unit": figure.unit,
+            "holds": figure.holds,
+        }
+        for figure in stage.figures
+    ]
+    return {
+        "name": stage.name,
+        "passed": stage.passed,
+        "compared": stage.compared,
+        "seconds": round(stage.seconds, 3),
+        "figures": figures,
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

@@ -1,0 +1,66 @@
+"""A real network, exported once for all of these tests."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from scantling.checkpoints import Model, load_model
+from scantling.engines import Engine, open_engine
+from scantling.specs.card import GraphForm
+
+
+@pytest.fixture(scope="session")
+def tiny(assets: Path) -> Model:
+    """The real yolov4-tiny: few layers, so that it is soon exported."""
+    return load_model(assets / "weights" / "yolov4-tiny-coco" / "yolov4-tiny.cfg")
+
+
+@dataclass(frozen=True)
+class Converted:
+    """An engine that was given a model, where it keeps what it made of it, and what it said."""
+
+    engine: Engine
+    cache: Path
+    said: tuple[str, ...]
+
+
+@pytest.fixture(scope="session")
+def converted(tiny: Model, tmp_path_factory: pytest.TempPathFactory) -> Converted:
+    """The real network converted on the fly: it takes seconds, so once."""
+    pytest.importorskip("openvino")
+    cache = tmp_path_factory.mktemp("cache")
+    said: list[str] = []
+    engine = open_engine(tiny, engine="openvino", image_size=96, cache=cache, say=said.append)
+    return Converted(engine, cache, tuple(said))
+
+
+@pytest.fixture(scope="session")
+def exported(tiny: Model, converted: Converted, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with static.onnx, .xml and .pt2 at 96 pixels, and others."""
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    from scantling.graphs import (
+        make_card,
+        to_onnx,
+        to_openvino,
+        to_torch_export,
+        write_onnx,
+        write_openvino,
+        write_torch_export,
+    )
+
+    folder = tmp_path_factory.mktemp("exported")
+    card = make_card(tiny, image_size=96)
+    write_onnx(to_onnx(tiny, card), folder / "static.onnx")
+    write_openvino(to_openvino(tiny, card), folder / "static.xml")
+    write_torch_export(to_torch_export(tiny, card), folder / "static.pt2")
+    found = make_card(tiny, form=GraphForm(gives="detections"), image_size=96)
+    write_torch_export(to_torch_export(tiny, found), folder / "found.pt2")
+    raw = make_card(tiny, form=GraphForm(gives="raw", batch=2), image_size=96)
+    write_openvino(to_openvino(tiny, raw), folder / "raw.xml")
+    (any_size,) = (converted.cache / "engines").glob("*.xml")
+    for suffix in (".xml", ".bin"):
+        shutil.copy(any_size.with_suffix(suffix), folder / f"open{suffix}")
+    return folder

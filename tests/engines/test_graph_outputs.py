@@ -1,0 +1,81 @@
+"""Decoding in NumPy is that of the heads, to the last few bits."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from scantling.engines.outputs import as_candidates, decode_cells
+from scantling.errors import InvalidExport
+from scantling.heads.efficientdet import EfficientDetHead
+from scantling.heads.yolo import decode_level
+from scantling.specs import CATALOG, InputSpec
+from scantling.specs.card import GraphForm, LevelCard
+
+
+@pytest.mark.parametrize("coding", ["exponential", "sigmoid"])
+@pytest.mark.parametrize("activated", [False, True])
+@pytest.mark.parametrize("classes", ["sigmoid", "softmax"])
+def test_yolo_levels_are_decoded_as_the_head_does(coding, activated, classes):
+    raw = torch.randn(2, 3 * 9, 4, 6, generator=torch.Generator().manual_seed(0)) * 3
+    anchors = ((10.0, 14.0), (23.0, 27.0), (37.0, 58.0))
+    settings = {"box_coding": coding, "scale_xy": 1.05, "activated": activated}
+    expected = decode_level(raw, anchors, (128, 192), class_activation=classes, **settings)
+    level = LevelCard(stride=32, anchors=anchors, class_activation=classes, **settings)
+    got = decode_cells(raw.numpy(), level, (128, 192), classes=4)
+    np.testing.assert_allclose(got.boxes, expected.boxes.numpy(), rtol=2e-5, atol=1e-3)
+    np.testing.assert_allclose(got.scores, expected.scores.numpy(), rtol=2e-5, atol=1e-6)
+
+
+def test_efficientdet_levels_are_decoded_as_the_head_does():
+    spec = CATALOG["efficientdet-d0"]
+    head = EfficientDetHead([64] * 5, spec.strides, spec.head, 7)
+    generator = torch.Generator().manual_seed(0)
+    sizes = [(128 // stride, 256 // stride) for stride in spec.strides]
+    raw = [
+        torch.randn(2, 9 * values, *size, generator=generator)
+        for values in (7, 4)
+        for size in sizes
+    ]
+    expected = head.decode(raw, (128, 256))
+    levels = tuple(
+        LevelCard(stride=stride, anchors=anchors, box_coding="offset")
+        for stride, anchors in zip(spec.strides, spec.head.anchors, strict=True)
+    )
+    card = SimpleNamespace(
+        form=GraphForm(gives="raw"), levels=levels, names=tuple("abcdefg"), source="a"
+    )
+    outputs = {f"raw{number}": values.numpy() for number, values in enumerate(raw)}
+    got = as_candidates(outputs, card, (128, 256))
+    np.testing.assert_allclose(got.boxes, expected.boxes.numpy(), rtol=2e-5, atol=1e-3)
+    np.testing.assert_allclose(got.scores, expected.scores.numpy(), rtol=2e-5, atol=1e-6)
+
+
+def test_detections_become_boxes_of_one_class_and_odd_labels_of_none():
+    rows = np.array([[[1, 2, 3, 4, 0.9, 2], [5, 6, 7, 8, 0.4, np.nan], [0, 0, 0, 0, 0.5, 99]]])
+    card = SimpleNamespace(form=GraphForm(gives="detections"), names=tuple("abc"), source="a")
+    got = as_candidates({"detections": rows}, card, (64, 64))
+    np.testing.assert_array_equal(got.boxes[0, 0], [1, 2, 3, 4])
+    np.testing.assert_allclose(got.scores[0], [[0, 0, 0.9], [0, 0, 0], [0, 0, 0]], atol=1e-7)
+
+
+def test_outputs_of_another_shape_are_refused():
+    card = SimpleNamespace(form=GraphForm(), names=tuple("abc"), source="a")
+    boxes, scores = np.zeros((1, 5, 4), np.float32), np.zeros((1, 5, 2), np.float32)
+    with pytest.raises(InvalidExport, match="scores"):
+        as_candidates({"boxes": boxes, "scores": scores}, card, (64, 64))
+
+
+def test_raw_predictions_of_a_graph_that_fits_images_itself_are_in_pixels_of_the_image():
+    raw = np.random.default_rng(0).normal(size=(1, 8, 2, 2)).astype(np.float32)
+    level = LevelCard(stride=32, anchors=((10.0, 14.0),), box_coding="exponential")
+    told = {"levels": (level,), "names": tuple("abc"), "source": "a", "image_size": (64, 64)}
+    fitted = {"input_spec": InputSpec(fit="letterbox")}
+    canvas = SimpleNamespace(form=GraphForm(gives="raw"), **told)
+    whole = SimpleNamespace(form=GraphForm(takes="image", gives="raw"), **told, **fitted)
+    expected = as_candidates({"raw0": raw}, canvas, (64, 64))
+    got = as_candidates({"raw0": raw}, whole, (128, 256))  # a quarter as large, 16 rows above it
+    moved = (expected.boxes - np.array([0, 16, 0, 16], np.float32)) * 4
+    np.testing.assert_allclose(got.boxes, moved, rtol=1e-5, atol=1e-3)
+    np.testing.assert_array_equal(got.scores, expected.scores)
