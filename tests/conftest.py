@@ -1,9 +1,12 @@
 """Where the real weights and images are, and how many threads a test may take."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from scantling.engines.signal_stack import keep_signal_stack
 
 ROOT = Path(__file__).parents[1]
 
@@ -29,3 +32,10 @@ def assets() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return folder
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Iterator[object]:
+    """Tests that let OpenVINO compile by themselves leave the stack for signals as it was."""
+    with keep_signal_stack():
+        return (yield)

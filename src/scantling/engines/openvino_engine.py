@@ -16,6 +16,7 @@ from .contract import Settings
 from .file_engine import FileEngine, Outputs, check_graph, check_input
 from .hardware import find_processor
 from .precision import choose_arithmetic
+from .signal_stack import keep_signal_stack
 
 KEPT = 12  # shapes of input that stay compiled; each has copies of the weights
 HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
@@ -114,7 +115,8 @@ class OpenVinoSession:
             if self._fixed and not self._static:
                 model = self._model.clone()
                 model.reshape({"images": list(shape)})
-            compiled = self._core.compile_model(model, "CPU", self._properties)
+            with keep_signal_stack():
+                compiled = self._core.compile_model(model, "CPU", self._properties)
             found = self._compiled[key] = _Requests(compiled, self._names, self._streams)
             if len(self._compiled) > KEPT:
                 self._compiled.popitem(last=False)

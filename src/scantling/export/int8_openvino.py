@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..checkpoints import Model
+from ..engines.signal_stack import keep_signal_stack
 from ..errors import MissingPackage
 from ..graphs import to_openvino, write_openvino
 from ..specs.card import KEY, Card
@@ -65,7 +66,7 @@ def _quantise(plain: openvino.Model, ignored: list[str], feeds: _Told) -> openvi
         import nncf
     except ImportError as error:
         raise MissingPackage("nncf", "INT8 for OpenVINO", extra="openvino") from error
-    with _quiet():
+    with _quiet(), keep_signal_stack():
         made: openvino.Model = nncf.quantize(
             plain.clone(),
             nncf.Dataset(feeds),

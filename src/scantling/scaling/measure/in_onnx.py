@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...engines.signal_stack import keep_signal_stack
 from ...errors import InvalidValue, MissingPackage
 from .steps import CELL_ANCHORS, OFFSET_ANCHORS, Chain, Step
 
@@ -226,7 +227,8 @@ def run_in_openvino(chain: Chain, *, precision: str, threads: int) -> Callable[[
     }
     core = openvino.Core()
     model = core.read_model(GraphWriter(chain, mish="op").write())
-    request = core.compile_model(model, "CPU", properties).create_infer_request()
+    with keep_signal_stack():
+        request = core.compile_model(model, "CPU", properties).create_infer_request()
     request.set_input_tensor(openvino.Tensor(_example(chain)))
 
     def run() -> None:
