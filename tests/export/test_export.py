@@ -119,9 +119,11 @@ def test_int8_says_what_it_was_calibrated_on_and_is_near(
     assert any("too few to tell" in one for one in said)
     photograph = next(read_sources(Path(yaml.safe_load(data.read_text())["val"]))).image
     images = place(photograph, small.spec.image_size, fit="stretch", fill=0)[0][None]
-    found, right = open_engine(path)(images), open_engine(small, engine="torch")(images)
-    scores, others = (np.asarray(one.scores).ravel() for one in (found, right))
-    assert np.corrcoef(scores, others)[0, 1] > 0.8
+    native, upside_down = open_engine(small, engine="torch"), np.ascontiguousarray(images[:, ::-1])
+    found = (open_engine(path)(images), native(images), native(upside_down))
+    scores, others, wrong = (np.asarray(one.scores).ravel() for one in found)
+    near, far = np.corrcoef([others, scores, wrong])[0, 1:]
+    assert near > 0.8 > far + 0.2, (near, far)  # far: the same photograph upside down
     assert not np.array_equal(scores, others)
 
 

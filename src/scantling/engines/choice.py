@@ -86,7 +86,7 @@ def _for_model(installed: Collection[str], on_gpu: bool) -> Choice:
     if on_gpu:
         return Choice("torch", "the fastest on a GPU without preparing the model first")
     if "openvino" in installed:
-        return Choice("openvino", "the fastest on a processor")
+        return Choice("openvino", "usually the fastest on a processor")
     return Choice(
         "torch",
         "openvino is not installed; on a processor it is usually faster: pip install openvino",
