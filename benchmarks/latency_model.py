@@ -96,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(json.dumps(describe_machine()))
         for engine in options.engine:
             rows = compare(engine, specs, options, kept)
-            report(engine, rows, options.threads)
+            report(engine, rows, options)
     return 0
 
 
@@ -109,6 +109,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--networks", type=int, default=34, help="(default: %(default)s)")
     parser.add_argument("--minutes", type=float, default=2.0, help="of chains, for each engine")
     parser.add_argument("--threads", type=int, default=2, help="(default: %(default)s)")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--seed", type=int, default=7, help="(default: %(default)s)")
     parser.add_argument(
         "--clock",
@@ -198,11 +199,17 @@ def compare(
         return []
     runs = []
     for source, spec in zip(sources, specs, strict=True):
-        opened = open_engine(source, engine=engine, threads=options.threads, device="cpu")
+        opened = open_engine(
+            source,
+            engine=engine,
+            precision=options.precision,
+            threads=options.threads,
+            device="cpu",
+        )
         images = opened.new_batch(1, spec.image_size)
         images[:] = 114
         runs.append(partial(opened, images))
-    bench = choose_bench(engine, "cpu", "fp32", options.threads)
+    bench = choose_bench(engine, "cpu", options.precision, options.threads)
     samples, turns = _take_turns(bench, runs, options.minutes, options.clock)
     profile = make_profile(bench, samples[0], samples[1], minutes=options.minutes)
     model = LatencyModel(profile)
@@ -262,13 +269,14 @@ def _save(
     path.write_text(json.dumps(facts))
 
 
-def report(engine: str, rows: Sequence[Row], threads: int) -> None:
+def report(engine: str, rows: Sequence[Row], options: argparse.Namespace) -> None:
     """A table of the networks, and what it amounts to."""
     if not rows:
         return
     errors = np.abs([row.error for row in rows])
     ranks = rank_correlation([row.predicted for row in rows], [row.measured for row in rows])
-    print(f"\n{engine}, {threads} threads, one image | measured ms | spread | predicted | error")
+    head = f"{engine}, {options.precision}, {options.threads} threads, one image"
+    print(f"\n{head} | measured ms | spread | predicted | error")
     for row in rows:
         print(
             f"{row.name} | {row.measured * 1e3:.2f} | {row.spread:.0%} "

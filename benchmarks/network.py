@@ -6,8 +6,9 @@
 
 All run in one process by turns, on the same number of threads; × is the median of the ratios of the
 turns to the first row, with its quartiles: above 1 is faster. Without --weights they are random,
-which changes no time. A network below 20 ms runs once more before it is timed. Samples during which
-a thread had to wait for a processor are left out where enough others are left, and counted.
+which changes no time. One below 100 ms runs once more before it is timed, after a pause in which
+the threads of the one before stop spinning. Samples during which a thread had to wait for a
+processor are left out where enough others are left, and counted.
 What a peer is given is the network alone; ours also scale the uint8 image and decode the boxes.
 """
 
@@ -16,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from time import sleep
 
 import cv2
 import numpy as np
@@ -35,7 +37,8 @@ from scantling.engines import open_engine
 from scantling.engines.hardware import describe_machine
 
 Run = Callable[[], object]
-SHORT = 0.02  # seconds
+SHORT = 0.1  # seconds
+PAUSE = 0.05  # seconds, in which the threads of the one before stop spinning
 WARM_UP = 4
 
 
@@ -301,6 +304,7 @@ def take_turns(contenders: dict[str, Run], rounds: int) -> dict[str, list[Sample
     short: set[str] = set()
     for number in range(WARM_UP + rounds):
         for name, run in contenders.items():
+            sleep(PAUSE)
             if name in short:
                 run()
             _, sample = timed(run)
@@ -317,7 +321,7 @@ def report(samples: dict[str, list[Sample]], options: argparse.Namespace) -> Non
     versions = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
     print(f"{machine['processor']}, {', '.join(machine['instructions'])}; {versions}")
     print(f"{options.cfg or options.effdet} {options.size or ''}, {options.threads} threads")
-    print(f"{'':<36}{'median ms (min–max)':>28}{'×':>8}{'quartiles':>16}{'disturbed':>12}")
+    print(f"{'':<36}{'median ms (min–max)':>28}{'×':>8}{'quartiles':>16}{'disturbed':>18}")
     base = next(iter(samples.values()))
     for name, own in samples.items():
         spread, ratio = spread_of(own), ratio_of(base, own)
@@ -326,7 +330,7 @@ def report(samples: dict[str, list[Sample]], options: argparse.Namespace) -> Non
         times = f"{spread.median * 1e3:.1f} ({spread.low * 1e3:.1f}–{spread.high * 1e3:.1f})"
         quartiles = f"{ratio.lower:.2f}–{ratio.upper:.2f}"
         kept = f"{spread.disturbed} of {len(own)}{'' if spread.cleaned else ' kept'}"
-        print(f"{name:<36}{times:>28}{ratio.median:>8.2f}{quartiles:>16}{kept:>12}")
+        print(f"{name:<36}{times:>28}{ratio.median:>8.2f}{quartiles:>16}{kept:>18}")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from scantling.errors import ExportDiffers, InvalidExport, InvalidValue, Unknown
 from scantling.export import FORMATS, export
 from scantling.specs.card import Card, GraphForm
 
-pytest.importorskip("openvino")
+openvino = pytest.importorskip("openvino")
 pytest.importorskip("onnxruntime")
 
 
@@ -39,6 +39,17 @@ def data(assets: Path, tmp_path: Path) -> Path:
     told = {"path": str(folder), "val": str(tmp_path / "list.txt"), "names": names}
     path.write_text(yaml.safe_dump(told))
     return path
+
+
+def convolution_precisions(path: Path) -> set[str]:
+    """What OpenVINO computes the convolutions of a file in."""
+    compiled = openvino.Core().compile_model(path, "CPU")
+    told = [operation.get_rt_info() for operation in compiled.get_runtime_model().get_ops()]
+    return {
+        one["runtimePrecision"].astype(str)
+        for one in told
+        if one["layerType"].astype(str) == "Convolution"
+    }
 
 
 def test_a_file_says_what_it_is(small: Model, tmp_path: Path):
@@ -117,6 +128,8 @@ def test_int8_says_what_it_was_calibrated_on_and_is_near(
     assert (calibration.data, calibration.images) == (str(data), 16)
     assert exported.speedup is not None
     assert any("too few to tell" in one for one in said)
+    if to == "openvino":
+        assert convolution_precisions(path) <= {"i8", "u8"}
     photograph = next(read_sources(Path(yaml.safe_load(data.read_text())["val"]))).image
     images = place(photograph, small.spec.image_size, fit="stretch", fill=0)[0][None]
     native, upside_down = open_engine(small, engine="torch"), np.ascontiguousarray(images[:, ::-1])

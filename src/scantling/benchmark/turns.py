@@ -19,7 +19,7 @@ from .outcome import STAGES, Accuracy, Stretch, Turn
 from .process import Alone
 from .samples import Sample, timed, waited_seconds
 
-SHORT = 0.02  # seconds; a network below runs once more before it is timed: warm threads and caches
+SHORT = 0.1  # seconds; a network below runs once more before it is timed: warm threads and caches
 LEAST_BATCHES = 4  # of a stretch, a stream
 
 

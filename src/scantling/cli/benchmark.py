@@ -115,8 +115,7 @@ def run_benchmark(options: BenchmarkOptions) -> "Benchmark":
     """Measure what the options ask for."""
     from ..benchmark import benchmark as run
     from ..benchmark import read_source
-    from .benchmark_text import phase_bar
-    from .messages import note
+    from .messages import note, phase_bar
 
     with phase_bar() as progress:
         return run(

@@ -1,16 +1,13 @@
 """What `scantling benchmark` prints: two tables, what a reader must know, and what failed."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -21,7 +18,6 @@ if TYPE_CHECKING:
 
 WORDS = ("model", "engine", "versions")
 WIDTH = 160  # of a table that goes into a file or a pipe
-SELDOM = 0.25  # seconds between two pictures of the bar
 
 
 def print_benchmark(benchmark: "Benchmark", page: Path | None) -> None:
@@ -51,34 +47,6 @@ def print_benchmark(benchmark: "Benchmark", page: Path | None) -> None:
         typer.echo(f"scantling: {printable(line)}", err=True)
     if page is not None:
         typer.echo(f"Saved in {printable(str(page.parent))}; {page.name} shows it all.")
-
-
-@contextmanager
-def phase_bar() -> Iterator[Callable[[str, float], None]]:
-    """A progress bar that says what is going on, on a terminal only."""
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
-        # in the thread that measures, and seldom: a bar that draws itself would be in the way
-        auto_refresh=False,
-    )
-    task = bar.add_task("", total=1.0)
-
-    last = float("-inf")
-
-    def show(phase: str, share: float) -> None:
-        nonlocal last
-        bar.update(task, description=phase, completed=share)
-        if perf_counter() - last > SELDOM:
-            bar.refresh()
-            last = perf_counter()
-
-    with bar:
-        yield show
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

@@ -61,20 +61,22 @@ def measure(options: MeasureOptions) -> int:
     """Time primitives of networks on an engine, for predictions that need no device."""
     from ..scaling.measure import measure_device
     from ..scaling.profile import describe_profile, write_profile
-    from .messages import note
+    from .messages import note, phase_bar
 
     if options.out.suffix != ".json":
         raise InvalidValue("--out", str(options.out), "a .json file to write")
     if options.out.exists() and not options.overwrite:
         raise InvalidValue("--out", str(options.out), "a file that does not exist, or --overwrite")
-    profile = measure_device(
-        engine=options.engine,
-        device=options.device,
-        precision=options.precision,
-        threads=options.threads,
-        minutes=options.minutes,
-        say=note,
-    )
+    with phase_bar() as show_phase:
+        profile = measure_device(
+            engine=options.engine,
+            device=options.device,
+            precision=options.precision,
+            threads=options.threads,
+            minutes=options.minutes,
+            say=note,
+            progress=lambda share: show_phase("measuring", share),
+        )
     write_profile(profile, options.out)
     if options.json:
         typer.echo(json.dumps({**describe_profile(profile), "out": str(options.out)}))

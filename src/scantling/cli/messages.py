@@ -3,12 +3,23 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import perf_counter
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TransferSpeedColumn,
+)
 
 from .values import printable
+
+SELDOM = 0.25  # seconds between two pictures of a bar that must not be in the way
 
 
 def note(text: str) -> None:
@@ -31,6 +42,32 @@ def download_bar() -> Iterator[Callable[[int, int], None]]:
 
     def show(done: int, total: int) -> None:
         bar.update(task, completed=done, total=total, visible=True)
+
+    with bar:
+        yield show
+
+
+@contextmanager
+def phase_bar() -> Iterator[Callable[[str, float], None]]:
+    """A progress bar that says what is going on, on a terminal only."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+        auto_refresh=False,  # drawn by the thread that measures, and seldom
+    )
+    task = bar.add_task("", total=1.0)
+    last = float("-inf")
+
+    def show(phase: str, share: float) -> None:
+        nonlocal last
+        bar.update(task, description=phase, completed=share)
+        if perf_counter() - last > SELDOM:
+            bar.refresh()
+            last = perf_counter()
 
     with bar:
         yield show

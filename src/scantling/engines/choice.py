@@ -5,9 +5,11 @@ processor; ONNX Runtime is on other processors and on a GPU. A model runs in tor
 processor in OpenVINO, where it is installed, else in torch. TensorRT is only used when it is asked
 for: it takes minutes to prepare.
 
-The figures behind it: on two cores of one Intel Xeon with AMX, OpenVINO was 0.9 (EfficientDet) to
+The figures behind it: on two cores of an Intel Xeon with AMX, OpenVINO was 0.9 (EfficientDet) to
 2.5 times (networks with Mish) as fast as ONNX Runtime in fp32; 1.8 to 2.4 times as fast as eager
-torch in fp32, 2.8 to 5.6 times in bf16. Elsewhere the order may be another: `scantling benchmark`.
+torch in fp32, 2.8 to 5.6 times in bf16. On two of an AMD EPYC without AMX it was 1.0 to 1.3 times
+as fast as ONNX Runtime, 1.7 to 3.7 times as eager torch, in bf16 3.2 to 6 times
+(docs/benchmarks.md). Elsewhere the order may be another: `scantling benchmark`.
 """
 
 from collections.abc import Collection

@@ -48,10 +48,7 @@ def open_onnxruntime(
         settings.device, onnxruntime.get_available_providers(), tensorrt=tensorrt
     )
     cores = settings.threads or count_cores()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = max(1, cores // settings.streams)
-    options.inter_op_num_threads = 1
-    options.log_severity_level = ERRORS_ONLY
+    options = session_options(max(1, cores // settings.streams))
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # its errors have no common base
@@ -73,6 +70,23 @@ def open_onnxruntime(
         description=f"onnxruntime {onnxruntime.__version__}, {used}, {precision}, "
         f"{threads}{settings.streams} stream{'s' * (settings.streams > 1)}",
     )
+
+
+def session_options(threads: int) -> Any:
+    """Options of a session of ONNX Runtime.
+
+    Args:
+        threads: that compute one graph. They wait for the next run asleep: spinning, they would
+            keep a core from whatever comes between.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = ERRORS_ONLY
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return options
 
 
 def choose_providers(

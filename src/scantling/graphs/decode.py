@@ -188,8 +188,8 @@ def _corners(rows: int, columns: int) -> Tensor:
 def _one_row_a_box(values: Tensor, anchors: int) -> Tensor:
     """(N, A · V, H, W) → (N, A · H · W, V)."""
     images, channels, rows, columns = values.shape
-    split = values.reshape(images, anchors, channels // anchors, rows * columns)
-    return split.transpose(2, 3).reshape(images, anchors * rows * columns, channels // anchors)
+    last = values.permute(0, 2, 3, 1).reshape(images, rows * columns, anchors, channels // anchors)
+    return last.transpose(1, 2).reshape(images, anchors * rows * columns, channels // anchors)
 
 
 def _one_row_an_anchor(level: Tensor, values: int) -> Tensor:

@@ -38,6 +38,7 @@ def to_openvino(model: Model, card: Card) -> openvino.Model:
     program = trace(ExportGraph(model, card, loop=False), card)
     made = ov.convert_model(program, extension=extension)
     made.reshape({0: ov.PartialShape(_input_shape(card))})
+    _simplify_pools(made)
     made.set_friendly_name(card.spec.name)
     made.inputs[0].get_tensor().set_names({INPUT})
     for output, name in zip(made.outputs, output_names(card, len(made.outputs)), strict=True):
@@ -71,6 +72,38 @@ def _input_shape(card: Card) -> list[int]:
     height, width = (-1, -1) if open_ else card.image_size
     batch = -1 if form.batch is None else form.batch
     return [batch, 3, height, width] if form.takes == "float" else [batch, height, width, 3]
+
+
+def _simplify_pools(graph: openvino.Model) -> None:
+    """Let max-pools be the first version of that operation, which knows no indices of the maxima.
+
+    OpenVINO carries 8-bit features through no other: the convolution behind one would run in float.
+    A pool keeps its version where its shape is open, or where its windows begin in the padding.
+    """
+    from openvino import opset1
+
+    for pool in graph.get_ordered_ops():
+        if pool.get_type_name() != "MaxPool" or pool.get_output_size() == 1:
+            continue
+        told, shape = pool.get_attributes(), pool.get_output_partial_shape(0)
+        if set(told["dilations"]) != {1} or pool.output(1).get_target_inputs():
+            continue
+        sides = ("strides", "pads_begin", "pads_end", "kernel")
+        for rounding in ("floor", "ceil"):
+            simple = opset1.max_pool(
+                pool.input_value(0), *(told[key] for key in sides), rounding, told["auto_pad"]
+            )
+            if _same_sides(simple.get_output_partial_shape(0), shape):
+                pool.output(0).replace(simple.output(0))
+                break
+
+
+def _same_sides(first: openvino.PartialShape, second: openvino.PartialShape) -> bool:
+    """Whether two shapes of maps have the same height and width, both known."""
+    return all(
+        one.is_static and other.is_static and one == other
+        for one, other in zip(list(first)[2:], list(second)[2:], strict=True)
+    )
 
 
 def _name_in_order(graph: openvino.Model) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..specs.card import Precision
 from .bench import Bench, Probe, measure
-from .distance import Energies
+from .distance import Energies, mean_energies
 
 # Decibels that any network keeps: fp32 an error of a thousandth, int8 of a twentieth.
 NOMINAL: dict[Precision, float] = {"fp32": 60.0, "fp16": 40.0, "bf16": 30.0, "int8": 26.0}
@@ -32,7 +32,7 @@ def nominal_limits(precision: Precision, names: Sequence[str]) -> Energies:
 
 
 def own_limits(bench: Bench, probes: Sequence[Probe]) -> Energies:
-    """The limits that follow from the model: what rounding costs it on a probe, and a margin.
+    """The limits that follow from the model: what rounding costs it on the probes, and a margin.
 
     Where the reference cannot be rounded, because it is a file itself, the nominal limits ten times
     over.
@@ -40,7 +40,7 @@ def own_limits(bench: Bench, probes: Sequence[Probe]) -> Energies:
     precision = bench.card.precision
     own = bench.expect(bench.told(probes[0]), probes[0])
     limits = nominal_limits(precision, list(measure(own, own)))
-    cost = rounding_cost(bench, probes[0])
+    cost = rounding_cost(bench, probes)
     if cost is None:
         return {name: min(WORST, 10 * limit) for name, limit in limits.items()}
     margin = MARGIN[precision]
@@ -52,15 +52,22 @@ def own_limits(bench: Bench, probes: Sequence[Probe]) -> Energies:
     }
 
 
-def rounding_cost(bench: Bench, probe: Probe) -> Energies | None:
-    """How far the model is from itself, rounded as the file is; None where it cannot be."""
+def rounding_cost(bench: Bench, probes: Sequence[Probe]) -> Energies | None:
+    """How far the model is from itself, rounded as the file is, in the mean over the probes.
+
+    None where it cannot be rounded.
+    """
     coarse = bench.coarse
     if coarse is None:
         return None
-    canvas = probe.canvas
-    if bench.whole_images:  # whose pixels may differ by a grey level
-        canvas = np.bitwise_xor(canvas, np.uint8(GREY))
-    told = coarse.tell(canvas)
-    if told is None:
-        return None
-    return measure(bench.expect(bench.told(probe), probe), bench.expect(told, probe))
+    costs = []
+    for probe in probes:
+        canvas = probe.canvas
+        if bench.whole_images:  # whose pixels may differ by a grey level
+            canvas = np.bitwise_xor(canvas, np.uint8(GREY))
+        told = coarse.tell(canvas)
+        if told is None:
+            return None
+        own = bench.expect(bench.told(probe), probe)
+        costs.append(measure(own, bench.expect(told, probe)))
+    return mean_energies(costs)

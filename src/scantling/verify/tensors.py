@@ -15,7 +15,7 @@ from .scenes import NOISES, ON_SCENES, draw_noise
 
 NOISE = "INT8 calibrated on noise"
 STALE = "stale weights"
-QUIETER = 10**0.5  # times less that noise must cost than images do: 5 dB
+QUIETER = 10**0.8  # times less that noise must cost than images do: 8 dB
 BEYOND = 10.0  # times its limit, past which no rounding of floats explains an error
 COSTLY = 4.0  # times what rounding costs, from which on it is asked: 6 dB
 OTHER = "another model"
@@ -55,7 +55,8 @@ def compare_tensors(bench: Bench, probes: Sequence[Probe], *, real: str) -> Tens
         limits = own_limits(bench, probes)
     faults: list[Fault] = []
     if _past(error, limits):
-        found = explain(bench, probes, limits) or calibrated_on_noise(bench, probes, error)
+        # noise first: a mistake that explain knows would show on noise as well
+        found = calibrated_on_noise(bench, probes, error) or explain(bench, probes, limits)
         faults = _name(bench, error, limits, found)
     elif bench.card.precision != "fp32":
         faults = explain(bench, probes, limits, thorough=False)
@@ -116,12 +117,14 @@ def calibrated_on_noise(bench: Bench, probes: Sequence[Probe], error: Energies) 
     """Whether an INT8 file loses much more on images, and less on noise, than rounding costs.
 
     A file that was calibrated on images loses about as much on both, against what the best ranges
-    for each would cost; one that was calibrated on noise is as good on noise as can be.
+    for each would cost; one that was calibrated on noise is as good on noise as can be. Evidence:
+    yolov4-tiny and Yolo-Fastest, calibrated on photographs, lose at most 4 dB more on photographs
+    than on the noise that costs least; calibrated on noise, 12 to 19 dB.
     """
     card = bench.card
     if card.precision != "int8" or card.fingerprint != bench.reference.card.fingerprint:
         return []
-    cost = rounding_cost(bench, probes[0])
+    cost = rounding_cost(bench, probes)
     if cost is None:
         return []
     name = max(error, key=lambda one: error[one] / max(cost[one], NOTHING))
@@ -130,7 +133,7 @@ def calibrated_on_noise(bench: Bench, probes: Sequence[Probe], error: Energies) 
         return []
     for kind in NOISES:
         probe, quiet = _noise_error(bench, kind)
-        least = rounding_cost(bench, probe)
+        least = rounding_cost(bench, [probe])
         if least is not None and excess > QUIETER * quiet[name] / max(least[name], NOTHING):
             evidence = (
                 f"on images {name} agree to {decibels(error[name]):.1f} dB, where rounding at its "

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...engines.onnxruntime_engine import session_options
 from ...engines.signal_stack import keep_signal_stack
 from ...errors import InvalidValue, MissingPackage
 from .steps import CELL_ANCHORS, OFFSET_ANCHORS, Chain, Step
@@ -16,7 +17,6 @@ from .steps import CELL_ANCHORS, OFFSET_ANCHORS, Chain, Step
 OPSET = 18
 IR_VERSION = 10
 HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
-_ERRORS_ONLY = 3
 _DIRECT: dict[str, tuple[str, dict[str, Any]]] = {
     "leaky_relu": ("LeakyRelu", {"alpha": 0.1}),
     "relu": ("Relu", {}),
@@ -205,12 +205,9 @@ def run_in_onnxruntime(chain: Chain, *, device: str, threads: int) -> Callable[[
     """What runs a chain once in ONNX Runtime."""
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = _ERRORS_ONLY
     where = "CUDAExecutionProvider" if device.startswith("cuda") else "CPUExecutionProvider"
     content = GraphWriter(chain, mish="sigmoid").write()
+    options = session_options(threads)
     session = onnxruntime.InferenceSession(content, options, providers=[where])
     given = {"images": _example(chain)}
     return lambda: session.run(None, given)

@@ -28,7 +28,7 @@ from .versions import engine_version
 ENGINES = ("openvino", "onnxruntime", "torch", "tensorrt")
 TOGETHER = 22  # chains that run by turns
 TURNS = 6
-SHORT = 0.02  # seconds; a chain below runs once more before it is timed
+SHORT = 0.2  # seconds; a chain below runs once more before it is timed
 
 Run = Callable[[], Any]
 Progress = Callable[[float], None]
