@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from scantling.errors import InvalidValue, UnknownName
+from scantling.errors import InvalidValue, MissingPackage, UnknownName
 from scantling.scaling.latency import LatencyModel, tabulate
 from scantling.scaling.latency.table import CONVOLUTIONS, KINDS
 from scantling.scaling.measure import measure_device
@@ -23,6 +23,7 @@ from scantling.scaling.measure.design import (
 )
 from scantling.scaling.measure.in_onnx import run_in_onnxruntime, run_in_openvino
 from scantling.scaling.measure.in_torch import ChainModule, count_chain, run_in_torch
+from scantling.scaling.measure.run import Bench
 from scantling.scaling.measure.steps import Chain, ChainBuilder
 from scantling.specs import CATALOG, find_spec
 
@@ -145,12 +146,37 @@ def test_a_group_of_chains_is_measured_whatever_the_time():
         ({"precision": "int8"}, InvalidValue),
         ({"engine": "torch", "device": "tpu"}, InvalidValue),
         ({"engine": "torch", "threads": 0}, InvalidValue),
-        ({"engine": "tensorrt"}, InvalidValue),
+        ({"engine": "tensorrt", "device": "cpu"}, (InvalidValue, MissingPackage)),
     ],
 )
 def test_settings_that_cannot_be_measured_are_refused(
-    change: dict[str, Any], error: type[Exception]
+    change: dict[str, Any], error: type[Exception] | tuple[type[Exception], ...]
 ):
     measure: Callable[..., Any] = measure_device
     with pytest.raises(error):
         measure(**change)
+
+
+@pytest.mark.parametrize(
+    ("precision", "switch"), [("fp32", {}), ("fp16", {"trt_fp16_enable": True})]
+)
+def test_tensorrt_is_asked_of_onnx_runtime_in_the_precision_of_the_profile(
+    precision: str, switch: dict[str, bool], monkeypatch: pytest.MonkeyPatch
+):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    asked: list[Any] = []
+
+    def open_session(_content: bytes, _options: Any, providers: list[Any]) -> None:
+        asked.extend(providers)
+
+    able = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: able)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", open_session)
+    chain = next(draw_chains(0))
+    Bench("tensorrt", precision, "cuda", 1).prepare(chain)
+    device = {"device_id": 0}
+    assert asked == [(able[0], device | switch), (able[1], device), able[2]]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: able[1:])
+    with pytest.raises(InvalidValue, match="TensorRT"):
+        Bench("tensorrt", precision, "cuda", 1).prepare(chain)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...engines.onnxruntime_engine import session_options
+from ...engines.onnxruntime_engine import choose_providers, session_options
 from ...engines.signal_stack import keep_signal_stack
 from ...errors import InvalidValue, MissingPackage
 from .steps import CELL_ANCHORS, OFFSET_ANCHORS, Chain, Step
@@ -201,14 +201,30 @@ class GraphWriter:
         return self.node("Slice", x, *ends)
 
 
-def run_in_onnxruntime(chain: Chain, *, device: str, threads: int) -> Callable[[], Any]:
-    """What runs a chain once in ONNX Runtime."""
+def run_in_onnxruntime(
+    chain: Chain, *, device: str, threads: int, tensorrt: str | None = None
+) -> Callable[[], Any]:
+    """What runs a chain once in ONNX Runtime.
+
+    Args:
+        chain: to be run.
+        device: `cpu` or `cuda`.
+        threads: of the processor.
+        tensorrt: the precision, if it is to go through TensorRT; None without.
+
+    Raises:
+        InvalidValue: this ONNX Runtime has no GPU, or no TensorRT.
+    """
     import onnxruntime
 
-    where = "CUDAExecutionProvider" if device.startswith("cuda") else "CPUExecutionProvider"
+    providers, _ = choose_providers(
+        device, onnxruntime.get_available_providers(), tensorrt=tensorrt is not None
+    )
+    if tensorrt in ("fp16", "bf16"):
+        name, settings = providers[0]
+        providers[0] = (name, {**settings, f"trt_{tensorrt}_enable": True})
     content = GraphWriter(chain, mish="sigmoid").write()
-    options = session_options(threads)
-    session = onnxruntime.InferenceSession(content, options, providers=[where])
+    session = onnxruntime.InferenceSession(content, session_options(threads), providers=providers)
     given = {"images": _example(chain)}
     return lambda: session.run(None, given)
 

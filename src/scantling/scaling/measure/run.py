@@ -56,7 +56,12 @@ class Bench:
             )
         if self.engine == "openvino":
             return run_in_openvino(chain, precision=self.precision, threads=self.threads)
-        return run_in_onnxruntime(chain, device=self.device, threads=self.threads)
+        return run_in_onnxruntime(
+            chain,
+            device=self.device,
+            threads=self.threads,
+            tensorrt=self.precision if self.engine == "tensorrt" else None,
+        )
 
 
 def measure_device(
@@ -72,8 +77,9 @@ def measure_device(
     """Time chains of primitives on an engine, and find out how well a latency model knows them.
 
     Args:
-        engine: `openvino`, `onnxruntime` or `torch`; `auto` for the first that is installed.
-        device: `auto`, `cpu` or `cuda`; the last for torch and onnxruntime.
+        engine: `openvino`, `onnxruntime` or `torch`; `tensorrt`, through an ONNX Runtime that has
+            it; `auto` for the first of the other three that is installed, torch on a GPU.
+        device: `auto`, `cpu` or `cuda`; the last for torch, onnxruntime and tensorrt.
         precision: `fp32`, `bf16` or `fp16`; onnxruntime measures fp32 alone.
         threads: of the processor; None for as many as it has cores.
         minutes: to spend; at least one group of chains is measured.
@@ -108,31 +114,27 @@ def choose_bench(engine: str, device: str, precision: str, threads: int | None) 
     Raises:
         InvalidValue, MissingPackage, UnknownName: see `measure_device`.
     """
-
     installed = find_installed()
     if engine == "auto":
-        engine = next(name for name in ENGINES if name in installed or name == "torch")
+        able = ("torch",) if device == "cuda" else ENGINES
+        engine = next(name for name in able if name in installed or name == "torch")
     if engine not in ENGINES:
         raise UnknownName("engine", engine, ENGINES)
-    if engine == "tensorrt":
-        raise InvalidValue(
-            "engine",
-            engine,
-            "onnxruntime or torch with --device cuda: chains cannot be built for TensorRT yet",
-        )
     if engine not in installed and engine != "torch":
         raise MissingPackage(engine, f"Measuring {engine}")
     check_precision(precision)
     if device not in ("auto", "cpu", "cuda"):
         raise InvalidValue("device", device, "auto, cpu or cuda")
-    where = "cuda" if device == "cuda" else "cpu"
+    where = "cuda" if device == "cuda" or engine == "tensorrt" else "cpu"
     if engine == "openvino" and where == "cuda":
         raise InvalidValue("device", device, "cpu: openvino runs on the processor")
+    if engine == "tensorrt" and device == "cpu":
+        raise InvalidValue("device", device, "cuda: tensorrt runs on a GPU")
     if engine == "onnxruntime" and precision != "fp32":
         raise InvalidValue("precision", precision, "fp32 for onnxruntime")
     processor = find_processor()
-    able = {"fp32": True, "bf16": processor.has_bf16, "fp16": processor.has_fp16}
-    if where == "cpu" and not able[precision]:
+    computes = {"fp32": True, "bf16": processor.has_bf16, "fp16": processor.has_fp16}
+    if where == "cpu" and not computes[precision]:
         raise InvalidValue("precision", precision, "one that this processor computes in")
     if threads is not None and not 1 <= threads <= 1024:
         raise InvalidValue("threads", threads, "a number from 1 to 1024")
