@@ -1,6 +1,7 @@
 """`scantling benchmark` on small models: what it prints, what it writes, what it refuses."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def test_tables_are_printed_and_files_are_saved(desk: Path, capsys: pytest.Captu
     assert "file → boxes, ms" in out
     assert "Measured with 4 drawn JPEG files of 480×640" in out
     assert out.count("small.safetensors") >= 6  # three tables of two rows
-    assert "Only 2 samples a row" in err
+    assert re.search("Only [12] samples a row", err)  # one that was disturbed does not count
     assert "Saved in runs/benchmark; report.html" in out
     assert (desk / "runs/benchmark/latency.png").stat().st_size > 1000
     assert not (desk / "runs/benchmark/accuracy.png").exists()
@@ -41,7 +42,8 @@ def test_json_is_alone_and_nothing_is_saved(desk: Path, capsys: pytest.CaptureFi
     assert plain["fresh_weights"] is True
     assert plain["report"] is None
     assert [row["engine"] for row in plain["rows"]] == ["torch"]
-    assert plain["rows"][0]["latency"]["count"] == 2
+    latency = plain["rows"][0]["latency"]
+    assert latency["count"] == (1 if latency["disturbed"] == 1 else 2)
     assert not (desk / "runs").exists()
 
 

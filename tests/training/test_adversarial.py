@@ -4,6 +4,7 @@ from contextlib import nullcontext
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from small_networks import joint_batches, make_run, settle, small_model, some_batch
 from torch import Tensor, nn
 
@@ -146,6 +147,7 @@ def images_of_a_run(**settings: object) -> list[Tensor]:
 
 @pytest.fixture(scope="module")
 def plain() -> list[Tensor]:
+    AcceleratorState._reset_state(reset_partial_state=True)  # made before a test's own is
     return images_of_a_run()
 
 
