@@ -129,7 +129,7 @@ def test_int8_says_what_it_was_calibrated_on_and_is_near(
     assert exported.speedup is not None
     assert any("too few to tell" in one for one in said)
     if to == "openvino":
-        assert convolution_precisions(path) <= {"i8", "u8"}
+        assert convolution_precisions(path) in ({"i8"}, {"u8"}, {"i8", "u8"})  # and there are some
     photograph = next(read_sources(Path(yaml.safe_load(data.read_text())["val"]))).image
     images = place(photograph, small.spec.image_size, fit="stretch", fill=0)[0][None]
     native, upside_down = open_engine(small, engine="torch"), np.ascontiguousarray(images[:, ::-1])
