@@ -11,9 +11,12 @@ fall into minutes in which everything takes half as long again.
 
 import argparse
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from rich.progress import track
 
 from scantling.errors import InfeasibleBudget
 from scantling.scale import Found, Measured, open_device, verify_fit
@@ -61,12 +64,7 @@ def main() -> None:
             continue
         chosen.setdefault(found.spec.name, found)
         drawn.append((like, budget.latency or 0.0, found.spec.name))
-    turns: dict[str, list[Measured]] = {name: [] for name in chosen}
-    for _ in range(told.rounds):
-        for name, found in chosen.items():
-            torch.manual_seed(0)  # the same weights: what was converted for the engine is kept
-            turns[name].append(verify_fit(found, seconds=told.seconds))
-    measured = {name: middle(own) for name, own in turns.items()}
+    measured = measure(chosen, rounds=told.rounds, seconds=told.seconds)
     met = 0
     for like, limit, name in drawn:
         one = replace(measured[name], limit=limit)
@@ -74,6 +72,17 @@ def main() -> None:
         print(f"{like:13} {name:30} {one.describe()}", flush=True)
     errors = [abs(one.predicted[0] / one.seconds - 1) for one in measured.values()]
     print(f"met: {met} of {len(drawn)}; median error of {len(errors)}: {np.median(errors):.1%}")
+
+
+def measure(chosen: dict[str, Found], *, rounds: int, seconds: float) -> dict[str, Measured]:
+    """Each model's middle turn, by its name."""
+    turns: dict[str, list[Measured]] = {name: [] for name in chosen}
+    with TemporaryDirectory() as home:
+        for name in track([*chosen] * rounds, "measuring"):
+            torch.manual_seed(0)  # the same weights: what was converted is found again
+            found = verify_fit(chosen[name], seconds=seconds, cache=Path(home) / name)
+            turns[name].append(found)
+    return {name: middle(own) for name, own in turns.items()}
 
 
 def middle(turns: list[Measured]) -> Measured:
