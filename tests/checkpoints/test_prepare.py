@@ -16,8 +16,9 @@ from scantling.checkpoints import (
     save_effdet,
     save_model,
     with_anchors,
+    with_image_size,
 )
-from scantling.darknet import DarknetNetwork, parse_cfg
+from scantling.darknet import DarknetNetwork, parse_cfg, read_cfg
 from scantling.detector import build_detector
 from scantling.errors import InvalidSpec, InvalidValue, InvalidWeights
 from scantling.specs import CATALOG
@@ -206,6 +207,29 @@ def test_a_model_with_other_anchors_is_saved_with_them(tiny: Path, tmp_path: Pat
     changed = with_anchors(model, [(5, 6.5), (9, 12), (30, 40), (100, 120), (200, 210)])
     save_model(changed, tmp_path / "mine.safetensors")
     assert anchors_of(load_model(tmp_path / "mine.safetensors")) == anchors_of(changed)
+
+
+@pytest.mark.parametrize("kind", ["name", "cfg"])
+def test_another_image_size_is_all_that_changes(tiny: Path, tmp_path: Path, kind: str):
+    model = prepare_model(
+        "yolov4-tiny" if kind == "name" else tiny / "yolov4-tiny.upstream.cfg", NAMES
+    )
+    changed = with_image_size(model, (96, 160))
+    assert changed.spec.image_size == (96, 160)
+    assert model.spec.image_size == (416, 416)
+    assert anchors_of(changed) == anchors_of(model)
+    for name, tensor in changed.network.state_dict().items():
+        assert torch.equal(tensor, model.network.state_dict()[name]), name
+    if kind == "cfg":  # darknet itself reads the size from the text
+        (tmp_path / "mine.cfg").write_text(changed.spec.cfg)
+        assert read_cfg(tmp_path / "mine.cfg").image_size == (96, 160)
+    save_model(changed, str(tmp_path / "mine.safetensors"))
+    assert load_model(tmp_path / "mine.safetensors").spec == changed.spec
+
+
+def test_an_image_size_that_is_no_multiple_of_the_stride_is_refused():
+    with pytest.raises(InvalidSpec, match="not a multiple of the coarsest stride 32"):
+        with_image_size(prepare_model("yolov4-tiny", NAMES), (96, 100))
 
 
 def test_another_number_of_anchors_is_refused():

@@ -72,6 +72,27 @@ def test_an_exported_file_answers_as_torch_does(
     opened.close()
 
 
+@pytest.mark.parametrize(("name", "engine", "streams"), FILES)
+def test_a_buffer_that_is_filled_again_is_seen_as_it_is(
+    exported: Path, tmp_path: Path, native: TorchEngine, batch, name, engine, streams
+):
+    opened = open_engine(
+        exported / name, engine=engine, streams=streams, precision="fp32", cache=tmp_path
+    )
+    expected = native(batch).scores.numpy()
+    buffer = opened.new_batch(1, (96, 96))
+    for image in (0, 3, 1, 4):
+        other = batch[2:3].copy()  # one elsewhere in between
+        np.testing.assert_allclose(opened(other).scores, expected[2:3], atol=1e-4)
+        buffer[:] = batch[image]
+        scores = opened(buffer).scores
+        np.testing.assert_allclose(scores, expected[image : image + 1], atol=1e-4)
+        buffer[:] = batch[0]
+        scores = opened(buffer).scores
+        np.testing.assert_allclose(scores, expected[:1], atol=1e-4)
+    opened.close()
+
+
 def test_a_model_is_converted_once_and_answers_as_torch_does(
     tiny: Model, converted, native: TorchEngine, batch
 ):

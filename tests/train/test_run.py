@@ -11,7 +11,9 @@ import torch
 from safetensors.torch import load_file
 from small import NAMES, SETTINGS, write_cfg, write_set
 
+from scantling.checkpoints import load_model
 from scantling.errors import InvalidValue, MissingPackage, TrainingDiverged, UnknownName
+from scantling.evaluate import evaluate
 from scantling.structures import LossTerms
 from scantling.train import EpochDone, Run, StepDone, open_run, resume_run
 from scantling.train.machine import TRACKERS, check_trackers
@@ -47,6 +49,17 @@ def test_evaluation_comes_when_it_is_due_and_at_the_end(tmp_path: Path):
     assert ["AP" in event.row for event in epochs] == [False, True, True]
     assert epochs[0].evaluation is None
     assert run.evaluation is epochs[2].evaluation
+
+
+def test_a_model_that_was_trained_at_another_size_is_run_at_that_size(tmp_path: Path):
+    run = begin(tmp_path, image_size=[96, 96])
+    for _ in run.events():
+        pass
+    best = load_model(run.folder.best)
+    assert best.spec.image_size == (96, 96)  # the cfg says 64
+    assert run.evaluation is not None
+    found = evaluate(run.folder.last, tmp_path / "set" / "data.yaml", split="val")
+    assert found.figures == pytest.approx(run.evaluation.figures, abs=1e-6)
 
 
 def go(run: Run, *, poison: Callable[[StepDone | EpochDone], bool]) -> None:

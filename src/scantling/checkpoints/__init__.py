@@ -11,7 +11,7 @@ from .hub import fetch_weights
 from .load import load_model
 from .model import Model
 from .native import load_native, save_model
-from .prepare import anchors_of, prepare_model, with_anchors
+from .prepare import anchors_of, prepare_model, with_anchors, with_image_size
 from .pytorch import load_pytorch
 
 __all__ = [
@@ -34,4 +34,5 @@ __all__ = [
     "save_effdet",
     "save_model",
     "with_anchors",
+    "with_image_size",
 ]

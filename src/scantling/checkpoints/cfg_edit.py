@@ -8,15 +8,16 @@ from ..errors import InvalidSpec
 from ..specs import CfgSpec
 
 Edits = Mapping[int, Mapping[str, str | int | float]]  # by layer, by option
+NET = -1  # in place of a layer: the section in front of the first
 
 
 def edit_cfg(text: str, edits: Edits) -> str:
     """The text with some options of some layers set; layer 0 is the first after `[net]`."""
-    sections = parse_cfg(text, "cfg")[1:]
+    sections = parse_cfg(text, "cfg")
     lines = text.split("\n")
     added: dict[int, list[str]] = {}
     for layer, options in edits.items():
-        section = sections[layer]
+        section = sections[layer - NET]
         for key, value in options.items():
             if key in section.options:
                 lines[section.options[key].line - 1] = f"{key}={value}"

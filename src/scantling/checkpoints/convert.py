@@ -75,13 +75,14 @@ def convert_model(
     return files
 
 
-def save_darknet(model: Model, path: Path) -> None:
+def save_darknet(model: Model, path: str | Path) -> None:
     """Write a model as darknet's three files: `path`, and a `.cfg` and `.names` beside it.
 
     Raises:
         InvalidSpec: darknet has no cfg for this network.
         InvalidValue: the network is fused, or a class name cannot stand in a `.names` file.
     """
+    path = Path(path)
     spec, network = model.spec, model.network
     if isinstance(spec, ModelSpec) and isinstance(network, Detector):
         text, tensors = native_cfg(spec), native_tensors(network, spec)

@@ -86,7 +86,7 @@ def effdet_state_dict(model: Model) -> dict[str, Tensor]:
     return {theirs: state[ours] for theirs, ours in effdet_layout(network, spec).items()}
 
 
-def save_effdet(model: Model, path: Path) -> None:
+def save_effdet(model: Model, path: str | Path) -> None:
     """Write a state dict that effdet loads. It holds the tensors alone: no names, no size.
 
     The file appears whole or not at all.
@@ -95,6 +95,7 @@ def save_effdet(model: Model, path: Path) -> None:
         InvalidSpec: effdet has no such network, or its norms were folded.
         InvalidCheckpoint: nothing can be written there.
     """
+    path = Path(path)
     state = OrderedDict(
         (name, tensor.detach().cpu().clone(memory_format=torch.contiguous_format))
         for name, tensor in effdet_state_dict(model).items()

@@ -48,7 +48,7 @@ class Header(BaseModel):
         return self
 
 
-def save_model(model: Model, path: Path) -> None:
+def save_model(model: Model, path: str | Path) -> None:
     """Write a model into one file that needs no other to be loaded.
 
     The file appears whole or not at all, and is the same byte for byte for the same model.
@@ -61,6 +61,7 @@ def save_model(model: Model, path: Path) -> None:
         InvalidCheckpoint: the network is fused or not in float32, the path has another suffix, or
             nothing can be written there.
     """
+    path = Path(path)
     if path.suffix != ".safetensors":
         raise InvalidCheckpoint(
             str(path), f"a native checkpoint cannot end in {path.suffix!r}", "Use .safetensors"

@@ -9,7 +9,7 @@ from ..errors import InvalidSpec
 from ..specs import CfgSpec, ModelSpec, find_spec, is_spec_file
 from ..specs.classes import check_names
 from ..specs.schema import Anchor
-from .cfg_edit import edit_cfg
+from .cfg_edit import NET, edit_cfg
 from .classes import adapt_classes, with_classes
 from .create import create_model
 from .download import Progress
@@ -128,9 +128,34 @@ def with_anchors(model: Model, anchors: Sequence[Anchor]) -> Model:
     else:
         moved = tuple(tuple(new[anchor] for anchor in group) for group in groups)
         changed = spec.replace(head=spec.head.replace(anchors=moved))
-    network = build_network(changed)
+    return _rebuilt(model, changed)
+
+
+def with_image_size(model: Model, image_size: tuple[int, int]) -> Model:
+    """The same model for images of another size; weights and anchors stay, in pixels.
+
+    Args:
+        model: stays as it is.
+        image_size: (height, width).
+
+    Raises:
+        InvalidSpec: no size for this model.
+    """
+    spec = model.spec
+    if image_size == spec.image_size:
+        return model
+    if isinstance(spec, CfgSpec):
+        height, width = image_size
+        text = edit_cfg(spec.cfg, {NET: {"width": width, "height": height}})
+        return _rebuilt(model, spec.replace(cfg=text, image_size=image_size))
+    return _rebuilt(model, spec.replace(image_size=image_size))
+
+
+def _rebuilt(model: Model, spec: ModelSpec | CfgSpec) -> Model:
+    """A model of another spec whose tensors are those of this one."""
+    network = build_network(spec)
     network.load_state_dict(model.network.state_dict())
-    return Model(changed, network.train(model.network.training), model.names, model.seen)
+    return Model(spec, network.train(model.network.training), model.names, model.seen)
 
 
 def _area(anchor: Anchor) -> float:

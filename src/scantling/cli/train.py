@@ -45,7 +45,10 @@ class TrainOptions:
     epochs: Annotated[int | None, typer.Option(help="How often every image is seen.")] = None
     batch: Annotated[int | None, typer.Option(help="Images that are seen at once.")] = None
     image_size: Annotated[
-        str | None, typer.Option(metavar="N|HxW", help="Input size; the model's own by default.")
+        str | None,
+        typer.Option(
+            metavar="N|HxW", help="Input size, which the model keeps; its own if left out."
+        ),
     ] = None
     seed: Annotated[int | None, typer.Option(help="Of every random choice.")] = None
     precision: Annotated[

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..checkpoints import Model, prepare_model
+from ..checkpoints import Model, prepare_model, with_image_size
 from ..data.check import require_sound
 from ..data.dataset import Dataset
 from ..data.loader import open_training_set
@@ -193,6 +193,7 @@ def _open(
     resolved = resolve_recipe([*([] if named else [own_recipe(model)]), *given])
     recipe = resolved.recipe
     image_size, divisor = _image_size(model, recipe)
+    model = with_image_size(model, image_size)  # what it was trained with is what it is run with
     model, before, fitted = choose_anchors(model, dataset, recipe, image_size=image_size)
     model = regularise(model, recipe.regularise)
     speed_up(model, recipe, say)
