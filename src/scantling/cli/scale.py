@@ -10,7 +10,7 @@ import typer
 from ..errors import InvalidValue
 from .exit_codes import WORKED
 from .options import MODEL_HELP, CacheOption, JsonOption, NamesOption, WeightsOption
-from .values import printable
+from .values import check_out, printable
 
 if TYPE_CHECKING:
     from ..checkpoints import Model
@@ -122,7 +122,7 @@ def scale(options: ScaleOptions) -> int:
         raise InvalidValue(
             "--drop-level", 0, "it once for each level to take off; or no MODEL, for a search"
         )
-    out = check_target(options.out, overwrite=options.overwrite)
+    out = check_out(options.out, overwrite=options.overwrite)
     report = write_dropped(options, options.model, out)
     if options.json:
         typer.echo(json.dumps(report))
@@ -134,19 +134,6 @@ def scale(options: ScaleOptions) -> int:
     )
     typer.echo(printable(report["written"]))
     return WORKED
-
-
-def check_target(out: Path | None, *, overwrite: bool, suffix: str = ".safetensors") -> Path:
-    """Where to write, known to be possible before anything is loaded.
-
-    Raises:
-        InvalidValue: none was given, it has another suffix, or it exists.
-    """
-    if out is None or out.suffix != suffix:
-        raise InvalidValue("--out", out and str(out), f"a {suffix} file to write")
-    if out.exists() and not overwrite:
-        raise InvalidValue("--out", str(out), "a file that does not exist, or --overwrite")
-    return out
 
 
 def write_dropped(options: ScaleOptions, name: str, out: Path) -> dict[str, Any]:

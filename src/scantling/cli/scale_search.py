@@ -10,7 +10,7 @@ import typer
 from ..errors import InvalidValue, lookup
 from .exit_codes import CHECK_FAILED, WORKED
 from .messages import note
-from .values import parse_image_size, printable
+from .values import check_out, parse_image_size, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,11 +26,10 @@ FRONT_ROWS = 12
 def find(options: "ScaleOptions") -> int:
     """Search, print, write; measure it too where that was asked for."""
     from ..scale import describe_fit, open_device, scale, to_record
-    from .scale import check_target
 
     check_search(options)
     if options.out is not None:
-        check_target(options.out, overwrite=options.overwrite, suffix=".json")
+        check_out(options.out, overwrite=options.overwrite, suffix=".json")
     found = scale(
         parse_budget(options),
         like=options.like,

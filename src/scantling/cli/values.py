@@ -1,6 +1,7 @@
 """From the words of a command line to values, and from values to words that are safe to print."""
 
 import re
+from pathlib import Path
 
 from ..errors import InvalidValue
 
@@ -21,3 +22,16 @@ def printable(text: str) -> str:
     return "".join(
         letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
     )
+
+
+def check_out(out: Path | None, *, overwrite: bool, suffix: str = ".safetensors") -> Path:
+    """Where to write, known to be possible before anything is loaded.
+
+    Raises:
+        InvalidValue: none was given, it has another suffix, or it exists.
+    """
+    if out is None or out.suffix != suffix:
+        raise InvalidValue("--out", out and str(out), f"a {suffix} file to write")
+    if out.exists() and not overwrite:
+        raise InvalidValue("--out", str(out), "a file that does not exist, or --overwrite")
+    return out
