@@ -166,7 +166,7 @@ class FileEngine:
             planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32)
             planes /= 255
             return planes
-        return np.ascontiguousarray(images)
+        return np.require(images, requirements=("C", "W"))  # OpenVINO takes no read-only memory
 
     def _check(self, size: Size) -> None:
         if self.whole_images:
