@@ -17,6 +17,7 @@ import numpy as np
 
 from ..errors import InvalidSource
 from ..structures import Image
+from .freed_memory import keep_freed_memory
 from .headers import read_header
 
 MAX_PIXELS = 178_956_970  # 0.5 GiB decoded; the limit at which Pillow refuses too
@@ -25,11 +26,14 @@ MAX_BYTES = 2**29
 # (height, width) of an image, upright → how large it must be at least once it is decoded
 Need = Callable[[tuple[int, int]], tuple[int, int]]
 LEFT = 2.0  # how much larger than needed a reduced copy must be: nearer, small objects suffer
-# What libjpeg does faster than decoding the whole: the share of each side, and OpenCV's flag.
+# OpenCV's flags for a JPEG, in RGB. (It forgets that flag where it reads a PAM.) What libjpeg does
+# faster than decoding the whole, by the share of each side: the flags called grey are of the share
+# alone, colour is another bit.
+WHOLE = cv2.IMREAD_COLOR_RGB
 REDUCED = {
-    8: cv2.IMREAD_REDUCED_COLOR_8,
-    4: cv2.IMREAD_REDUCED_COLOR_4,
-    2: cv2.IMREAD_REDUCED_COLOR_2,
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8 | WHOLE,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4 | WHOLE,
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2 | WHOLE,
 }
 
 # How to turn an image upright, by its EXIF orientation: exchange the axes first?, then flip (what
@@ -153,6 +157,7 @@ def decode_reduced(
     Raises:
         InvalidSource: as for `decode_image`.
     """
+    keep_freed_memory()
     header = read_header(data, source)
     height, width = header.size
     if height == 0 or width == 0:
@@ -162,8 +167,9 @@ def decode_reduced(
             source, f"is {width} × {height} pixels, more than the limit of {max_pixels:,} in all"
         )
     whole = (height, width) if header.orientation < 5 else (width, height)
-    flags = _choose_flag(whole, need(whole)) if header.kind == "JPEG" else cv2.IMREAD_COLOR
-    reduced = flags != cv2.IMREAD_COLOR
+    is_jpeg = header.kind == "JPEG"
+    flags = _choose_flag(whole, need(whole)) if is_jpeg else cv2.IMREAD_COLOR_BGR
+    reduced = is_jpeg and flags != WHOLE
     if header.kind != "TIFF":
         flags |= cv2.IMREAD_IGNORE_ORIENTATION
     try:
@@ -176,7 +182,7 @@ def decode_reduced(
             f"the {header.kind} data cannot be decoded: it is damaged, cut off, or of a kind that"
             f" OpenCV {cv2.__version__} does not read",
         )
-    rgb: Image = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+    rgb = np.asarray(image if is_jpeg else cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
     upright = orient(rgb, header.orientation)
     return upright, whole if reduced else (upright.shape[0], upright.shape[1])
 
@@ -186,7 +192,7 @@ def _choose_flag(whole: tuple[int, int], needed: tuple[int, int]) -> int:
     for share, flag in REDUCED.items():
         if all(side >= share * LEFT * least for side, least in zip(whole, needed, strict=True)):
             return flag
-    return cv2.IMREAD_COLOR
+    return WHOLE
 
 
 def orient(image: Image, orientation: int) -> Image:

@@ -1,4 +1,4 @@
-"""The images that the ranges of an INT8 graph are measured on, and those that judge it."""
+"""The images that ranges of an INT8 graph are measured on, and those that judge INT8 and bf16."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -62,12 +62,12 @@ class Images:
 
 @dataclass(frozen=True)
 class Calibrated:
-    """What an INT8 graph is made from.
+    """What a graph of reduced precision is made from.
 
     Args:
         data: as the user named it.
-        feeds: to measure ranges on.
-        judged: labelled images that say what INT8 costs; None where there are too few.
+        feeds: to measure ranges on, and to see which layers hurt.
+        judged: labelled images that say what it costs; None where there are too few.
     """
 
     data: str
@@ -85,15 +85,17 @@ class Calibrated:
 def choose_images(
     data: str | Path | Dataset, card: Card, *, split: str | None, count: int, say: Say
 ) -> Calibrated:
-    """Which images an INT8 graph is calibrated on, and which judge it, spread over the data.
+    """Which images INT8 is calibrated on, and which judge a graph, spread over the data.
 
     The ranges are measured on the split `train` if there is one, and AP on the one for evaluation;
-    of a single split every second image does the one and the others the other.
+    of a single split every second image does the one and the others the other. Where nothing is
+    calibrated, one split judges.
 
     Args:
         data: as for `scantling.evaluate.evaluate`.
         card: of the graph.
-        split: to calibrate on, in place of the rule above.
+        split: to calibrate on, or to judge by where nothing is calibrated, in place of the rule
+            above.
         count: of images at most, for either.
         say: told which they are.
 
@@ -103,22 +105,25 @@ def choose_images(
     """
     if count < 1:
         raise InvalidValue("calibration_images", count, "one image or more")
-    learnt, judged = _read(data, split)
+    calibrates = card.precision == "int8"
+    learnt, judged = _read(data, split, calibrates=calibrates)
     if not learnt.images:
         raise InvalidData(str(data), "it has no images", "Name another split")
     shared = judged is None
     whole = learnt if judged is None else judged
-    apart = shared and len(whole) >= 2 * FEWEST
+    apart = calibrates and shared and len(whole) >= 2 * FEWEST
     own = spread(learnt, range(0, len(learnt), 1 + apart), count)
     others = spread(whole, range(int(apart), len(whole), 1 + apart), count)
     enough = len(others) >= FEWEST and len(others.objects) > 0
-    told = f"calibrating on {len(own)} images of {learnt.split}"
-    if enough:
-        which = "the same" if shared and not apart else f"{len(others)} others of {whole.split}"
-        told += f", AP compared on {which}"
+    told = [f"calibrating on {len(own)} images of {learnt.split}"] if calibrates else []
+    if not enough:
+        told.append(f"{len(others)} are too few to tell what {card.precision} costs in AP")
+    elif calibrates and shared and not apart:
+        told.append("AP compared on the same")
     else:
-        told += f"; {len(others)} are too few to tell what INT8 costs in AP"
-    say(told)
+        which = "others" if apart else "images"
+        told.append(f"AP compared on {len(others)} {which} of {whole.split}")
+    say(", ".join(told))
     paths = tuple(str(image.path) for image in own.images)
     return Calibrated(str(data), Images(paths, card), others if enough else None)
 
@@ -139,10 +144,14 @@ def spread(dataset: Dataset, places: range, count: int) -> Dataset:
     )
 
 
-def _read(data: str | Path | Dataset, split: str | None) -> tuple[Dataset, Dataset | None]:
+def _read(
+    data: str | Path | Dataset, split: str | None, *, calibrates: bool
+) -> tuple[Dataset, Dataset | None]:
     """The data to calibrate on, and that to judge on where it is another."""
     if isinstance(data, Dataset):
         return data, None
+    if not calibrates:
+        return read_dataset(data, split=split), None
     usual = read_dataset(data)
     if split is None:
         split = LEARNT if LEARNT in list_splits(data) else usual.split

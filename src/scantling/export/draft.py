@@ -1,4 +1,4 @@
-"""What INT8 has in common in all formats: a graph of which some layers may stay as they are."""
+"""What all reduced precisions have in common: a graph of which some layers may stay in fp32."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Progress = Callable[[int, int], None]
 
 
 class Feeds(Protocol):
-    """What a graph is shown while its ranges are measured; it may be gone through again."""
+    """What a graph is shown while ranges are measured; it may be gone through again."""
 
     def __hash__(self) -> int: ...
 
@@ -25,13 +25,12 @@ class Feeds(Protocol):
 
 @dataclass(frozen=True)
 class Draft:
-    """A graph that can be quantised, all of it or a part.
+    """A graph whose precision can be reduced, all of it or a part.
 
     Args:
-        layers: its convolutions, in the order in which they are computed.
-        ends: those of the layers that stay in floating point in any case.
-        write: (layers that stay in floating point, what measures the ranges, card, path): makes
-            the file.
+        layers: its convolutions that can stay in fp32, in the order in which they are computed.
+        ends: those of the layers that stay in fp32 in any case.
+        write: (layers that stay in fp32, what measures ranges, card, path): makes the file.
     """
 
     layers: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Which layers of an INT8 graph stay in floating point: the fewest that keep its AP."""
+"""Which layers of a graph in INT8 or bf16 stay in fp32: the fewest that keep its AP."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,15 +22,22 @@ from .draft import Draft, Progress, Say
 
 RANKED_ON = 4  # images that show which layers hurt
 GROUPS = 16  # of neighbouring layers, one of which is given back at a time
-MOST = 0.6  # share of the layers that may stay; beyond, it is no INT8 graph any more
+MOST = 0.6  # share of the layers that may stay; beyond, it is none in that precision any more
+
+# By the precision that costs too much.
+ADVICE = {
+    "int8": "Use --precision bf16 or fp32, allow more with --max-ap-drop, or calibrate on more "
+    "images and on such as the model will see",
+    "bf16": "Use --precision fp32, or allow more with --max-ap-drop",
+}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an INT8 graph.
+    """What became of a graph.
 
     Args:
-        kept: layers that stay in floating point, in order.
+        kept: layers that stay in fp32, in order.
         ap_drop: what it costs in AP; None where nothing could judge it.
     """
 
@@ -51,7 +58,7 @@ def choose_kept(
     say: Say,
     progress: Progress,
 ) -> Outcome:
-    """Find the fewest layers that have to stay in floating point for the AP to stay near.
+    """Find the fewest layers that have to stay in fp32 for the AP to stay near.
 
     The layers are ranked by how much nearer the outputs come to those of the float graph when they
     alone are given back; then the worst stay, twice as many each time, until the drop is within the
@@ -70,7 +77,7 @@ def choose_kept(
         progress: told the steps of the ranking that are done, and how many there are.
 
     Raises:
-        ExportDiffers: the limit cannot be kept with enough of the graph in INT8.
+        ExportDiffers: the limit cannot be kept with enough of the graph in its precision.
     """
     kept, judged = draft.ends, calibrated.judged
     if judged is None:
@@ -84,7 +91,7 @@ def choose_kept(
 
     before = measure(draft.layers)
     drop = before - measure(kept)
-    say(f"INT8 costs {drop:.4f} of AP {before:.4f}")
+    say(f"{card.precision} costs {drop:.4f} of AP {before:.4f}")
     if drop <= max_ap_drop:
         return Outcome(kept, drop)
     ranked = _rank(draft, card, calibrated.feeds, path, engine, progress)
@@ -99,13 +106,12 @@ def choose_kept(
         if len(kept) > MOST * len(draft.layers):
             raise ExportDiffers(
                 card.source,
-                f"INT8 costs {drop:.4f} of AP {before:.4f}, more than {max_ap_drop:g}, even with "
-                "half of the layers in floating point",
-                "Use --precision bf16 or fp32, allow more with --max-ap-drop, or calibrate on more "
-                "images and on such as the model will see",
+                f"{card.precision} costs {drop:.4f} of AP {before:.4f}, more than {max_ap_drop:g}, "
+                "even with half of the layers in fp32",
+                ADVICE[card.precision],
             )
         drop = before - measure(kept)
-        say(f"with {len(kept)} of {len(draft.layers)} layers in floating point {drop:.4f}")
+        say(f"with {len(kept)} of {len(draft.layers)} layers in fp32 {drop:.4f}")
         count *= 2
     return Outcome(kept, drop)
 

@@ -1,7 +1,7 @@
 """The formats that a model can be exported to."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from ..graphs import (
     write_torch_export,
 )
 from ..specs.card import Card
+from .bf16_openvino import draft_bf16
 from .draft import Draft, Progress
 from .int8_onnx import draft_onnx
 from .int8_openvino import draft_openvino
@@ -34,7 +35,7 @@ class Format:
         extra: see `packages`.
         precisions: that can be had.
         others: suffixes of the files that are written beside it, which have to appear first.
-        draft: makes a graph ready for INT8; None where there is none.
+        drafts: by precision, makes a graph of which labelled images decide what stays in fp32.
         int8_packages: that INT8 needs besides.
     """
 
@@ -45,11 +46,11 @@ class Format:
     extra: str | None = None
     precisions: tuple[str, ...] = ("fp32",)
     others: tuple[str, ...] = ()
-    draft: Callable[[Model, Card, Progress], Draft] | None = None
+    drafts: Mapping[str, Callable[[Model, Card, Progress], Draft]] = field(default_factory=dict)
     int8_packages: tuple[str, ...] = ()
 
 
-# Every format: write(model, card, path), draft(model, card, progress).
+# Every format: write(model, card, path), drafts[precision](model, card, progress).
 FORMATS: dict[str, Format] = {
     "onnx": Format(
         suffix=".onnx",
@@ -58,7 +59,7 @@ FORMATS: dict[str, Format] = {
         packages=("onnx", "onnxscript", "onnxruntime"),
         extra="onnx",
         precisions=("fp32", "fp16", "int8"),
-        draft=draft_onnx,
+        drafts={"int8": draft_onnx},
     ),
     "openvino": Format(
         suffix=".xml",
@@ -68,7 +69,7 @@ FORMATS: dict[str, Format] = {
         extra="openvino",
         precisions=("fp32", "fp16", "bf16", "int8"),
         others=(".bin",),
-        draft=draft_openvino,
+        drafts={"int8": draft_openvino, "bf16": draft_bf16},
         int8_packages=("nncf",),
     ),
     "torch-export": Format(

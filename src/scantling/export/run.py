@@ -7,6 +7,7 @@ from tempfile import mkdtemp
 
 from ..checkpoints import Model, load_model
 from ..data.dataset import Dataset
+from ..engines.hardware import find_processor
 from ..errors import ExportDiffers, InvalidExport, InvalidValue
 from ..graphs import make_card
 from ..specs.card import Calibration, Card, GraphForm, Precision
@@ -17,7 +18,7 @@ from .fallback import choose_kept
 from .formats import Format, choose_format
 from .speed import measure_speedup
 
-MAX_AP_DROP = 0.01
+MAX_AP_DROP = {"int8": 0.01, "bf16": 0.003}  # by precision
 CHECKED = ("tensors", "boxes")  # stages of `verify` that need no data
 
 
@@ -29,8 +30,8 @@ class Exported:
         path: of the file; of OpenVINO the `.xml`, which has its `.bin` beside it.
         card: what the file says of itself.
         verification: that it is the model; None where that was not asked for.
-        ap_drop: what INT8 costs in AP on the images that judged it; None where nothing was judged.
-        speedup: how many times faster INT8 is here than the same graph in fp32; None without INT8.
+        ap_drop: what the precision costs in AP on the images that judged it; None where none did.
+        speedup: how many times faster it is here than the same graph in fp32; None without data.
     """
 
     path: Path
@@ -59,7 +60,7 @@ def export(
     data: str | Path | Dataset | None = None,
     split: str | None = None,
     calibration_images: int = 300,
-    max_ap_drop: float = MAX_AP_DROP,
+    max_ap_drop: float | None = None,
     min_score: float = 0.25,
     iou_threshold: float = 0.45,
     max_detections: int = 300,
@@ -81,10 +82,12 @@ def export(
         precision: what the graph is meant to be computed in.
         form: what the graph takes and gives; None for `GraphForm()`.
         image_size: (height, width) of the input, or the side of a square; None for the model's own.
-        data: labelled images to calibrate INT8 on, and no other precision; see `choose_images`.
-        split: of the data, to calibrate on.
+        data: labelled images, to calibrate INT8 on and to judge what INT8 or OpenVINO's bf16 cost;
+            see `choose_images`.
+        split: of the data.
         calibration_images: how many of them at most.
-        max_ap_drop: what INT8 may cost in AP; layers stay in floating point until it holds.
+        max_ap_drop: what the precision may cost in AP by these images: layers stay in fp32 until it
+            holds. None for that of `MAX_AP_DROP`.
         min_score, iou_threshold, max_detections: of a graph that gives detections, those inside it;
             else the ones that its user usually wants.
         check: compare what was written with the model.
@@ -92,12 +95,12 @@ def export(
         progress: told the steps of calibrating that are done, and how many there are.
 
     Raises:
-        ExportDiffers: what was written is not the same model, or INT8 costs too much.
+        ExportDiffers: what was written is not the same model, or its precision costs too much.
         MissingPackage: the format needs a package that is not installed.
         ScantlingError: the model, the data or a setting does not fit.
     """
-    _check_settings(precision, data, max_ap_drop)
     chosen = choose_format(to, precision)
+    _check_settings(chosen, precision, data, max_ap_drop)
     loaded = (
         model
         if isinstance(model, Model)
@@ -121,8 +124,9 @@ def export(
         found = None
         if data is not None:
             found = choose_images(data, card, split=split, count=calibration_images, say=say)
-            made = _write_int8(
-                loaded, card, chosen, found, draft, max_ap_drop, say=say, progress=progress
+            limit = MAX_AP_DROP[precision] if max_ap_drop is None else max_ap_drop
+            made = _write_judged(
+                loaded, card, chosen, found, draft, limit, say=say, progress=progress
             )
         else:
             chosen.write(loaded, card, draft)
@@ -135,7 +139,9 @@ def export(
     return replace(made, path=target, verification=verification)
 
 
-def _check_settings(precision: str, data: object, max_ap_drop: float) -> None:
+def _check_settings(
+    chosen: Format, precision: str, data: object, max_ap_drop: float | None
+) -> None:
     """Refuse what contradicts itself, before anything is loaded."""
     if precision == "int8" and data is None:
         raise InvalidValue(
@@ -144,11 +150,22 @@ def _check_settings(precision: str, data: object, max_ap_drop: float) -> None:
             "images that INT8 is calibrated on, such as the model will see: --data DATA, a COCO "
             "folder or JSON, a YOLO data.yaml, a darknet .data or a VOC folder",
         )
-    if precision != "int8" and data is not None:
+    if data is not None and precision not in chosen.drafts:
+        able = " or ".join(chosen.drafts)
+        able = f"; or ask for precision {able}" if able else ""
         raise InvalidValue(
-            "data", str(data), f"none: {precision} is not calibrated. Or ask for precision int8"
+            "data",
+            str(data),
+            f"none: in {precision} nothing of this format depends on images{able}",
         )
-    if not 0 <= max_ap_drop <= 1:
+    if data is not None and precision == "bf16" and not find_processor().has_bf16:
+        raise InvalidValue(
+            "data",
+            str(data),
+            "none on this processor: it has no arithmetic for bf16 and cannot tell what it costs. "
+            "Export without data, or where there is AMX or AVX512-BF16",
+        )
+    if max_ap_drop is not None and not 0 <= max_ap_drop <= 1:
         raise InvalidValue("max_ap_drop", max_ap_drop, "a share of 0 to 1, such as 0.01")
 
 
@@ -174,7 +191,7 @@ def _beside(target: Path) -> Path:
         ) from error
 
 
-def _write_int8(
+def _write_judged(
     model: Model,
     card: Card,
     chosen: Format,
@@ -185,10 +202,8 @@ def _write_int8(
     say: Say,
     progress: Progress,
 ) -> Exported:
-    """Calibrate, find the layers that have to stay in floating point, write, and time it."""
-    if chosen.draft is None:
-        raise InvalidValue("precision", "int8", f"one of {', '.join(chosen.precisions)}")
-    draft = chosen.draft(model, card, progress)
+    """Calibrate, find the layers that have to stay in fp32, write, and time it."""
+    draft = chosen.drafts[card.precision](model, card, progress)
     outcome = choose_kept(
         draft,
         card,
@@ -207,7 +222,7 @@ def _write_int8(
     plain = path.with_name(f"plain{chosen.suffix}")
     exact = card.model_copy(update={"precision": "fp32", "calibration": None})
     draft.write(frozenset(draft.layers), found.feeds, exact, plain)
-    speedup = measure_speedup(path, plain, chosen.engine, say)
+    speedup = measure_speedup(path, plain, card.precision, chosen.engine, say)
     return Exported(path, card, None, outcome.ap_drop, speedup)
 
 

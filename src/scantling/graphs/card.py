@@ -51,7 +51,7 @@ def make_card(
         source: the file or name that the model is from; empty for the name of its spec.
         min_score, iou_threshold, max_detections: of a graph that gives detections, those inside it;
             else the ones that its user usually wants.
-        calibration: of an INT8 graph.
+        calibration: of a graph of which images decided something.
 
     Raises:
         InvalidSpec: the coarsest stride does not divide the image size.

@@ -70,12 +70,12 @@ class GraphForm(_Part):
 
 
 class Calibration(_Part):
-    """What the ranges of an INT8 graph were measured on.
+    """The data that an INT8 graph was calibrated on, or that judged one of another precision.
 
     Args:
         data: name of the data set, as the user gave it.
         images: how many.
-        kept: layers that stay in floating point because rounding them cost too much.
+        kept: layers that stay in fp32 because rounding them cost too much.
     """
 
     data: str
@@ -98,7 +98,7 @@ class Card(_Part):
             graph that gives detections, those inside it.
         source: the file or name that was exported.
         fingerprint: of the description and the weights that were exported.
-        calibration: of an INT8 graph.
+        calibration: of a graph of which images decided something.
         producer: which scantling wrote it, and by which packages.
     """
 
