@@ -25,6 +25,7 @@ PER_IMAGE = 30  # detections that a low floor leaves in an image, where there ar
 MOST = 1000  # detections of an image
 NEAR_FLOOR = 0.5  # share of a score down to which the other side is searched
 IOU = 0.5
+STANDS_OUT = 1.02  # times the low floor that the best score must be: else the order is chance
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,11 @@ class Comparison:
         ]
 
     def _floors(self) -> dict[str, float]:
-        """The scores from which on both are compared: the card's, and a low one."""
+        """The scores from which on both are compared: the card's, and a low one.
+
+        Without the low one where all scores are nearly equal: which boxes an untrained network
+        prefers is decided by its last digits.
+        """
         usual = self.card.min_score
         if self.card.form.gives == "detections":
             # nothing is known of what lies just below: the very edge is left out
@@ -154,7 +159,9 @@ class Comparison:
         ranked = [np.sort(one.scores)[::-1][:PER_IMAGE] for one in self.right]
         low = min([float(scores[-1]) for scores in ranked if len(scores)], default=LOWEST)
         low = max(2 * LOWEST, min(low, usual / 2))
-        return {f"from {usual:.2g}": usual, f"from {low:.1g}": low}
+        best = max([float(scores[0]) for scores in ranked if len(scores)], default=0.0)
+        floors = {f"from {usual:.2g}": usual}
+        return floors | ({f"from {low:.1g}": low} if best > STANDS_OUT * low else {})
 
     def agree(self, right: Sequence[Found], given: Sequence[Found], floor: float) -> Agreement:
         """How alike the detections above a score are."""
@@ -241,7 +248,10 @@ def compare_boxes(
         failed |= not keeps(agreement, limits)
         figures += _figures(agreement, limits, label)
     if not total:
-        say("neither the file nor its model finds anything in these images: give others")
+        say(
+            "neither the file nor its model finds anything in these images, so no boxes were "
+            "compared: give others, or train it"
+        )
     faults = _name(comparison) if failed and not explained else []
     words = f"{len(comparison.images)} {real}"
     return Stage("boxes", tuple(figures), words, perf_counter() - start), faults
