@@ -56,8 +56,8 @@ class ExportOptions:
     max_ap_drop: Annotated[
         float | None,
         typer.Option(
-            help="What it may cost in AP by --data; layers stay in fp32 until it holds. By default "
-            "0.01 of int8, 0.003 of bf16."
+            help="What it may cost in AP by --data; layers stay as they are until it holds. By "
+            "default 0.01 of int8, 0.003 of bf16."
         ),
     ] = None
     image_size: ImageSizeOption = None
@@ -238,7 +238,7 @@ def print_export(exported: "Exported") -> None:
         drop = "not judged" if exported.ap_drop is None else f"{exported.ap_drop:+.4f}"
         typer.echo(
             f"{card.precision:<8} by {card.calibration.images} images of "
-            f"{printable(card.calibration.data)}, {kept} layers in fp32, AP drop {drop}, "
+            f"{printable(card.calibration.data)}, {kept} layers left as they are, AP drop {drop}, "
             f"{exported.speedup or 0:.2f} times as fast as fp32 here"
         )
     if exported.verification is None:

@@ -1,4 +1,4 @@
-"""What all reduced precisions have in common: a graph of which some layers may stay in fp32."""
+"""What all reduced precisions have in common: a graph of which some layers may stay as they are."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,9 +28,10 @@ class Draft:
     """A graph whose precision can be reduced, all of it or a part.
 
     Args:
-        layers: its convolutions that can stay in fp32, in the order in which they are computed.
-        ends: those of the layers that stay in fp32 in any case.
-        write: (layers that stay in fp32, what measures ranges, card, path): makes the file.
+        layers: its convolutions that can stay as they are, in the order in which they are computed.
+        ends: those of the layers that stay as they are in any case.
+        write: (layers that stay as they are, what measures ranges, card, path): makes the
+            file.
     """
 
     layers: tuple[str, ...]

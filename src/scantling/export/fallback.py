@@ -1,4 +1,4 @@
-"""Which layers of a graph in INT8 or bf16 stay in fp32: the fewest that keep its AP."""
+"""Which layers of a graph in INT8 or bf16 stay as they are: the fewest that keep its AP."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -37,7 +37,7 @@ class Outcome:
     """What became of a graph.
 
     Args:
-        kept: layers that stay in fp32, in order.
+        kept: layers that stay as they are, in order.
         ap_drop: what it costs in AP; None where nothing could judge it.
     """
 
@@ -58,7 +58,7 @@ def choose_kept(
     say: Say,
     progress: Progress,
 ) -> Outcome:
-    """Find the fewest layers that have to stay in fp32 for the AP to stay near.
+    """Find the fewest layers that have to stay as they are for the AP to stay near.
 
     The layers are ranked by how much nearer the outputs come to those of the float graph when they
     alone are given back; then the worst stay, twice as many each time, until the drop is within the
@@ -107,11 +107,11 @@ def choose_kept(
             raise ExportDiffers(
                 card.source,
                 f"{card.precision} costs {drop:.4f} of AP {before:.4f}, more than {max_ap_drop:g}, "
-                "even with half of the layers in fp32",
+                "even with half of the layers left as they are",
                 ADVICE[card.precision],
             )
         drop = before - measure(kept)
-        say(f"with {len(kept)} of {len(draft.layers)} layers in fp32 {drop:.4f}")
+        say(f"with {len(kept)} of {len(draft.layers)} layers left as they are {drop:.4f}")
         count *= 2
     return Outcome(kept, drop)
 

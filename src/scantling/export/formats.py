@@ -35,7 +35,7 @@ class Format:
         extra: see `packages`.
         precisions: that can be had.
         others: suffixes of the files that are written beside it, which have to appear first.
-        drafts: by precision, makes a graph of which labelled images decide what stays in fp32.
+        drafts: by precision, makes a graph of which labelled images decide what is rounded.
         int8_packages: that INT8 needs besides.
     """
 

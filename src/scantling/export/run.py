@@ -86,8 +86,8 @@ def export(
             see `choose_images`.
         split: of the data.
         calibration_images: how many of them at most.
-        max_ap_drop: what the precision may cost in AP by these images: layers stay in fp32 until it
-            holds. None for that of `MAX_AP_DROP`.
+        max_ap_drop: what the precision may cost in AP by these images: layers stay as they are
+            until it holds. None for that of `MAX_AP_DROP`.
         min_score, iou_threshold, max_detections: of a graph that gives detections, those inside it;
             else the ones that its user usually wants.
         check: compare what was written with the model.
@@ -202,7 +202,7 @@ def _write_judged(
     say: Say,
     progress: Progress,
 ) -> Exported:
-    """Calibrate, find the layers that have to stay in fp32, write, and time it."""
+    """Calibrate, find the layers that have to stay as they are, write, and time it."""
     draft = chosen.drafts[card.precision](model, card, progress)
     outcome = choose_kept(
         draft,

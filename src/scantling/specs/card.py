@@ -75,7 +75,7 @@ class Calibration(_Part):
     Args:
         data: name of the data set, as the user gave it.
         images: how many.
-        kept: layers that stay in fp32 because rounding them cost too much.
+        kept: layers that stay in floating point, of bf16 in fp32: rounding them cost too much.
     """
 
     data: str
