@@ -190,9 +190,9 @@ def run_export(
 
 @contextmanager
 def export_bar() -> Iterator[Callable[[int, int], None]]:
-    """A progress bar of the calibration, on a terminal only."""
+    """A progress bar of what images decide, on a terminal only."""
     bar = Progress(
-        TextColumn("calibrating"),
+        TextColumn("looking at images"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),

@@ -15,7 +15,7 @@ CHOSEN = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
 
 @cache
 def keep_freed_memory() -> bool:
-    """Let this process keep what it frees, up to 128 MiB; whether that was possible and wanted.
+    """Let each heap keep what it frees, up to 128 MiB; whether that was possible and wanted.
 
     glibc gives large blocks back as soon as they are free, and the system hands out zeroed pages in
     their place, 2 microseconds each on a virtual machine: 4 ms for an image of 1920 × 1080. Nothing

@@ -131,7 +131,9 @@ def export(
         else:
             chosen.write(loaded, card, draft)
         images = None if found is None else found.compared
-        verification = _compare(draft, target, loaded, chosen.engine, images) if check else None
+        verification = None
+        if check:
+            verification = _compare(draft, target, loaded, chosen.engine, images, say)
         for suffix in (*chosen.others, chosen.suffix):
             draft.with_suffix(suffix).replace(target.with_suffix(suffix))
     finally:
@@ -227,7 +229,7 @@ def _write_judged(
 
 
 def _compare(
-    draft: Path, target: Path, model: Model, engine: str, images: list[str] | None
+    draft: Path, target: Path, model: Model, engine: str, images: list[str] | None, say: Say
 ) -> Verification:
     """The proof that what was written is the model.
 
@@ -238,11 +240,12 @@ def _compare(
         engine: that runs it.
         images: to compare on, which INT8 needs: it is near the model on such as it was calibrated
             for. Drawn scenes if None.
+        say: told what was concluded, such as that nothing was found to compare.
 
     Raises:
         ExportDiffers: it is not.
     """
-    found = verify(draft, against=model, engine=engine, images=images, stages=CHECKED)
+    found = verify(draft, against=model, engine=engine, images=images, stages=CHECKED, say=say)
     found = replace(found, file=str(target))
     if not found.passed:
         raise ExportDiffers(
