@@ -19,10 +19,10 @@ import torch
 from rich.progress import track
 
 from scantling.errors import InfeasibleBudget
-from scantling.scale import Found, Measured, open_device, verify_fit
-from scantling.scale.run import choose, make_rows
-from scantling.scaling.budget import USUAL_IMAGE, Budget
-from scantling.scaling.rows import Field
+from scantling.scaling.search import Found, Measured, open_device, verify_fit
+from scantling.scaling.search.budget import USUAL_IMAGE, Budget
+from scantling.scaling.search.rows import Field
+from scantling.scaling.search.run import choose, make_rows
 
 
 def draw_budget(rng: np.random.Generator, field: Field, longest: float) -> Budget:

@@ -79,7 +79,7 @@ def write_case(folder: Path, *, images: int = IMAGES, seed: int = 0) -> None:
 
 
 def by_scantling(folder: Path) -> tuple[list[float], dict[str, float]]:
-    from scantling.data.dataset import Dataset, LabelledImage, make_objects
+    from scantling.datasets.dataset import Dataset, LabelledImage, make_objects
     from scantling.evaluation import evaluate_coco, read_results, truth_of
 
     start = time.perf_counter()

@@ -28,8 +28,8 @@ import torch
 from scantling.checkpoints import Model
 from scantling.checkpoints.networks import build_network
 from scantling.engines import open_engine
+from scantling.engines.graphs import make_card, to_onnx, to_openvino, write_onnx, write_openvino
 from scantling.engines.hardware import describe_machine
-from scantling.graphs import make_card, to_onnx, to_openvino, write_onnx, write_openvino
 from scantling.scaling.latency import LatencyModel, OperationTable, predict_memory, tabulate
 from scantling.scaling.laws import compound, deepen, resize, widen
 from scantling.scaling.measure.clock import CLOCKS, middle_of
@@ -49,7 +49,7 @@ CHILD = """
 import json, sys
 from pathlib import Path
 from scantling.engines import open_engine
-from scantling.benchmark.alone import peak_memory
+from scantling.benchmarking.alone import peak_memory
 told = json.loads(sys.argv[1])
 if told["engine"] == "torch":
     from scantling.checkpoints import Model

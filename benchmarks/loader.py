@@ -15,10 +15,10 @@ from time import perf_counter, process_time
 import cv2
 import numpy as np
 
-from scantling.data import read_image
-from scantling.data.dataset import Dataset, LabelledImage, make_objects
-from scantling.data.loader import Task, TrainingSet, open_training_set
-from scantling.data.transforms import DarknetAugmentation, ScaledYoloAugmentation
+from scantling.augment import DarknetAugmentation, ScaledYoloAugmentation
+from scantling.datasets.dataset import Dataset, LabelledImage, make_objects
+from scantling.datasets.loader import Task, TrainingSet, open_training_set
+from scantling.images import read_image
 from scantling.training.plan import Plan
 from scantling.training.recipe import Recipe
 

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 import scantling
-from scantling.benchmark.samples import Sample, ratio_of, spread_of, timed
+from scantling.benchmarking.samples import Sample, ratio_of, spread_of, timed
 from scantling.checkpoints import Model
 from scantling.darknet import (
     WeightsHeader,
@@ -285,7 +285,7 @@ def run_of(engine: object) -> Run:
 
 def quantised(model: Model, size: int, folder: Path, data: str) -> Path:
     """The model in INT8, calibrated on labelled images."""
-    from scantling.export import export
+    from scantling.exporting import export
 
     done = export(
         model,

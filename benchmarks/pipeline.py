@@ -29,7 +29,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from scantling.benchmark.samples import Sample, ratio_of, spread_of, timed
+from scantling.benchmarking.samples import Sample, ratio_of, spread_of, timed
 
 SIZES = {"640×480": (480, 640), "1920×1080": (1080, 1920)}
 MIN_SCORE, IOU = 0.25, 0.45
@@ -293,7 +293,7 @@ def say(**facts: object) -> None:
 
 def in_line(find: Find) -> Callable[[str, float], dict[str, Any]]:
     """A folder as one image after the other: for who offers nothing else."""
-    from scantling.benchmark.turns import rate_of
+    from scantling.benchmarking.turns import rate_of
 
     def folder(path: str, seconds: float) -> dict[str, Any]:
         done = (find(path) * 0 + 1 for _ in iter(int, 1))
@@ -321,7 +321,7 @@ def ultralytics_worker(told: dict[str, Any]) -> tuple[Find, Callable[[str, float
     os.environ.setdefault("OMP_NUM_THREADS", str(told["threads"]))
     from ultralytics import YOLO
 
-    from scantling.benchmark.turns import rate_of
+    from scantling.benchmarking.turns import rate_of
 
     model = YOLO(told["model"], task="detect")
 
@@ -348,9 +348,9 @@ def ultralytics_worker(told: dict[str, Any]) -> tuple[Find, Callable[[str, float
 def scantling_worker(told: dict[str, Any]) -> tuple[Find, Callable[[str, float], dict[str, Any]]]:
     """This package, with an exported file."""
     from scantling import Selection, load
-    from scantling.benchmark import Contender as Way
-    from scantling.benchmark import Source
-    from scantling.benchmark.turns import Standing, prepare, take_stretch
+    from scantling.benchmarking import Contender as Way
+    from scantling.benchmarking import Source
+    from scantling.benchmarking.turns import Standing, prepare, take_stretch
 
     predictor = load(
         told["model"],

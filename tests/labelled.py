@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from scantling.data.dataset import Dataset, LabelledImage, make_objects
+from scantling.datasets.dataset import Dataset, LabelledImage, make_objects
 
 
 def write_picture(path: Path, size: tuple[int, int] = (80, 120), *, grey: int = 90) -> None:

@@ -17,9 +17,9 @@ from torch import nn
 
 from scantling import Predictor, Selection
 from scantling.checkpoints import load_model
-from scantling.data import TTA
 from scantling.engines.torch_engine import TorchEngine
-from scantling.evaluate import evaluate, selection_for
+from scantling.evaluation import evaluate, selection_for
+from scantling.images import TTA
 
 NETWORKS = {
     "yolo-fastest-1.1@320": "yolo-fastest-1.1-coco/yolo-fastest-1.1",

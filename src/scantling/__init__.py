@@ -1,79 +1,53 @@
 """One detector family, cut to the size of the device: YOLOv4, Scaled-YOLOv4 and EfficientDet.
 
 `load` gives a model that turns images into `Detections`; `predict` runs it over folders, videos and
-streams; `evaluate` tells how good it is on labelled images. Names are imported when they are first
-used: `import scantling` loads no torch.
+streams; `train`, `evaluate`, `export`, `verify`, `benchmark`, `analyze` and `scale` are what the
+commands of these names call. Names are imported when they are first used: `import scantling` loads
+no torch.
 """
 
-import sys
-from importlib import import_module
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .errors import ScantlingError
+from .errors import ScantlingError as ScantlingError
+from .lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from .checkpoints import create_model
-    from .evaluate import Evaluation, evaluate, evaluate_results
-    from .postprocess import Selection
-    from .predict import Prediction, Predictor, load, predict
-    from .specs import CATALOG, ModelSpec
-    from .structures import Detections
+    from .benchmarking import benchmark as benchmark
+    from .checkpoints import create_model as create_model
+    from .evaluation import Evaluation as Evaluation
+    from .evaluation import evaluate as evaluate
+    from .evaluation import evaluate_results as evaluate_results
+    from .exporting import export as export
+    from .inference import Prediction as Prediction
+    from .inference import Predictor as Predictor
+    from .inference import load as load
+    from .inference import predict as predict
+    from .postprocess import Selection as Selection
+    from .scaling.analysis import analyze as analyze
+    from .scaling.search import scale as scale
+    from .specs import CATALOG as CATALOG
+    from .specs import ModelSpec as ModelSpec
+    from .structures import Detections as Detections
+    from .training import train as train
+    from .verification import verify as verify
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "CATALOG": "specs",
-    "Detections": "structures",
-    "Evaluation": "evaluate",
-    "ModelSpec": "specs",
-    "Prediction": "predict",
-    "Predictor": "predict",
-    "Selection": "postprocess",
-    "create_model": "checkpoints",
-    "evaluate": "evaluate",
-    "evaluate_results": "evaluate",
-    "load": "predict",
-    "predict": "predict",
-}
-
-__all__ = [
-    "CATALOG",
-    "Detections",
-    "Evaluation",
-    "ModelSpec",
-    "Prediction",
-    "Predictor",
-    "ScantlingError",
-    "Selection",
-    "__version__",
-    "create_model",
-    "evaluate",
-    "evaluate_results",
-    "load",
-    "predict",
-]
-
-
-class _Face(ModuleType):
-    """Keeps `scantling.predict` the function: importing predict.py would put the module there."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in _HOMES and isinstance(value, ModuleType):
-            value = getattr(value, name)
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Face
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "benchmarking": ["benchmark"],
+        "checkpoints": ["create_model"],
+        "errors": ["ScantlingError"],
+        "evaluation": ["Evaluation", "evaluate", "evaluate_results"],
+        "exporting": ["export"],
+        "inference": ["Prediction", "Predictor", "load", "predict"],
+        "postprocess": ["Selection"],
+        "scaling.analysis": ["analyze"],
+        "scaling.search": ["scale"],
+        "specs": ["CATALOG", "ModelSpec"],
+        "structures": ["Detections"],
+        "training": ["train"],
+        "verification": ["verify"],
+    },
+)

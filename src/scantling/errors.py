@@ -194,7 +194,7 @@ class NeedsTorch(ScantlingError):
         super().__init__(
             f"{what} needs PyTorch, which is not installed. Where it is, export the model "
             "(`scantling export MODEL --to openvino`), and name the exported file here; or run: "
-            "pip install scantling."
+            "pip install 'scantling[torch]'."
         )
 
 

@@ -4,13 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from scantling.blocks import (
-    DropBlock,
-    DropPath,
-    SpatialDropout,
-    set_drop_path,
-    set_progress,
-)
+from scantling.blocks import DropBlock, DropPath, SpatialDropout, set_drop_path, set_progress
 from scantling.detector import build_detector
 from scantling.specs import find_spec
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import cv2
 
 from scantling.checkpoints import Model, load_model
+from scantling.engines.graphs import make_card, to_onnx, to_openvino, write_onnx, write_openvino
 from scantling.engines.torch_engine import TorchEngine
-from scantling.evaluate import choose_protocol, evaluate, selection_for
-from scantling.graphs import make_card, to_onnx, to_openvino, write_onnx, write_openvino
+from scantling.evaluation import choose_protocol, evaluate, selection_for
+from scantling.inference.predictor import Predictor
 from scantling.postprocess import Selection
-from scantling.predictor import Predictor
-from scantling.specs.card import GraphForm
+from scantling.specs.metadata import GraphForm
 
 ROOT = Path(__file__).parents[2]
 IMAGES, MIN_SCORE = 6, 0.25

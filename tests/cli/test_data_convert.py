@@ -7,7 +7,7 @@ import pytest
 
 from labelled import make_dataset
 from scantling.cli import main
-from scantling.data.writers import write_dataset
+from scantling.datasets.writers import write_dataset
 
 BOX = [1, 2, 30, 40]
 

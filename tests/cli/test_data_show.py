@@ -9,7 +9,7 @@ import pytest
 
 from labelled import make_dataset
 from scantling.cli import main
-from scantling.data.writers import write_dataset
+from scantling.datasets.writers import write_dataset
 
 
 @pytest.fixture

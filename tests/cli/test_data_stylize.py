@@ -7,7 +7,7 @@ import pytest
 
 from labelled import make_dataset, write_picture
 from scantling.cli import main
-from scantling.data.writers import write_dataset
+from scantling.datasets.writers import write_dataset
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import torch
 
 from scantling.checkpoints import Model
 from scantling.cli import main
-from scantling.export import FORMATS
-from scantling.specs.card import Card
+from scantling.exporting import FORMATS
+from scantling.specs.metadata import Card
 
 pytest.importorskip("openvino")
 

@@ -17,7 +17,7 @@ from scantling import load
 from scantling.cli import main
 from scantling.cli.train import stop_signals
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "train"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from small import NAMES, SETTINGS, words, write_cfg, write_set
 
 PATIENCE = 120  # seconds

@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 
 from scantling.checkpoints import load_model
 from scantling.cli import main
-from scantling.graphs import make_card, to_onnx, write_onnx
+from scantling.engines.graphs import make_card, to_onnx, write_onnx
 
 
 @pytest.fixture(scope="module")

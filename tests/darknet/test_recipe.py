@@ -11,9 +11,9 @@ from scantling.darknet.recipe import cfg_recipe
 from scantling.errors import InvalidCfg
 from scantling.specs import CfgSpec
 from scantling.structures import Targets
+from scantling.training.components import make_augmentation, make_loss
 from scantling.training.recipe import Recipe
 from scantling.training.resolve import resolve_recipe
-from scantling.training.setup import make_augmentation, make_loss
 
 # The last two columns of every row: with mosaic, and with an average of this decay.
 # size, batch, subdivisions, momentum, learning rate, max_batches, mosaic, letter_box, ema

@@ -9,7 +9,7 @@ import pytest
 
 from scantling.checkpoints import load_model
 from scantling.cli import main
-from scantling.data.readers import read_dataset
+from scantling.datasets.readers import read_dataset
 from scantling.demo import demo
 from scantling.errors import InvalidValue
 

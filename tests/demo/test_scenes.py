@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from scantling.data.check import check_dataset
-from scantling.data.readers import read_dataset
+from scantling.datasets.check import check_dataset
+from scantling.datasets.readers import read_dataset
 from scantling.demo.scenes import LEAST_SEEN, NAMES, SIDES, draw_dataset, draw_scene
 from scantling.demo.shapes import OUTLINES, area_of, rasterise
 

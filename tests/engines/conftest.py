@@ -8,7 +8,7 @@ import pytest
 
 from scantling.checkpoints import Model, load_model
 from scantling.engines import Engine, open_engine
-from scantling.specs.card import GraphForm
+from scantling.specs.metadata import GraphForm
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +41,7 @@ def exported(tiny: Model, converted: Converted, tmp_path_factory: pytest.TempPat
     """A folder with static.onnx, .xml and .pt2 at 96 pixels, and others."""
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnx")
-    from scantling.graphs import (
+    from scantling.engines.graphs import (
         make_card,
         to_onnx,
         to_openvino,

@@ -130,7 +130,7 @@ def test_onnxruntime_refuses_a_device_that_is_not_there():
 def test_an_exported_file_is_run_without_torch(exported, tmp_path):
     check = (
         "import sys\n"
-        "from scantling.predict import load\n"
+        "from scantling.inference import load\n"
         f"for name in ('static.xml', 'static.onnx'):\n"
         f"    found = load({str(exported)!r} + '/' + name, cache={str(tmp_path)!r})\n"
         "    import numpy\n"

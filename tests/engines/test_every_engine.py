@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from scantling.checkpoints import Model, load_model
-from scantling.data import read_image
-from scantling.data.letterbox import place
 from scantling.engines import open_engine, read_card
 from scantling.engines.hardware import find_processor
 from scantling.engines.torch_engine import TorchEngine
 from scantling.errors import InvalidExport, InvalidValue, MissingPackage, UnknownName
-from scantling.predict import load
+from scantling.images import read_image
+from scantling.images.letterbox import place
+from scantling.inference import load
 from scantling.structures import Candidates
 from small_models import write_model
 
@@ -213,7 +213,7 @@ class Later:
 
 @pytest.mark.parametrize("streams", [1, 2, 4])
 def test_no_more_batches_are_on_their_way_than_there_are_streams(streams: int):
-    from scantling.predictor import Predictor
+    from scantling.inference.predictor import Predictor
     from scantling.specs import InputSpec
 
     engine = Counting(streams)

@@ -11,7 +11,7 @@ from scantling.errors import InvalidExport
 from scantling.heads.efficientdet import EfficientDetHead
 from scantling.heads.yolo import decode_level
 from scantling.specs import CATALOG, InputSpec
-from scantling.specs.card import GraphForm, LevelCard
+from scantling.specs.metadata import GraphForm, LevelCard
 
 
 @pytest.mark.parametrize("coding", ["exponential", "sigmoid"])

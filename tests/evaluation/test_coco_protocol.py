@@ -10,7 +10,7 @@ from coco_oracle import Document, Results, by_pycocotools, found_from, truth_fro
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scantling.data.dataset import Dataset, LabelledImage, make_objects
+from scantling.datasets.dataset import Dataset, LabelledImage, make_objects
 from scantling.errors import InvalidValue
 from scantling.evaluation import CocoResult, evaluate_coco, format_coco_block, truth_of
 

@@ -4,12 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from scantling.evaluation.figures import (
-    draw_bars,
-    draw_confusion,
-    draw_f1,
-    draw_precision_recall,
-)
+from scantling.evaluation.figures import draw_bars, draw_confusion, draw_f1, draw_precision_recall
 
 
 def decoded(data: bytes) -> np.ndarray:

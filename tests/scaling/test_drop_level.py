@@ -12,7 +12,7 @@ from scantling.checkpoints.networks import build_network
 from scantling.cli import main
 from scantling.darknet import read_cfg
 from scantling.errors import InvalidCheckpoint, InvalidSpec, InvalidValue
-from scantling.predict import load
+from scantling.inference import load
 from scantling.scaling.drop import drop_level
 from scantling.scaling.laws import as_small, deepen, widen, with_neck
 from scantling.specs import ModelSpec, find_spec

@@ -14,13 +14,7 @@ from scantling.scaling.latency import LatencyModel, tabulate
 from scantling.scaling.latency.table import CONVOLUTIONS, KINDS
 from scantling.scaling.measure import measure_device
 from scantling.scaling.measure.clock import middle_of, timed
-from scantling.scaling.measure.design import (
-    LEAST_MACS,
-    MOST_MACS,
-    WHOLE,
-    chain_macs,
-    draw_chains,
-)
+from scantling.scaling.measure.design import LEAST_MACS, MOST_MACS, WHOLE, chain_macs, draw_chains
 from scantling.scaling.measure.in_onnx import run_in_onnxruntime, run_in_openvino
 from scantling.scaling.measure.in_torch import ChainModule, count_chain, run_in_torch
 from scantling.scaling.measure.run import Bench

@@ -8,14 +8,14 @@ from accelerate import Accelerator
 from scantling.checkpoints import Model, create_model
 from scantling.specs import CATALOG, ModelSpec
 from scantling.structures import Batch, Placement, Targets
-from scantling.training.averaging import Average
+from scantling.training.components import Normalise, make_loss, regularise
+from scantling.training.ema import Average
 from scantling.training.loop import State, Trainer
-from scantling.training.optimiser import build_optimiser
+from scantling.training.optimizer import build_optimiser
 from scantling.training.plan import Plan
 from scantling.training.recipe import Recipe
 from scantling.training.recipes import RECIPES
 from scantling.training.resolve import resolve_recipe
-from scantling.training.setup import Normalise, make_loss, regularise
 
 SIZE = (96, 96)
 NAMES = ("cat", "dog", "hen")

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from scantling.checkpoints import Model
 from scantling.losses import Loss
 from scantling.structures import Targets
-from scantling.training.adversarial import attack
+from scantling.training.components import Normalise, make_loss
 from scantling.training.recipes import RECIPES
 from scantling.training.resolve import resolve_recipe
-from scantling.training.setup import Normalise, make_loss
+from scantling.training.self_adversarial import attack
 
 FAMILIES = {
     "darknet-tiny": "yolov4-tiny",

@@ -5,8 +5,8 @@ import torch
 from small_networks import joint_batches, make_run, settle, small_model
 
 from scantling.specs import CATALOG
+from scantling.training.components import make_augmentation
 from scantling.training.recipes import RECIPES, recipe_name
-from scantling.training.setup import make_augmentation
 
 VARIANTS = {
     "darknet": "yolov4",

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from scantling.errors import TrainingDiverged
 from scantling.structures import Batch, LossTerms, Placement, Targets
-from scantling.training.averaging import Average
+from scantling.training.ema import Average
 from scantling.training.loop import State, Trainer
-from scantling.training.optimiser import build_optimiser
+from scantling.training.optimizer import build_optimiser
 from scantling.training.plan import Plan
 from scantling.training.recipe import (
     AverageSettings,
@@ -144,7 +144,7 @@ def test_a_loss_that_breaks_stops_the_run_and_names_the_images():
 
 
 def test_frozen_parts_stay_and_keep_their_statistics():
-    from scantling.training.optimiser import freeze
+    from scantling.training.optimizer import freeze
 
     net = network()
     freeze(net, ["0", "1"])

@@ -22,20 +22,20 @@ from scantling.blocks import (
 )
 from scantling.checkpoints import Model, load_native, prepare_model, save_model
 from scantling.darknet.layers import DropBlock as DarknetDropBlock
-from scantling.data.loader import Task, open_training_set
+from scantling.datasets.loader import Task, open_training_set
 from scantling.engines.torch_engine import TorchEngine
 from scantling.errors import InvalidSettings, InvalidValue
-from scantling.training.loop import State
-from scantling.training.optimiser import freeze
-from scantling.training.recipe import Recipe
-from scantling.training.resolve import parse_settings, resolve_recipe
-from scantling.training.setup import (
+from scantling.training.components import (
     choose_anchors,
     make_augmentation,
     make_loss,
     make_mixers,
     regularise,
 )
+from scantling.training.loop import State
+from scantling.training.optimizer import freeze
+from scantling.training.recipe import Recipe
+from scantling.training.resolve import parse_settings, resolve_recipe
 
 IMAGES = some_batch(range(2)).images.float() / 255
 NORMS = {

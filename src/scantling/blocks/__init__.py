@@ -16,6 +16,15 @@ from .fuse import fuse_norms
 from .fusion import FUSIONS, PlainSum, WeightedSum
 from .mbconv import MbConv, MbConvStage, SqueezeExcite
 from .mish import use_fast_mish
+from .norm_conversion import (
+    begin_update,
+    read_past,
+    set_drop_path,
+    set_norms,
+    set_progress,
+    use_filter_response,
+    write_past,
+)
 from .norms import CrossIterationNorm, CrossMiniBatchNorm, FilterResponseNorm, SyncNorm
 from .osa import ConvStage, CspOsaStage, PooledConvStage
 from .padding import SamePad
@@ -25,15 +34,6 @@ from .rfb import ReceptiveFieldBlock
 from .sam import ModifiedSam
 from .separable import ActSeparableNorm, SeparableConv, SharedSeparable
 from .spp import SpatialPyramidPool
-from .swap import (
-    begin_update,
-    read_past,
-    set_drop_path,
-    set_norms,
-    set_progress,
-    use_filter_response,
-    write_past,
-)
 
 # Every stage: Stage(in_channels, channels, depth, *, stride, activation, …the settings of StageSpec
 # that it has). `feature_channels` says how many of its last channels go to the neck.

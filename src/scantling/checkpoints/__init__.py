@@ -1,6 +1,6 @@
 """Weights from files: native safetensors, and safe readers of other people's formats."""
 
-from ..data.user_folder import default_cache
+from ..io import default_cache
 from ..specs.classes import ClassTable, match_classes
 from .classes import adapt_classes
 from .convert import convert_model, save_darknet

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ..darknet import WeightsHeader, stored_tensors, write_weights
 from ..darknet.native import native_cfg, native_tensors
-from ..data.darknet_files import write_names
+from ..datasets.darknet_files import write_names
 from ..detector import Detector
 from ..errors import InvalidValue
 from ..specs import CfgSpec, ModelSpec

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..backbones import load_timm_weights
-from ..data.darknet_files import read_names
+from ..datasets.darknet_files import read_names
 from ..detector import build_detector
 from ..errors import InvalidValue
 from ..specs import CATALOG, ModelSpec, change_spec, find_spec, is_spec_file

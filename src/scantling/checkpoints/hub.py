@@ -8,8 +8,8 @@ has published the first digits of the sha256, in the names of its files.
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..data.user_folder import default_cache
 from ..errors import DownloadFailed, lookup
+from ..io import default_cache
 from ..specs import find_spec
 from .download import Progress, download
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..data.darknet_files import read_data, read_names
+from ..datasets.darknet_files import read_data, read_names
 from ..errors import InvalidValue
 from ..specs import CfgSpec, ModelSpec
 from ..specs.coco import COCO_ID_NAMES, COCO_NAMES

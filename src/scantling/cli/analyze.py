@@ -16,7 +16,7 @@ from .values import parse_image_size, printable
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ..analyze import Analysis, Verdict
+    from ..scaling.analysis import Analysis, Verdict
     from ..scaling.costs import Roof
 
 
@@ -67,8 +67,8 @@ class AnalyzeOptions:
 
 def analyze(options: AnalyzeOptions) -> int:
     """Count what a model costs, layer by layer, and hold the papers' rules of design against it."""
-    from ..analyze import analyze as run
-    from ..analyze import open_spec, save_analysis, summarise
+    from ..scaling.analysis import analyze as run
+    from ..scaling.analysis import open_spec, save_analysis, summarise
 
     roof = choose_roof(options)
     analysis = run(
@@ -115,7 +115,7 @@ def choose_roof(options: AnalyzeOptions) -> "Roof | None":
 
 def write_files(analysis: "Analysis", options: AnalyzeOptions) -> None:
     """The CSV and the figure, where they were asked for."""
-    from ..analyze import draw_figures, to_csv
+    from ..scaling.analysis import draw_figures, to_csv
 
     if options.csv is not None:
         options.csv.write_text(to_csv(analysis), "utf-8")
@@ -128,7 +128,7 @@ def print_analysis(analysis: "Analysis", *, layers: bool) -> None:
     """Print the totals, a table of parts or layers, and the findings."""
     from rich.console import Console
 
-    from ..analyze import describe, layer_table, part_table
+    from ..scaling.analysis import describe, layer_table, part_table
 
     columns, rows = layer_table(analysis) if layers else part_table(analysis)
     typer.echo(describe_safely(describe(analysis)))

@@ -15,7 +15,7 @@ from .options import CacheOption, DeviceOption, JsonOption
 from .values import parse_image_size
 
 if TYPE_CHECKING:
-    from ..benchmark import Benchmark
+    from ..benchmarking import Benchmark
 
 RUN_FOLDER = Path("runs/benchmark")
 ENGINES = ("auto", "torch", "onnxruntime", "openvino", "tensorrt")
@@ -92,8 +92,8 @@ class BenchmarkOptions:
 
 def benchmark(options: BenchmarkOptions) -> int:
     """Measure how fast models are on this machine: latency, throughput, memory and start-up."""
-    from ..benchmark import save_report, summarise
-    from ..outputs.names import new_run_folder
+    from ..benchmarking import save_report, summarise
+    from ..io import new_run_folder
     from .benchmark_text import print_benchmark
 
     measured = run_benchmark(options)
@@ -113,8 +113,8 @@ def benchmark(options: BenchmarkOptions) -> int:
 
 def run_benchmark(options: BenchmarkOptions) -> "Benchmark":
     """Measure what the options ask for."""
-    from ..benchmark import benchmark as run
-    from ..benchmark import read_source
+    from ..benchmarking import benchmark as run
+    from ..benchmarking import read_source
     from .messages import note, phase_bar
 
     with phase_bar() as progress:

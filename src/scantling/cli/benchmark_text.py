@@ -14,7 +14,7 @@ from rich.text import Text
 from .values import printable
 
 if TYPE_CHECKING:
-    from ..benchmark import Benchmark
+    from ..benchmarking import Benchmark
 
 WORDS = ("model", "engine", "versions")
 WIDTH = 160  # of a table that goes into a file or a pipe
@@ -22,7 +22,7 @@ WIDTH = 160  # of a table that goes into a file or a pipe
 
 def print_benchmark(benchmark: "Benchmark", page: Path | None) -> None:
     """Print everything that a terminal can show, and where the rest is."""
-    from ..benchmark import (
+    from ..benchmarking import (
         cost_table,
         describe_machine_line,
         latency_table,
@@ -30,7 +30,7 @@ def print_benchmark(benchmark: "Benchmark", page: Path | None) -> None:
         problems_of,
         speed_table,
     )
-    from ..benchmark.report import HOW_IT_STARTS, HOW_TO_READ
+    from ..benchmarking.report import HOW_IT_STARTS, HOW_TO_READ
 
     console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
     typer.echo(printable(describe_machine_line(benchmark.machine)))

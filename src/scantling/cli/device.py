@@ -118,7 +118,7 @@ def show(options: ShowOptions) -> int:
 def _predict(
     model: str, profile: "Profile", image_size: tuple[int, int] | None
 ) -> tuple["Latency", "Memory"]:
-    from ..analyze import open_spec
+    from ..scaling.analysis import open_spec
     from ..scaling.latency import predict_latency, predict_memory
 
     spec = open_spec(model)

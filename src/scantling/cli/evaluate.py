@@ -38,9 +38,8 @@ from .options import (
 from .predict import PredictOptions, load_predictor
 
 if TYPE_CHECKING:
-    from ..evaluate import Evaluation
-    from ..evaluation import Protocol
-    from ..predict import Predictor
+    from ..evaluation import Evaluation, Protocol
+    from ..inference import Predictor
 
 RUN_FOLDER = Path("runs/evaluate")
 # What says how a model is run; beside a file of detections it has no meaning.
@@ -136,9 +135,8 @@ class EvaluateOptions:
 
 def evaluate(options: EvaluateOptions) -> int:
     """Measure how good a model, or a file of detections, is on labelled images."""
-    from ..evaluate import save_report, summarise
-    from ..evaluation import write_results
-    from ..outputs.names import new_run_folder
+    from ..evaluation import save_report, summarise, write_results
+    from ..io import new_run_folder
     from .evaluation_text import print_evaluation
 
     check_options(options)
@@ -164,7 +162,7 @@ def check_options(options: EvaluateOptions) -> None:
         InvalidValue: neither a model nor detections are named, or both; an option of a model beside
             detections.
     """
-    from ..evaluate import choose_protocol
+    from ..evaluation import choose_protocol
 
     choose_protocol(options.protocol, points=options.points)
     if not options.data:
@@ -184,7 +182,7 @@ def check_options(options: EvaluateOptions) -> None:
 
 def judge_file(options: EvaluateOptions) -> "Evaluation":
     """The evaluation of a file of detections."""
-    from ..evaluate import choose_protocol, evaluate_results
+    from ..evaluation import choose_protocol, evaluate_results
 
     return evaluate_results(
         options.detections or "",
@@ -200,9 +198,9 @@ def judge_file(options: EvaluateOptions) -> "Evaluation":
 
 def run_model(options: EvaluateOptions) -> "Evaluation":
     """The evaluation of a model, run on the images."""
-    from ..data.readers import describe_dataset
-    from ..evaluate import choose_protocol, open_data
-    from ..evaluate import evaluate as run
+    from ..datasets.readers import describe_dataset
+    from ..evaluation import choose_protocol, open_data
+    from ..evaluation import evaluate as run
     from .evaluation_text import image_bar
     from .messages import note
 
@@ -242,7 +240,7 @@ def run_model(options: EvaluateOptions) -> "Evaluation":
 
 def load_evaluated(options: EvaluateOptions, protocol: "Protocol") -> "Predictor":
     """The model, ready to find objects as the options say, else as the protocol does."""
-    from ..evaluate import selection_for
+    from ..evaluation import selection_for
 
     usual = selection_for(protocol)
     shared = {field.name for field in fields(PredictOptions)} & {

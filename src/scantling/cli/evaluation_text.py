@@ -20,14 +20,14 @@ from rich.progress import (
 from .values import printable
 
 if TYPE_CHECKING:
-    from ..evaluate import Evaluation
+    from ..evaluation import Evaluation
 
 LONGEST_NAME = 24  # letters of a class
 
 
 def print_evaluation(evaluation: "Evaluation", page: Path | None) -> None:
     """Print everything that a terminal can show, and where the rest is."""
-    from ..evaluate import describe_data, describe_figures, warnings_of
+    from ..evaluation import describe_data, describe_figures, warnings_of
 
     typer.echo(printable(describe_data(evaluation)))
     for line in class_lines(evaluation):
@@ -62,7 +62,7 @@ def class_lines(evaluation: "Evaluation") -> list[str]:
 
 def table_lines(evaluation: "Evaluation") -> list[str]:
     """The figures of each class, under the names of their columns."""
-    from ..evaluate import class_table
+    from ..evaluation import class_table
 
     columns, rows = class_table(evaluation.judged)
     cells = [list(columns), *[[_show(value) for value in row] for row in rows]]

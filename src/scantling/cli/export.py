@@ -26,8 +26,8 @@ from .options import (
 from .values import parse_image_size, printable
 
 if TYPE_CHECKING:
-    from ..export import Exported
-    from ..specs.card import GraphForm
+    from ..exporting import Exported
+    from ..specs.metadata import GraphForm
 
 LARGEST_BATCH = 1024
 FIGURES = 4  # of a stage of the verification that are printed
@@ -117,7 +117,7 @@ def parse_form(options: ExportOptions) -> "GraphForm":
     Raises:
         InvalidValue: options that contradict one another, or a batch that is none.
     """
-    from ..specs.card import GraphForm
+    from ..specs.metadata import GraphForm
 
     batch: int | None = None
     if options.batch != "dynamic":
@@ -162,7 +162,7 @@ def run_export(
     options: ExportOptions, form: "GraphForm", progress: Callable[[int, int], None]
 ) -> "Exported":
     """The export that the options ask for."""
-    from ..export import export as run
+    from ..exporting import export as run
     from .messages import note
 
     return run(

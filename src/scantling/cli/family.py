@@ -13,7 +13,7 @@ from .options import JsonOption
 from .values import parse_image_size, printable
 
 if TYPE_CHECKING:
-    from ..family import Family, Wanted
+    from ..scaling.families import Family, Wanted
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class FamilyOptions:
 
 def family(options: FamilyOptions) -> int:
     """Find the models for several budgets at once, and show them side by side on a page."""
-    from ..family import choose_family, write_family
-    from ..scale import to_record
+    from ..scaling.families import choose_family, write_family
+    from ..scaling.search import to_record
     from .scale_search import read_split
 
     wanted = find_wanted(options)
@@ -92,8 +92,8 @@ def find_wanted(options: FamilyOptions) -> "tuple[Wanted, ...]":
     Raises:
         InvalidValue: there are none.
     """
-    from ..family import parse_member, read_members
-    from ..scaling.budget import USUAL_IMAGE
+    from ..scaling.families import parse_member, read_members
+    from ..scaling.search.budget import USUAL_IMAGE
 
     image = parse_image_size(options.image, option="--image") or USUAL_IMAGE
     read = () if options.budgets is None else read_members(options.budgets, image=image)
@@ -107,7 +107,7 @@ def find_wanted(options: FamilyOptions) -> "tuple[Wanted, ...]":
 
 def print_family(found: "Family") -> None:
     """The recipe, and the members side by side."""
-    from ..family.page import describe_recipe, side_by_side
+    from ..scaling.families.page import describe_recipe, side_by_side
     from .scale_search import print_table
 
     for line in describe_recipe(found).split("\n"):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ..checkpoints import Model
-    from ..specs.card import Card
+    from ..specs.metadata import Card
 
 
 @dataclass(frozen=True)

@@ -36,9 +36,9 @@ from .options import (
 from .values import parse_image_size
 
 if TYPE_CHECKING:
-    from ..data import Plan
+    from ..images import Plan
+    from ..inference import Predictor
     from ..postprocess import Selection
-    from ..predict import Predictor
 
 DEFAULT_OUTPUTS = "images,video"
 MOST_STREAMS = 8  # that `auto` takes: each has a copy of the network's working memory
@@ -112,8 +112,8 @@ class PredictOptions:
 
 def predict(options: PredictOptions) -> int:
     """Find objects in images, videos and streams."""
-    from ..outputs import Outputs
-    from ..predict import predict as run
+    from ..inference import predict as run
+    from ..inference.outputs import Outputs
     from .report import Report
 
     kinds = parse_kinds(options)  # before the model: a mistake should not cost a download
@@ -143,7 +143,7 @@ def load_predictor(options: PredictOptions, *, many: bool = False) -> "Predictor
         options: of the command.
         many: whether it is for many images, none of which anybody waits for.
     """
-    from ..predict import load
+    from ..inference import load
     from .messages import download_bar, note
 
     plan = choose_plan(
@@ -185,7 +185,7 @@ def choose_selection(options: PredictOptions) -> "Selection":
         options.iou,
         options.max_detections,
     ):
-        from ..predict import selection_of
+        from ..inference.loading import selection_of
 
         usual = selection_of(read_card(options.model), None, lambda _: None)
     return Selection(
@@ -229,7 +229,7 @@ def choose_plan(*, tta: bool, tile: str | None, overlap: float, whole: bool) -> 
     Raises:
         InvalidValue: a size or share that cannot be, or `--no-whole` without `--slice`.
     """
-    from ..data import TTA, Plan
+    from ..images import TTA, Plan
 
     if tile is None and not whole:
         raise InvalidValue("--no-whole", True, "--slice beside it: else there is nothing to see")
@@ -247,7 +247,7 @@ def parse_kinds(options: PredictOptions) -> list[str]:
     Raises:
         UnknownName: one that does not exist.
     """
-    from ..outputs import WRITERS
+    from ..inference.outputs import WRITERS
 
     default = "none" if options.json else DEFAULT_OUTPUTS
     kinds = [kind.strip() for kind in (options.save or default).split(",")]

@@ -12,10 +12,10 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from ..data import Frame, count_images
 from ..errors import InvalidSource
-from ..outputs import to_record
-from ..predict import Prediction
+from ..images import Frame, count_images
+from ..inference import Prediction
+from ..inference.outputs import to_record
 from ..structures import Detections
 from .exit_codes import USER_CAN_FIX, WORKED
 from .values import printable

@@ -15,9 +15,9 @@ from .values import check_out, parse_image_size, printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..data.dataset import Dataset
-    from ..scale import Found
-    from ..scaling.budget import Budget
+    from ..datasets.dataset import Dataset
+    from ..scaling.search import Found
+    from ..scaling.search.budget import Budget
     from .scale import ScaleOptions
 
 FRONT_ROWS = 12
@@ -25,7 +25,7 @@ FRONT_ROWS = 12
 
 def find(options: "ScaleOptions") -> int:
     """Search, print, write; measure it too where that was asked for."""
-    from ..scale import describe_fit, open_device, scale, to_record
+    from ..scaling.search import describe_fit, open_device, scale, to_record
 
     check_search(options)
     if options.out is not None:
@@ -49,7 +49,7 @@ def find(options: "ScaleOptions") -> int:
                 typer.echo(f"Saved {printable(str(path))}")
     code = WORKED
     if options.verify:
-        from ..scale import verify_fit
+        from ..scaling.search import verify_fit
 
         measured = verify_fit(found, cache=options.cache, say=note)
         record["measured"] = measured.to_record()
@@ -88,7 +88,7 @@ def parse_budget(options: "ScaleOptions") -> "Budget":
     Raises:
         InvalidValue: a number or its unit cannot be read, or nothing is limited.
     """
-    from ..scaling.budget import (
+    from ..scaling.search.budget import (
         USUAL_IMAGE,
         Budget,
         parse_bytes,
@@ -121,14 +121,14 @@ def parse_kinds(text: str | None) -> tuple[str, ...] | None:
     """
     if text is None:
         return None
-    from ..scaling.candidates import KINDS
+    from ..scaling.search.candidates import KINDS
 
     return tuple(lookup(dict.fromkeys(KINDS, one), one, "kind") for one in text.split(","))
 
 
 def read_split(data: str, split: str | None) -> "Dataset":
     """The split that a model is to be trained on."""
-    from ..data.readers import describe_dataset, list_splits, read_dataset
+    from ..datasets.readers import describe_dataset, list_splits, read_dataset
 
     usual = "train" if "train" in list_splits(data) else None
     dataset = read_dataset(data, split=split or usual)
@@ -138,7 +138,7 @@ def read_split(data: str, split: str | None) -> "Dataset":
 
 def write_files(found: "Found", options: "ScaleOptions") -> None:
     """The spec and the figure, where they were asked for."""
-    from ..scale import draw_front, write_fit
+    from ..scaling.search import draw_front, write_fit
 
     if options.out is not None:
         write_fit(found, options.out)
@@ -150,8 +150,8 @@ def write_files(found: "Found", options: "ScaleOptions") -> None:
 
 def print_tables(found: "Found") -> None:
     """The rejected neighbours, and the front."""
-    from ..scale import front_columns, front_table, neighbour_table
-    from ..scale.report import NEIGHBOUR_COLUMNS
+    from ..scaling.search import front_columns, front_table, neighbour_table
+    from ..scaling.search.report import NEIGHBOUR_COLUMNS
 
     print_table(NEIGHBOUR_COLUMNS, neighbour_table(found.fit))
     rows = front_table(found.fit, most=FRONT_ROWS)

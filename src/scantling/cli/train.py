@@ -18,7 +18,7 @@ from .options import JsonOption
 from .values import parse_image_size
 
 if TYPE_CHECKING:
-    from ..train import Run
+    from ..training import Run
 
 MODEL_HELP = "A name from `scantling list`, or a .cfg, .safetensors, .pt or .pth file."
 WITH_RESUME = ("resume", "cache", "track", "json")  # options that --resume leaves room for
@@ -120,7 +120,7 @@ def check_options(options: TrainOptions) -> None:
 
 def open_asked(options: TrainOptions) -> "Run":
     """The run that was asked for, new or resumed."""
-    from ..train import open_run, resume_run
+    from ..training import open_run, resume_run
     from .messages import note
 
     main_process = os.environ.get("RANK", "0") == "0"

@@ -14,7 +14,7 @@ from rich.table import Column
 from .values import printable
 
 if TYPE_CHECKING:
-    from ..train import EpochDone, Run, StepDone
+    from ..training import EpochDone, Run, StepDone
 
 EVERY = 10  # updates between two looks at the loss terms: a look waits for the device
 TERMS = {"total": "loss", "box": "box", "objectness": "obj", "classes": "cls"}
@@ -60,7 +60,7 @@ class Show:
 
     def add(self, event: "StepDone | EpochDone") -> None:
         """Show what happened."""
-        from ..train import EpochDone
+        from ..training import EpochDone
 
         if isinstance(event, EpochDone):
             self._add_epoch(event)
@@ -120,7 +120,7 @@ def describe_epoch(row: "dict[str, Any] | Any", epochs: int, *, is_best: bool) -
 
 def beginning(run: "Run") -> Iterator[str]:
     """What a run is about to do: model, settings that differ from the defaults, anchors."""
-    from ..train.report import changed_settings
+    from ..training.report import changed_settings
 
     plan, network, recipe = run.trainer.plan, run.model.network, run.recipe
     weights = sum(weight.numel() for weight in network.parameters())

@@ -12,7 +12,7 @@ from .options import CacheOption, DeviceOption, JsonOption, NamesOption
 from .values import printable
 
 if TYPE_CHECKING:
-    from ..verify import Figure, Verification
+    from ..verification import Figure, Verification
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class VerifyOptions:
 
 def verify(options: VerifyOptions) -> int:
     """Compare a file with its model and name what is wrong; exit code 3 past a limit."""
-    from ..verify import save_verification
-    from ..verify import verify as run
+    from ..verification import save_verification
+    from ..verification import verify as run
     from .evaluation_text import image_bar
     from .messages import note
 

@@ -13,14 +13,14 @@ import numpy as np
 import torch
 
 from ..checkpoints import create_model, save_model
-from ..data.readers import read_dataset
-from ..data.sheets import dataset_sheet
+from ..datasets.readers import read_dataset
+from ..datasets.sheets import dataset_sheet
 from ..errors import InvalidValue
-from ..evaluate import evaluate, save_report
-from ..outputs import Outputs
-from ..outputs.names import whole_file
-from ..predict import load
-from ..train import EpochDone, open_run
+from ..evaluation import evaluate, save_report
+from ..inference import load
+from ..inference.outputs import Outputs
+from ..io import whole_file
+from ..training import EpochDone, open_run
 from .recipe import EPOCHS_A_MINUTE, make_settings, thin_tiny
 from .scenes import NAMES, draw_dataset
 

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.dataset import Dataset, LabelledImage, make_objects
-from ..data.writers import check_target, write_dataset
+from ..datasets.dataset import Dataset, LabelledImage, make_objects
+from ..datasets.writers import check_target, write_dataset
 from ..structures import FloatArray, Image, IntArray
 from .shapes import OUTLINES, TEXTURES, area_of, fill, rasterise
 

@@ -5,9 +5,9 @@ import importlib.metadata
 from pathlib import Path
 
 from ..checkpoints import Model
-from ..data.user_folder import default_cache
 from ..errors import InvalidExport, ScantlingError
-from ..specs.card import Card, GraphForm
+from ..io import default_cache
+from ..specs.metadata import Card, GraphForm
 from .contract import Settings
 from .files import read_card
 
@@ -29,7 +29,7 @@ def convert(model: Model, engine: str, settings: Settings) -> tuple[Path, Card]:
     Raises:
         ScantlingError: the model cannot be converted, or the file cannot be written.
     """
-    from ..graphs import to_onnx, to_openvino, write_onnx, write_openvino
+    from .graphs import to_onnx, to_openvino, write_onnx, write_openvino
 
     card = _card_for(model, settings)
     suffix = SUFFIXES[engine]
@@ -52,7 +52,7 @@ def convert(model: Model, engine: str, settings: Settings) -> tuple[Path, Card]:
 
 def _card_for(model: Model, settings: Settings) -> Card:
     """For any number of images of any size; of one size where that is all that can be."""
-    from ..graphs import make_card
+    from .graphs import make_card
 
     try:
         return make_card(model, form=GraphForm(batch=None, any_size=True))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidExport, InvalidValue
-from ..specs.card import Card
+from ..specs.metadata import Card
 from ..structures import Candidates, FloatArray, Image
 from .outputs import as_candidates, output_names
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ..errors import InvalidExport
-from ..specs.card import KEY, Card
+from ..specs.metadata import KEY, Card
 from . import ir_file, onnx_file, torch_export_file
 
 EXPORTED = (".onnx", ".xml", ".pt2", ".engine")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidValue, ScantlingError
-from ..specs.card import Card
+from ..specs.metadata import Card
 from .choice import MODEL, PACKAGES, Choice, choose_engine
 from .contract import Engine, Say, Settings
 from .files import read_card

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.user_folder import default_cache
 from ..errors import InvalidExport, MissingPackage
-from ..specs.card import Card
+from ..io import default_cache
+from ..specs.metadata import Card
 from .contract import Settings
 from .file_engine import FileEngine, Outputs, check_graph, check_input
 from .hardware import find_processor

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.letterbox import find_placement
 from ..errors import InvalidExport
-from ..specs.card import Card, LevelCard
+from ..images.letterbox import find_placement
+from ..specs.metadata import Card, LevelCard
 from ..structures import Candidates, FloatArray
 
 Size = tuple[int, int]  # (height, width)

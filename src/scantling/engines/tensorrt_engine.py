@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidExport, InvalidValue, MissingPackage
-from ..specs.card import Card
+from ..specs.metadata import Card
 from .contract import Settings
 from .file_engine import FileEngine, Outputs, check_graph
 from .files import read_plan

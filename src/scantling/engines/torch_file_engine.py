@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ..errors import InvalidExport, InvalidValue, MissingPackage
-from ..specs.card import Card
+from ..specs.metadata import Card
 from .contract import Settings
 from .file_engine import FileEngine, Outputs
 from .outputs import output_names

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..drawing import Color, Corners, draw_tag
+from ..reports.drawing import Color, Corners, draw_tag
 from ..structures import Image
 
 FOUND, MISSED = (0, 158, 115), (230, 159, 0)  # of objects: green, orange

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from ..data.dataset import ImageId
+from ..datasets.dataset import ImageId
 from ..errors import InvalidData
 from .found import Found
 from .truth import Truth

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.dataset import Dataset, ImageId
+from ..datasets.dataset import Dataset, ImageId
 from ..errors import InvalidValue
 from ..structures import IntArray
 

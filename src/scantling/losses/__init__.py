@@ -3,63 +3,39 @@
 Names are imported when they are first used: settings load no torch.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from .darknet import DarknetLoss
-    from .efficientdet import EfficientDetLoss
-    from .levels import LossLevel, loss_levels
-    from .scaled_yolov4 import ScaledYolov4Loss
-    from .settings import (
-        DarknetSettings,
-        EfficientDetSettings,
-        LossSettings,
-        ScaledYolov4Settings,
-        class_weights_of,
-    )
-    from .table import LOSSES, Loss, build_loss
+    from .darknet import DarknetLoss as DarknetLoss
+    from .efficientdet import EfficientDetLoss as EfficientDetLoss
+    from .levels import LossLevel as LossLevel
+    from .levels import loss_levels as loss_levels
+    from .scaled_yolov4 import ScaledYolov4Loss as ScaledYolov4Loss
+    from .settings import DarknetSettings as DarknetSettings
+    from .settings import EfficientDetSettings as EfficientDetSettings
+    from .settings import LossSettings as LossSettings
+    from .settings import ScaledYolov4Settings as ScaledYolov4Settings
+    from .settings import class_weights_of as class_weights_of
+    from .table import LOSSES as LOSSES
+    from .table import Loss as Loss
+    from .table import build_loss as build_loss
 
-_HOMES = {
-    "LOSSES": "table",
-    "DarknetLoss": "darknet",
-    "DarknetSettings": "settings",
-    "EfficientDetLoss": "efficientdet",
-    "EfficientDetSettings": "settings",
-    "Loss": "table",
-    "LossLevel": "levels",
-    "LossSettings": "settings",
-    "ScaledYolov4Loss": "scaled_yolov4",
-    "ScaledYolov4Settings": "settings",
-    "build_loss": "table",
-    "class_weights_of": "settings",
-    "loss_levels": "levels",
-}
-
-__all__ = [
-    "LOSSES",
-    "DarknetLoss",
-    "DarknetSettings",
-    "EfficientDetLoss",
-    "EfficientDetSettings",
-    "Loss",
-    "LossLevel",
-    "LossSettings",
-    "ScaledYolov4Loss",
-    "ScaledYolov4Settings",
-    "build_loss",
-    "class_weights_of",
-    "loss_levels",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "darknet": ["DarknetLoss"],
+        "efficientdet": ["EfficientDetLoss"],
+        "levels": ["LossLevel", "loss_levels"],
+        "scaled_yolov4": ["ScaledYolov4Loss"],
+        "settings": [
+            "DarknetSettings",
+            "EfficientDetSettings",
+            "LossSettings",
+            "ScaledYolov4Settings",
+            "class_weights_of",
+        ],
+        "table": ["LOSSES", "Loss", "build_loss"],
+    },
+)

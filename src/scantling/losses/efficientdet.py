@@ -15,14 +15,7 @@ from ..boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from ..errors import InvalidValue
 from ..heads.efficientdet import cell_anchors, decode_offsets
 from ..structures import LossTerms, Targets
-from .elements import (
-    SIMILARITIES,
-    at_least_float32,
-    hardest,
-    huber,
-    per_process,
-    unchanged,
-)
+from .elements import SIMILARITIES, at_least_float32, hardest, huber, per_process, unchanged
 from .focal import background_focal
 from .levels import LossLevel, check_coding
 from .matching import match_boxes

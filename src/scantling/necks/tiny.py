@@ -12,12 +12,7 @@ from torch.nn import functional as F
 from ..blocks import ConvNormAct
 from ..specs import NeckSpec
 from ..specs.settings import refuse_settings
-from .levels import (
-    OF_PYRAMIDS,
-    OutputAttention,
-    build_context,
-    require_one_level_a_feature,
-)
+from .levels import OF_PYRAMIDS, OutputAttention, build_context, require_one_level_a_feature
 
 
 class TinyFpn(nn.Module):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.views import View
+from ..images.crops import View
 from ..structures import FloatArray, IntArray
 from .fusion import Regions
 from .selection import Rows, Selected, Selection, choose

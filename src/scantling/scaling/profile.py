@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
-from ..data.safe_text import read_small
+from ..datasets.safe_text import read_small
 from ..errors import InvalidProfile
 
 MAX_BYTES = 8 * 2**20

@@ -4,15 +4,7 @@ from .catalog import CATALOG, find_spec
 from .changes import change_spec
 from .files import is_spec_file, read_spec, write_spec
 from .published import SIZES, NetworkSize
-from .schema import (
-    BackboneSpec,
-    CfgSpec,
-    HeadSpec,
-    InputSpec,
-    ModelSpec,
-    NeckSpec,
-    StageSpec,
-)
+from .schema import BackboneSpec, CfgSpec, HeadSpec, InputSpec, ModelSpec, NeckSpec, StageSpec
 
 __all__ = [
     "CATALOG",

@@ -1,1 +1,24 @@
-"""How a model learns: recipe, plan of steps, schedule, loop, averaging, the state of a run."""
+"""Train a model: recipe, plan, loop, EMA, resume; a run event by event, and its folder."""
+
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from .folder import RunFolder as RunFolder
+    from .run import EpochDone as EpochDone
+    from .run import Run as Run
+    from .run import StepDone as StepDone
+    from .run import fitness as fitness
+    from .start import open_run as open_run
+    from .start import resume_run as resume_run
+    from .start import train as train
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "folder": ["RunFolder"],
+        "run": ["EpochDone", "Run", "StepDone", "fitness"],
+        "start": ["open_run", "resume_run", "train"],
+    },
+)

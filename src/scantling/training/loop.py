@@ -17,10 +17,10 @@ from ..blocks import begin_update, set_progress
 from ..errors import TrainingDiverged
 from ..losses import Loss
 from ..structures import Batch, LossTerms, Targets
-from .adversarial import attack
-from .averaging import Average
-from .optimiser import set_rates, set_training
+from .ema import Average
+from .optimizer import set_rates, set_training
 from .plan import Plan, Step, rng_for
+from .self_adversarial import attack
 
 TERMS = tuple(field.name for field in fields(LossTerms))
 

@@ -157,7 +157,7 @@ class MixerSettings(Settings):
     """A mixer of whole samples, applied last.
 
     Args:
-        name: in `scantling.data.transforms.MIXERS`, such as `cutmix`.
+        name: in `scantling.augment.MIXERS`, such as `cutmix`.
         probability: of a sample to be mixed.
         settings: of the mixer.
     """
@@ -171,7 +171,7 @@ class TransformSettings(Settings):
     """One more transform, applied to each augmented sample.
 
     Args:
-        name: in `scantling.data.transforms.TRANSFORMS`, or `path/to/file.py:Class` of your own.
+        name: in `scantling.augment.TRANSFORMS`, or `path/to/file.py:Class` of your own.
         settings: of the transform.
     """
 
@@ -183,7 +183,7 @@ class AugmentSettings(Settings):
     """How images are changed before the network sees them.
 
     Args:
-        kind: a name in `scantling.data.transforms.AUGMENTATIONS`, or `none`: resized only.
+        kind: a name in `scantling.augment.AUGMENTATIONS`, or `none`: resized only.
         settings: of that kind, such as `mosaic`, `mixup`, `hue`.
         extra: transforms of every sample, after those of the kind.
         mixers: of whole samples, last; not in the epochs without mixing.

@@ -13,8 +13,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ..data.images import read_bytes
 from ..errors import InvalidSettings, nearest_hint
+from ..images.read import read_bytes
 from .recipe import Recipe
 
 MAX_FILE = 1 << 20  # bytes of a run file

@@ -14,8 +14,8 @@ from ..values import parse_image_size, printable
 from .options import DataArgument, FormatOption
 
 if TYPE_CHECKING:
-    from ...data.anchors import Anchors
-    from ...data.dataset import Dataset
+    from ...datasets.anchors import Anchors
+    from ...datasets.dataset import Dataset
     from ...structures import FloatArray
 
 THRESHOLDS = {"ratio": 4.0, "iou": 0.25}
@@ -60,8 +60,8 @@ def anchors(options: AnchorsOptions) -> int:
     """Fit anchors to the boxes of a data set, and say how well a model's own fit them."""
     import numpy as np
 
-    from ...data.anchors import box_sizes, fit_anchors, judge_anchors
-    from ...data.readers import describe_dataset
+    from ...datasets.anchors import box_sizes, fit_anchors, judge_anchors
+    from ...datasets.readers import describe_dataset
 
     check_options(options)
     threshold = THRESHOLDS[options.fitness] if options.threshold is None else options.threshold
@@ -112,7 +112,7 @@ def check_options(options: AnchorsOptions) -> None:
 
 def read_split(options: AnchorsOptions) -> "Dataset":
     """The split that anchors are fitted to."""
-    from ...data.readers import list_splits, read_dataset
+    from ...datasets.readers import list_splits, read_dataset
 
     known = list_splits(options.data, format=options.format)
     usual = "train" if "train" in known else None
@@ -146,7 +146,7 @@ def draw(
     options: AnchorsOptions, boxes: "FloatArray", own: "Anchors | None", fitted: "Anchors"
 ) -> None:
     """Write the picture."""
-    from ...data.anchors_figure import draw_anchors
+    from ...datasets.anchors_figure import draw_anchors
     from ...reports import plain_text
 
     if options.out is not None:

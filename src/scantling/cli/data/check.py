@@ -15,7 +15,7 @@ from ..values import parse_image_size, printable
 from .options import DataArgument, FormatOption, bar
 
 if TYPE_CHECKING:
-    from ...data.check import CheckResult, Levels
+    from ...datasets.check import CheckResult, Levels
 
 SHOWN = 3  # findings of each code on the terminal
 MOST_FINDINGS = 100_000  # in --json: of more, the counts tell enough
@@ -55,8 +55,8 @@ class CheckOptions:
 
 def check(options: CheckOptions) -> int:
     """Look for damage, wrong labels, repetition and imbalance; exit code 3 if there are errors."""
-    from ...data.check import check_dataset, to_record
-    from ...data.user_folder import default_cache
+    from ...datasets.check import check_dataset, to_record
+    from ...io import default_cache
     from ..messages import note
 
     levels = find_levels(options)
@@ -94,7 +94,7 @@ def find_levels(options: CheckOptions) -> "Levels | None":
         InvalidValue: an input size without a model.
         InvalidSpec: the model takes no input of that size.
     """
-    from ...data.check import Levels
+    from ...datasets.check import Levels
     from ...specs import find_spec
 
     image_size = parse_image_size(options.image_size)
@@ -110,8 +110,8 @@ def find_levels(options: CheckOptions) -> "Levels | None":
 
 def write_report(result: "CheckResult", folder: Path) -> Path:
     """Write the page of a check into a folder, whole or not at all; an older one stays."""
-    from ...data.check import render_report
-    from ...outputs.names import unused, whole_file
+    from ...datasets.check import render_report
+    from ...io import unused, whole_file
 
     folder.mkdir(parents=True, exist_ok=True)
     page = unused(folder / "report.html")
@@ -122,8 +122,8 @@ def write_report(result: "CheckResult", folder: Path) -> Path:
 
 def describe(result: "CheckResult") -> Iterator[str]:
     """The findings as lines for a terminal: each code with its advice and first places."""
-    from ...data.check import summarise
-    from ...data.findings import CODES, count_codes
+    from ...datasets.check import summarise
+    from ...datasets.findings import CODES, count_codes
 
     yield f"{result.source}: {result.format or 'format unknown'}"
     for dataset in result.datasets:

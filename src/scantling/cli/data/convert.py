@@ -14,8 +14,8 @@ from ..values import printable
 from .options import DataArgument, FormatOption, bar
 
 if TYPE_CHECKING:
-    from ...data.conversion import Conversion
-    from ...data.dataset import Dataset
+    from ...datasets.conversion import Conversion
+    from ...datasets.dataset import Dataset
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class ConvertOptions:
 
 def convert(options: ConvertOptions) -> int:
     """Write a data set in another format, and say what that format cannot hold."""
-    from ...data.conversion import convert_dataset
-    from ...data.readers import describe_dataset
+    from ...datasets.conversion import convert_dataset
+    from ...datasets.readers import describe_dataset
 
     with bar() as progress:
         task = progress.add_task("convert", total=None)

@@ -13,7 +13,7 @@ from ..values import parse_image_size, printable
 from .options import DataArgument, FormatOption
 
 if TYPE_CHECKING:
-    from ...data.statistics import SizeShares, Statistics
+    from ...datasets.statistics import SizeShares, Statistics
 
 SHOWN_SIZES = 5
 
@@ -37,8 +37,8 @@ class StatsOptions:
 
 def stats(options: StatsOptions) -> int:
     """Count classes, objects in an image, and how large objects and images are."""
-    from ...data.readers import list_splits, read_dataset
-    from ...data.statistics import dataset_statistics
+    from ...datasets.readers import list_splits, read_dataset
+    from ...datasets.statistics import dataset_statistics
 
     image_size = parse_image_size(options.image_size)
     splits = options.split or list_splits(options.data, format=options.format)
@@ -49,7 +49,7 @@ def stats(options: StatsOptions) -> int:
         for split in splits
     ]
     if options.out is not None:
-        from ...data.statistics_figure import draw_statistics
+        from ...datasets.statistics_figure import draw_statistics
 
         options.out.write_bytes(draw_statistics(found))
     if options.json:
@@ -64,7 +64,7 @@ def stats(options: StatsOptions) -> int:
 
 def describe(one: "Statistics") -> dict[str, Any]:
     """The statistics of a split as plain values for JSON; columns as percentiles."""
-    from ...data.statistics import PERCENTILES
+    from ...datasets.statistics import PERCENTILES
 
     facts = asdict(one)
     facts["percentiles"] = list(PERCENTILES)

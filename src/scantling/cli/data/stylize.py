@@ -15,8 +15,8 @@ from .convert import printable_lines
 from .options import DataArgument, FormatOption, bar
 
 if TYPE_CHECKING:
-    from ...data.dataset import Dataset
-    from ...data.stylized import StylizedSet
+    from ...datasets.dataset import Dataset
+    from ...datasets.stylized import StylizedSet
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class StylizeOptions:
 
 def stylize(options: StylizeOptions) -> int:
     """Write a data set anew, some images with the colours and texture of style images."""
-    from ...data.readers import describe_dataset
-    from ...data.stylized import stylize_dataset
+    from ...datasets.readers import describe_dataset
+    from ...datasets.stylized import stylize_dataset
 
     with bar() as progress:
         task = progress.add_task("stylize", total=None)

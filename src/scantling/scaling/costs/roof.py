@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ...data.safe_json import read_json
+from ...datasets.safe_json import read_json
 from ...errors import InvalidValue
 from .layer import LayerCost, Totals
 

@@ -1,0 +1,106 @@
+"""A transform from its name and settings, or from a user's own Python file."""
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InvalidValue, UnknownName, lookup
+from ..structures import Sample
+from .compose import Transform
+
+
+def create(table: Mapping[str, Callable[..., Any]], name: str, settings: Mapping[str, Any]) -> Any:
+    """Make an entry of `TRANSFORMS`, `MIXERS` or `AUGMENTATIONS` from settings of a file.
+
+    Args:
+        table: name → class.
+        name: of the entry.
+        settings: parameter → value; a list stands for a tuple.
+
+    Raises:
+        UnknownName: no such entry, or it has no such parameter.
+        InvalidValue: a value is out of range.
+    """
+    made = lookup(table, name, "transform")
+    return _with_settings(made, name, settings)
+
+
+def load_transform(where: str, settings: Mapping[str, Any] | None = None) -> "LoadedTransform":
+    """Make a transform of your own from `path/to/file.py:ClassName`.
+
+    The file is run as Python, with all that you may do: name only a file that you trust. It is
+    meant for settings that you write yourself, and is never taken from a data set or a checkpoint.
+    The class is called with the settings, and the result with `(sample, rng)`; a frozen dataclass
+    like those here is enough.
+
+    The result can be sent to another process: the file is run again there.
+
+    Args:
+        where: the file, a colon, the name of the class.
+        settings: keyword arguments of the class; a list stands for a tuple.
+
+    Raises:
+        InvalidValue: `where` is not of this form, the file is missing or does not run, or what it
+            makes cannot be called.
+        UnknownName: the file has no such class, or the class no such parameter.
+    """
+    path, _, name = where.rpartition(":")
+    if not path.endswith(".py") or not name.isidentifier():
+        raise InvalidValue("transform", where, "path/to/file.py:ClassName")
+    found = lookup(_run(Path(path)), name, f"class of {path}")
+    chosen = dict(settings or {})
+    transform = _with_settings(found, name, chosen)
+    if isinstance(transform, type) or not callable(transform):
+        raise InvalidValue("transform", where, "a class whose objects are called (sample, rng)")
+    return LoadedTransform(where, tuple(chosen.items()), transform)
+
+
+@dataclass(frozen=True)
+class LoadedTransform:
+    """A transform from a user's own file. Make it with `load_transform`."""
+
+    where: str
+    settings: tuple[tuple[str, Any], ...]
+    transform: Transform
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        return self.transform(sample, rng)
+
+    def __reduce__(self) -> tuple[Callable[..., "LoadedTransform"], tuple[Any, ...]]:
+        return load_transform, (self.where, dict(self.settings))
+
+
+def _run(path: Path) -> dict[str, Any]:
+    """Run a file as a module that nothing else knows of, and return what it defines."""
+    spec = importlib.util.spec_from_file_location(f"scantling_user_{path.stem}", path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise InvalidValue("transform", str(path), "a Python file that exists")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # the user's own code may raise anything
+        problem = f"{type(error).__name__}: {error}"
+        raise InvalidValue("transform", str(path), f"a file that runs ({problem})") from error
+    return {name: value for name, value in vars(module).items() if callable(value)}
+
+
+def _with_settings(made: Callable[..., Any], name: str, settings: Mapping[str, Any]) -> Any:
+    if is_dataclass(made):
+        known = [field.name for field in fields(made) if field.init]
+        for setting in settings:
+            if setting not in known:
+                raise UnknownName(f"setting of {name}", setting, known)
+    values = {key: _as_tuple(value) for key, value in settings.items()}
+    try:
+        return made(**values)
+    except TypeError as error:
+        raise InvalidValue(f"settings of {name}", dict(settings), f"other ones: {error}") from error
+
+
+def _as_tuple(value: Any) -> Any:
+    """Lists of a settings file as tuples, as deep as they go."""
+    return tuple(_as_tuple(one) for one in value) if isinstance(value, list) else value

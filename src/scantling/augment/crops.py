@@ -1,0 +1,191 @@
+"""Cut out a part or zoom out, onto an image of the size asked for, as darknet and EfficientDet."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..structures import Image, Sample
+from .checks import Fill, check_fill, check_image_size, check_number, check_range
+from .geometry import (
+    Matrix,
+    clip_boxes,
+    large_enough,
+    mean_colour,
+    move_boxes,
+    plain_image,
+    scaling,
+    translation,
+    warp,
+    with_boxes,
+)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of an image, in its pixels; parts of it may lie outside."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def onto(self, image_size: tuple[int, int]) -> Matrix:
+        """The matrix that stretches it over (height, width)."""
+        height, width = image_size
+        across, down = width / (self.right - self.left), height / (self.bottom - self.top)
+        return scaling(across, down) @ translation(-self.left, -self.top)
+
+    def inside(self, original: tuple[int, int]) -> bool:
+        """Whether all of it lies in an image of (height, width)."""
+        height, width = original
+        return self.left >= 0 and self.top >= 0 and self.right <= width and self.bottom <= height
+
+
+@dataclass(frozen=True)
+class DarknetCrop:
+    """Move each edge of the image in or out, zoom, and stretch the rest onto `image_size`.
+
+    A box stays if a pixel of it, each way, is left.
+
+    Args:
+        image_size: (height, width) of the result.
+        jitter: each edge moves by ± this share of the image's width or height.
+        resize: common zoom: above 1, from this much closer to this much farther away; below 1,
+            only away; 1 is none.
+        letterbox: widen the window to the aspect ratio of `image_size`, so that nothing is
+            stretched but by the jitter.
+        fill: colour where the window reaches out of the image; None is the mean colour of it.
+
+    Source: darknet's `load_data_detection`: `jitter`, `resize`, `letter_box`.
+    """
+
+    image_size: tuple[int, int] = (608, 608)
+    jitter: float = 0.3
+    resize: float = 1.0
+    letterbox: bool = False
+    fill: Fill | None = None
+
+    def __post_init__(self) -> None:
+        check_image_size("DarknetCrop.image_size", self.image_size)
+        check_number("DarknetCrop.jitter", self.jitter, 0, 0.99)
+        check_number("DarknetCrop.resize", self.resize, 0.05, 20)
+        if self.fill is not None:
+            check_fill("DarknetCrop.fill", self.fill)
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        height, width = sample.image.shape[:2]
+        window = draw_window(
+            (height, width),
+            self.image_size,
+            rng,
+            jitter=self.jitter,
+            resize=self.resize,
+            letterbox=self.letterbox,
+        )
+        matrix = window.onto(self.image_size)
+        boxes = clip_boxes(move_boxes(sample.boxes, matrix), self.image_size)
+        fill = padding(sample.image, window, self.fill)
+        image = warp(sample.image, matrix, self.image_size, fill=fill)
+        return with_boxes(sample, image, boxes, large_enough(boxes, 1))
+
+
+def draw_window(
+    original: tuple[int, int],
+    image_size: tuple[int, int],
+    rng: np.random.Generator,
+    *,
+    jitter: float,
+    resize: float,
+    letterbox: bool,
+    corner: int | None = None,
+) -> Window:
+    """The part of an image that darknet shows. A window that misses the image is all of it.
+
+    Args:
+        original: (height, width) of the image.
+        image_size: (height, width) that it will be stretched onto.
+        rng: what six numbers are drawn from.
+        jitter: as for `DarknetCrop`.
+        resize: as for `DarknetCrop`.
+        letterbox: as for `DarknetCrop`.
+        corner: push it to this corner of the result, 0 to 3: top left, top right, bottom left,
+            bottom right, without changing its size. None leaves it.
+
+    Source: darknet's `load_data_detection`.
+    """
+    height, width = original
+    left, top, right, bottom = rng.uniform(-jitter, jitter, 4) * (width, height, width, height)
+    low, high = _zoom_range(resize)
+    first, second = rng.uniform(low, high, 2)  # one for left and top, one for right and bottom
+    left, right = left + first * width, right + second * width
+    top, bottom = top + first * height, bottom + second * height
+    if letterbox:
+        wanted = image_size[1] / image_size[0]
+        extra_width, extra_height = max(0, height * wanted - width), max(0, width / wanted - height)
+        left, right = left - extra_width / 2, right - extra_width / 2
+        top, bottom = top - extra_height / 2, bottom - extra_height / 2
+    if corner is not None:
+        left, right = (0, left + right) if corner in (0, 2) else (left + right, 0)
+        top, bottom = (0, top + bottom) if corner in (0, 1) else (top + bottom, 0)
+    window = Window(float(left), float(top), float(width - right), float(height - bottom))
+    seen_x = min(window.right, width) - max(window.left, 0)
+    seen_y = min(window.bottom, height) - max(window.top, 0)
+    if min(seen_x, seen_y) < 1:
+        return Window(0, 0, width, height)
+    return window
+
+
+def _zoom_range(resize: float) -> tuple[float, float]:
+    """Between which shares of a side both edges move together; below 0 is outwards."""
+    away = resize if resize > 1 else 1 / resize
+    return (1 - away) / 2, (1 - 1 / resize) / 2 if resize > 1 else 0.0
+
+
+def padding(image: Image, window: Window, fill: Fill | None) -> Fill | None:
+    """What to fill with where a window reaches out of the image; None where it does not."""
+    height, width = image.shape[:2]
+    if window.inside((height, width)):
+        return None
+    return mean_colour(image) if fill is None else fill
+
+
+@dataclass(frozen=True)
+class ScaleJitter:
+    """Make the image smaller or larger, aspect ratio kept, and cut or pad to `image_size`.
+
+    A box stays if a pixel of it, each way, is left.
+
+    Args:
+        image_size: (height, width) of the result.
+        scale: the image is fitted into this share of the result; uniform from the first to the
+            second. What is too large is cut at a random place, what is too small is padded right
+            and below.
+        fill: colour of the padding; the mean colour of ImageNet, which EfficientDet's
+            normalisation makes zero.
+
+    Source: EfficientDet's scale jitter, https://arxiv.org/abs/1911.09070, 0.1 to 2.0.
+    """
+
+    image_size: tuple[int, int] = (512, 512)
+    scale: tuple[float, float] = (0.1, 2.0)
+    fill: Fill = (124, 116, 104)
+
+    def __post_init__(self) -> None:
+        check_image_size("ScaleJitter.image_size", self.image_size)
+        check_range("ScaleJitter.scale", self.scale, 0.01, 10)
+        check_fill("ScaleJitter.fill", self.fill)
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        height, width = sample.image.shape[:2]
+        out_height, out_width = self.image_size
+        share = rng.uniform(*self.scale)
+        ratio = share * min(out_height / height, out_width / width)
+        tall, wide = max(1, int(height * ratio)), max(1, int(width * ratio))
+        room = np.maximum((tall - out_height, wide - out_width), 0)
+        top, left = (rng.random(2) * room).astype(int).tolist()
+        matrix = translation(-left, -top) @ scaling(wide / width, tall / height)
+        boxes = clip_boxes(move_boxes(sample.boxes, matrix), self.image_size)
+        seen = (min(tall, out_height), min(wide, out_width))
+        image = plain_image(self.image_size, self.fill)
+        image[: seen[0], : seen[1]] = warp(sample.image, matrix, seen)
+        return with_boxes(sample, image, boxes, large_enough(boxes, 1))

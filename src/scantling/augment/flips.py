@@ -1,0 +1,55 @@
+"""Mirror images: left to right, top to bottom."""
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from ..structures import Sample
+from .checks import check_shares
+
+
+@dataclass(frozen=True)
+class HorizontalFlip:
+    """Mirror left to right.
+
+    Args:
+        probability: of doing so.
+    """
+
+    probability: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_shares(self, "probability")
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        if rng.random() >= self.probability:
+            return sample
+        image = np.empty_like(sample.image)
+        cv2.flip(sample.image, 1, image)
+        boxes = sample.boxes.copy()
+        boxes[:, [0, 2]] = image.shape[1] - boxes[:, [2, 0]]
+        return replace(sample, image=image, boxes=boxes)
+
+
+@dataclass(frozen=True)
+class VerticalFlip:
+    """Mirror top to bottom.
+
+    Args:
+        probability: of doing so.
+    """
+
+    probability: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_shares(self, "probability")
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        if rng.random() >= self.probability:
+            return sample
+        image = np.empty_like(sample.image)
+        cv2.flip(sample.image, 0, image)
+        boxes = sample.boxes.copy()
+        boxes[:, [1, 3]] = image.shape[0] - boxes[:, [3, 1]]
+        return replace(sample, image=image, boxes=boxes)

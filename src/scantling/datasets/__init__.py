@@ -1,0 +1,1 @@
+"""Labelled data sets: readers, writers, checks, and the training loader. Loads no torch."""

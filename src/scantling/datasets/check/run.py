@@ -1,0 +1,156 @@
+"""`check_dataset`: everything that can be found wrong with a data set, and a cheap part of it."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from ...errors import InvalidData
+from ..dataset import Dataset
+from ..findings import Finding
+from ..image_info import ImageFacts, gather_facts
+from ..readers import detect_format, list_splits, read_dataset
+from .fitness import check_classes, check_sizes
+from .pictures import check_pictures, check_stated_sizes
+from .repeats import MAX_PAIRS, find_repeats, without_unions
+from .result import CheckResult, Levels
+
+SHOWN = 10  # errors in the message of a refusal
+
+
+def check_dataset(
+    source: str | Path,
+    *,
+    format: str | None = None,  # noqa: A002 - what every function of the data calls it
+    splits: Sequence[str] | None = None,
+    levels: Levels | None = None,
+    fast: bool = False,
+    cache: Path | None = None,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> CheckResult:
+    """Look through a data set: its files, its labels, its images, what repeats, what is missing.
+
+    Args:
+        source: what `read_dataset` takes.
+        format: `coco`, `yolo`, `darknet` or `voc`; None to detect it.
+        splits: names of those to check; None for all there are.
+        levels: of a model that the sizes of the objects are held against.
+        fast: decode no image: labels, headers and classes only.
+        cache: folder that remembers what is known of images; see `gather_facts`.
+        workers: threads that decode; None for one a core.
+        progress: told how many images are done, and of how many.
+        say: told when the cache cannot be used.
+
+    Returns:
+        All findings. A data set so broken that nothing can be read gives findings too.
+
+    Raises:
+        InvalidData: there is no data set, or more than one could be meant.
+        UnknownName: there is no such split or format.
+    """
+    datasets, broken = _read_splits(source, format=format, splits=splits)
+    facts: dict[Path, ImageFacts] = {}
+    others: dict[Finding, Path] = {}
+    notes = []
+    found = [*broken, *(finding for dataset in datasets for finding in check_quickly(dataset))]
+    parts = without_unions(datasets)
+    found += check_classes(parts)
+    if levels is not None:
+        found += check_sizes(parts, levels)
+    if fast:
+        notes.append("no image was decoded: damage and repetition were not looked for")
+    else:
+        paths = [image.path for dataset in datasets for image in dataset.images]
+        facts = gather_facts(paths, cache=cache, workers=workers, progress=progress, say=say)
+        found += check_pictures(datasets, facts)
+        found += check_stated_sizes(datasets, facts)
+        others, is_complete = find_repeats(parts, facts)
+        found += others
+        if not is_complete:
+            notes.append(f"more than {MAX_PAIRS:,} pairs look nearly the same; not all are told")
+    return CheckResult(
+        Path(source),
+        format or _format_of(source),
+        tuple(datasets),
+        tuple(sorted(dict.fromkeys(found), key=_order)),
+        facts,
+        others,
+        levels,
+        tuple(notes),
+    )
+
+
+def check_quickly(dataset: Dataset) -> tuple[Finding, ...]:
+    """What was found while reading: the cheap part of a check, which costs nothing more."""
+    return dataset.findings
+
+
+def require_sound(dataset: Dataset, *, max_errors: int = 0) -> None:
+    """Refuse a split with more errors than are accepted.
+
+    What an error concerns (an object, an image) is not in the data set: without this, it would be
+    left out silently.
+
+    Raises:
+        InvalidData: it has more errors; the first are listed with code, file and line.
+    """
+    errors = [finding for finding in check_quickly(dataset) if finding.is_error]
+    count = sum(finding.count for finding in errors)
+    if count <= max_errors:
+        return
+    shown = "\n".join(f"  {_printable(finding)}" for finding in errors[:SHOWN])
+    more = f"\n  and {count - SHOWN:,} more" if count > SHOWN else ""
+    what = "1 error" if count == 1 else f"{count:,} errors"
+    raise InvalidData(
+        str(dataset.source),
+        f"{dataset.split} has {what}, and {max_errors:,} are accepted:\n{shown}{more}\n"
+        "What is wrong would be left out",
+        f"See all with `scantling data check {dataset.source}`, or accept them with"
+        f" --max-data-errors {count}",
+        findings=tuple(errors),
+    )
+
+
+def _read_splits(
+    source: str | Path,
+    *,
+    format: str | None,  # noqa: A002
+    splits: Iterable[str] | None,
+) -> tuple[list[Dataset], list[Finding]]:
+    """The splits that can be read, and what is wrong with the others."""
+    datasets: list[Dataset] = []
+    findings: list[Finding] = []
+    try:
+        names = list(list_splits(source, format=format) if splits is None else splits)
+    except InvalidData as error:
+        return [], _findings_of(error)
+    for name in names:
+        try:
+            datasets.append(read_dataset(source, split=name, format=format))
+        except InvalidData as error:
+            findings += _findings_of(error)
+    return datasets, findings
+
+
+def _format_of(source: str | Path) -> str:
+    """The format that is there; empty where it cannot be told, which the findings say."""
+    try:
+        return detect_format(source)
+    except InvalidData:
+        return ""
+
+
+def _findings_of(error: InvalidData) -> list[Finding]:
+    """What an error says as findings; an error that says none is not about the data."""
+    if not error.findings:
+        raise error
+    return list(error.findings)
+
+
+def _order(finding: Finding) -> tuple[str, str, int, str]:
+    return finding.code, str(finding.file), finding.line or 0, finding.item
+
+
+def _printable(finding: Finding) -> str:
+    """A finding without what would steer a terminal: its names come from files."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(finding))

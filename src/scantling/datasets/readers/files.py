@@ -1,0 +1,154 @@
+"""Which images and files there are, by listing folders: one question for a thousand images."""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from ...errors import InvalidSource
+from ...images.headers import Header, read_header
+from ...images.location import IMAGE_SUFFIXES
+from ...images.read import check_regular, read_bytes
+from ..dataset import ImageId
+from ..problems import Problems, data_error
+
+# Reads what an image file says of itself. Whoever has that in a cache hands in another one.
+HeaderReader = Callable[[Path], Header]
+
+BLOCK = 2**17  # bytes at the front of a JPEG in which its size is looked for first
+MAX_WALKED = 5_000_000  # files and folders
+MAX_LOOKED_AT = 2_000  # names in a folder, when only a hint is looked for
+
+_DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
+
+
+class Folders:
+    """The names in each folder that was asked about, listed once."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, frozenset[str]] = {}
+
+    def names(self, folder: str) -> frozenset[str]:
+        """All names in a folder; none where it cannot be listed."""
+        if folder not in self._names:
+            try:
+                self._names[folder] = frozenset(os.listdir(folder or "."))  # noqa: PTH208
+            except (OSError, ValueError):
+                self._names[folder] = frozenset()
+        return self._names[folder]
+
+    def has(self, path: str) -> bool:
+        """Whether there is something at a path."""
+        folder, name = os.path.split(path)
+        return name in self.names(folder)
+
+
+def is_image(name: str) -> bool:
+    """Whether a file name has the suffix of an image, and is not hidden."""
+    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and name[0] != "."  # noqa: PTH122
+
+
+def find_images(folder: Path) -> list[str]:
+    """Paths of all images in a folder and below, sorted; hidden ones left out.
+
+    Raises:
+        InvalidData: E230 there are more than `MAX_WALKED` files.
+    """
+    found: list[str] = []
+    seen = 0
+    for parent, folders, files in os.walk(folder):
+        seen += len(folders) + len(files)
+        if seen > MAX_WALKED:  # a path such as `/` would be walked through for hours
+            raise data_error("E230", folder, f"more than {MAX_WALKED:,} files lie in it")
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [os.path.join(parent, name) for name in sorted(filter(is_image, files))]  # noqa: PTH118
+    return found
+
+
+def find_image_folders(folder: Path) -> list[Path]:
+    """Folders with images at most three levels down, for a hint in an error; ten at most."""
+    return list(islice(_folders_with_images(folder, 3), 10))
+
+
+def _folders_with_images(folder: Path, levels: int) -> Iterator[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            seen = sorted(islice(entries, MAX_LOOKED_AT), key=lambda entry: entry.name)
+    except OSError:
+        return
+    if any(is_image(entry.name) for entry in seen):
+        yield folder
+    if levels:
+        for entry in seen:
+            if entry.is_dir() and not entry.name.startswith("."):
+                yield from _folders_with_images(Path(entry.path), levels - 1)
+
+
+def read_file_header(path: Path) -> Header:
+    """What an image file says of itself: of a large JPEG, only the front is read.
+
+    Raises:
+        InvalidSource: it cannot be read, or is no image.
+    """
+    if check_regular(path) > 2 * BLOCK:
+        try:
+            with path.open("rb") as file:
+                front = file.read(BLOCK)
+        except OSError as error:
+            raise InvalidSource(str(path), (error.strerror or str(error)).lower()) from error
+        if front.startswith(b"\xff\xd8"):
+            try:
+                return read_header(front + b"\xff\xd9", str(path))  # with the end it would have
+            except InvalidSource:
+                pass  # its size lies further back, behind a thumbnail or a colour profile
+    return read_header(read_bytes(path), str(path))
+
+
+def read_size(
+    path: Path, problems: Problems, reader: HeaderReader, *, file: Path, line: int | None = None
+) -> tuple[int, int] | None:
+    """(height, width) of an image file, upright; None, and E301 to E304, where it has none.
+
+    Args:
+        file: what names the image, for the finding that it is not there.
+        line: in that file.
+    """
+    try:
+        if check_regular(path) == 0:
+            problems.add("E302", "the file has no bytes", path, image=path)
+            return None
+    except InvalidSource as error:
+        problems.add("E301", f"{path}: {error.problem}", file, line=line, image=path)
+        return None
+    try:
+        header = reader(path)
+    except InvalidSource as error:
+        damaged = "cut off" in error.problem or "data " in error.problem
+        problems.add("E304" if damaged else "E303", error.problem, path, image=path)
+        return None
+    height, width = header.size
+    if height < 1 or width < 1:
+        problems.add("E304", f"the image is {width} × {height} pixels", path, image=path)
+        return None
+    return (width, height) if header.orientation >= 5 else (height, width)
+
+
+def name_images(paths: list[str]) -> list[ImageId]:
+    """What each image is called in results: a number if it is named by one, else its stem.
+
+    Where that would be the same for two, they are called by their paths from the folder that all
+    have in common.
+    """
+    stems = [os.path.splitext(os.path.basename(path))[0] for path in paths]  # noqa: PTH119, PTH122
+    ids: list[ImageId] = [int(stem) if _DIGITS.fullmatch(stem) else stem for stem in stems]
+    if len(set(ids)) == len(ids):
+        return ids
+    common = os.path.commonpath([os.path.abspath(path) for path in paths])  # noqa: PTH100
+    seen: dict[ImageId, int] = {}
+    for name in ids:
+        seen[name] = seen.get(name, 0) + 1
+    return [
+        name if seen[name] == 1 else Path(os.path.relpath(path, common)).as_posix()
+        for name, path in zip(ids, paths, strict=True)
+    ]

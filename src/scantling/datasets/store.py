@@ -1,0 +1,169 @@
+"""Images of a training run, decoded and made small once, then read from one file on disk.
+
+Pixels are kept as they are, one image after the other: the operating system holds what it has room
+for in memory, and a read is a copy. Labels are never kept here.
+"""
+
+import hashlib
+import os
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ..errors import InvalidValue
+from ..images.read import read_image
+from ..structures import Image
+
+VERSION = 1
+RECENT = 160  # images not on disk that stay in memory, for a mosaic that wants them again
+Size = tuple[int, int]  # (height, width)
+
+
+class ImageStore:
+    """The images of a data set, their long side cut down to what training needs.
+
+    Several processes may fill and read one store at once, and any of them may be killed: an image
+    counts as stored when its signature is there, which is written last, and is read again after
+    the pixels were. The signature is that of the file (size and times), so that a changed or
+    touched image is decoded anew.
+
+    Args:
+        paths: of the images.
+        sizes: (height, width) of each, upright.
+        long_side: to which larger images are made smaller; smaller ones stay.
+        folder: where to keep them; None to decode every time.
+        budget: bytes on disk; what does not fit is decoded every time.
+
+    Attributes:
+        shapes: (height, width) of each image as it is read.
+
+    Raises:
+        InvalidValue: a long side that is none, or paths without sizes.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        sizes: Sequence[Size],
+        *,
+        long_side: int,
+        folder: Path | None = None,
+        budget: int = 0,
+    ) -> None:
+        if long_side < 1:
+            raise InvalidValue("long_side", long_side, "a number of pixels from 1")
+        if len(paths) != len(sizes):
+            raise InvalidValue("sizes", len(sizes), f"{len(paths)}, one an image")
+        self.paths = tuple(paths)
+        self.long_side = long_side
+        self.shapes = [_smaller(size, long_side) for size in sizes]
+        ends = np.cumsum([height * width * 3 for height, width in self.shapes], dtype=np.int64)
+        self._starts = np.concatenate([[0], ends])
+        self.stored = int(np.searchsorted(ends, budget, side="right")) if folder else 0
+        self._files = _create(folder, self) if folder and self.stored else None
+        self._maps: tuple[np.memmap, np.memmap] | None = None
+        self._recent: OrderedDict[int, Image] = OrderedDict()
+
+    def __getstate__(self) -> dict[str, object]:
+        # every process maps the files itself
+        return {**self.__dict__, "_maps": None, "_recent": OrderedDict()}
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @property
+    def bytes_on_disk(self) -> int:
+        """What the store takes when it is full."""
+        return int(self._starts[self.stored])
+
+    def read(self, index: int) -> Image:
+        """One image, (H, W, 3) uint8 RGB, upright, its long side at most `long_side`.
+
+        It is to be read only: it may be handed out again.
+
+        Raises:
+            InvalidSource: the file cannot be read.
+        """
+        if index >= self.stored or self._files is None:
+            return self._remembered(index)
+        pixels, signatures = self._open()
+        signature = _signature(self.paths[index])
+        place = slice(int(self._starts[index]), int(self._starts[index + 1]))
+        if signatures[index] == signature:
+            image: Image = np.array(pixels[place]).reshape(*self.shapes[index], 3)
+            if signatures[index] == signature:  # nobody wrote another meanwhile
+                return image
+        image = self._decode(index)
+        if image.shape[:2] == self.shapes[index]:  # else the file changed since it was listed
+            signatures[index] = 0
+            pixels[place] = image.ravel()
+            signatures[index] = signature
+        return image
+
+    def _remembered(self, index: int) -> Image:
+        """An image from memory, if it was read not long ago."""
+        image = self._recent.pop(index, None)
+        if image is None:
+            image = self._decode(index)
+            image.flags.writeable = False
+        self._recent[index] = image
+        if len(self._recent) > RECENT:
+            self._recent.popitem(last=False)
+        return image
+
+    def _decode(self, index: int) -> Image:
+        image = read_image(self.paths[index])
+        height, width = _smaller((image.shape[0], image.shape[1]), self.long_side)
+        if (height, width) == image.shape[:2]:
+            return image
+        return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
+
+    def _open(self) -> "tuple[np.memmap, np.memmap]":
+        if self._maps is None and self._files is not None:
+            pixels, signatures = self._files
+            self._maps = (
+                np.memmap(pixels, np.uint8, "r+"),
+                np.memmap(signatures, np.uint64, "r+"),
+            )
+        if self._maps is None:
+            raise InvalidValue("folder", None, "one to keep images in")
+        return self._maps
+
+
+def _smaller(size: Size, long_side: int) -> Size:
+    """The size with its long side cut down."""
+    height, width = size
+    scale = min(1.0, long_side / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def _create(folder: Path, store: ImageStore) -> tuple[Path, Path]:
+    """The two files of a store, as long as they will be; made by whoever comes first."""
+    told = "\n".join(
+        f"{path.absolute()} {shape}" for path, shape in zip(store.paths, store.shapes, strict=True)
+    )
+    key = hashlib.blake2b(
+        f"{VERSION} {store.long_side} {store.stored} {told}".encode(errors="surrogateescape"),
+        digest_size=12,
+    ).hexdigest()
+    folder.mkdir(parents=True, exist_ok=True)
+    files = folder / f"{key}.pixels", folder / f"{key}.signatures"
+    for file, size in zip(files, (store.bytes_on_disk, 8 * store.stored), strict=True):
+        with os.fdopen(os.open(file, os.O_RDWR | os.O_CREAT, 0o644), "r+b") as stream:
+            if stream.seek(0, os.SEEK_END) != size:
+                stream.truncate(size)  # zeros, which are no signature
+    return files
+
+
+def _signature(path: Path) -> np.uint64:
+    """What changes when a file is changed, replaced or touched; never 0."""
+    try:
+        status = path.stat()
+        told = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
+    except OSError:
+        told = "missing"
+    digest = hashlib.blake2b(told.encode(), digest_size=8).digest()
+    return np.uint64(int.from_bytes(digest, "little") or 1)

@@ -1,0 +1,21 @@
+"""A model as a graph that other runtimes run: `torch.export`, ONNX, OpenVINO."""
+
+from .graph import ExportGraph
+from .metadata import fingerprint, make_card
+from .onnx_file import to_onnx, write_onnx
+from .openvino_file import to_openvino, write_openvino
+from .program import to_torch_export, write_torch_export
+from .rewrite import MishForm
+
+__all__ = [
+    "ExportGraph",
+    "MishForm",
+    "fingerprint",
+    "make_card",
+    "to_onnx",
+    "to_openvino",
+    "to_torch_export",
+    "write_onnx",
+    "write_openvino",
+    "write_torch_export",
+]

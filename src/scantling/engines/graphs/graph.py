@@ -1,0 +1,94 @@
+"""The whole path from pixels to what the card promises, as one module that can be exported."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ...checkpoints import Model
+from ...detector import Detector
+from ...heads.efficientdet import EfficientDetHead
+from ...specs.metadata import Card
+from .decode import CellDecoder, OffsetDecoder
+from .nms import Suppress
+from .preprocess import Fit
+from .rewrite import MishForm, order_offsets, rewrite
+
+
+class ExportGraph(nn.Module):
+    """A model's network, rewritten for inference, with all that is in front of it and behind it.
+
+    The model itself stays as it is. Pre-processing and decoding are computed in float32, whatever
+    the network is computed in.
+
+    Args:
+        model: what to run.
+        card: says what goes in and what comes out, see `GraphForm`; of this model.
+        mish: `op` or `sigmoid`, see `rewrite`.
+        dtype: of the network's weights and features.
+        loop: whether NMS is a loop of PyTorch's own operations, or the operation `keep`, which
+            other formats have one of their own for; see `suppress`.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        model: Model,
+        card: Card,
+        *,
+        mish: MishForm = "op",
+        dtype: torch.dtype = torch.float32,
+        loop: bool = True,
+    ) -> None:
+        super().__init__()
+        form = card.form
+        self.takes, self.gives = form.takes, form.gives
+        self.dtype = dtype
+        # a graph of open size pads as for the least of them
+        least = (card.size_divisor,) * 2 if form.any_size else card.image_size
+        network, shapes = rewrite(model.network, least, mish=mish)
+        self.decoder = _decoder(network, card, shapes)
+        if form.gives != "raw" and isinstance(self.decoder, OffsetDecoder):
+            order_offsets(network.head)  # type: ignore[arg-type]
+        self.network = network.to(dtype=dtype)
+        unit = 1 if form.takes == "float" else 255
+        for name in ("mean", "std"):
+            values = unit * torch.tensor(getattr(card.input_spec, name)).view(3, 1, 1)
+            self.register_buffer(name, values, persistent=False)
+        self.shifts = bool(self.mean.any())
+        self.scales = bool((self.std != 1).any())
+        self.fit = Fit(card.input_spec, card.image_size) if form.takes == "image" else None
+        self.suppress = Suppress(card, loop=loop) if form.gives == "detections" else None
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """The card's input → its outputs: boxes and scores, raw predictions, or detections."""
+        pixels = images
+        if self.fit is not None:
+            pixels = self.fit(images)
+        if self.takes != "float":
+            pixels = pixels.permute(0, 3, 1, 2).float()
+        if self.shifts:
+            pixels = pixels - self.mean
+        if self.scales:
+            pixels = pixels / self.std
+        raw: Sequence[Tensor] = self.network(pixels.to(self.dtype))
+        if self.gives == "raw":
+            return tuple(level.float() for level in raw)
+        boxes, scores = self.decoder(raw)
+        edges = None
+        if self.fit is not None:
+            boxes, edges = self.fit.restore(boxes, images), self.fit.edges(images)
+        if self.suppress is not None:
+            return (self.suppress(boxes, scores, edges),)
+        return boxes, scores
+
+
+def _decoder(network: nn.Module, card: Card, shapes: Sequence[torch.Size]) -> nn.Module:
+    """What makes boxes and scores of raw predictions."""
+    fixed = None if card.form.any_size else card.image_size
+    if isinstance(network, Detector) and isinstance(network.head, EfficientDetHead):
+        cells = [(shape[2], shape[3]) for shape in shapes[: len(card.levels)]]
+        return OffsetDecoder(card.levels, network.head.num_classes, fixed, cells)
+    return CellDecoder(card.levels, fixed)

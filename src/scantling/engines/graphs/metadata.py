@@ -1,0 +1,128 @@
+"""What an exported file says of the model in it, and the fingerprint that tells models apart."""
+
+import hashlib
+from importlib.metadata import version
+from itertools import repeat
+
+import torch
+
+from ...checkpoints import Model
+from ...darknet import DarknetNetwork
+from ...errors import InvalidExport
+from ...heads.efficientdet import EfficientDetHead
+from ...heads.yolo import YoloHead
+from ...specs import CfgSpec, ModelSpec
+from ...specs.metadata import Calibration, Card, GraphForm, LevelCard, Precision
+from ...specs.schema import check_image_size
+
+
+def fingerprint(model: Model) -> str:
+    """A number that no other description or weights have: sha256, in hexadecimal.
+
+    It covers the spec as JSON, and name, type, shape and bytes of every tensor.
+    """
+    found = hashlib.sha256(model.spec.model_dump_json().encode())
+    for name, tensor in model.network.state_dict().items():
+        found.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        bare = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        found.update(memoryview(bare.numpy()))
+    return found.hexdigest()
+
+
+def make_card(
+    model: Model,
+    *,
+    form: GraphForm | None = None,
+    precision: Precision = "fp32",
+    image_size: int | tuple[int, int] | None = None,
+    source: str = "",
+    min_score: float = 0.25,
+    iou_threshold: float = 0.45,
+    max_detections: int = 300,
+    calibration: Calibration | None = None,
+) -> Card:
+    """Everything that the user of an exported file of this model will need to know.
+
+    Args:
+        model: what is exported.
+        form: what the graph takes and gives; None for `GraphForm()`.
+        precision: what the graph is meant to be computed in.
+        image_size: (height, width) of the input, or the side of a square; None for the model's own.
+        source: the file or name that the model is from; empty for the name of its spec.
+        min_score, iou_threshold, max_detections: of a graph that gives detections, those inside it;
+            else the ones that its user usually wants.
+        calibration: of a graph of which images decided something.
+
+    Raises:
+        InvalidSpec: the coarsest stride does not divide the image size.
+        InvalidExport: the graph is to take any size, but its own is not one of those.
+    """
+    form = form or GraphForm()
+    spec = model.spec
+    stride = max(model.network.strides)
+    return Card(
+        kind="cfg" if isinstance(spec, CfgSpec) else "model",
+        spec=spec,
+        names=model.names,
+        form=form,
+        image_size=_choose_size(spec, image_size, stride, any_size=form.any_size),
+        size_divisor=stride,
+        precision=precision,
+        levels=_levels(model),
+        min_score=min_score,
+        iou_threshold=iou_threshold,
+        max_detections=max_detections,
+        source=source or spec.name,
+        fingerprint=fingerprint(model),
+        calibration=calibration,
+        producer=f"scantling {version('scantling')}, torch {version('torch')}",
+    )
+
+
+def _choose_size(
+    spec: ModelSpec | CfgSpec,
+    image_size: int | tuple[int, int] | None,
+    stride: int,
+    *,
+    any_size: bool,
+) -> tuple[int, int]:
+    """(height, width) of the graph's usual input, once it is known to fit."""
+    size = spec.image_size if image_size is None else image_size
+    size = (size, size) if isinstance(size, int) else size
+    if min(size) < 1:
+        problem = f"an input of {size[0]}×{size[1]} pixels"
+        raise InvalidExport(spec.name, problem, "Give sides of one pixel or more")
+    if any_size and any(side % stride for side in size):
+        nearest = tuple(max(1, round(side / stride)) * stride for side in size)
+        raise InvalidExport(
+            spec.name,
+            f"a graph for any size takes multiples of {stride}, but its own is {size[0]}×{size[1]}",
+            f"Use the image size {nearest[0]}×{nearest[1]}, or a graph for one size",
+        )
+    own = stride if isinstance(spec, CfgSpec) else spec.size_divisor
+    check_image_size(spec.name, size, own)
+    return size
+
+
+def _levels(model: Model) -> tuple[LevelCard, ...]:
+    """How each raw output is decoded, finest first."""
+    network = model.network
+    if isinstance(network, DarknetNetwork):
+        return tuple(
+            LevelCard.model_validate(
+                {name: getattr(level, name) for name in LevelCard.model_fields}
+            )
+            for level in network.levels
+        )
+    head = network.head
+    if not isinstance(head, (YoloHead, EfficientDetHead)):
+        raise InvalidExport(
+            model.spec.name,
+            f"nothing is known of how a {type(head).__name__} is decoded",
+            "Export a model with a head of scantling's",
+        )
+    scales = head.spec.scale_xy or repeat(1.0)
+    return tuple(
+        LevelCard(stride=stride, anchors=anchors, box_coding=head.spec.box_coding, scale_xy=scale)
+        for stride, anchors, scale in zip(network.strides, head.spec.anchors, scales, strict=False)
+    )

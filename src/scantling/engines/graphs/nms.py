@@ -1,0 +1,160 @@
+"""Non-maximum suppression inside a graph, in shapes that no image changes.
+
+The best candidates are found first, a fixed number of them. What is left of those after greedy NMS
+is the one step that no two formats share: ONNX and OpenVINO have an operation for it, which
+`keep` stands for until a graph is translated; PyTorch's own programs have a loop.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch._higher_order_ops.while_loop import while_loop
+from torch.nn import functional as F
+
+from ...specs.metadata import Card
+
+MAX_CANDIDATES = 5000  # that NMS looks at in an image, as `postprocess.Selection` has it
+
+
+State = tuple[Tensor, Tensor, Tensor]
+
+
+class Suppress(nn.Module):
+    """Candidates → detections, as `scantling.postprocess.select` finds them.
+
+    Shape: boxes (N, P, 4), scores (N, P, K) → (N, max_detections, 6) of box, score and label, best
+    first; rows of score 0 hold nothing.
+
+    Args:
+        card: its thresholds, and how many detections an image may have.
+        loop: whether NMS is a loop of PyTorch's own operations, or `keep`.
+    """
+
+    def __init__(self, card: Card, *, loop: bool) -> None:
+        super().__init__()
+        self.num_classes = len(card.names)
+        self.min_score = card.min_score
+        self.iou_threshold = card.iou_threshold
+        self.max_detections = card.max_detections
+        self.candidates = max(MAX_CANDIDATES, card.max_detections)
+        self.any_size = card.form.any_size
+        self.loop = loop
+
+    def forward(self, boxes: Tensor, scores: Tensor, edges: Tensor | None = None) -> Tensor:
+        """The detections; cut off at `edges`, the (1, 4) farthest that a box may reach."""
+        boxes, scores, labels = self._best(boxes, scores)
+        keep = _keep_in_loop if self.loop else torch.ops.scantling.keep.default
+        limits = (self.iou_threshold, self.max_detections, self.num_classes)
+        kept = keep(boxes, scores, labels, *limits)
+        scores, order = self._ranked(scores * kept)
+        boxes = boxes.gather(1, order[..., None].expand(-1, -1, 4))
+        if edges is not None:
+            boxes = torch.minimum(boxes.clamp(min=0), edges[:, None])
+        labels = labels.gather(1, order).float()
+        rows = torch.cat([boxes, scores[..., None], labels[..., None]], dim=2)
+        return torch.where(scores[..., None] > 0, rows, torch.zeros_like(rows))
+
+    def _ranked(self, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """The best scores and their places; of equal ones the first, as every other format has it
+        of its own accord."""
+        if not self.loop:
+            best = scores.topk(self.max_detections, dim=1)
+            return best.values, best.indices
+        found = scores.sort(dim=1, descending=True, stable=True)
+        return found.values[:, : self.max_detections], found.indices[:, : self.max_detections]
+
+    def _best(self, boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The best candidates of each image in the order of their places; (N, M, …) each.
+
+        Of those that are too weak or not finite the score is 0.
+        """
+        sound = (boxes.abs() < torch.inf).all(dim=2, keepdim=True)
+        passed = (scores > self.min_score) & (scores < torch.inf) & sound
+        scores = torch.where(passed, scores, torch.zeros_like(scores))
+        # of an open size, as many empty rows as might be missing; else those that are
+        missing = MAX_CANDIDATES if self.any_size else self.max_detections - boxes.shape[1]
+        if missing > 0:
+            boxes, scores = F.pad(boxes, (0, 0, 0, missing)), F.pad(scores, (0, 0, 0, missing))
+        if self.any_size or boxes.shape[1] > self.candidates:
+            # only boxes among the best can hold the best candidates
+            rows = _places_of_best(scores.amax(dim=2), self.candidates)[..., None]
+            scores = scores.gather(1, rows.expand(-1, -1, self.num_classes))
+            boxes = boxes.gather(1, rows.expand(-1, -1, 4))
+        count = min(self.candidates, scores.shape[1] * self.num_classes)
+        scores = scores.flatten(1)
+        places = _places_of_best(scores, count)
+        rows = places.div(self.num_classes, rounding_mode="floor")
+        boxes = boxes.gather(1, rows[..., None].expand(-1, -1, 4))
+        return boxes, scores.gather(1, places), places - rows * self.num_classes
+
+
+def _places_of_best(scores: Tensor, count: int) -> Tensor:
+    """(N, Q) scores → (N, count) places of the best of them, in ascending order."""
+    return scores.topk(count, dim=1).indices.sort(dim=1).values
+
+
+def _keep(
+    boxes: Tensor,
+    scores: Tensor,
+    labels: Tensor,
+    iou_threshold: float,
+    max_detections: int,
+    num_classes: int,  # noqa: ARG001 - the operations of other formats need it
+) -> Tensor:
+    """Greedy NMS: (N, M) 1.0 for what stays, 0.0 for what a better box of its class overlaps."""
+    going_on, step = _steps(boxes, labels, iou_threshold, max_detections)
+    state = _start(scores)
+    while going_on(*state):
+        state = step(*state)
+    return state[2]
+
+
+def _keep_in_loop(
+    boxes: Tensor,
+    scores: Tensor,
+    labels: Tensor,
+    iou_threshold: float,
+    max_detections: int,
+    _: int,
+) -> Tensor:
+    """The same as one operation of PyTorch's, which an exported program can hold."""
+    going_on, step = _steps(boxes, labels, iou_threshold, max_detections)
+    state: State = while_loop(going_on, step, _start(scores))  # type: ignore[no-untyped-call]
+    return state[2]
+
+
+def _start(scores: Tensor) -> State:
+    return torch.zeros((), dtype=torch.int64), scores.clone(), torch.zeros_like(scores)
+
+
+def _steps(
+    boxes: Tensor, labels: Tensor, iou_threshold: float, max_detections: int
+) -> tuple[Callable[..., Tensor], Callable[..., State]]:
+    """Whether to go on, and one step: the best box that is left stays, what it overlaps goes.
+
+    The state of both: (), steps so far; (N, M), scores of what is left; (N, M), what stays.
+    """
+    area = (boxes[..., 2:] - boxes[..., :2]).prod(dim=2)
+    own = torch.arange(boxes.shape[1])
+
+    def going_on(done: Tensor, left: Tensor, kept: Tensor) -> Tensor:  # noqa: ARG001
+        return (done < max_detections) & (left > 0).any()
+
+    def step(done: Tensor, left: Tensor, kept: Tensor) -> State:
+        best = left.argmax(dim=1, keepdim=True)
+        box = boxes.gather(1, best[..., None].expand(-1, -1, 4))
+        low = torch.maximum(box[..., :2], boxes[..., :2])
+        high = torch.minimum(box[..., 2:], boxes[..., 2:])
+        overlap = (high - low).clamp(min=0).prod(dim=2)
+        union = area.gather(1, best) + area - overlap
+        # a box without area overlaps nothing: 0 / 0 is no number, and not above any
+        over = (overlap / union > iou_threshold) & (labels.gather(1, best) == labels)
+        chosen = (own == best) & (left.gather(1, best) > 0)
+        return done + 1, torch.where(over | chosen, 0.0, left), torch.where(chosen, 1.0, kept)
+
+    return going_on, step
+
+
+KEEP = torch.library.custom_op("scantling::keep", _keep, mutates_args=())
+KEEP.register_fake(lambda boxes, scores, *_: torch.empty_like(scores))  # noqa: ARG005

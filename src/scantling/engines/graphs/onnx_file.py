@@ -1,0 +1,89 @@
+"""A model as an ONNX graph, made from its `torch.export` program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ...checkpoints import Model
+from ...errors import InvalidExport, MissingPackage
+from ...specs.metadata import KEY, Card
+from .files import replace_files
+from .graph import ExportGraph
+from .names import INPUT, output_names
+from .nms_ops import keep_in_onnx
+from .onnx_clean import clean
+from .program import DTYPES, trace
+from .rewrite import MishForm
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 18  # the first with Mish
+
+
+def to_onnx(model: Model, card: Card, *, mish: MishForm = "sigmoid") -> onnx.ModelProto:
+    """The model as an ONNX graph.
+
+    Args:
+        model: stays as it is.
+        card: of this model; its precision is `fp32`, `fp16`, or `int8` for a graph that is yet to
+            be quantised.
+        mish: `sigmoid`, which ONNX Runtime computes fast, or `op`, a single operation.
+
+    Raises:
+        InvalidExport: the precision cannot be had.
+        MissingPackage: onnx or onnxscript is not installed.
+    """
+    onnx, onnxscript = _import_onnx()
+    if card.precision == "bf16":
+        raise InvalidExport(
+            card.spec.name,
+            "ONNX Runtime has no bf16 convolutions on a processor",
+            "Use fp32, fp16 or int8, or export to OpenVINO, which computes in bf16",
+        )
+    dtype = DTYPES.get(card.precision, torch.float32)
+    graph = ExportGraph(model, card, mish=mish, dtype=dtype, loop=False)
+    program = trace(graph, card)
+    names = output_names(card, len(program.graph_signature.output_specs))
+    opset = getattr(onnxscript, f"opset{OPSET}")
+    exported = torch.onnx.export(
+        program,
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=[INPUT],
+        output_names=list(names),
+        custom_translation_table={torch.ops.scantling.keep.default: keep_in_onnx(card, opset)},
+        optimize=True,
+        verbose=False,
+    )
+    made = exported.model_proto  # type: ignore[union-attr]
+    clean(made)
+    made.metadata_props.add(key=KEY, value=card.model_dump_json())
+    onnx.checker.check_model(made)
+    return made
+
+
+def write_onnx(graph: onnx.ModelProto, path: Path) -> None:
+    """Write an ONNX graph, of less than 2 GB, into one file. Whole or not at all.
+
+    Args:
+        graph: what `to_onnx` made, or the same quantised.
+        path: ends in `.onnx`.
+
+    Raises:
+        InvalidExport: the path has another suffix, or nothing can be written there.
+    """
+    with replace_files(path, suffix=".onnx") as draft:
+        draft.write_bytes(graph.SerializeToString(deterministic=True))
+
+
+def _import_onnx() -> tuple[Any, Any]:
+    try:
+        import onnx
+        import onnxscript  # PyTorch's exporter is written in it
+    except ImportError as error:
+        raise MissingPackage(error.name or "onnx", "An ONNX graph") from error
+    return onnx, onnxscript

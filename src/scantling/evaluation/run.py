@@ -1,0 +1,252 @@
+"""Evaluate a model, or detections from elsewhere, on a labelled data set."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, replace
+from pathlib import Path
+from time import perf_counter
+
+from ..datasets.check import require_sound
+from ..datasets.dataset import Dataset
+from ..datasets.readers import read_dataset
+from ..errors import InvalidData
+from ..inference import FilePrediction, Predictor, load
+from ..postprocess import Selection
+from . import FoundBuilder, Protocol, read_results, truth_of
+from .classes import match_names
+from .judge import choose_protocol, first_images, judge, without_classes
+from .outcome import Evaluation, Seconds
+
+KEPT_WITHOUT_LIMIT = 5000  # detections of an image under a protocol that keeps all
+
+
+def evaluate(
+    model: str | Path | Predictor,
+    data: str | Path | Dataset,
+    *,
+    split: str | None = None,
+    format: str | None = None,  # noqa: A002 - what every function of the data calls it
+    protocol: str | Protocol = "coco",
+    renamed: Mapping[str, str] | None = None,
+    known_classes_only: bool = False,
+    limit: int | None = None,
+    max_data_errors: int = 0,
+    batch_size: int = 1,
+    rectangular: bool = False,
+    workers: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Find the objects in every image of a data set, and say how well that went.
+
+    >>> evaluate("yolov4-tiny", "coco.yaml").figures["AP"]  # doctest: +SKIP
+
+    The images are read as they come and forgotten; only the detections stay in memory.
+
+    Args:
+        model: what `scantling.load` returned, whose own selection is then used; or its first
+            argument, to load with the selection of the protocol.
+        data: a data set, or what `read_dataset` reads.
+        split: which part of it; the one meant for evaluation if None.
+        format: of the data, where it cannot be found out.
+        protocol: `coco`, `voc07`, `voc12`, `darknet`, or settings of one's own.
+        renamed: name of a class in the data → its name in the model, where they differ.
+        known_classes_only: leave out objects of classes that the model does not know.
+        limit: only the first so many images.
+        max_data_errors: errors in the data, images that cannot be read included, up to which it is
+            evaluated nevertheless.
+        batch_size: images that the network sees at once.
+        rectangular: batches of images of like shape with less padding; faster, not quite the same.
+        workers: processes that read images; 0 for threads.
+        progress: called with the images done and in all.
+
+    Raises:
+        InvalidData: the data cannot be read or has too many errors, or the model does not know one
+            of its classes.
+        ScantlingError: the model or a setting does not fit.
+    """
+    rules = choose_protocol(protocol)
+    whole = open_data(data, split=split, format=format, max_data_errors=max_data_errors)
+    dataset = first_images(whole, limit)
+    predictor = model
+    if not isinstance(predictor, Predictor):
+        predictor = load(predictor, selection=selection_for(rules))
+    classes = match_names(
+        predictor.names,
+        dataset.names,
+        source=str(dataset.source),
+        renamed=renamed,
+        known_classes_only=known_classes_only,
+    )
+    dataset = without_classes(dataset, classes.unknown)
+    builder = FoundBuilder(classes.labels)
+    unreadable: list[tuple[str, str]] = []
+    stages = dict.fromkeys(("read", "place", "network", "postprocess"), 0.0)
+    start = perf_counter()
+    paths = [image.path for image in dataset.images]
+    stream = predictor.stream_files(
+        paths, batch_size=batch_size, rectangular=rectangular, workers=workers
+    )
+    with closing(stream) as predictions:
+        for done, prediction in enumerate(predictions, start=1):
+            problem = _problem(prediction, dataset)
+            if problem is None and prediction.detections is not None:
+                builder.add(prediction.index, prediction.detections)
+            else:
+                unreadable.append((prediction.path, problem or ""))
+                _check_readable(dataset, unreadable, max_data_errors)
+            for stage, seconds in asdict(prediction.seconds).items():
+                stages[stage] += seconds / len(paths)
+            if progress is not None:
+                progress(done, len(paths))
+    middle = perf_counter()
+    judged = judge(truth_of(dataset), builder.build(), _as_run(rules, predictor))
+    return Evaluation(
+        dataset,
+        len(whole),
+        judged,
+        classes,
+        model=_describe(predictor, batch_size, rectangular),
+        unreadable=tuple(unreadable),
+        seconds=Seconds(**stages, images=middle - start, evaluation=perf_counter() - middle),
+    )
+
+
+def evaluate_results(
+    results: str | Path,
+    data: str | Path | Dataset,
+    *,
+    split: str | None = None,
+    format: str | None = None,  # noqa: A002 - what every function of the data calls it
+    protocol: str | Protocol = "coco",
+    min_score: float | None = None,
+    limit: int | None = None,
+    max_data_errors: int = 0,
+) -> Evaluation:
+    """Say how good the detections in a file are, whatever made them.
+
+    Args:
+        results: COCO's detection results, a JSON list of image_id, category_id, bbox and score. Ids
+            are those of the data set.
+        data: as for `evaluate`, and so are `split`, `format`, `limit` and `max_data_errors`.
+        protocol: as for `evaluate`.
+        min_score: detections below are left out; None for what the protocol itself demands.
+
+    Raises:
+        InvalidData: the data or the results cannot be read, or do not belong to one another.
+    """
+    rules = choose_protocol(protocol)
+    floor = rules.min_score if min_score is None and rules.name == "darknet" else min_score or 0.0
+    whole = open_data(
+        data, split=split, format=format, max_data_errors=max_data_errors, with_images=False
+    )
+    found = read_results(Path(results), truth_of(whole))
+    dataset = first_images(whole, limit)
+    found = found.take((found.image_index < len(dataset)) & (found.scores >= floor))
+    start = perf_counter()
+    rules = replace(rules, min_score=floor, nms="as given", kept=None, clip=False)
+    judged = judge(truth_of(dataset), found, rules)
+    return Evaluation(
+        dataset,
+        len(whole),
+        judged,
+        classes=None,
+        model={"detections": str(results)},
+        seconds=Seconds(evaluation=perf_counter() - start),
+    )
+
+
+def selection_for(protocol: str | Protocol) -> Selection:
+    """Which candidates become detections under a protocol, unless its user says otherwise."""
+    rules = choose_protocol(protocol)
+    return Selection(
+        min_score=rules.min_score,
+        iou_threshold=rules.nms_iou,
+        nms=rules.nms,
+        max_detections=rules.kept or KEPT_WITHOUT_LIMIT,
+    )
+
+
+def open_data(
+    data: str | Path | Dataset,
+    *,
+    split: str | None = None,
+    format: str | None = None,  # noqa: A002
+    max_data_errors: int = 0,
+    with_images: bool = True,
+) -> Dataset:
+    """The data set to evaluate on, if it is sound enough.
+
+    Args:
+        data, split, format, max_data_errors: as for `evaluate`.
+        with_images: whether its images are needed; without, it does not matter what is wrong with
+            their files.
+
+    Raises:
+        InvalidData: it cannot be read, has no images, or more errors than allowed.
+    """
+    dataset = data if isinstance(data, Dataset) else read_dataset(data, split=split, format=format)
+    if not with_images and dataset.format == "coco":  # which states the sizes of the images
+        others = (one for one in dataset.findings if not one.code.startswith("E3"))
+        dataset = replace(dataset, findings=tuple(others))
+    require_sound(dataset, max_errors=max_data_errors)
+    if not dataset.images:
+        raise InvalidData(str(dataset.source), "it has no images", "Name another split")
+    return dataset
+
+
+def _problem(prediction: FilePrediction, dataset: Dataset) -> str | None:
+    """Why an image cannot be judged, if it cannot."""
+    found, stated = prediction.detections, dataset.images[prediction.index].size
+    if found is None:
+        return prediction.problem or "cannot be read"
+    if stated is None or stated == found.image_size:
+        return None
+    (height, width), (old_height, old_width) = found.image_size, stated
+    return f"is {width}x{height} pixels, but labelled as {old_width}x{old_height} (E224)"
+
+
+def _check_readable(
+    dataset: Dataset, unreadable: Sequence[tuple[str, str]], max_data_errors: int
+) -> None:
+    """Refuse to go on once too much of the data is broken."""
+    named = {str(error.image or error.file) for error in dataset.errors}
+    count = len(dataset.errors) + sum(path not in named for path, _ in unreadable)
+    if count > max_data_errors:
+        path, problem = unreadable[-1]
+        raise InvalidData(
+            str(dataset.source),
+            f"{path!r}: {problem}; errors so far: {count}",
+            "Run `scantling data check`, or allow more with --max-data-errors "
+            "(an image that cannot be read counts as one in which nothing was found)",
+        )
+
+
+def _as_run(protocol: Protocol, predictor: Predictor) -> Protocol:
+    """The protocol with the settings that the predictor has."""
+    selection = predictor.selection
+    kind = "WBF" if selection.merge == "wbf" else selection.nms
+    return replace(
+        protocol,
+        min_score=selection.min_score,
+        kept=selection.max_detections,
+        nms=kind if selection.class_aware else f"{kind} across classes",
+        nms_iou=selection.iou_threshold,
+        clip=predictor.clip,
+    )
+
+
+def _describe(predictor: Predictor, batch_size: int, rectangular: bool) -> dict[str, str]:
+    """What made the detections, for people."""
+    height, width = predictor.engine.image_size
+    plan, selection = predictor.plan, predictor.selection
+    looks = [f"{look.scale:g}{' mirrored' if look.flip else ''}" for look in plan.looks]
+    views = "one" if looks == ["1"] else f"scales {', '.join(looks)}"
+    if plan.tile is not None:
+        tile = f"{plan.tile[0]}×{plan.tile[1]} tiles, overlap {plan.overlap:g}"
+        views = f"{views}; {tile}{', and the whole image' if plan.whole else ''}"
+    return {
+        "input": f"{height}×{width}, {predictor.input_spec.fit}",
+        "views of an image": views,
+        "labels of a box": "every class" if selection.multi_label else "the best class",
+        "batch": f"{batch_size}{', rectangular' if rectangular else ''}",
+    }

@@ -1,0 +1,160 @@
+"""The images that ranges of an INT8 graph are measured on, and those that judge INT8 and bf16."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..datasets.dataset import Dataset
+from ..datasets.readers import list_splits, read_dataset
+from ..errors import InvalidData, InvalidSource, InvalidValue
+from ..images.letterbox import place
+from ..images.read import read_image
+from ..specs.metadata import Card
+from .quantizable import Say
+
+FEWEST = 32  # images from which on an AP says something
+LEARNT = "train"  # the split that nobody evaluates on
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Images of a data set as a graph takes them: read and fitted each time they are gone through.
+
+    Args:
+        paths: of the files.
+        card: of the graph; a batch of several images is filled with one of them.
+    """
+
+    paths: tuple[str, ...]
+    card: Card
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        form = self.card.form
+        for path in self.paths:
+            placed = self.fit(path)[None].repeat(form.batch or 1, axis=0)
+            if form.takes == "float":
+                yield np.ascontiguousarray(placed.transpose(0, 3, 1, 2), np.float32) / 255
+            else:
+                yield placed
+
+    def fit(self, path: str) -> NDArray[np.uint8]:
+        """(H, W, 3) of one image, on the canvas unless the graph does that itself.
+
+        Raises:
+            InvalidData: it cannot be read.
+        """
+        try:
+            image = read_image(path)
+        except InvalidSource as error:
+            raise InvalidData(path, error.problem, "Run `scantling data check` on it") from error
+        if self.card.form.takes == "image":
+            return image
+        own = self.card.input_spec
+        return place(image, self.card.image_size, fit=own.fit, fill=own.fill)[0]
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What a graph of reduced precision is made from.
+
+    Args:
+        data: as the user named it.
+        feeds: to measure ranges on, and to see which layers hurt.
+        judged: labelled images that say what it costs; None where there are too few.
+    """
+
+    data: str
+    feeds: Images
+    judged: Dataset | None
+
+    @property
+    def compared(self) -> list[str]:
+        """Paths of images to compare file and model on: others than it is made from, if any."""
+        if self.judged is None:
+            return list(self.feeds.paths)
+        return [str(image.path) for image in self.judged.images]
+
+
+def choose_images(
+    data: str | Path | Dataset, card: Card, *, split: str | None, count: int, say: Say
+) -> Calibrated:
+    """Which images INT8 is calibrated on, and which judge a graph, spread over the data.
+
+    The ranges are measured on the split `train` if there is one, and AP on the one for evaluation;
+    of a single split every second image does the one and the others the other. Where nothing is
+    calibrated, one split judges.
+
+    Args:
+        data: as for `scantling.evaluation.evaluate`.
+        card: of the graph.
+        split: to calibrate on, or to judge by where nothing is calibrated, in place of the rule
+            above.
+        count: of images at most, for either.
+        say: told which they are.
+
+    Raises:
+        InvalidData: it cannot be read, or has no images.
+        InvalidValue: `count` is less than one.
+    """
+    if count < 1:
+        raise InvalidValue("calibration_images", count, "one image or more")
+    calibrates = card.precision == "int8"
+    learnt, judged = _read(data, split, calibrates=calibrates)
+    if not learnt.images:
+        raise InvalidData(str(data), "it has no images", "Name another split")
+    shared = judged is None
+    whole = learnt if judged is None else judged
+    apart = calibrates and shared and len(whole) >= 2 * FEWEST
+    own = spread(learnt, range(0, len(learnt), 1 + apart), count)
+    others = spread(whole, range(int(apart), len(whole), 1 + apart), count)
+    enough = len(others) >= FEWEST and len(others.objects) > 0
+    told = [f"calibrating on {len(own)} images of {learnt.split}"] if calibrates else []
+    if not enough:
+        told.append(f"{len(others)} are too few to tell what {card.precision} costs in AP")
+    elif calibrates and shared and not apart:
+        told.append("AP compared on the same")
+    else:
+        which = "others" if apart else "images"
+        told.append(f"AP compared on {len(others)} {which} of {whole.split}")
+    say(", ".join(told))
+    paths = tuple(str(image.path) for image in own.images)
+    return Calibrated(str(data), Images(paths, card), others if enough else None)
+
+
+def spread(dataset: Dataset, places: range, count: int) -> Dataset:
+    """At most `count` of the images at these places, at even distances, always the same."""
+    steps = np.linspace(0, len(places) - 1, min(count, len(places)))
+    chosen = np.array(places)[np.unique(np.rint(steps).astype(np.int64))]
+    new = np.full(len(dataset), -1)
+    new[chosen] = np.arange(len(chosen))
+    objects = dataset.objects.take(new[dataset.objects.image_index] >= 0)
+    objects = replace(objects, image_index=new[objects.image_index])
+    return replace(
+        dataset,
+        images=tuple(dataset.images[place] for place in chosen),
+        objects=objects,
+        findings=(),
+    )
+
+
+def _read(
+    data: str | Path | Dataset, split: str | None, *, calibrates: bool
+) -> tuple[Dataset, Dataset | None]:
+    """The data to calibrate on, and that to judge on where it is another."""
+    if isinstance(data, Dataset):
+        return data, None
+    if not calibrates:
+        return read_dataset(data, split=split), None
+    usual = read_dataset(data)
+    if split is None:
+        split = LEARNT if LEARNT in list_splits(data) else usual.split
+    if split == usual.split:
+        return usual, None
+    return read_dataset(data, split=split), usual

@@ -1,0 +1,129 @@
+"""INT8 for OpenVINO, by NNCF: 8-bit weights by output channel, 8-bit features.
+
+NNCF's own settings but for one: features get a zero of their own where they have both signs, which
+is most of them behind a leaky ReLU. Evidence: yolov4-tiny@416 on 64 images of COCO's val2017,
+ranges from 64 others, loses .0084 of AP .2766, and .0124 without.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..checkpoints import Model
+from ..engines.graphs import to_openvino, write_openvino
+from ..engines.signal_stack import keep_signal_stack
+from ..errors import MissingPackage
+from ..specs.metadata import KEY, Card
+from .quantizable import Draft, Feeds, Progress
+
+if TYPE_CHECKING:
+    import openvino
+
+HEAVY = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")
+NEVER = ("Constant", "Parameter", "Result")
+
+
+def draft_openvino(model: Model, card: Card, progress: Progress) -> Draft:
+    """Make a model's OpenVINO graph ready to be quantised.
+
+    Args:
+        model: stays as it is.
+        card: of the graph.
+        progress: told how many images have been seen, and of how many.
+
+    Raises:
+        MissingPackage: nncf is not installed.
+    """
+    plain = to_openvino(model, card)
+    outside = _outside(plain)
+    layers = tuple(
+        operation.get_friendly_name()
+        for operation in plain.get_ordered_ops()
+        if operation.get_type_name() in HEAVY
+    )
+
+    @lru_cache(maxsize=1)  # the one that is chosen is the last that was tried
+    def quantise(kept: frozenset[str], feeds: Feeds) -> openvino.Model:
+        return _quantise(plain, [*outside, *sorted(kept)], _Told(feeds, progress))
+
+    def write(kept: frozenset[str], feeds: Feeds, card: Card, path: Path) -> None:
+        made = plain.clone() if kept >= set(layers) else quantise(kept, feeds)
+        made.set_rt_info(card.model_dump_json(), KEY)
+        write_openvino(made, path)
+
+    return Draft(layers, (), write)
+
+
+def _quantise(plain: openvino.Model, ignored: list[str], feeds: _Told) -> openvino.Model:
+    """A copy in 8 bits, except for the operations of these names, biases corrected."""
+    try:
+        import nncf
+    except ImportError as error:
+        raise MissingPackage("nncf", "INT8 for OpenVINO", extra="openvino") from error
+    with _quiet(), keep_signal_stack():
+        made: openvino.Model = nncf.quantize(
+            plain.clone(),
+            nncf.Dataset(feeds),
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(feeds),
+            ignored_scope=nncf.IgnoredScope(names=ignored, validate=False),
+        )
+    return made
+
+
+class _Told:
+    """Feeds that tell how far they have been gone through."""
+
+    def __init__(self, feeds: Feeds, progress: Progress) -> None:
+        self.feeds = feeds
+        self.progress = progress
+
+    def __len__(self) -> int:
+        return len(self.feeds)
+
+    def __iter__(self) -> Iterator[Any]:
+        for done, feed in enumerate(self.feeds, start=1):
+            yield feed
+            self.progress(done, len(self.feeds))
+
+
+def _outside(graph: openvino.Model) -> list[str]:
+    """What is in front of the first convolutions and behind the last: it stays as it is."""
+    after, before = dict[str, bool](), dict[str, bool]()
+    operations = graph.get_ordered_ops()
+    for one in operations:
+        sources = [port.get_source_output().get_node() for port in one.inputs()]
+        after[one.get_friendly_name()] = any(
+            source.get_type_name() in HEAVY or after[source.get_friendly_name()]
+            for source in sources
+        )
+    for one in reversed(operations):
+        users = [port.get_node() for output in one.outputs() for port in output.get_target_inputs()]
+        before[one.get_friendly_name()] = any(
+            user.get_type_name() in HEAVY or before[user.get_friendly_name()] for user in users
+        )
+    return [
+        one.get_friendly_name()
+        for one in operations
+        if one.get_type_name() not in (*HEAVY, *NEVER)
+        and not (after[one.get_friendly_name()] and before[one.get_friendly_name()])
+    ]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """NNCF lists every operation that it leaves as it is, and draws bars of its own."""
+    logger = logging.getLogger("nncf")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)

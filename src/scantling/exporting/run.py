@@ -1,0 +1,256 @@
+"""Export a model: write it, prove that it is the same model, and only then put it in its place."""
+
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import mkdtemp
+
+from ..checkpoints import Model, load_model
+from ..datasets.dataset import Dataset
+from ..engines.graphs import make_card
+from ..engines.hardware import find_processor
+from ..errors import ExportDiffers, InvalidExport, InvalidValue
+from ..specs.metadata import Calibration, Card, GraphForm, Precision
+from ..verification import Verification, verify
+from .calibration import Calibrated, choose_images
+from .formats import Format, choose_format
+from .mixed_precision import choose_kept
+from .quantizable import Progress, Say
+from .speed import measure_speedup
+
+MAX_AP_DROP = {"int8": 0.01, "bf16": 0.003}  # by precision
+CHECKED = ("tensors", "boxes")  # stages of `verify` that need no data
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export wrote.
+
+    Args:
+        path: of the file; of OpenVINO the `.xml`, which has its `.bin` beside it.
+        card: what the file says of itself.
+        verification: that it is the model; None where that was not asked for.
+        ap_drop: what the precision costs in AP on the images that judged it; None where none did.
+        speedup: how many times faster it is here than the same graph in fp32; None without data.
+    """
+
+    path: Path
+    card: Card
+    verification: Verification | None
+    ap_drop: float | None = None
+    speedup: float | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that belong to it."""
+        weights = self.path.with_suffix(".bin")
+        return (self.path, weights) if self.path.suffix == ".xml" else (self.path,)
+
+
+def export(
+    model: str | Path | Model,
+    to: str,
+    *,
+    out: str | Path | None = None,
+    precision: Precision = "fp32",
+    form: GraphForm | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    weights: str | Path | None = None,
+    names: str | Path | None = None,
+    data: str | Path | Dataset | None = None,
+    split: str | None = None,
+    calibration_images: int = 300,
+    max_ap_drop: float | None = None,
+    min_score: float = 0.25,
+    iou_threshold: float = 0.45,
+    max_detections: int = 300,
+    check: bool = True,
+    cache: str | Path | None = None,
+    say: Say = lambda _: None,
+    progress: Progress = lambda _done, _total: None,
+) -> Exported:
+    """Write a model as a file that another runtime runs, with all that is needed to use it inside.
+
+    >>> export("yolov4-tiny.cfg", "openvino").path  # doctest: +SKIP
+
+    The file appears whole, and only once it has been compared with the model.
+
+    Args:
+        model: as `load_model` takes it, with `weights`, `names` and `cache`; or what it returned.
+        to: a key of `FORMATS`.
+        out: the file; the model's name in the working directory if None.
+        precision: what the graph is meant to be computed in.
+        form: what the graph takes and gives; None for `GraphForm()`.
+        image_size: (height, width) of the input, or the side of a square; None for the model's own.
+        data: labelled images, to calibrate INT8 on and to judge what INT8 or OpenVINO's bf16 cost;
+            see `choose_images`.
+        split: of the data.
+        calibration_images: how many of them at most.
+        max_ap_drop: what the precision may cost in AP by these images: layers stay as they are
+            until it holds. None for that of `MAX_AP_DROP`.
+        min_score, iou_threshold, max_detections: of a graph that gives detections, those inside it;
+            else the ones that its user usually wants.
+        check: compare what was written with the model.
+        say: told what was found or concluded without being asked for.
+        progress: told the steps of calibrating that are done, and how many there are.
+
+    Raises:
+        ExportDiffers: what was written is not the same model, or its precision costs too much.
+        MissingPackage: the format needs a package that is not installed.
+        ScantlingError: the model, the data or a setting does not fit.
+    """
+    chosen = choose_format(to, precision)
+    _check_settings(chosen, precision, data, max_ap_drop)
+    loaded = (
+        model
+        if isinstance(model, Model)
+        else load_model(model, weights=weights, names=names, cache=cache, say=say)
+    )
+    card = make_card(
+        loaded,
+        form=form,
+        precision=precision,
+        image_size=image_size,
+        source=loaded.spec.name if isinstance(model, Model) else Path(model).name,
+        min_score=min_score,
+        iou_threshold=iou_threshold,
+        max_detections=max_detections,
+    )
+    target = _target(out, card, chosen)
+    folder = _beside(target)
+    try:
+        draft = folder / target.name
+        made = Exported(draft, card, None)
+        found = None
+        if data is not None:
+            found = choose_images(data, card, split=split, count=calibration_images, say=say)
+            limit = MAX_AP_DROP[precision] if max_ap_drop is None else max_ap_drop
+            made = _write_judged(
+                loaded, card, chosen, found, draft, limit, say=say, progress=progress
+            )
+        else:
+            chosen.write(loaded, card, draft)
+        images = None if found is None else found.compared
+        verification = None
+        if check:
+            verification = _compare(draft, target, loaded, chosen.engine, images, say)
+        for suffix in (*chosen.others, chosen.suffix):
+            draft.with_suffix(suffix).replace(target.with_suffix(suffix))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return replace(made, path=target, verification=verification)
+
+
+def _check_settings(
+    chosen: Format, precision: str, data: object, max_ap_drop: float | None
+) -> None:
+    """Refuse what contradicts itself, before anything is loaded."""
+    if precision == "int8" and data is None:
+        raise InvalidValue(
+            "data",
+            None,
+            "images that INT8 is calibrated on, such as the model will see: --data DATA, a COCO "
+            "folder or JSON, a YOLO data.yaml, a darknet .data or a VOC folder",
+        )
+    if data is not None and precision not in chosen.drafts:
+        able = " or ".join(chosen.drafts)
+        able = f"; or ask for precision {able}" if able else ""
+        raise InvalidValue(
+            "data",
+            str(data),
+            f"none: in {precision} nothing of this format depends on images{able}",
+        )
+    if data is not None and precision == "bf16" and not find_processor().has_bf16:
+        raise InvalidValue(
+            "data",
+            str(data),
+            "none on this processor: it has no arithmetic for bf16 and cannot tell what it costs. "
+            "Export without data, or where there is AMX or AVX512-BF16",
+        )
+    if max_ap_drop is not None and not 0 <= max_ap_drop <= 1:
+        raise InvalidValue("max_ap_drop", max_ap_drop, "a share of 0 to 1, such as 0.01")
+
+
+def _target(out: str | Path | None, card: Card, chosen: Format) -> Path:
+    """Where the file goes."""
+    if out is None:
+        mark = "" if card.precision == "fp32" else f"-{card.precision}"
+        return Path(f"{Path(card.source).stem}{mark}{chosen.suffix}")
+    target = Path(out)
+    if target.suffix != chosen.suffix:
+        raise InvalidValue("out", str(out), f"a file that ends in {chosen.suffix}")
+    return target
+
+
+def _beside(target: Path) -> Path:
+    """A folder for drafts beside the target: from there they move in one step."""
+    try:
+        return Path(mkdtemp(prefix=".scantling-export-", dir=target.parent))
+    except OSError as error:
+        problem = f"it cannot be written ({error.strerror or error})"
+        raise InvalidExport(
+            str(target), problem, "Name a folder that exists and has room"
+        ) from error
+
+
+def _write_judged(
+    model: Model,
+    card: Card,
+    chosen: Format,
+    found: Calibrated,
+    path: Path,
+    max_ap_drop: float,
+    *,
+    say: Say,
+    progress: Progress,
+) -> Exported:
+    """Calibrate, find the layers that have to stay as they are, write, and time it."""
+    draft = chosen.drafts[card.precision](model, card, progress)
+    outcome = choose_kept(
+        draft,
+        card,
+        found,
+        model,
+        max_ap_drop=max_ap_drop,
+        folder=path.parent,
+        suffix=chosen.suffix,
+        engine=chosen.engine,
+        say=say,
+        progress=progress,
+    )
+    told = Calibration(data=found.data, images=len(found.feeds), kept=outcome.kept)
+    card = card.model_copy(update={"calibration": told})
+    draft.write(frozenset(outcome.kept), found.feeds, card, path)
+    plain = path.with_name(f"plain{chosen.suffix}")
+    exact = card.model_copy(update={"precision": "fp32", "calibration": None})
+    draft.write(frozenset(draft.layers), found.feeds, exact, plain)
+    speedup = measure_speedup(path, plain, card.precision, chosen.engine, say)
+    return Exported(path, card, None, outcome.ap_drop, speedup)
+
+
+def _compare(
+    draft: Path, target: Path, model: Model, engine: str, images: list[str] | None, say: Say
+) -> Verification:
+    """The proof that what was written is the model.
+
+    Args:
+        draft: the file, where it was written.
+        target: where it is to be.
+        model: that it was made from.
+        engine: that runs it.
+        images: to compare on, which INT8 needs: it is near the model on such as it was calibrated
+            for. Drawn scenes if None.
+        say: told what was concluded, such as that nothing was found to compare.
+
+    Raises:
+        ExportDiffers: it is not.
+    """
+    found = verify(draft, against=model, engine=engine, images=images, stages=CHECKED, say=say)
+    found = replace(found, file=str(target))
+    if not found.passed:
+        raise ExportDiffers(
+            str(target),
+            f"what was made of the model does not compute the same: {found.describe_failure()}",
+            "Try another format or precision, or look at it with check=False (--no-check)",
+        )
+    return found

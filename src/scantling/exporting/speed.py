@@ -1,0 +1,52 @@
+"""Whether a reduced precision is faster here: not every processor has arithmetic for it."""
+
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from ..engines import open_engine
+from .quantizable import Say
+
+TIMES = 15  # that each graph is run, in turns
+WORTH_IT = 1.05  # a gain below this is none
+
+
+def measure_speedup(reduced: Path, plain: Path, precision: str, engine: str, say: Say) -> float:
+    """How many times faster a reduced graph is than the same one in fp32; says so if it is not.
+
+    The two run in turns, and each run counts with the one beside it.
+
+    Args:
+        reduced: the file.
+        plain: the same graph, everything in fp32.
+        precision: of the reduced graph.
+        engine: that runs both.
+        say: told where it does not pay.
+    """
+    engines = tuple(
+        open_engine(path, engine=engine, device="cpu", cache=path.parent)
+        for path in (reduced, plain)
+    )
+    try:
+        images = [one.new_batch(1) for one in engines]
+        seconds = np.empty((TIMES + 1, 2))
+        for turn in range(TIMES + 1):
+            for place, one in enumerate(engines):
+                start = perf_counter()
+                one(images[place])
+                seconds[turn, place] = perf_counter() - start
+    finally:
+        for one in engines:
+            one.close()
+    speedup = float(np.median(seconds[1:, 1] / seconds[1:, 0]))  # the first run prepares
+    if speedup < WORTH_IT:
+        told = f"{precision} is not faster here: {speedup:.2f} times as fast as fp32. Measure it "
+        told += "where it is to run"
+        if precision == "int8":
+            told += (
+                "; a processor needs VNNI, AMX or dot-product instructions for it to pay, and "
+                "depthwise convolutions gain little"
+            )
+        say(told)
+    return speedup

@@ -1,0 +1,227 @@
+"""A known list of image files → read, decoded and placed by threads or by processes, in order."""
+
+import signal
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from queue import SimpleQueue
+from time import perf_counter
+from typing import TypeVar
+
+from ..errors import InvalidSource, InvalidValue, WorkerLost
+from ..structures import Image
+from .crops import Plan, Shape, Size, View, draw_view, find_views, rectangular_canvas
+from .headers import read_header
+from .read import read_bytes, read_image
+
+THREADS = 2  # that read and decode where no process does
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class FileTask:
+    """A file to be read."""
+
+    index: int  # its place in the caller's list
+    path: str
+    canvas: Size | None = None  # what it is placed on, where not the network's usual size
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedFile:
+    """A file that was read; or, in place of its views, the problem with it."""
+
+    index: int
+    path: str
+    problem: str | None
+    views: tuple[View, ...]
+    canvases: tuple[Image, ...]  # one a view
+    image: Image | None  # in place of the canvases, where the image is cut into tiles
+    read: float  # seconds
+    place: float
+
+    def draw(self, number: int, out: Image, *, fill: int | tuple[int, int, int]) -> None:
+        """Put a view onto a slot of a batch."""
+        if self.image is None:
+            out[...] = self.canvases[number]
+        else:
+            draw_view(self.image, self.views[number], fill=fill, out=out)
+
+
+@dataclass(frozen=True)
+class Placer:
+    """How a file is placed; travels to the processes that do it."""
+
+    plan: Plan
+    shape: Shape
+    fill: int | tuple[int, int, int]
+
+    def __call__(self, task: FileTask) -> PlacedFile:
+        """Read, decode and place one file."""
+        start = perf_counter()
+        try:
+            image = read_image(task.path)
+        except InvalidSource as error:
+            read = perf_counter() - start
+            return PlacedFile(task.index, task.path, error.problem, (), (), None, read, 0.0)
+        middle = perf_counter()
+        original = (image.shape[0], image.shape[1])
+        views = find_views(original, self.plan, self.shape, canvas=task.canvas)
+        # tiles overlap: together they are larger than the image, which may have very many of them
+        tiled = self.plan.tile is not None
+        drawn = () if tiled else tuple(draw_view(image, view, fill=self.fill) for view in views)
+        return PlacedFile(
+            index=task.index,
+            path=task.path,
+            problem=None,
+            views=views,
+            canvases=drawn,
+            image=image if tiled else None,
+            read=middle - start,
+            place=perf_counter() - middle,
+        )
+
+
+class Pool:
+    """Threads that work in parallel; each of them by a process of its own, if there are any.
+
+    A process has a pipe to itself: if it is killed, even halfway through an answer, the pipe ends,
+    and nobody waits for ever.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._idle: SimpleQueue[Connection] = SimpleQueue()
+        self._ends: list[Connection] = []
+        self._processes: list[SpawnProcess] = []
+        self._threads = ThreadPoolExecutor(workers or THREADS, "scantling-read")
+        self._is_apart = workers > 0
+        for _ in range(workers):
+            self._start_process()
+
+    def submit(self, work: Callable[[Task], Result], task: Task) -> Future[Result]:
+        """Start `work(task)`. Both, and the result, travel to a process as a pickle."""
+        if self._is_apart:
+            return self._threads.submit(self._ask, work, task)
+        return self._threads.submit(work, task)
+
+    def close(self) -> None:
+        """End all processes and threads, and wait until they have."""
+        for process in self._processes:
+            process.terminate()  # the thread that waits for its answer wakes
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        for process in self._processes:
+            process.join()
+        for end in self._ends:
+            end.close()
+
+    def _start_process(self) -> None:
+        context = get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        process.start()
+        theirs.close()  # so that the pipe ends with the process
+        self._processes.append(process)
+        self._ends.append(ours)
+        self._idle.put(ours)
+
+    def _ask(self, work: Callable[[Task], Result], task: Task) -> Result:
+        """Have an idle process do it."""
+        connection = self._idle.get()
+        try:
+            connection.send((work, task))
+            result: Result = connection.recv()
+        except (EOFError, OSError) as error:
+            raise WorkerLost from error
+        finally:
+            self._idle.put(connection)
+        return result
+
+
+@contextmanager
+def open_pool(workers: int) -> Iterator[Pool]:
+    """Processes that read files, or threads if `workers` is 0; all have ended when it is left.
+
+    Processes are started afresh and load neither torch nor what the program holds in memory. A
+    script that uses them needs `if __name__ == "__main__":` around what it does.
+
+    Raises:
+        InvalidValue: `workers` is negative.
+    """
+    if workers < 0:
+        raise InvalidValue("workers", workers, "0 for threads, or the number of processes")
+    pool = Pool(workers)
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+def run_ahead(
+    tasks: Iterable[Task], work: Callable[[Task], Result], pool: Pool, *, ahead: int
+) -> Generator[Result, None, None]:
+    """`map(work, tasks)` by a pool, in order, with at most `ahead` results waiting or on their way.
+
+    Raises:
+        WorkerLost: a process of the pool was ended from outside.
+    """
+    pending: deque[Future[Result]] = deque()
+    try:
+        for task in tasks:
+            pending.append(pool.submit(work, task))
+            if len(pending) >= ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+def plan_batches(paths: list[str], shape: Shape, pool: Pool, *, batch_size: int) -> list[FileTask]:
+    """Order files by their shape, so that those of a batch fit one small canvas.
+
+    Only the size of each is found out here; what has none comes last.
+
+    Raises:
+        InvalidValue: as for `rectangular_canvas`.
+        WorkerLost: as for `run_ahead`.
+    """
+    sizes = list(run_ahead(paths, read_size, pool, ahead=64))
+    sized = [(size, index) for index, size in enumerate(sizes) if size is not None]
+    # by height over width: along this order the canvases change as little as they can
+    sized.sort(key=lambda one: (one[0][0] / one[0][1], one[1]))
+    tasks = []
+    for start in range(0, len(sized), batch_size):
+        batch = sized[start : start + batch_size]
+        canvas = rectangular_canvas([size for size, _ in batch], shape)
+        tasks += [FileTask(index, paths[index], canvas) for _, index in batch]
+    unsized = [index for index, size in enumerate(sizes) if size is None]
+    return tasks + [FileTask(index, paths[index]) for index in unsized]
+
+
+def read_size(path: str) -> Size | None:
+    """(height, width) of an image file, upright, without decoding it; None where it has none."""
+    try:
+        header = read_header(read_bytes(path), path)
+    except InvalidSource:
+        return None
+    height, width = header.size if header.orientation < 5 else header.size[::-1]
+    return (height, width) if height and width else None
+
+
+def _serve(connection: Connection) -> None:
+    """What a process does: answer until the program closes the pipe, or is no more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program, which ends this
+    try:
+        while True:
+            work, task = connection.recv()
+            connection.send(work(task))
+    except (EOFError, OSError):
+        return

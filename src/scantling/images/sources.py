@@ -1,0 +1,148 @@
+"""Whatever the user names — files, folders, patterns, lists, URLs, videos, cameras — as frames."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import InvalidSource, InvalidValue
+from .fetch import MAX_DOWNLOAD, TIMEOUT, fetch
+from .frame import Frame
+from .locate import as_sources, is_counted, is_standard_input, locate
+from .location import Location
+from .read import (
+    MAX_BYTES,
+    MAX_PIXELS,
+    Need,
+    check_regular,
+    decode_reduced,
+    read_reduced,
+    to_rgb_array,
+)
+from .video import count_frames, read_video
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How much of an untrusted source is read before it is refused."""
+
+    max_pixels: int = MAX_PIXELS  # width × height of one image or frame
+    max_bytes: int = MAX_BYTES  # of one image file
+    max_download: int = MAX_DOWNLOAD  # bytes of one image from the web
+    timeout: float = TIMEOUT  # seconds for a download, for a stream to open, for its next frame
+
+
+def read_sources(
+    sources: object,
+    *,
+    workers: int = 2,
+    limits: Limits | None = None,
+    need: Need | None = None,
+) -> Generator[Frame, None, None]:
+    """Read everything that the sources stand for, lazily, in order.
+
+    What cannot be read becomes a frame with a problem; the rest goes on. At most `workers` + 1
+    still images are held at a time, and one frame of a video.
+
+    Args:
+        sources: one source or an iterable of them. A source is the path of an image, a video, a
+            folder (read with those below it, sorted, hidden ones left out) or a `.txt` list of
+            paths; a pattern such as `shots/**/*.jpg`; `-` for paths on standard input; an http(s)
+            URL of an image or video; an rtsp, rtmp, srt or udp stream; the number of a camera, as
+            int or str; an image in memory, as for `to_rgb_array`. What a generator yields is read
+            as it comes; the images of a list are decoded in parallel.
+        workers: threads that decode still images.
+        limits: how much is read at most.
+        need: how large an image must be at least: JPEG files may then come as reduced copies,
+            which takes less time, see `decode_reduced`. None for all of every image.
+
+    Raises:
+        InvalidValue: `workers` is less than 1.
+    """
+    if workers < 1:
+        raise InvalidValue("workers", workers, "at least 1")
+    limits, need = limits or Limits(), need or _all
+    return _in_order(locate(sources), lambda location: _open(location, limits, need), workers)
+
+
+def count_images(sources: object) -> int | None:
+    """How many frames `read_sources` will give; None where that cannot be known beforehand.
+
+    Folders are listed and videos opened for it, but no image is decoded. A video counts as many
+    frames as it says it has, a URL as one image.
+
+    Args:
+        sources: as for `read_sources`. A generator is left untouched, and its count is None.
+    """
+    if not is_counted(sources) or any(map(is_standard_input, as_sources(sources))):
+        return None
+    total = 0
+    for location in locate(sources):
+        if location is None:
+            continue
+        if location.kind in ("camera", "stream"):
+            return None
+        count = count_frames(location.value) if location.kind == "video" else 1
+        if count is None:
+            return None
+        total += count
+    return total
+
+
+def _in_order(
+    locations: Iterator[Location | None],
+    open_location: Callable[[Location], Iterable[Frame]],
+    workers: int,
+) -> Generator[Frame, None, None]:
+    """Open several locations at a time, and give their frames in the order of the locations."""
+    pending: deque[Future[Iterable[Frame]]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="scantling-read") as pool:
+        try:
+            for location in locations:
+                if location is not None:
+                    pending.append(pool.submit(open_location, location))
+                while len(pending) > (workers if location is not None else 0):
+                    yield from pending.popleft().result()
+            while pending:
+                yield from pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def _open(location: Location, limits: Limits, need: Need) -> Iterable[Frame]:
+    """The frames of one location: a still image is decoded here, a video when it is iterated."""
+    name, value, most = location.name, location.value, limits.max_pixels
+    size = None
+    try:
+        if location.kind == "image":
+            image, size = read_reduced(value, need, max_pixels=most, max_bytes=limits.max_bytes)
+        elif location.kind == "memory":
+            image = to_rgb_array(value, source=name)
+        elif location.kind == "url":
+            answer = fetch(value, timeout=limits.timeout, max_bytes=limits.max_download)
+            if answer.is_stream:
+                return _stream(value, name, limits)
+            image, size = decode_reduced(answer.data, name, need, max_pixels=most)
+        elif location.kind == "video":
+            check_regular(value)
+            # Absolute, so that FFmpeg takes no `name:` at the front of a path for a protocol.
+            return read_video(os.fspath(Path(value).absolute()), name, max_pixels=most)
+        elif location.kind == "problem":
+            return [Frame(name=name, problem=value)]
+        else:
+            return _stream(value, name, limits)
+    except InvalidSource as error:
+        return [Frame(name=name, problem=error.problem)]
+    return [Frame(name=name, image=image, original=None if size == image.shape[:2] else size)]
+
+
+def _all(size: tuple[int, int]) -> tuple[int, int]:
+    """Nothing smaller than the image will do."""
+    return size
+
+
+def _stream(value: str | int, name: str, limits: Limits) -> Iterator[Frame]:
+    return read_video(value, name, live=True, timeout=limits.timeout, max_pixels=limits.max_pixels)

@@ -1,0 +1,101 @@
+"""Results → files: what `predict --save` writes, each kind by its own writer."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol, Self
+
+from ...errors import lookup
+from ...images import Frame
+from ...images.paths import OUTPUT_MARK
+from ...io import new_run_folder
+from ...structures import Detections
+from .labels import VocWriter, YoloWriter
+from .names import FrameNames
+from .pictures import CropsWriter, ImagesWriter, VideoWriter
+from .result import Result, to_record
+from .tables import CocoWriter, CsvWriter, JsonLinesWriter
+
+__all__ = ["WRITERS", "Outputs", "Result", "Writer", "to_record"]
+
+RUN_FOLDER = Path("runs/predict")
+
+
+class Writer(Protocol):
+    """Writes results of one kind into a folder."""
+
+    def write(self, result: Result) -> None:
+        """Write the result of one frame; a kind that has no place for it passes it over."""
+        ...
+
+    def close(self) -> None:
+        """Finish what is still open. Called once, also after an error."""
+        ...
+
+
+# Every writer: Writer(folder). Each takes a subfolder or a file name of its own in it.
+WRITERS: dict[str, Callable[[Path], Writer]] = {
+    "images": ImagesWriter,
+    "video": VideoWriter,
+    "jsonl": JsonLinesWriter,
+    "csv": CsvWriter,
+    "txt": YoloWriter,
+    "voc": VocWriter,
+    "coco": CocoWriter,
+    "crops": CropsWriter,
+}
+
+
+class Outputs:
+    """Several kinds of output in one folder; a context manager that finishes them on the way out.
+
+    Attributes:
+        folder: where they are; None where there are none.
+
+    Args:
+        kinds: names in `WRITERS`.
+        folder: made if it is not there, and files in it are never overwritten. Left out, a new one:
+            `runs/predict`, `runs/predict-2`, …. Removed again if nothing came of it.
+
+    Raises:
+        UnknownName: a kind that is not in `WRITERS`.
+    """
+
+    def __init__(self, kinds: Sequence[str], folder: Path | None = None) -> None:
+        makers = [lookup(WRITERS, kind, "kind of output") for kind in dict.fromkeys(kinds)]
+        self.folder: Path | None = None
+        self._names = FrameNames()
+        self._writers: list[Writer] = []
+        if makers:
+            self.folder = folder or new_run_folder(RUN_FOLDER)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if not any(self.folder.iterdir()):  # else it may be the user's own, with images in it
+                (self.folder / OUTPUT_MARK).touch()
+            self._writers = [make(self.folder) for make in makers]
+
+    def write(self, frame: Frame, detections: Detections | None) -> None:
+        """Write one frame's result in every kind. Call it for every frame, in order."""
+        if not self._writers:
+            return
+        result = Result(self._names.source_name(frame), frame, detections)
+        for writer in self._writers:
+            writer.write(result)
+
+    def close(self) -> None:
+        """Finish every file, even if one of them cannot be."""
+        with ExitStack() as stack:
+            stack.callback(self._leave_no_empty_folder)
+            for writer in self._writers:
+                stack.callback(writer.close)
+
+    def _leave_no_empty_folder(self) -> None:
+        if self.folder is not None and list(self.folder.iterdir()) == [self.folder / OUTPUT_MARK]:
+            (self.folder / OUTPUT_MARK).unlink()
+            self.folder.rmdir()
+            self.folder = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()

@@ -1,0 +1,133 @@
+"""Detections on their picture: boxes with names, and the piece of the picture in each box."""
+
+import colorsys
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from ..errors import InvalidValue
+from ..structures import Detections, Image
+
+Color = tuple[int, int, int]  # red, green, blue
+Corners = tuple[int, int, int, int]  # left, top, right, bottom; right and bottom excluded
+
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+FONT_HEIGHT = 22  # pixels of a capital letter at scale 1
+GOLDEN = (math.sqrt(5) - 1) / 2  # steps of this share of a circle never come near one another
+BLACK, WHITE = (0, 0, 0), (255, 255, 255)
+
+
+def draw(
+    image: Image, detections: Detections, *, line_width: int | None = None, with_scores: bool = True
+) -> Image:
+    """Draw each object's box, and on it a tag with its class and score.
+
+    Better objects lie on top. A tag stays inside the picture; if too wide for it, it loses the
+    score or is left out, as it is if it would hide most of a low picture. Letters beyond ASCII show
+    as `?`.
+
+    Args:
+        image: (H, W, 3) RGB; it is left as it is.
+        detections: what was found in it.
+        line_width: in pixels; None for one that fits the size of the image.
+        with_scores: put the score behind the name.
+
+    Returns:
+        A copy with the drawing on it.
+
+    Raises:
+        InvalidValue: the detections belong to an image of another size.
+    """
+    boxes = _pixels(image, detections)
+    canvas = np.array(image, order="C")
+    size = math.sqrt(image.shape[0] * image.shape[1])
+    width = line_width or max(1, round(size / 300))
+    shown = [
+        (box, detections.names[label], score, class_color(label))
+        for box, label, score in zip(
+            boxes, detections.labels.tolist(), detections.scores.tolist(), strict=True
+        )
+        if box[0] < box[2] and box[1] < box[3]
+    ][::-1]
+    for (left, top, right, bottom), _, _, color in shown:
+        cv2.rectangle(canvas, (left, top), (right - 1, bottom - 1), color, width)
+    for box, name, score, color in shown:
+        texts = [f"{name} {score:.2f}", name] if with_scores else [name]
+        draw_tag(canvas, texts, box, color, text_height=max(8, size / 55))
+    return canvas
+
+
+def crop(image: Image, detections: Detections) -> list[Image]:
+    """Cut out each object: every pixel that its box touches.
+
+    Args:
+        image: (H, W, 3).
+        detections: what was found in it.
+
+    Returns:
+        A copy (h, w, 3) of each; without pixels where the box lies outside the image.
+
+    Raises:
+        InvalidValue: the detections belong to an image of another size.
+    """
+    return [
+        image[top:bottom, left:right].copy()
+        for left, top, right, bottom in _pixels(image, detections)
+    ]
+
+
+def class_color(label: int) -> Color:
+    """The colour of a class: always the same, and unlike that of any other of the first hundred."""
+    hue = (0.02 + label * GOLDEN) % 1
+    saturation = (0.9, 0.6, 0.75)[label % 3]
+    value = (1.0, 0.75)[label % 2]
+    red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def _pixels(image: Image, detections: Detections) -> list[Corners]:
+    """The pixels that each box touches, within the image."""
+    height, width = detections.image_size
+    if image.shape != (height, width, 3):
+        raise InvalidValue("image", list(image.shape), f"{[height, width, 3]}, as was detected in")
+    edge = np.array([width, height, width, height], np.float32)
+    inside = np.clip(detections.boxes, 0, edge)
+    low = np.floor(inside[:, :2]).astype(np.int64)
+    high = np.ceil(inside[:, 2:]).astype(np.int64)
+    return [
+        (left, top, right, bottom)
+        for (left, top), (right, bottom) in zip(low.tolist(), high.tolist(), strict=True)
+    ]
+
+
+def draw_tag(
+    canvas: Image, texts: Sequence[str], box: Corners, color: Color, *, text_height: float
+) -> None:
+    """Write the first of the texts that fits onto a filled tag over the box, or in its top.
+
+    Args:
+        canvas: (H, W, 3), which is drawn on.
+        texts: the one wished for first; where none fits, nothing is drawn.
+        box: in pixels, within the canvas.
+        color: of the tag.
+        text_height: of a capital letter, in pixels.
+    """
+    scale = text_height / FONT_HEIGHT
+    stroke = max(1, round(1.6 * scale))
+    margin = max(2, round(text_height / 4))
+    left, top = box[:2]
+    for text in texts:
+        plain = text.encode("ascii", "replace").decode()
+        (wide, high), below = cv2.getTextSize(plain, FONT, scale, stroke)
+        tag_width, tag_height = wide + 2 * margin, high + below + margin
+        if tag_width <= canvas.shape[1] and 4 * tag_height <= canvas.shape[0]:
+            x = min(left, canvas.shape[1] - tag_width)
+            y = top - tag_height if top >= tag_height else min(top, canvas.shape[0] - tag_height)
+            corner = (x + tag_width - 1, y + tag_height - 1)
+            cv2.rectangle(canvas, (x, y), corner, color, cv2.FILLED)
+            ink = BLACK if np.dot(color, (0.299, 0.587, 0.114)) > 140 else WHITE
+            start = (x + margin, y + margin // 2 + high)
+            cv2.putText(canvas, plain, start, FONT, scale, ink, stroke, cv2.LINE_AA)
+            return

@@ -1,0 +1,133 @@
+"""What an exported file says of itself: all that is needed to use it, and to know where it is from.
+
+It travels inside the file, as JSON, under the key `scantling`: see `scantling.engines.files`.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from .schema import Anchor, CfgSpec, InputSpec, ModelSpec, Positive, Size
+
+KEY = "scantling"  # of the metadata entry
+VERSION: Literal[1] = 1
+
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
+Share = Annotated[float, Field(ge=0, le=1)]
+# Sha256 in hexadecimal; see `scantling.engines.graphs.fingerprint`.
+Fingerprint = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LevelCard(_Part):
+    """How the raw predictions of one level become boxes and scores.
+
+    Args:
+        stride: input pixels per cell.
+        anchors: (width, height) in pixels of the network's input.
+        box_coding: `exponential`, `sigmoid` or `offset`; see `scantling.heads`.
+        scale_xy: how far a centre may leave its cell.
+        activated: the values are no logits, and taken as they are.
+        class_activation: of the class scores.
+    """
+
+    stride: Positive
+    anchors: Annotated[tuple[Anchor, ...], Field(min_length=1, max_length=64)]
+    box_coding: Literal["exponential", "sigmoid", "offset"]
+    scale_xy: float = 1.0
+    activated: bool = False
+    class_activation: Literal["sigmoid", "softmax"] = "sigmoid"
+
+
+class GraphForm(_Part):
+    """What a graph takes and gives.
+
+    The single input is called `images`. Boxes are xyxy in pixels of what went in.
+
+    Args:
+        takes: `uint8`: (N, H, W, 3) RGB, on the canvas already. `float`: (N, 3, H, W) RGB, 0 to 1.
+            `image`: (1, H, W, 3) uint8 RGB of any size, fitted inside the graph.
+        gives: `candidates`: `boxes` (N, P, 4) and `scores` (N, P, K). `raw`: what the network says,
+            `raw0`, `raw1`, …, finest level first. `detections`: after NMS, best first, one array
+            `detections` (N, M, 6) of box, score and label; rows of score 0 hold nothing.
+        batch: images it takes at once; None for any number.
+        any_size: it takes every size that its coarsest stride divides, not only its own.
+    """
+
+    takes: Literal["uint8", "float", "image"] = "uint8"
+    gives: Literal["candidates", "raw", "detections"] = "candidates"
+    batch: Annotated[int, Field(gt=0, le=1024)] | None = 1
+    any_size: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.takes == "image" and (self.batch != 1 or self.any_size):
+            raise ValueError("a graph that takes whole images takes one at a time")
+        return self
+
+
+class Calibration(_Part):
+    """The data that an INT8 graph was calibrated on, or that judged one of another precision.
+
+    Args:
+        data: name of the data set, as the user gave it.
+        images: how many.
+        kept: layers that stay in floating point, of bf16 in fp32: rounding them cost too much.
+    """
+
+    data: str
+    images: Positive
+    kept: tuple[str, ...] = ()
+
+
+class Card(_Part):
+    """Everything that is needed to use an exported file.
+
+    Args:
+        spec: the model, with its image size and how an image is made to fit (`spec.input`).
+        names: of the classes, by label.
+        form: what the graph takes and gives.
+        image_size: (height, width) of the graph's usual input.
+        size_divisor: coarsest stride, which divides the sides of every input.
+        precision: what the graph is meant to be computed in.
+        levels: how raw predictions are decoded, finest level first.
+        min_score, iou_threshold, max_detections: the thresholds that its user usually wants; of a
+            graph that gives detections, those inside it.
+        source: the file or name that was exported.
+        fingerprint: of the description and the weights that were exported.
+        calibration: of a graph of which images decided something.
+        producer: which scantling wrote it, and by which packages.
+    """
+
+    version: Literal[1] = VERSION
+    kind: Literal["model", "cfg"]
+    spec: Annotated[ModelSpec | CfgSpec, Field(union_mode="left_to_right")]
+    names: Annotated[tuple[str, ...], Field(min_length=1)]
+    form: GraphForm = GraphForm()
+    image_size: Size
+    size_divisor: Positive
+    precision: Precision = "fp32"
+    levels: Annotated[tuple[LevelCard, ...], Field(min_length=1, max_length=16)]
+    min_score: Share = 0.25
+    iou_threshold: Share = 0.45
+    max_detections: Positive = 300
+    source: str
+    fingerprint: Fingerprint
+    calibration: Calibration | None = None
+    producer: str
+
+    @property
+    def input_spec(self) -> InputSpec:
+        """How an image is made to fit."""
+        return self.spec.input
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.kind == "model") != isinstance(self.spec, ModelSpec):
+            raise ValueError(f"the spec is not that of kind {self.kind!r}")
+        if len(self.names) != self.spec.num_classes:
+            raise ValueError(f"{len(self.names)} names for {self.spec.num_classes} classes")
+        return self

@@ -1,0 +1,277 @@
+"""A training run, gone through event by event."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from math import isfinite
+from pathlib import Path
+from time import perf_counter
+from typing import Any, cast
+
+import torch
+
+from ..checkpoints import Model, save_model
+from ..darknet import DarknetNetwork
+from ..datasets.anchors import Anchors
+from ..datasets.dataset import Dataset
+from ..datasets.loader import Task, TrainingSet, load_batches
+from ..detector import Detector
+from ..engines.torch_engine import TorchEngine
+from ..errors import TrainingDiverged
+from ..evaluation import Evaluation, choose_protocol, evaluate, selection_for
+from ..inference import Predictor
+from ..structures import Batch, LossTerms
+from .folder import RunFolder, read_metrics, write_metrics
+from .loop import Report, State, Trainer
+from .meters import Sums
+from .plan import Step
+from .recipe import Recipe
+from .report import write_report, write_samples
+from .resolve import Resolved
+from .resume import save_state
+
+ASK_EVERY = 8  # updates after which several processes ask one another whether to stop
+
+
+@dataclass(frozen=True, eq=False)
+class StepDone:
+    """One update was made. The terms stay on their device: reading them waits for it."""
+
+    report: Report
+    seconds: float  # since the update before
+
+
+@dataclass(frozen=True, eq=False)
+class EpochDone:
+    """An epoch is over, its weights are evaluated, if it was time for that, and saved."""
+
+    epoch: int  # from 0
+    row: Mapping[str, Any]  # of the metrics
+    evaluation: Evaluation | None
+    is_best: bool
+
+
+@dataclass(eq=False)
+class Run:
+    """A run, ready to begin or to go on.
+
+    Args:
+        folder: where everything is kept.
+        model: that learns.
+        resolved: its settings.
+        trainer, state: of the loop.
+        training_set: what it learns from.
+        validation: what it is evaluated on, if there is anything.
+        anchors: how the anchors fit, before and after they were fitted.
+        best: the best fitness so far.
+        sums: of the loss terms in the epoch that is under way.
+        evaluation: the last one, if there was any since the run was opened.
+    """
+
+    folder: RunFolder
+    model: Model
+    resolved: Resolved
+    trainer: Trainer
+    state: State
+    training_set: TrainingSet
+    validation: Dataset | None
+    anchors: tuple[Anchors, Anchors | None]
+    best: float = -1.0
+    sums: Sums = field(default_factory=Sums)
+    evaluation: Evaluation | None = None
+
+    @property
+    def recipe(self) -> Recipe:
+        """The settings that hold."""
+        return self.resolved.recipe
+
+    def events(self, *, stop: Callable[[], bool] = lambda: False) -> Iterator[StepDone | EpochDone]:
+        """Go on to the end, or until told to stop; all that matters is saved by then.
+
+        Args:
+            stop: asked after every update; where it says so, the state is saved and the run ends.
+
+        Raises:
+            TrainingDiverged: the loss broke, or the weights did; the last saved state stays.
+            InvalidSource: an image cannot be read any more.
+        """
+        batches = load_batches(
+            self.training_set,
+            self._tasks(),
+            workers=self.recipe.loader.workers,
+            pinned=self.trainer.accelerator.device.type == "cuda",
+        )
+        self._begin()
+        try:
+            yield from self._go(batches, stop)
+        finally:
+            batches.close()  # ends the workers
+            self.trainer.accelerator.end_training()
+
+    def take_up(self, notes: Mapping[str, Any]) -> None:
+        """Go on with what was saved beside a state."""
+        self.best = float(notes["best"])
+        self.sums = Sums(dict(notes["sums"]), int(notes["images"]))
+
+    def _begin(self) -> None:
+        """Tell the trackers the settings; draw the first images as the network will see them."""
+        accelerator = self.trainer.accelerator
+        if accelerator.log_with:
+            plain = {
+                name: value if isinstance(value, bool | int | float | str) else str(value)
+                for name, value, _ in self.resolved.rows()
+            }
+            accelerator.init_trackers("scantling", config=plain)
+        if accelerator.is_main_process and not self.folder.samples.exists():
+            task = next(self._tasks(), None)
+            if task is not None:
+                write_samples(self.folder, self.training_set, task)
+
+    def _go(
+        self, batches: Iterator[Batch], stop: Callable[[], bool]
+    ) -> Iterator[StepDone | EpochDone]:
+        rows = [row for row in read_metrics(self.folder) if row["step"] <= self.state.done]
+        images = 0
+        saved = since = before = perf_counter()
+        for report in self.trainer.steps(self.state, batches):
+            now = perf_counter()
+            self.sums.add(report.terms, report.step.images)
+            yield StepDone(report, now - before)
+            before = perf_counter()
+            images += report.step.images
+            if report.step.last:
+                self._require_sound(report)
+                row = {
+                    "epoch": report.step.epoch + 1,
+                    "step": self.state.done,
+                    "learning_rate": report.learning_rate,
+                    **self.sums.means(self.trainer.accelerator),
+                    "images_per_second": round(images / (perf_counter() - since), 2),
+                }
+                done = self._end_epoch(report.step, row)
+                rows.append(dict(done.row))
+                self.sums, images = Sums(), 0
+                self._keep(rows, is_best=done.is_best)
+                yield done
+                saved = since = before = perf_counter()
+            stopped = self._agreed(stop(), report)
+            if stopped or perf_counter() - saved > 60 * self.recipe.save_minutes:
+                self._require_sound(report)
+                self._save_state()
+                saved = perf_counter()
+            if stopped:
+                self._save_model(self.folder.last)
+                return
+
+    def _agreed(self, told: bool, report: Report) -> bool:
+        """Whether to stop: all processes after the same update, whichever of them was told to."""
+        accelerator, step = self.trainer.accelerator, report.step
+        if accelerator.num_processes == 1:
+            return told
+        if step.index % ASK_EVERY and not step.last:  # to ask, processes wait for one another
+            return False
+        votes = torch.tensor([float(told)], device=accelerator.device)
+        return bool(accelerator.reduce(votes, reduction="sum").item() > 0)
+
+    def _require_sound(self, report: Report) -> None:
+        """Save nothing that is broken.
+
+        Raises:
+            TrainingDiverged: a term of the loss or a weight is not finite.
+        """
+        terms = {part.name: float(getattr(report.terms, part.name)) for part in fields(LossTerms)}
+        weights = [weight.isfinite().all() for weight in self.state.network.parameters()]
+        if isfinite(terms["total"]) and bool(torch.stack(weights).all()):
+            return
+        images = self.training_set.dataset.images
+        raise TrainingDiverged(
+            ", ".join(f"{name} {value:g}" for name, value in terms.items()),
+            [images[place].image_id for batch in report.step.batches for place in batch],
+        )
+
+    def averaged(self) -> Model:
+        """The model with the averaged weights, or those of the last update without an average."""
+        average = self.state.average
+        network = self.state.network if average is None else average.network
+        return replace(self.model, network=cast(Detector | DarknetNetwork, network))
+
+    def _tasks(self) -> Iterator[Task]:
+        """This process's share of every batch."""
+        accelerator, recipe = self.trainer.accelerator, self.recipe
+        for step in self.trainer.plan.steps(start=self.state.done):
+            mixing = step.epoch < recipe.epochs - recipe.close_mosaic
+            for place, rows in enumerate(step.batches):
+                share = len(rows) // accelerator.num_processes
+                first = share * accelerator.process_index
+                yield Task(
+                    images=rows[first : first + share],
+                    image_size=step.image_size,
+                    seed=(recipe.seed, step.first_batch + place),
+                    first=first,
+                    mixing=mixing,
+                    pool=step.pool,
+                )
+
+    def _end_epoch(self, step: Step, row: dict[str, Any]) -> EpochDone:
+        """Evaluate where it is time to, and say whether it was the best so far."""
+        last = step.epoch + 1 == self.recipe.epochs
+        due = last or (step.epoch + 1) % self.recipe.evaluate_every == 0
+        evaluation, is_best = None, self.validation is None
+        if due and self.validation is not None and self.trainer.accelerator.is_main_process:
+            start = perf_counter()
+            self.evaluation = evaluation = self._evaluate(self.validation)
+            figures = evaluation.figures
+            row |= {name: round(value, 6) for name, value in figures.items()}
+            row["evaluation_seconds"] = round(perf_counter() - start, 2)
+            score = fitness(figures)
+            is_best = score > self.best
+            self.best = max(score, self.best)
+        self.trainer.accelerator.wait_for_everyone()
+        return EpochDone(step.epoch, row, evaluation, is_best)
+
+    def _evaluate(self, dataset: Dataset) -> Evaluation:
+        model, accelerator = self.averaged(), self.trainer.accelerator
+        engine = TorchEngine(
+            model,
+            # of several processes on a processor, accelerate calls it cpu:0
+            device="cpu" if accelerator.device.type == "cpu" else str(accelerator.device),
+            precision={"no": "fp32"}.get(accelerator.mixed_precision, accelerator.mixed_precision),
+            image_size=self.trainer.plan.image_size,
+        )
+        predictor = Predictor(
+            engine,
+            model.names,
+            input_spec=model.spec.input,
+            selection=selection_for(choose_protocol("coco")),
+        )
+        return evaluate(predictor, dataset, batch_size=min(8, self.recipe.batch))
+
+    def _keep(self, rows: Sequence[Mapping[str, Any]], *, is_best: bool) -> None:
+        """Save what an epoch ends with; the state last, as it is what a run goes on from."""
+        if not self.trainer.accelerator.is_main_process:
+            return
+        self._save_model(self.folder.last)
+        if is_best:
+            self._save_model(self.folder.best)
+        write_metrics(self.folder, rows)
+        self._save_state()
+        write_report(self.folder, rows, self.evaluation)
+        row = rows[-1]
+        self.trainer.accelerator.log(
+            {name: value for name, value in row.items() if name not in ("epoch", "step")},
+            step=row["step"],
+        )
+
+    def _save_model(self, path: Path) -> None:
+        if self.trainer.accelerator.is_main_process:
+            seen = self.state.done * max(self.recipe.nominal_batch, self.recipe.batch)
+            save_model(replace(self.averaged(), seen=seen), path)
+
+    def _save_state(self) -> None:
+        if self.trainer.accelerator.is_main_process:
+            notes = {"best": self.best, "sums": self.sums.values(), "images": self.sums.images}
+            save_state(self.state, self.folder.state, notes=notes)
+
+
+def fitness(figures: Mapping[str, Any]) -> float:
+    """How good an evaluation is: a tenth AP50, nine tenths AP. Source: Scaled-YOLOv4."""
+    return 0.1 * float(figures["AP50"]) + 0.9 * float(figures["AP"])

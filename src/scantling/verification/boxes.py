@@ -1,0 +1,298 @@
+"""The second comparison: what both find in images, after everything that happens to an image."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from time import perf_counter
+
+import numpy as np
+
+from ..engines import Engine, Ready
+from ..images.letterbox import FITS
+from ..inference.predictor import Predictor
+from ..postprocess import Selection
+from ..specs.metadata import Card, Precision
+from ..specs.schema import InputSpec
+from ..structures import Candidates, FloatArray, Image, IntArray
+from .distance import Found, pair
+from .explain import name_fit
+from .reference import Reference
+from .result import Fault, Figure, Stage
+from .tolerances import GREY
+
+LOWEST = 1e-4  # score below which nothing is looked at
+PER_IMAGE = 30  # detections that a low floor leaves in an image, where there are as many
+MOST = 1000  # detections of an image
+NEAR_FLOOR = 0.5  # share of a score down to which the other side is searched
+IOU = 0.5
+STANDS_OUT = 1.02  # times the low floor that the best score must be: else the order is chance
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How alike two sets of detections are.
+
+    Args:
+        count: detections on both sides.
+        matched: share of them that the other side has too.
+        mean_iou, least_iou: of the pairs.
+        score: mean difference of the pairs.
+    """
+
+    count: int
+    matched: float
+    mean_iou: float
+    least_iou: float
+    score: float
+
+
+# What a right file keeps of its model: matched, mean IoU, mean difference of scores.
+NOMINAL: dict[Precision, Agreement] = {
+    "fp32": Agreement(0, 0.99, 0.99, 0.0, 0.002),
+    "fp16": Agreement(0, 0.98, 0.98, 0.0, 0.01),
+    "bf16": Agreement(0, 0.95, 0.95, 0.0, 0.02),
+    "int8": Agreement(0, 0.75, 0.85, 0.0, 0.15),
+}
+MARGIN = 2.0  # times what rounding costs the model itself
+
+
+class ReferenceEngine:
+    """A reference as an engine, so that a whole predictor can be built around it."""
+
+    name = "reference"
+    precision = "fp32"
+    whole_images = False
+    in_background = False
+    streams = 1
+    size_divisor: int | None = None
+
+    def __init__(self, reference: Reference, image_size: tuple[int, int], *, grey: int = 0) -> None:
+        self.image_size = image_size
+        self.grey = np.uint8(grey)  # levels by which pixels are seen wrongly
+        self.description = reference.describes
+        self._reference = reference
+
+    def new_batch(self, images: int, image_size: tuple[int, int] | None = None) -> Image:
+        """An (images, H, W, 3) array to be filled."""
+        return np.zeros((images, *(image_size or self.image_size), 3), np.uint8)
+
+    def __call__(self, images: Image) -> Candidates:
+        """(N, H, W, 3) → their candidates."""
+        told = [self._reference.tell(np.bitwise_xor(image, self.grey)) for image in images]
+        known = [one for one in told if one is not None]
+        return Candidates(
+            np.stack([one.boxes for one in known]), np.stack([one.scores for one in known])
+        )
+
+    def submit(self, images: Image) -> Ready:
+        """The answer, which is there at once."""
+        return Ready(self(images))
+
+    def run(self, images: Image) -> dict[str, FloatArray]:
+        """Boxes and scores by name."""
+        found = self(images)
+        return {"boxes": found.boxes, "scores": found.scores}
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+
+class Comparison:
+    """Two predictors on the same images.
+
+    Args:
+        reference: tells the truth.
+        engine: runs the file.
+        card: of the file.
+        columns: which of the file's labels is which of the model's.
+        images: (H, W, 3) each.
+    """
+
+    def __init__(
+        self,
+        reference: Reference,
+        engine: Engine,
+        card: Card,
+        *,
+        columns: IntArray,
+        images: Sequence[Image],
+    ) -> None:
+        self.card = card
+        self.reference = reference
+        self.images = images
+        back = np.empty_like(columns)
+        back[columns] = np.arange(len(columns))
+        lowest = card.min_score if card.form.gives == "detections" else LOWEST
+        self.selection = Selection(
+            min_score=lowest,
+            iou_threshold=card.iou_threshold,
+            max_detections=MOST if lowest == LOWEST else card.max_detections,
+        )
+        self.right = self._reference_finds(reference, reference.card.input_spec)
+        names = reference.card.names
+        predictor = Predictor(engine, names, input_spec=card.input_spec, selection=self.selection)
+        self.given = [
+            Found(found.boxes, found.scores, back[found.labels]) for found in map(predictor, images)
+        ]
+        self.floors = self._floors()
+
+    def _reference_finds(
+        self, reference: Reference, spec: InputSpec, *, grey: int = 0
+    ) -> list[Found]:
+        engine = ReferenceEngine(reference, self.card.image_size, grey=grey)
+        names = reference.card.names
+        predictor = Predictor(engine, names, input_spec=spec, selection=self.selection)
+        return [
+            Found(found.boxes, found.scores, found.labels) for found in map(predictor, self.images)
+        ]
+
+    def _floors(self) -> dict[str, float]:
+        """The scores from which on both are compared: the card's, and a low one.
+
+        Without the low one where all scores are nearly equal: which boxes an untrained network
+        prefers is decided by its last digits.
+        """
+        usual = self.card.min_score
+        if self.card.form.gives == "detections":
+            # nothing is known of what lies just below: the very edge is left out
+            return {f"from {1.2 * usual:.2g}": min(1.2 * usual, 1.0)}
+        ranked = [np.sort(one.scores)[::-1][:PER_IMAGE] for one in self.right]
+        low = min([float(scores[-1]) for scores in ranked if len(scores)], default=LOWEST)
+        low = max(2 * LOWEST, min(low, usual / 2))
+        best = max([float(scores[0]) for scores in ranked if len(scores)], default=0.0)
+        floors = {f"from {usual:.2g}": usual}
+        return floors | ({f"from {low:.1g}": low} if best > STANDS_OUT * low else {})
+
+    def agree(self, right: Sequence[Found], given: Sequence[Found], floor: float) -> Agreement:
+        """How alike the detections above a score are."""
+        ious: list[FloatArray] = []
+        scores: list[FloatArray] = []
+        count = matched = 0
+        for a, b in zip(right, given, strict=True):
+            near = NEAR_FLOOR * floor
+            mine, theirs, overlap = pair(_above(a, near), _above(b, near))
+            first, second = a.scores[mine], b.scores[theirs]
+            both = (first >= floor).astype(int) + (second >= floor)
+            count += int((a.scores >= floor).sum() + (b.scores >= floor).sum())
+            matched += int(both.sum())
+            ious.append(overlap[both > 0])
+            scores.append(np.abs(first - second)[both > 0])
+        every, apart = np.concatenate(ious), np.concatenate(scores)
+        if not len(every):
+            share = 1.0 if not count else 0.0
+            return Agreement(count, share, share, share, 0.0)
+        return Agreement(
+            count,
+            matched / count,
+            float(every.mean()),
+            float(every.min()),
+            float(apart.mean()),
+        )
+
+    def refitted(self, spec: InputSpec) -> list[Found]:
+        """What the model finds if images are fitted otherwise."""
+        return self._reference_finds(self.reference, spec)
+
+    @cached_property
+    def _rounded(self) -> list[Found] | None:
+        """What the model finds if it is computed as badly as the file may be."""
+        coarse = self.reference.rounded(self.card.precision)
+        if coarse is None:
+            return None
+        grey = GREY if self.card.form.takes == "image" else 0
+        return self._reference_finds(coarse, self.reference.card.input_spec, grey=grey)
+
+    def limits(self, floor: float, *, own: bool) -> Agreement:
+        """What a right file keeps: nominal, or what rounding leaves of the model itself."""
+        nominal = NOMINAL[self.card.precision]
+        found = self._rounded if own else None
+        if found is None:
+            return nominal
+        cost = self.agree(self.right, found, floor)
+        return Agreement(
+            0,
+            max(0.0, min(nominal.matched, 1 - MARGIN * (1 - cost.matched))),
+            max(0.0, min(nominal.mean_iou, 1 - MARGIN * (1 - cost.mean_iou))),
+            0.0,
+            max(nominal.score, MARGIN * cost.score),
+        )
+
+
+def _above(found: Found, floor: float) -> Found:
+    """The detections from a score on, which are the first: the best come first."""
+    count = int((found.scores >= floor).sum())
+    return Found(found.boxes[:count], found.scores[:count], found.labels[:count])
+
+
+def compare_boxes(
+    comparison: Comparison, *, real: str, explained: bool, say: Callable[[str], None]
+) -> tuple[Stage, list[Fault]]:
+    """Compare what both find, and look for a reason in how images are fitted.
+
+    Args:
+        comparison: both sides, on some images.
+        real: what those are, in words.
+        explained: it is known already that something is wrong: only the figures are wanted.
+        say: told where there is nothing to compare.
+    """
+    start = perf_counter()
+    figures: list[Figure] = []
+    failed = False
+    total = 0
+    for label, floor in comparison.floors.items():
+        agreement = comparison.agree(comparison.right, comparison.given, floor)
+        total += agreement.count
+        limits = comparison.limits(floor, own=False)
+        if not explained and not keeps(agreement, limits):
+            limits = comparison.limits(floor, own=True)
+        failed |= not keeps(agreement, limits)
+        figures += _figures(agreement, limits, label)
+    if not total:
+        say(
+            "neither the file nor its model finds anything in these images, so no boxes were "
+            "compared: give others, or train it"
+        )
+    faults = _name(comparison) if failed and not explained else []
+    words = f"{len(comparison.images)} {real}"
+    return Stage("boxes", tuple(figures), words, perf_counter() - start), faults
+
+
+def keeps(agreement: Agreement, limits: Agreement) -> bool:
+    """Whether enough of the detections are the same."""
+    return (
+        agreement.matched >= limits.matched
+        and agreement.mean_iou >= limits.mean_iou
+        and agreement.score <= limits.score
+    )
+
+
+def _figures(agreement: Agreement, limits: Agreement, label: str) -> list[Figure]:
+    return [
+        Figure(f"boxes compared, {label}", agreement.count),
+        Figure(f"boxes matched, {label}", 100 * agreement.matched, 100 * limits.matched, unit="%"),
+        Figure(f"mean IoU, {label}", agreement.mean_iou, limits.mean_iou),
+        Figure(f"least IoU, {label}", agreement.least_iou),
+        Figure(f"mean score difference, {label}", agreement.score, limits.score, at_least=False),
+    ]
+
+
+def _name(comparison: Comparison) -> list[Fault]:
+    """Which other way of fitting images explains what the file finds."""
+    own = comparison.reference.card.input_spec
+    says = comparison.card.input_spec
+    specs = [says, *(own.replace(fit=fit) for fit in FITS)]
+    floor = min(comparison.floors.values())
+    best: tuple[float, InputSpec] | None = None
+    for spec in specs:
+        if (spec.fit, spec.fill) == (own.fit, own.fill):
+            continue
+        found = comparison.agree(comparison.refitted(spec), comparison.given, floor)
+        if keeps(found, NOMINAL[comparison.card.precision]) and (
+            best is None or found.mean_iou > best[0] + 1e-3
+        ):
+            best = (found.mean_iou, spec)
+    if best is None:
+        return []
+    name, evidence = name_fit(own, best[1])
+    told = f"{evidence}: fitted so, the model finds what the file does"
+    return [Fault(name, "boxes", told)]

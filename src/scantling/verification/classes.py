@@ -1,0 +1,83 @@
+"""Classes in another order: found from the numbers, applied, and put into words."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..specs.metadata import Card
+from ..structures import FloatArray, IntArray
+from .reference import Told
+
+
+def fit_classes(expected: FloatArray, given: FloatArray) -> IntArray | None:
+    """Which column of `given` is which class, found from the numbers alone.
+
+    Args:
+        expected: (P, K) what the model says.
+        given: (P, K) what the file says.
+
+    Returns:
+        (K,) the column of `given` that holds each class; None if every column is in its place.
+    """
+    if expected.shape != given.shape or expected.shape[1] < 2:
+        return None
+    a = expected - expected.mean(axis=0)
+    b = np.nan_to_num(given) - np.nan_to_num(given).mean(axis=0)
+    means = expected.mean(axis=0)[:, None] - np.nan_to_num(given).mean(axis=0)[None]
+    cost = np.square(a).mean(axis=0)[:, None] + np.square(b).mean(axis=0)[None]
+    cost = cost - 2 * (a.T @ b) / len(a) + np.square(means)
+    # columns that are as near in their own place stay there
+    np.fill_diagonal(cost, 0.9 * cost.diagonal() - 1e-9)
+    count = len(cost)
+    columns = np.full(count, -1, np.int64)
+    taken = np.zeros(count, bool)
+    for flat in np.argsort(cost, axis=None, kind="stable").tolist():
+        row, column = divmod(flat, count)
+        if columns[row] < 0 and not taken[column]:
+            columns[row], taken[column] = column, True
+    return None if (columns == np.arange(count)).all() else columns
+
+
+def reorder(told: Told, columns: IntArray, card: Card, *, raw: bool) -> Told:
+    """What the model would say if its class c stood in column `columns[c]`.
+
+    Args:
+        told: what it says.
+        columns: (K,) as `fit_classes` finds them.
+        card: of the model.
+        raw: raw predictions are reordered too.
+    """
+    scores = np.empty_like(told.scores)
+    scores[:, columns] = told.scores
+    changed = tuple(told.raw)
+    if raw and told.raw:
+        count = len(card.levels)
+        offsets = card.levels[0].box_coding == "offset"
+        first = 0 if offsets else 5
+        groups = [len(level.anchors) for level in card.levels]
+        changed = tuple(
+            _move_classes(maps, groups[place % count], first, columns)
+            if not offsets or place < count
+            else maps
+            for place, maps in enumerate(told.raw)
+        )
+    return Told(told.boxes, scores, changed)
+
+
+def _move_classes(maps: FloatArray, anchors: int, first: int, columns: IntArray) -> FloatArray:
+    values = maps.reshape(anchors, -1, *maps.shape[1:]).copy()
+    values[:, first + columns] = values[:, first:].copy()
+    return values.reshape(maps.shape)
+
+
+def describe_order(columns: IntArray, names: Sequence[str]) -> str:
+    """Which classes stand in whose place, in words."""
+    moved = np.flatnonzero(columns != np.arange(len(columns)))
+    steps = {int(step) for step in (columns - np.arange(len(columns))) % len(columns)}
+    shown = ", ".join(f"{names[c]} in the place of {names[columns[c]]}" for c in moved[:3].tolist())
+    if len(steps) == 1:
+        (step,) = steps
+        by = step if step <= len(columns) // 2 else step - len(columns)
+        return f"every class is shifted by {by}: {shown}, …"
+    more = f" and {len(moved) - 3} more" if len(moved) > 3 else ""
+    return f"{len(moved)} of {len(columns)} classes are out of place: {shown}{more}"

@@ -1,0 +1,207 @@
+"""Files with one mistake each: ONNX graphs, changed after they were exported."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import helper, numpy_helper
+from torch import nn
+
+from scantling.checkpoints import Model
+from scantling.engines.graphs import make_card, to_onnx, write_onnx
+from scantling.specs.metadata import KEY, Card, GraphForm
+from scantling.verification.scenes import draw_scenes
+
+SWAP = np.array([2, 1, 0])
+TRANSPOSE = np.array([1, 0, 3, 2])
+
+
+def spread(model: Model) -> Model:
+    """The same fresh model with the statistics of pictures, so that its outputs vary."""
+    height, width = model.spec.image_size
+    shown = [np.resize(scene, (height, width, 3)) for scene in draw_scenes(4)]
+    images = torch.from_numpy(np.stack(shown)).permute(0, 3, 1, 2).float() / 255
+    network = model.network.train()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None
+            module.reset_running_stats()
+            nn.init.uniform_(module.weight, 0.7, 1.4)
+            nn.init.normal_(module.bias, std=0.3)
+    mean, std = (
+        torch.tensor(v).view(3, 1, 1) for v in (model.spec.input.mean, model.spec.input.std)
+    )
+    with torch.no_grad():
+        network((images - mean) / std)
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_var.clamp_(min=0.05)
+        for module in getattr(network, "head", network).modules():
+            if isinstance(module, nn.Conv2d) and module.bias is not None:
+                module.weight.mul_(1.5)
+    network.eval()
+    return model
+
+
+def export_onnx(model: Model, path: Path, **changes: object) -> Path:
+    """A model as ONNX."""
+    card = make_card(model, **changes)
+    write_onnx(to_onnx(model, card), path)
+    return path
+
+
+def edit_onnx(source: Path, target: Path, edit: Callable[[onnx.ModelProto], None]) -> Path:
+    """The same file with a mistake."""
+    graph = onnx.load(source)
+    edit(graph)
+    onnx.save(graph, target)
+    return target
+
+
+def edit_card(change: Callable[[dict], None]) -> Callable[[onnx.ModelProto], None]:
+    """A mistake in what the file says of itself."""
+
+    def edit(graph: onnx.ModelProto) -> None:
+        (entry,) = (entry for entry in graph.metadata_props if entry.key == KEY)
+        record = Card.model_validate_json(entry.value).model_dump()
+        change(record)
+        entry.value = Card.model_validate(record).model_dump_json()
+
+    return edit
+
+
+def swap_channels(graph: onnx.ModelProto) -> None:
+    _after_input(graph, lambda name, new: _gather(graph, name, new, SWAP, axis=3))
+
+
+def scale_twice(graph: onnx.ModelProto) -> None:
+    _scale(graph, 1 / 255)
+
+
+def never_scale(graph: onnx.ModelProto) -> None:
+    _scale(graph, 255)
+
+
+def _scale(graph: onnx.ModelProto, factor: float) -> None:
+    """Multiply pixels, once they are floating point numbers."""
+    cast = next(node for node in graph.graph.node if node.op_type == "Cast")
+    constant = _constant(graph, np.float32(factor))
+    _insert(
+        graph,
+        cast.output[0],
+        lambda new: [helper.make_node("Mul", [cast.output[0], constant], [new])],
+    )
+
+
+def transpose_boxes(graph: onnx.ModelProto) -> None:
+    _before_output(graph, "boxes", TRANSPOSE, axis=2)
+
+
+def centre_boxes(graph: onnx.ModelProto) -> None:
+    """Centre and size in place of corners."""
+    matrix = np.array(
+        [[0.5, 0, -1, 0], [0, 0.5, 0, -1], [0.5, 0, 1, 0], [0, 0.5, 0, 1]], np.float32
+    )
+    inner = _rename_output(graph, "boxes")
+    graph.graph.node.append(
+        helper.make_node("MatMul", [inner, _constant(graph, matrix)], ["boxes"])
+    )
+
+
+def roll_classes(graph: onnx.ModelProto) -> None:
+    classes = len(card_of(graph).names)
+    _before_output(graph, "scores", np.roll(np.arange(classes), 1), axis=2)
+
+
+def swap_two_classes(graph: onnx.ModelProto) -> None:
+    order = np.arange(len(card_of(graph).names))
+    order[[0, 2]] = order[[2, 0]]
+    _before_output(graph, "scores", order, axis=2)
+
+
+def other_sizes(graph: onnx.ModelProto) -> None:
+    """exp(t) becomes (2σ(t))²."""
+    (power,) = (node for node in graph.graph.node if node.op_type == "Exp")
+    given, made = power.input[0], power.output[0]
+    place = list(graph.graph.node).index(power)
+    graph.graph.node.remove(power)
+    two = _constant(graph, np.float32(2))
+    for offset, node in enumerate(
+        [
+            helper.make_node("Sigmoid", [given], [made + "_s"]),
+            helper.make_node("Mul", [made + "_s", two], [made + "_d"]),
+            helper.make_node("Mul", [made + "_d", made + "_d"], [made]),
+        ]
+    ):
+        graph.graph.node.insert(place + offset, node)
+
+
+def card_of(graph: onnx.ModelProto) -> Card:
+    (entry,) = (entry for entry in graph.metadata_props if entry.key == KEY)
+    return Card.model_validate_json(entry.value)
+
+
+def stretch(record: dict) -> None:
+    record["spec"]["input"]["fit"] = "stretch"
+
+
+def shuffle_names(record: dict) -> None:
+    names = list(record["names"])
+    record["names"] = tuple(np.random.default_rng(0).permutation(names).tolist())
+
+
+def other_coding(record: dict) -> None:
+    for level in record["levels"]:
+        level["box_coding"] = "sigmoid" if level["box_coding"] == "exponential" else "exponential"
+
+
+def _constant(graph: onnx.ModelProto, value: np.ndarray) -> str:
+    name = f"injected_{len(graph.graph.initializer)}"
+    graph.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+    return name
+
+
+def _gather(graph: onnx.ModelProto, name: str, new: str, order: np.ndarray, *, axis: int) -> list:
+    indices = _constant(graph, order.astype(np.int64))
+    return [helper.make_node("Gather", [name, indices], [new], axis=axis)]
+
+
+def _after_input(graph: onnx.ModelProto, make: Callable[[str, str], list]) -> None:
+    _insert(graph, "images", lambda new: make("images", new))
+
+
+def _insert(graph: onnx.ModelProto, tensor: str, make: Callable[[str], list]) -> None:
+    """Something between a tensor and all that read it."""
+    new = f"{tensor}_changed"
+    place = 0
+    for index, node in enumerate(graph.graph.node):
+        if tensor in node.output:
+            place = index + 1
+        for slot, name in enumerate(node.input):
+            if name == tensor:
+                node.input[slot] = new
+    for offset, node in enumerate(make(new)):
+        graph.graph.node.insert(place + offset, node)
+
+
+def _rename_output(graph: onnx.ModelProto, name: str) -> str:
+    inner = f"{name}_right"
+    for node in graph.graph.node:
+        for slot, one in enumerate(node.output):
+            if one == name:
+                node.output[slot] = inner
+        for slot, one in enumerate(node.input):
+            if one == name:
+                node.input[slot] = inner
+    return inner
+
+
+def _before_output(graph: onnx.ModelProto, name: str, order: np.ndarray, *, axis: int) -> None:
+    inner = _rename_output(graph, name)
+    indices = _constant(graph, order.astype(np.int64))
+    graph.graph.node.append(helper.make_node("Gather", [inner, indices], [name], axis=axis))
+
+
+RAW = GraphForm(gives="raw")
