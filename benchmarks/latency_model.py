@@ -28,7 +28,7 @@ import torch
 from scantling.checkpoints import Model
 from scantling.checkpoints.networks import build_network
 from scantling.engines import open_engine
-from scantling.engines.graphs import make_card, to_onnx, to_openvino, write_onnx, write_openvino
+from scantling.engines.graphs import make_metadata, to_onnx, to_openvino, write_onnx, write_openvino
 from scantling.engines.hardware import describe_machine
 from scantling.scaling.latency import LatencyModel, OperationTable, predict_memory, tabulate
 from scantling.scaling.laws import compound, deepen, resize, widen
@@ -180,11 +180,11 @@ def export(spec: ModelSpec, engine: str, folder: Path) -> Path:
     path = folder / f"{spec.name.replace(' ', '-')}{SUFFIXES[engine]}"
     if not path.exists():
         model = make_model(spec)
-        card = make_card(model)
+        metadata = make_metadata(model)
         if engine == "openvino":
-            write_openvino(to_openvino(model, card), path)
+            write_openvino(to_openvino(model, metadata), path)
         else:
-            write_onnx(to_onnx(model, card), path)
+            write_onnx(to_onnx(model, metadata), path)
     return path
 
 

@@ -38,7 +38,7 @@ def row(spec: ModelSpec) -> str:
         ", ".join(map(str, spec.strides)),
         f"{size.parameters:,}",
         f"{size.macs / 1e9:.2f}",
-        spec.input.fit,
+        spec.input.resize_mode,
         "yes" if size.weights else "–",
     ]
     return f"| {' | '.join(cells)} |\n"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from logged import logged_lines
 from scantling.engines.signal_stack import keep_signal_stack
 
 ROOT = Path(__file__).parents[1]
@@ -32,6 +33,13 @@ def assets() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return folder
+
+
+@pytest.fixture
+def logged() -> Iterator[list[str]]:
+    """What the package logs during a test."""
+    with logged_lines() as lines:
+        yield lines
 
 
 @pytest.hookimpl(wrapper=True)

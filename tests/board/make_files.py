@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 
 from scantling.checkpoints import Model, load_model
-from scantling.engines.graphs import make_card, to_onnx, to_openvino, write_onnx, write_openvino
+from scantling.engines.graphs import make_metadata, to_onnx, to_openvino, write_onnx, write_openvino
 from scantling.engines.torch_engine import TorchEngine
 from scantling.evaluation import choose_protocol, evaluate, selection_for
 from scantling.inference.predictor import Predictor
@@ -36,11 +36,13 @@ def make_files(assets: Path, folder: Path) -> None:
     """Write the exported files, a small data set of real photographs, and what is in them."""
     model = load_model(assets / "weights" / "yolo-fastest-1.1-coco" / "yolo-fastest-1.1.cfg")
     for name, form in FORMS.items():
-        card = make_card(model, form=form, source="yolo-fastest-1.1.cfg", min_score=MIN_SCORE)
+        metadata = make_metadata(
+            model, form=form, source="yolo-fastest-1.1.cfg", min_score=MIN_SCORE
+        )
         if name.endswith(".onnx"):
-            write_onnx(to_onnx(model, card), folder / name)
+            write_onnx(to_onnx(model, metadata), folder / name)
         else:
-            write_openvino(to_openvino(model, card), folder / name)
+            write_openvino(to_openvino(model, metadata), folder / name)
     write_data(assets / "datasets" / "coco-val2017-first128", folder / "data", model.names)
     write_expected(model, folder)
 

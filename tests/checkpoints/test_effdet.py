@@ -162,15 +162,14 @@ def test_level_first_is_what_effdet_makes_of_it(tmp_path):
 @pytest.mark.parametrize(
     "name", ["efficientdet-d0", "efficientdet-d1-pt", "efficientdet-d2", "efficientdet-lite3x"]
 )
-def test_variant_and_classes_are_found_from_the_file_alone(name, tmp_path):
+def test_variant_and_classes_are_found_from_the_file_alone(name, tmp_path, logged: list[str]):
     path = saved(oracle.build(name, image_size=SIZE, classes=7).state_dict(), tmp_path)
-    said = []
-    model = load_model(path, say=said.append)
+    model = load_model(path)
     assert model.spec == CATALOG[name].replace(num_classes=7)
     assert model.names == tuple(f"class{label}" for label in range(7))
-    assert f"{path} is {name} with 7 classes" in said
+    assert f"{path} is {name} with 7 classes" in logged
     if name == "efficientdet-d0":
-        assert any("efficientdet-d0-ap" in text for text in said)
+        assert any("efficientdet-d0-ap" in text for text in logged)
         assert load_model(f"{name}-ap", weights=path).spec.input.mean == (0.5, 0.5, 0.5)
         official = path.rename(tmp_path / OFFICIAL[f"{name}-ap"].file_name)
         assert load_model(official).spec.name == f"{name}-ap"
@@ -190,11 +189,10 @@ def test_sizes_with_the_same_tensors_need_a_name(tmp_path):
     assert load_model("efficientdet-d7", weights=path).spec.image_size == (1536, 1536)
 
 
-def test_pytorch_layout_is_taken_under_the_plain_name(tmp_path):
+def test_pytorch_layout_is_taken_under_the_plain_name(tmp_path, logged: list[str]):
     path = saved(oracle.build("efficientdet-d0-pt", image_size=SIZE).state_dict(), tmp_path)
-    said = []
-    assert load_model("efficientdet-d0", weights=path, say=said.append).spec.name.endswith("-pt")
-    assert any("PyTorch's padding" in text for text in said)
+    assert load_model("efficientdet-d0", weights=path).spec.name.endswith("-pt")
+    assert any("PyTorch's padding" in text for text in logged)
 
 
 def changed(state, name, value):

@@ -102,14 +102,13 @@ def test_boxes_are_decoded_as_the_pytorch_code_does(tmp_path):
     torch.testing.assert_close(boxes, expected)
 
 
-def test_model_is_recognised_by_its_shapes(tmp_path, assets):
+def test_model_is_recognised_by_its_shapes(tmp_path, assets, logged: list[str]):
     network = randomised(assets / "cfg" / "yolov4-csp.cfg")
     path = tmp_path / "unnamed.pt"
     torch.save({"model": listed(network), "optimizer": None}, path)
-    said = []
-    loaded = load_pytorch(path, None, say=said.append)
+    loaded = load_pytorch(path, None)
     assert loaded.spec.name == "yolov4-csp"
-    assert "yolov4-csp with 80 classes" in said[0]
+    assert "yolov4-csp with 80 classes" in logged[0]
     agree(loaded, network)
     with pytest.raises(InvalidCheckpoint, match=r"Expected .* give the model"):
         load_pytorch(path, CATALOG["yolov4x-mish"])

@@ -69,12 +69,11 @@ def test_name_uses_the_official_weights_of_the_cache(tiny, tmp_path):
     assert same(model, load_model("yolov4-tiny", weights=tiny / "yolov4-tiny.weights"))
 
 
-def test_cfg_finds_and_says_what_lies_beside_it(folder):
-    said = []
-    model = load_model(folder / "mine.cfg", say=said.append)
+def test_cfg_finds_and_says_what_lies_beside_it(folder, logged: list[str]):
+    model = load_model(folder / "mine.cfg")
     assert model.names[3] == "motorbike"
-    assert any("mine.weights" in line for line in said)
-    assert any("mine.names" in line for line in said)
+    assert any("mine.weights" in line for line in logged)
+    assert any("mine.names" in line for line in logged)
 
 
 def test_cfg_without_weights_asks_for_them(folder):
@@ -83,14 +82,13 @@ def test_cfg_without_weights_asks_for_them(folder):
         load_model(folder / "mine.cfg")
 
 
-def test_number_of_classes_comes_from_the_size_of_the_weights(tmp_path):
+def test_number_of_classes_comes_from_the_size_of_the_weights(tmp_path, logged: list[str]):
     path = tmp_path / "mine.weights"
     expected = custom_weights(path, 7)
-    said = []
-    model = load_model("yolov4-tiny", weights=path, say=said.append)
+    model = load_model("yolov4-tiny", weights=path)
     assert model.spec.num_classes == 7
     assert model.names == tuple(f"class{label}" for label in range(7))
-    assert "7 classes" in said[0]
+    assert "7 classes" in logged[0]
     assert same(model, expected)
 
 
@@ -143,16 +141,15 @@ def test_native_file_serves_as_weights_of_its_own_name_only(tmp_path):
         load_model("yolov4-tiny-3l", weights=tmp_path / "mine.safetensors")
 
 
-def test_first_layers_alone_are_a_start(tiny, tmp_path):
+def test_first_layers_alone_are_a_start(tiny, tmp_path, logged: list[str]):
     """yolov4-tiny.conv.29: the layers before the detection layers, as darknet cuts them."""
     spec = CATALOG["yolov4-tiny"]
     whole = load_model("yolov4-tiny", weights=tiny / "yolov4-tiny.weights")
     tensors = native_tensors(whole.network, spec)[: 17 * 5]  # 17 convolutions with their norms
     path = tmp_path / "yolov4-tiny.conv.29"
     write_weights(path, tensors, WeightsHeader())
-    said = []
-    part = load_model("yolov4-tiny", weights=path, say=said.append)
-    assert "fresh" in said[-1]
+    part = load_model("yolov4-tiny", weights=path)
+    assert "fresh" in logged[-1]
     with torch.no_grad():
         features = part.network.backbone(IMAGES), whole.network.backbone(IMAGES)
     assert all(torch.equal(a, b) for a, b in zip(*features, strict=True))

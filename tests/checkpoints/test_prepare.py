@@ -63,26 +63,26 @@ def rows_of(model: Model, *, anchors: int = 3) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("model", ["yolov4-tiny", "yolov4-tiny.cfg"])
-def test_without_weights_everything_is_fresh(tiny: Path, model: str):
-    said: list[str] = []
+def test_without_weights_everything_is_fresh(tiny: Path, model: str, logged: list[str]):
     source = tiny / "yolov4-tiny.upstream.cfg" if model.endswith(".cfg") else model
     torch.manual_seed(0)
-    first = prepare_model(source, NAMES, say=said.append)
+    first = prepare_model(source, NAMES)
     second = prepare_model(source, NAMES)
     assert (first.names, first.spec.num_classes) == (NAMES, 3)
     assert first.network.training
-    assert said == [f"{source}: fresh weights"]
+    assert logged == [f"{source}: fresh weights"] * 2
     one, other = (next(iter(m.network.parameters())) for m in (first, second))
     assert not torch.equal(one, other)
     assert [raw.shape[1] for raw in first.network(torch.rand(2, 3, 64, 64))] == [24, 24]
 
 
 @pytest.mark.parametrize("kind", ["name", "cfg"])
-def test_published_weights_keep_the_classes_of_the_same_name(tiny: Path, kind: str):
+def test_published_weights_keep_the_classes_of_the_same_name(
+    tiny: Path, kind: str, logged: list[str]
+):
     source = "yolov4-tiny" if kind == "name" else tiny / "yolov4-tiny.upstream.cfg"
-    said: list[str] = []
-    model = prepare_model(source, NAMES, weights=tiny / "yolov4-tiny.weights", say=said.append)
-    assert any(text.startswith("classes: 1 kept by name, 2 new, 79 dropped") for text in said)
+    model = prepare_model(source, NAMES, weights=tiny / "yolov4-tiny.weights")
+    assert any(text.startswith("classes: 1 kept by name, 2 new, 79 dropped") for text in logged)
     assert model.network.training
     whole = load_model(source, weights=tiny / "yolov4-tiny.weights")
     for now, before in zip(rows_of(model), rows_of(whole), strict=True):
@@ -95,11 +95,12 @@ def test_published_weights_keep_the_classes_of_the_same_name(tiny: Path, kind: s
 
 
 @pytest.mark.parametrize("kind", ["name", "cfg"])
-def test_a_partial_backbone_fills_the_first_layers_alone(tiny: Path, partial: Path, kind: str):
+def test_a_partial_backbone_fills_the_first_layers_alone(
+    tiny: Path, partial: Path, kind: str, logged: list[str]
+):
     source = "yolov4-tiny" if kind == "name" else tiny / "yolov4-tiny.upstream.cfg"
-    said: list[str] = []
-    model = prepare_model(source, NAMES, weights=partial, say=said.append)
-    assert said == [f"{partial} holds only the first layers; the others have fresh weights"]
+    model = prepare_model(source, NAMES, weights=partial)
+    assert logged == [f"{partial} holds only the first layers; the others have fresh weights"]
     assert (model.names, model.network.training) == (NAMES, True)
     whole = load_model(source, weights=tiny / "yolov4-tiny.weights").network.state_dict()
     same = {

@@ -34,10 +34,11 @@ def test_a_model_is_created_from_a_file(fit: Path, spec: ModelSpec):
     assert model.network(torch.rand(1, 3, 64, 64))[0].shape == (1, 3 * 7, 4, 4)
 
 
-def test_training_starts_fresh_from_a_file_and_goes_on_from_its_weights(fit: Path, tmp_path: Path):
-    said: list[str] = []
-    fresh = prepare_model(fit, NAMES, say=said.append)
-    assert said == [f"{fit}: fresh weights"]
+def test_training_starts_fresh_from_a_file_and_goes_on_from_its_weights(
+    fit: Path, tmp_path: Path, logged: list[str]
+):
+    fresh = prepare_model(fit, NAMES)
+    assert logged == [f"{fit}: fresh weights"]
     weights = tmp_path / "trained.safetensors"
     save_model(fresh, weights)
     again = prepare_model(fit, NAMES, weights=weights)

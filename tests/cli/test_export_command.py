@@ -12,7 +12,7 @@ import torch
 from scantling.checkpoints import Model
 from scantling.cli import main
 from scantling.exporting import FORMATS
-from scantling.specs.metadata import Card
+from scantling.specs.metadata import Metadata
 
 pytest.importorskip("openvino")
 
@@ -74,10 +74,10 @@ def test_export_ends_with_3_when_the_check_fails(
 ):
     usual = FORMATS["openvino"]
 
-    def write(model: Model, card: Card, path: Path) -> None:
+    def write(model: Model, metadata: Metadata, path: Path) -> None:
         stale = deepcopy(model.network)
         torch.nn.init.normal_(list(stale.parameters())[-1])
-        usual.write(replace(model, network=stale), card, path)
+        usual.write(replace(model, network=stale), metadata, path)
 
     monkeypatch.setitem(FORMATS, "openvino", replace(usual, write=write))
     assert main(["export", "yolov4-tiny.cfg", "--to", "openvino", "--image-size", "96"]) == 3

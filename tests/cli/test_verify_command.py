@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 
 from scantling.checkpoints import load_model
 from scantling.cli import main
-from scantling.engines.graphs import make_card, to_onnx, write_onnx
+from scantling.engines.graphs import make_metadata, to_onnx, write_onnx
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +23,8 @@ def folder(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(weights / f"yolov4-tiny.{suffix}", place)
     shutil.copy(weights / "coco.names", place / "yolov4-tiny.names")
     model = load_model(place / "yolov4-tiny.cfg")
-    card = make_card(model, image_size=224, source="yolov4-tiny.cfg")
-    write_onnx(to_onnx(model, card), place / "right.onnx")
+    metadata = make_metadata(model, image_size=224, source="yolov4-tiny.cfg")
+    write_onnx(to_onnx(model, metadata), place / "right.onnx")
     graph = onnx.load(place / "right.onnx")
     for node in graph.graph.node:
         node.output[:] = ["inner" if name == "boxes" else name for name in node.output]

@@ -37,7 +37,7 @@ def test_every_variant_predicts_what_its_cfg_network_does(name: str, tmp_path: P
     cfg.write_text(native_cfg(spec))
     cfg_spec = read_cfg(cfg)
     assert (cfg_spec.image_size, cfg_spec.num_classes) == (spec.image_size, 3)
-    assert cfg_spec.input.fit == spec.input.fit
+    assert cfg_spec.input.resize_mode == spec.input.resize_mode
 
     with torch.device("meta"):  # the weights are all set below
         described, native = build_cfg_network(cfg_spec), build_detector(spec)

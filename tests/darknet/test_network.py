@@ -41,8 +41,8 @@ def head(activation: str, options: str = "") -> str:
 def test_a_cfg_says_its_size_classes_and_fit(assets: Path):
     tiny = read_cfg(assets / "cfg" / "yolov4-tiny.cfg")
     assert (tiny.name, tiny.image_size, tiny.num_classes) == ("yolov4-tiny", (416, 416), 80)
-    assert tiny.input.fit == "stretch"
-    assert read_cfg(assets / "cfg" / "yolov4-csp.cfg").input.fit == "letterbox"
+    assert tiny.input.resize_mode == "stretch"
+    assert read_cfg(assets / "cfg" / "yolov4-csp.cfg").input.resize_mode == "letterbox"
 
 
 def test_a_spec_survives_json(assets: Path):

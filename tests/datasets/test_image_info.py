@@ -177,31 +177,28 @@ def test_what_another_decoder_found_out_is_not_remembered(tmp_path):
 @pytest.mark.parametrize(
     "damage", [b"this is no database" * 100, b"SQLite format 3\0" + bytes(4000)]
 )
-def test_a_damaged_cache_is_passed_over_with_a_note(tmp_path, damage):
+def test_a_damaged_cache_is_passed_over_with_a_note(tmp_path, damage, logged: list[str]):
     path = write(tmp_path / "a.png", 1)
     (tmp_path / NAME).write_bytes(damage)
-    notes: list[str] = []
-    facts = remembering([path], tmp_path, say=notes.append)
+    facts = remembering([path], tmp_path)
     assert facts[path] == examine(path)
-    assert len(notes) == 1
-    assert str(tmp_path / NAME) in notes[0]
+    assert len(logged) == 1
+    assert str(tmp_path / NAME) in logged[0]
 
 
-def test_a_database_of_something_else_is_passed_over_with_a_note(tmp_path):
+def test_a_database_of_something_else_is_passed_over_with_a_note(tmp_path, logged: list[str]):
     path = write(tmp_path / "a.png", 1)
     with sqlite3.connect(tmp_path / NAME) as database:
         database.execute("CREATE TABLE facts (something TEXT)")
-    notes: list[str] = []
-    assert remembering([path], tmp_path, say=notes.append)[path].kind == "PNG"
-    assert len(notes) == 1
+    assert remembering([path], tmp_path)[path].kind == "PNG"
+    assert len(logged) == 1
 
 
-def test_a_cache_that_cannot_be_made_is_passed_over_with_a_note(tmp_path):
+def test_a_cache_that_cannot_be_made_is_passed_over_with_a_note(tmp_path, logged: list[str]):
     path = write(tmp_path / "a.png", 1)
     (tmp_path / "file").write_text("in the way")
-    notes: list[str] = []
-    assert remembering([path], tmp_path / "file", say=notes.append)[path].kind == "PNG"
-    assert len(notes) == 1
+    assert remembering([path], tmp_path / "file")[path].kind == "PNG"
+    assert len(logged) == 1
 
 
 @pytest.mark.parametrize("value", ["nonsense", "[]", "[1,2,3,4,5,6,7,8,9,10]", "{}", "[" * 99_999])
@@ -225,7 +222,7 @@ print(len(facts), sum(one.code == "" for one in facts.values()), flush=True)
 """
 
 
-def test_several_runs_may_fill_one_cache_while_one_is_killed(tmp_path):
+def test_several_runs_may_fill_one_cache_while_one_is_killed(tmp_path, logged: list[str]):
     for seed in range(120):
         write(tmp_path / f"{seed:03}.png", seed)
     start = [sys.executable, "-c", FILL, str(tmp_path)]
@@ -238,10 +235,9 @@ def test_several_runs_may_fill_one_cache_while_one_is_killed(tmp_path):
     doomed.send_signal(signal.SIGKILL)
     assert doomed.wait() == -signal.SIGKILL
     assert [run.communicate(timeout=60)[0] for run in runs] == ["begun\n120 120\n"] * 3
-    notes: list[str] = []
     paths = sorted(tmp_path.glob("*.png"))
-    facts = remembering(paths, tmp_path / "cache", say=notes.append)
-    assert notes == []
+    facts = remembering(paths, tmp_path / "cache")
+    assert logged == []
     assert facts == {path: examine(path) for path in paths}
     with sqlite3.connect(tmp_path / "cache" / NAME) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)

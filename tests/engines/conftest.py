@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from logged import logged_lines
 from scantling.checkpoints import Model, load_model
 from scantling.engines import Engine, open_engine
 from scantling.specs.metadata import GraphForm
@@ -23,7 +24,7 @@ class Converted:
 
     engine: Engine
     cache: Path
-    said: tuple[str, ...]
+    logged: tuple[str, ...]
 
 
 @pytest.fixture(scope="session")
@@ -31,9 +32,9 @@ def converted(tiny: Model, tmp_path_factory: pytest.TempPathFactory) -> Converte
     """The real network converted on the fly: it takes seconds, so once."""
     pytest.importorskip("openvino")
     cache = tmp_path_factory.mktemp("cache")
-    said: list[str] = []
-    engine = open_engine(tiny, engine="openvino", image_size=96, cache=cache, say=said.append)
-    return Converted(engine, cache, tuple(said))
+    with logged_lines() as lines:
+        engine = open_engine(tiny, engine="openvino", image_size=96, cache=cache)
+    return Converted(engine, cache, tuple(lines))
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +43,7 @@ def exported(tiny: Model, converted: Converted, tmp_path_factory: pytest.TempPat
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnx")
     from scantling.engines.graphs import (
-        make_card,
+        make_metadata,
         to_onnx,
         to_openvino,
         to_torch_export,
@@ -52,13 +53,13 @@ def exported(tiny: Model, converted: Converted, tmp_path_factory: pytest.TempPat
     )
 
     folder = tmp_path_factory.mktemp("exported")
-    card = make_card(tiny, image_size=96)
-    write_onnx(to_onnx(tiny, card), folder / "static.onnx")
-    write_openvino(to_openvino(tiny, card), folder / "static.xml")
-    write_torch_export(to_torch_export(tiny, card), folder / "static.pt2")
-    found = make_card(tiny, form=GraphForm(gives="detections"), image_size=96)
+    metadata = make_metadata(tiny, image_size=96)
+    write_onnx(to_onnx(tiny, metadata), folder / "static.onnx")
+    write_openvino(to_openvino(tiny, metadata), folder / "static.xml")
+    write_torch_export(to_torch_export(tiny, metadata), folder / "static.pt2")
+    found = make_metadata(tiny, form=GraphForm(gives="detections"), image_size=96)
     write_torch_export(to_torch_export(tiny, found), folder / "found.pt2")
-    raw = make_card(tiny, form=GraphForm(gives="raw", batch=2), image_size=96)
+    raw = make_metadata(tiny, form=GraphForm(gives="raw", batch=2), image_size=96)
     write_openvino(to_openvino(tiny, raw), folder / "raw.xml")
     (any_size,) = (converted.cache / "engines").glob("*.xml")
     for suffix in (".xml", ".bin"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scantling.checkpoints import Model, load_model
-from scantling.engines import open_engine, read_card
+from scantling.engines import open_engine, read_metadata
 from scantling.engines.hardware import find_processor
 from scantling.engines.torch_engine import TorchEngine
 from scantling.errors import InvalidExport, InvalidValue, MissingPackage, UnknownName
@@ -95,47 +95,47 @@ def test_a_buffer_that_is_filled_again_or_is_read_only_is_seen_as_it_is(
 
 
 def test_a_model_is_converted_once_and_answers_as_torch_does(
-    tiny: Model, converted, native: TorchEngine, batch
+    tiny: Model, converted, native: TorchEngine, batch, logged: list[str]
 ):
-    assert any("converting" in line for line in converted.said)
+    assert any("converting" in line for line in converted.logged)
     assert converted.engine.image_size == (96, 96)
     assert_near(converted.engine(batch), native(batch))
     wide = np.concatenate([batch, batch], axis=2)[:2]
     assert_near(converted.engine(wide), native(wide))  # of another size as well
 
-    said: list[str] = []
-    again = open_engine(tiny, image_size=96, cache=converted.cache, say=said.append)
-    assert not any("converting" in line for line in said)
+    again = open_engine(tiny, image_size=96, cache=converted.cache)
+    assert not any("converting" in line for line in logged)
     assert again.name == "openvino"  # by itself
     assert_near(again(batch), native(batch))
 
 
 @pytest.mark.parametrize(("engine", "kept"), [("openvino", ".bin"), ("onnxruntime", ".onnx")])
-def test_a_converted_model_that_was_damaged_is_made_again(tmp_path: Path, batch, engine, kept):
+def test_a_converted_model_that_was_damaged_is_made_again(
+    tmp_path: Path, batch, engine, kept, logged: list[str]
+):
     model = load_model(write_model(tmp_path / "model.safetensors"))
-    said: list[str] = []
 
     def open_again() -> Candidates:
-        said.clear()
-        return open_engine(model, engine=engine, cache=tmp_path, say=said.append)(batch)
+        logged.clear()
+        return open_engine(model, engine=engine, cache=tmp_path)(batch)
 
     expected = TorchEngine(model, device="cpu")(batch)
     assert_near(open_again(), expected)
-    assert any("converting" in line for line in said)
+    assert any("converting" in line for line in logged)
     assert_near(open_again(), expected)
-    assert not any("converting" in line for line in said)
+    assert not any("converting" in line for line in logged)
     (damaged,) = (tmp_path / "engines").glob(f"*{kept}")
     data = bytearray(damaged.read_bytes())
     data[len(data) // 2] ^= 255
     damaged.write_bytes(data)
     assert_near(open_again(), expected)
-    assert any("converting" in line for line in said)
+    assert any("converting" in line for line in logged)
 
 
 def test_the_real_yolov4_tiny_finds_in_openvino_what_it_finds_in_torch(
     tiny: Model, converted, dog: Path
 ):
-    image, _ = place(read_image(dog), (416, 416), fit=tiny.spec.input.fit)
+    image, _ = place(read_image(dog), (416, 416), fit=tiny.spec.input.resize_mode)
     expected = TorchEngine(tiny, device="cpu")(image[None])
     got = converted.engine(image[None])
     np.testing.assert_allclose(got.boxes, expected.boxes.numpy(), atol=5e-3)
@@ -226,21 +226,22 @@ def test_no_more_batches_are_on_their_way_than_there_are_streams(streams: int):
 
 
 def test_a_file_brings_its_names_and_thresholds(exported: Path, tmp_path: Path, dog: Path):
-    card = read_card(exported / "static.xml")
+    metadata = read_metadata(exported / "static.xml")
     predictor = load(exported / "static.xml", cache=tmp_path)
-    assert predictor.names == card.names
-    assert predictor.selection.min_score == card.min_score
+    assert predictor.names == metadata.names
+    assert predictor.selection.min_score == metadata.min_score
     assert predictor.engine.image_size == (96, 96)
     assert isinstance(predictor(dog).boxes, np.ndarray)
 
 
-def test_a_file_with_nms_inside_says_what_it_cannot_do(exported: Path, dog: Path):
+def test_a_file_with_nms_inside_says_what_it_cannot_do(
+    exported: Path, dog: Path, logged: list[str]
+):
     from scantling.postprocess import Selection
 
-    said: list[str] = []
     floor = Selection(min_score=0.001, iou_threshold=0.6, max_detections=500)
-    load(exported / "found.pt2", selection=floor, say=said.append)
-    assert sum(line.startswith("WARNING") for line in said) == 3
+    load(exported / "found.pt2", selection=floor)
+    assert sum(line.startswith("WARNING") for line in logged) == 3
     whole = load(exported / "static.xml")(dog)
     inside = load(exported / "found.pt2")(dog)
     np.testing.assert_allclose(inside.boxes, whole.boxes, atol=1e-2)
@@ -267,7 +268,7 @@ def test_settings_that_contradict_a_file_are_refused(exported: Path, settings, e
         load(exported / "static.xml", **settings)
 
 
-def test_a_card_of_another_graph_is_refused(exported: Path, tmp_path: Path):
+def test_metadata_of_another_graph_is_refused(exported: Path, tmp_path: Path):
     text = (exported / "static.xml").read_text("utf-8")
     for old, new, message in (
         ('names="images"', 'names="pixels"', "takes pixels"),

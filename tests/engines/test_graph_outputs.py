@@ -43,35 +43,35 @@ def test_efficientdet_levels_are_decoded_as_the_head_does():
         LevelCard(stride=stride, anchors=anchors, box_coding="offset")
         for stride, anchors in zip(spec.strides, spec.head.anchors, strict=True)
     )
-    card = SimpleNamespace(
+    metadata = SimpleNamespace(
         form=GraphForm(gives="raw"), levels=levels, names=tuple("abcdefg"), source="a"
     )
     outputs = {f"raw{number}": values.numpy() for number, values in enumerate(raw)}
-    got = as_candidates(outputs, card, (128, 256))
+    got = as_candidates(outputs, metadata, (128, 256))
     np.testing.assert_allclose(got.boxes, expected.boxes.numpy(), rtol=2e-5, atol=1e-3)
     np.testing.assert_allclose(got.scores, expected.scores.numpy(), rtol=2e-5, atol=1e-6)
 
 
 def test_detections_become_boxes_of_one_class_and_odd_labels_of_none():
     rows = np.array([[[1, 2, 3, 4, 0.9, 2], [5, 6, 7, 8, 0.4, np.nan], [0, 0, 0, 0, 0.5, 99]]])
-    card = SimpleNamespace(form=GraphForm(gives="detections"), names=tuple("abc"), source="a")
-    got = as_candidates({"detections": rows}, card, (64, 64))
+    metadata = SimpleNamespace(form=GraphForm(gives="detections"), names=tuple("abc"), source="a")
+    got = as_candidates({"detections": rows}, metadata, (64, 64))
     np.testing.assert_array_equal(got.boxes[0, 0], [1, 2, 3, 4])
     np.testing.assert_allclose(got.scores[0], [[0, 0, 0.9], [0, 0, 0], [0, 0, 0]], atol=1e-7)
 
 
 def test_outputs_of_another_shape_are_refused():
-    card = SimpleNamespace(form=GraphForm(), names=tuple("abc"), source="a")
+    metadata = SimpleNamespace(form=GraphForm(), names=tuple("abc"), source="a")
     boxes, scores = np.zeros((1, 5, 4), np.float32), np.zeros((1, 5, 2), np.float32)
     with pytest.raises(InvalidExport, match="scores"):
-        as_candidates({"boxes": boxes, "scores": scores}, card, (64, 64))
+        as_candidates({"boxes": boxes, "scores": scores}, metadata, (64, 64))
 
 
 def test_raw_predictions_of_a_graph_that_fits_images_itself_are_in_pixels_of_the_image():
     raw = np.random.default_rng(0).normal(size=(1, 8, 2, 2)).astype(np.float32)
     level = LevelCard(stride=32, anchors=((10.0, 14.0),), box_coding="exponential")
     told = {"levels": (level,), "names": tuple("abc"), "source": "a", "image_size": (64, 64)}
-    fitted = {"input_spec": InputSpec(fit="letterbox")}
+    fitted = {"input_spec": InputSpec(resize_mode="letterbox")}
     canvas = SimpleNamespace(form=GraphForm(gives="raw"), **told)
     whole = SimpleNamespace(form=GraphForm(takes="image", gives="raw"), **told, **fitted)
     expected = as_candidates({"raw0": raw}, canvas, (64, 64))

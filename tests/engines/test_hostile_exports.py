@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scantling.engines import open_engine, read_card
-from scantling.engines.files import MAGIC, engine_header, parse_card
+from scantling.engines import open_engine, read_metadata
+from scantling.engines.files import MAGIC, engine_header, parse_metadata
 from scantling.engines.torch_archive import check_expression, check_payloads, safe_archive
 from scantling.errors import InvalidExport, ScantlingError
 
@@ -37,9 +37,9 @@ def varint(value: int) -> bytes:
     return out + bytes([value])
 
 
-def onnx(*nodes: bytes, extra: bytes = b"", card: bytes = b"{}") -> bytes:
+def onnx(*nodes: bytes, extra: bytes = b"", metadata: bytes = b"{}") -> bytes:
     graph = b"".join(field(1, node) for node in nodes)
-    entry = field(1, b"scantling") + field(2, card)
+    entry = field(1, b"scantling") + field(2, metadata)
     return field(1, 9) + field(7, graph) + extra + field(14, entry)
 
 
@@ -70,9 +70,9 @@ def rezip(path: Path, out: Path, change) -> Path:
         (onnx()[:-3], "ends too early|no ONNX"),
         (field(7, b"") + b"\x7a\xff\xff\xff\xff\x7f", "ends too early"),
         (field(1, 9), "no graph"),
-        (onnx(card=b"{}"), "card does not hold"),
-        (onnx(card=b"[" * 100_000), "card does not hold"),
-        (onnx(card=b" " * (5 << 20)), "bytes"),
+        (onnx(metadata=b"{}"), "metadata does not hold"),
+        (onnx(metadata=b"[" * 100_000), "metadata does not hold"),
+        (onnx(metadata=b" " * (5 << 20)), "bytes"),
         (onnx(field(4, b"Loop")), "control flow in it: Loop"),
         (onnx(field(4, b"Relu") + field(5, field(6, b""))), "graph within a node"),
         (onnx(field(4, b"Evil") + field(7, b"evil.domain")), "evil.domain"),
@@ -90,14 +90,14 @@ def test_an_onnx_file_that_is_not_what_it_should_be_is_refused(tmp_path: Path, d
     path = tmp_path / "a.onnx"
     path.write_bytes(data)
     with pytest.raises(InvalidExport, match=message):
-        read_card(path)
+        read_metadata(path)
 
 
 def test_an_onnx_file_of_endless_small_fields_is_refused_soon(tmp_path: Path):
     path = tmp_path / "a.onnx"
     path.write_bytes(field(7, b"\x08\x00" * 3_000_000))
     with pytest.raises(InvalidExport, match="more than"):
-        read_card(path)
+        read_metadata(path)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_an_onnx_file_of_endless_small_fields_is_refused_soon(tmp_path: Path):
         ("", LAYER + f"<data offset='{'9' * 5000}' size='1'/>", "", "lies nowhere"),
         ("", LAYER + "<data offset='0' size='64'/>" * 20_000, "", "claim more"),
         ("", LAYER, "", "says nothing"),
-        ("", LAYER, '<scantling value="{}"/>', "card does not hold"),
+        ("", LAYER, '<scantling value="{}"/>', "metadata does not hold"),
         ("", LAYER + "<", "", "not XML"),
     ],
 )
@@ -121,20 +121,20 @@ def test_an_openvino_file_that_is_not_what_it_should_be_is_refused(
     tmp_path: Path, head, layers, info, message
 ):
     with pytest.raises(InvalidExport, match=message):
-        read_card(ir(tmp_path, layers, info, head))
+        read_metadata(ir(tmp_path, layers, info, head))
 
 
 def test_a_thousand_million_laughs_are_not_laughed(tmp_path: Path):
     entities = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10 if n else "ha"}">' for n in range(12))
     with pytest.raises(InvalidExport, match="document type"):
-        read_card(ir(tmp_path, LAYER, "&e11;", f"<!DOCTYPE net [{entities}]>"))
+        read_metadata(ir(tmp_path, LAYER, "&e11;", f"<!DOCTYPE net [{entities}]>"))
 
 
 def test_an_openvino_file_without_its_weights_is_refused(tmp_path: Path):
     path = ir(tmp_path)
     path.with_suffix(".bin").unlink()
     with pytest.raises(InvalidExport, match=r"a\.bin"):
-        read_card(path)
+        read_metadata(path)
 
 
 @pytest.mark.parametrize(
@@ -143,32 +143,32 @@ def test_an_openvino_file_without_its_weights_is_refused(tmp_path: Path):
         (b"", "does not begin"),
         (MAGIC + b"\xff\xff\xff\xff", "claims"),
         (MAGIC + struct.pack("<I", 100) + b"{}", "ends within"),
-        (MAGIC + struct.pack("<I", 2) + b"{}plan", "card does not hold"),
+        (MAGIC + struct.pack("<I", 2) + b"{}plan", "metadata does not hold"),
     ],
 )
 def test_an_engine_file_that_is_not_what_it_should_be_is_refused(tmp_path, data, message):
     path = tmp_path / "a.engine"
     path.write_bytes(data)
     with pytest.raises(InvalidExport, match=message):
-        read_card(path)
+        read_metadata(path)
 
 
-def test_the_card_of_an_engine_file_comes_back(exported: Path, tmp_path: Path):
-    card = read_card(exported / "static.onnx")
+def test_the_metadata_of_an_engine_file_comes_back(exported: Path, tmp_path: Path):
+    metadata = read_metadata(exported / "static.onnx")
     path = tmp_path / "a.engine"
-    path.write_bytes(engine_header(card) + b"plan")
-    assert read_card(path) == card
+    path.write_bytes(engine_header(metadata) + b"plan")
+    assert read_metadata(path) == metadata
 
 
-def test_a_card_that_claims_a_huge_input_is_refused(exported: Path):
-    told = json.loads(read_card(exported / "static.onnx").model_dump_json())
+def test_metadata_that_claims_a_huge_input_is_refused(exported: Path):
+    told = json.loads(read_metadata(exported / "static.onnx").model_dump_json())
     told["image_size"] = [1 << 40, 1 << 40]
     with pytest.raises(InvalidExport, match="pixels"):
-        parse_card(json.dumps(told), "a")
+        parse_metadata(json.dumps(told), "a")
     told["image_size"] = [96, 96]
     told["names"] = told["names"][:-1]
     with pytest.raises(InvalidExport, match="names"):
-        parse_card(json.dumps(told), "a")
+        parse_metadata(json.dumps(told), "a")
 
 
 class Bomb:
@@ -324,13 +324,13 @@ def test_a_compressed_archive_is_refused(tmp_path: Path):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/models/model.json", bytes(50 << 20))
     with pytest.raises(InvalidExport, match="compressed"):
-        read_card(path)
+        read_metadata(path)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("a/../../x", b"")
     path.write_bytes(buffer.getvalue())
     with pytest.raises(InvalidExport):
-        read_card(path)
+        read_metadata(path)
 
 
 @pytest.mark.parametrize("name", ["static.onnx", "static.xml", "static.pt2"])
@@ -350,7 +350,7 @@ def test_a_damaged_file_is_an_error_or_another_answer_but_never_a_crash(
                 data[place] = int(random.integers(256))
         path.write_bytes(data)
         try:
-            read_card(path)
+            read_metadata(path)
         except ScantlingError:
             continue
 
@@ -365,6 +365,6 @@ def test_cut_weights_are_refused(exported: Path, tmp_path: Path):
 
 def test_a_file_that_is_none_is_refused(tmp_path: Path):
     with pytest.raises(InvalidExport, match="no such file"):
-        read_card(tmp_path / "missing.onnx")
+        read_metadata(tmp_path / "missing.onnx")
     with pytest.raises(InvalidExport, match="suffix"):
-        read_card(tmp_path / "a.weights")
+        read_metadata(tmp_path / "a.weights")

@@ -11,7 +11,7 @@ from scantling import create_model
 from scantling.checkpoints import Model
 from scantling.datasets.readers import read_dataset
 from scantling.engines import open_engine
-from scantling.engines.graphs import make_card
+from scantling.engines.graphs import make_metadata
 from scantling.engines.hardware import Processor, find_processor
 from scantling.errors import ExportDiffers, InvalidValue
 from scantling.exporting import export
@@ -20,7 +20,7 @@ from scantling.exporting.bf16_openvino import draft_bf16
 from scantling.exporting.calibration import Calibrated, Images
 from scantling.exporting.quantizable import Draft
 from scantling.images.letterbox import place
-from scantling.specs.metadata import Card
+from scantling.specs.metadata import Metadata
 from scantling.verification.scenes import draw_scenes
 
 openvino = pytest.importorskip("openvino")
@@ -34,16 +34,16 @@ def silent(*_: object) -> None:
     """Where nobody listens."""
 
 
-def prepare(name: str) -> tuple[Model, Card, Draft]:
+def prepare(name: str) -> tuple[Model, Metadata, Draft]:
     """A thin variant, ready to have layers given back."""
     model = build(thin(name))
-    card = make_card(model, precision="bf16", source=name)
-    return model, card, draft_bf16(model, card, silent)
+    metadata = make_metadata(model, precision="bf16", source=name)
+    return model, metadata, draft_bf16(model, metadata, silent)
 
 
-def write(draft: Draft, kept: tuple[str, ...], card: Card, path: Path) -> Path:
+def write(draft: Draft, kept: tuple[str, ...], metadata: Metadata, path: Path) -> Path:
     """A file in which these layers are in fp32."""
-    draft.write(frozenset(kept), Images((), card), card, path)
+    draft.write(frozenset(kept), Images((), metadata), metadata, path)
     return path
 
 
@@ -69,21 +69,25 @@ def marked(path: Path) -> set[str]:
 
 
 def test_a_layer_is_marked_with_what_is_computed_together_with_it(tmp_path: Path):
-    _, card, draft = prepare("yolov4-csp")
-    assert marked(write(draft, (), card, tmp_path / "none.xml")) == set()
+    _, metadata, draft = prepare("yolov4-csp")
+    assert marked(write(draft, (), metadata, tmp_path / "none.xml")) == set()
     kept = draft.layers[:1]
-    assert marked(write(draft, kept, card, tmp_path / "one.xml")) == {"Convolution", "Add", "Mish"}
+    assert marked(write(draft, kept, metadata, tmp_path / "one.xml")) == {
+        "Convolution",
+        "Add",
+        "Mish",
+    }
 
 
 @needs_bf16
 @pytest.mark.parametrize("name", ["yolov4-csp", "yolov4-tiny"])
 def test_each_layer_can_be_computed_in_fp32_among_others_in_bf16(name: str, tmp_path: Path):
-    _, card, draft = prepare(name)
-    before = convolutions(write(draft, (), card, tmp_path / "none.xml"))
+    _, metadata, draft = prepare(name)
+    before = convolutions(write(draft, (), metadata, tmp_path / "none.xml"))
     for layer in draft.layers[:: max(1, len(draft.layers) // 12)]:
-        found = convolutions(write(draft, (layer,), card, tmp_path / f"{layer}.xml"))
+        found = convolutions(write(draft, (layer,), metadata, tmp_path / f"{layer}.xml"))
         assert found.count("f32") == before.count("f32") + 1
-    half = write(draft, draft.layers[::2], card, tmp_path / "half.xml")
+    half = write(draft, draft.layers[::2], metadata, tmp_path / "half.xml")
     assert convolutions(half).count("f32") == before.count("f32") + len(draft.layers[::2])
 
 
@@ -91,20 +95,20 @@ def test_each_layer_can_be_computed_in_fp32_among_others_in_bf16(name: str, tmp_
 def test_layers_that_openvino_cannot_mix_are_left_out(tmp_path: Path):
     # A thin one does not show it: OpenVINO then computes less of a BiFPN in one.
     model = create_model("efficientdet-d0")
-    card = make_card(model, precision="bf16", image_size=(128, 128), source="d0")
-    draft = draft_bf16(model, card, silent)
-    found = convolutions(write(draft, draft.layers, card, tmp_path / "d0.xml"))
+    metadata = make_metadata(model, precision="bf16", image_size=(128, 128), source="d0")
+    draft = draft_bf16(model, metadata, silent)
+    found = convolutions(write(draft, draft.layers, metadata, tmp_path / "d0.xml"))
     assert found.count("f32") == len(draft.layers) > 0.9 * len(found)
 
 
 @needs_bf16
 def test_a_file_with_layers_in_fp32_is_not_taken_for_that_without(tmp_path: Path):
     # OpenVINO keeps what it compiled, under a sum of the file: the marks have to count in it.
-    _, card, draft = prepare("yolov4-csp")
-    scene = place(draw_scenes(1)[0], card.image_size, fit="stretch", fill=0)[0][None]
+    _, metadata, draft = prepare("yolov4-csp")
+    scene = place(draw_scenes(1)[0], metadata.image_size, fit="stretch", fill=0)[0][None]
     found = []
     for kept in ((), draft.layers):
-        path = write(draft, kept, card, tmp_path / "same-name.xml")
+        path = write(draft, kept, metadata, tmp_path / "same-name.xml")
         engine = open_engine(path, engine="openvino", cache=tmp_path)
         found.append(engine(scene).scores.copy())
         engine.close()
@@ -112,29 +116,27 @@ def test_a_file_with_layers_in_fp32_is_not_taken_for_that_without(tmp_path: Path
 
 
 def test_layers_are_given_back_until_the_limit_holds(
-    assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: list[str]
 ):
-    model, card, draft = prepare("yolov4-tiny")
+    model, metadata, draft = prepare("yolov4-tiny")
     data = read_dataset(photographs(assets, tmp_path / "all.yaml", first=0, step=1, count=40))
     paths = tuple(str(image.path) for image in data.images)
     told = iter([0.5, 0.4, 0.45, 0.499])  # in fp32, in bf16, with the worst layers in fp32, more
     monkeypatch.setattr(fallback, "_ap", lambda *_: next(told))
-    said: list[str] = []
     outcome = fallback.choose_kept(
         draft,
-        card,
-        Calibrated("all", Images(paths, card), data),
+        metadata,
+        Calibrated("all", Images(paths, metadata), data),
         model,
         max_ap_drop=0.003,
         folder=tmp_path,
         suffix=".xml",
         engine="openvino",
-        say=said.append,
         progress=silent,
     )
     assert outcome.ap_drop == pytest.approx(0.001)
     assert len(outcome.kept) == 2  # a group of one layer, then two
-    assert [one.split(" ")[0] for one in said] == ["bf16", "with", "with"]
+    assert [one.split(" ")[0] for one in logged] == ["bf16", "with", "with"]
 
 
 def test_data_is_refused_where_the_processor_has_no_bf16(monkeypatch: pytest.MonkeyPatch):

@@ -21,7 +21,7 @@ def test_every_variant_exports_and_verifies(names: tuple[str, ...], to: str, tmp
     exported = export(model, to, out=tmp_path / f"model{FORMATS[to].suffix}")
     assert exported.verification is not None
     assert exported.verification.passed
-    assert exported.card.spec == model.spec
+    assert exported.metadata.spec == model.spec
 
 
 @pytest.mark.slow

@@ -11,12 +11,12 @@ import yaml
 from thin import build, thin
 
 from scantling.checkpoints import Model
-from scantling.engines import open_engine, read_card
+from scantling.engines import open_engine, read_metadata
 from scantling.errors import ExportDiffers, InvalidExport, InvalidValue, UnknownName
 from scantling.exporting import FORMATS, export
 from scantling.images.letterbox import place
 from scantling.images.sources import read_sources
-from scantling.specs.metadata import Card, GraphForm
+from scantling.specs.metadata import GraphForm, Metadata
 
 openvino = pytest.importorskip("openvino")
 pytest.importorskip("onnxruntime")
@@ -55,11 +55,11 @@ def convolution_precisions(path: Path) -> set[str]:
 def test_a_file_says_what_it_is(small: Model, tmp_path: Path):
     form = GraphForm(takes="float", gives="raw", batch=None)
     exported = export(small, "onnx", out=tmp_path / "a.onnx", form=form, min_score=0.4, check=False)
-    card = read_card(tmp_path / "a.onnx")
-    assert card == exported.card
-    assert card.form == form
-    assert card.min_score == 0.4
-    assert card.names == small.names
+    metadata = read_metadata(tmp_path / "a.onnx")
+    assert metadata == exported.metadata
+    assert metadata.form == form
+    assert metadata.min_score == 0.4
+    assert metadata.names == small.names
     assert exported.verification is None
 
 
@@ -68,10 +68,10 @@ def test_a_failed_check_leaves_nothing_behind(
 ):
     usual = FORMATS["openvino"]
 
-    def write(model: Model, card: Card, path: Path) -> None:
+    def write(model: Model, metadata: Metadata, path: Path) -> None:
         stale = deepcopy(model.network)
         torch.nn.init.normal_(list(stale.parameters())[-1])
-        usual.write(replace(model, network=stale), card, path)
+        usual.write(replace(model, network=stale), metadata, path)
 
     monkeypatch.setitem(FORMATS, "openvino", replace(usual, write=write))
     with pytest.raises(ExportDiffers, match=r"a\.xml was not written: "):
@@ -119,18 +119,15 @@ def test_a_folder_that_is_not_there_is_told(small: Model, tmp_path: Path):
 
 @pytest.mark.parametrize("to", ["onnx", "openvino"])
 def test_int8_says_what_it_was_calibrated_on_and_is_near(
-    to: str, small: Model, data: Path, tmp_path: Path
+    to: str, small: Model, data: Path, tmp_path: Path, logged: list[str]
 ):
     path = tmp_path / f"a{FORMATS[to].suffix}"
-    said: list[str] = []
-    exported = export(
-        small, to, out=path, precision="int8", data=data, check=False, say=said.append
-    )
-    calibration = read_card(path).calibration
+    exported = export(small, to, out=path, precision="int8", data=data, check=False)
+    calibration = read_metadata(path).calibration
     assert calibration is not None
     assert (calibration.data, calibration.images) == (str(data), 16)
     assert exported.speedup is not None
-    assert any("too few to tell" in one for one in said)
+    assert any("too few to tell" in one for one in logged)
     if to == "openvino":
         assert convolution_precisions(path) in ({"i8"}, {"u8"}, {"i8", "u8"})  # and there are some
     photograph = next(read_sources(Path(yaml.safe_load(data.read_text())["val"]))).image

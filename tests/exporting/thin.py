@@ -77,7 +77,8 @@ def pictures(spec: ModelSpec) -> Tensor:
     """(SEEN, 3, H, W) drawn scenes as the network takes them."""
     own = spec.input
     placed = [
-        place(scene, spec.image_size, fit=own.fit, fill=own.fill)[0] for scene in draw_scenes(SEEN)
+        place(scene, spec.image_size, fit=own.resize_mode, fill=own.pad_value)[0]
+        for scene in draw_scenes(SEEN)
     ]
     pixels = torch.from_numpy(np.stack(placed)).permute(0, 3, 1, 2).float() / 255
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (own.mean, own.std))

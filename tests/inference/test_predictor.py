@@ -45,7 +45,7 @@ def make(engine: TorchEngine, names: tuple[str, ...]):
         return Predictor(
             engine,
             names,
-            input_spec=InputSpec(fit=fit),
+            input_spec=InputSpec(resize_mode=fit),
             selection=Selection(**({"min_score": 0.05} | settings)),
             plan=plan,
         )
@@ -168,14 +168,14 @@ def marked(box: tuple[int, int, int, int], size: tuple[int, int] = (300, 400)) -
     [TTA, Plan(tile=(150, 150), overlap=0.5), Plan(tile=(100, 200), looks=(Look(0.9, True),))],
 )
 def test_an_object_is_found_where_it_is_whatever_shows_it(plan, divisor):
-    predictor = Predictor(Marks(divisor), ("mark",), input_spec=InputSpec(fill=0), plan=plan)
+    predictor = Predictor(Marks(divisor), ("mark",), input_spec=InputSpec(pad_value=0), plan=plan)
     found = predictor(marked((180, 120, 220, 150)))
     assert len(found) == 1
     np.testing.assert_allclose(found.boxes[0], [180, 120, 220, 150], atol=4)
 
 
 def test_part_of_an_object_that_a_tile_cut_is_left_out_where_the_whole_is_seen():
-    image, spec = marked((20, 100, 380, 200)), InputSpec(fill=0)
+    image, spec = marked((20, 100, 380, 200)), InputSpec(pad_value=0)
     whole = Predictor(Marks(32), ("mark",), input_spec=spec, plan=Plan(tile=(300, 150)))
     found = whole(image)
     assert len(found) == 1
@@ -187,7 +187,7 @@ def test_part_of_an_object_that_a_tile_cut_is_left_out_where_the_whole_is_seen()
 def test_the_network_never_sees_more_than_a_batch_at_once():
     engine = Marks(32)
     plan = Plan(tile=(16, 16), overlap=0.0)
-    predictor = Predictor(engine, ("mark",), input_spec=InputSpec(fill=0), plan=plan)
+    predictor = Predictor(engine, ("mark",), input_spec=InputSpec(pad_value=0), plan=plan)
     list(predictor.stream([marked((10, 10, 20, 20), (200, 200))], batch_size=5))
     assert engine.largest == 5
 

@@ -121,14 +121,13 @@ def test_what_waited_counts_less():
     assert waited >= 0
 
 
-def test_a_group_of_chains_is_measured_whatever_the_time():
-    said: list[str] = []
-    profile = measure_device(engine="torch", threads=1, minutes=0.0, say=said.append)
+def test_a_group_of_chains_is_measured_whatever_the_time(logged: list[str]):
+    profile = measure_device(engine="torch", threads=1, minutes=0.0)
     assert len(profile.samples) == len(WHOLE)
     assert (profile.engine, profile.threads, profile.precision) == ("torch", 1, "fp32")
     assert profile.peak.macs_per_second > 1e8
     assert profile.peak.bytes_per_second > 1e8
-    assert "torch" in said[0]
+    assert "torch" in logged[0]
     found = LatencyModel(profile).predict(tabulate(find_spec("yolov4-tiny")))
     assert 0 < found.low <= found.seconds <= found.high
 

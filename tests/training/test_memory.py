@@ -79,29 +79,25 @@ def test_one_image_is_counted_where_batch_norm_takes_none_alone(thin: tuple[Mode
     assert one == pytest.approx(two / 2, rel=0.01)
 
 
-def test_a_batch_that_does_not_fit_is_split_and_accumulated_and_said(thin: tuple[Model, Loss]):
+def test_a_batch_that_does_not_fit_is_split_and_accumulated_and_said(
+    thin: tuple[Model, Loss], logged: list[str]
+):
     model, loss = thin
-    said: list[str] = []
     resolved = resolve_recipe([("given", {"batch": 16, "nominal_batch": 8})])
-    fitted = fit_memory(
-        model, loss, resolved, SIZE, Accelerator(cpu=True), said.append, free=lambda: 1
-    )
+    fitted = fit_memory(model, loss, resolved, SIZE, Accelerator(cpu=True), free=lambda: 1)
     assert (fitted.recipe.batch, fitted.recipe.nominal_batch) == (1, 16)
     assert fitted.sources["batch"] == "memory"
-    (line,) = said
+    (line,) = logged
     assert "a batch of 16 images of 64x64 does not fit" in line
     assert "1 at once, accumulated to 16" in line
 
 
-def test_a_batch_that_fits_stays_and_nothing_is_said(thin: tuple[Model, Loss]):
+def test_a_batch_that_fits_stays_and_nothing_is_said(thin: tuple[Model, Loss], logged: list[str]):
     model, loss = thin
-    said: list[str] = []
     resolved = resolve_recipe([("given", {"batch": 4})])
-    fitted = fit_memory(
-        model, loss, resolved, SIZE, Accelerator(cpu=True), said.append, free=lambda: 10**12
-    )
+    fitted = fit_memory(model, loss, resolved, SIZE, Accelerator(cpu=True), free=lambda: 10**12)
     assert fitted is resolved
-    assert not said
+    assert not logged
 
 
 def test_free_memory_is_a_plausible_number():

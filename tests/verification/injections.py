@@ -10,8 +10,8 @@ from onnx import helper, numpy_helper
 from torch import nn
 
 from scantling.checkpoints import Model
-from scantling.engines.graphs import make_card, to_onnx, write_onnx
-from scantling.specs.metadata import KEY, Card, GraphForm
+from scantling.engines.graphs import make_metadata, to_onnx, write_onnx
+from scantling.specs.metadata import KEY, GraphForm, Metadata
 from scantling.verification.scenes import draw_scenes
 
 SWAP = np.array([2, 1, 0])
@@ -47,8 +47,8 @@ def spread(model: Model) -> Model:
 
 def export_onnx(model: Model, path: Path, **changes: object) -> Path:
     """A model as ONNX."""
-    card = make_card(model, **changes)
-    write_onnx(to_onnx(model, card), path)
+    metadata = make_metadata(model, **changes)
+    write_onnx(to_onnx(model, metadata), path)
     return path
 
 
@@ -60,14 +60,14 @@ def edit_onnx(source: Path, target: Path, edit: Callable[[onnx.ModelProto], None
     return target
 
 
-def edit_card(change: Callable[[dict], None]) -> Callable[[onnx.ModelProto], None]:
+def edit_metadata(change: Callable[[dict], None]) -> Callable[[onnx.ModelProto], None]:
     """A mistake in what the file says of itself."""
 
     def edit(graph: onnx.ModelProto) -> None:
         (entry,) = (entry for entry in graph.metadata_props if entry.key == KEY)
-        record = Card.model_validate_json(entry.value).model_dump()
+        record = Metadata.model_validate_json(entry.value).model_dump()
         change(record)
-        entry.value = Card.model_validate(record).model_dump_json()
+        entry.value = Metadata.model_validate(record).model_dump_json()
 
     return edit
 
@@ -111,12 +111,12 @@ def centre_boxes(graph: onnx.ModelProto) -> None:
 
 
 def roll_classes(graph: onnx.ModelProto) -> None:
-    classes = len(card_of(graph).names)
+    classes = len(metadata_of(graph).names)
     _before_output(graph, "scores", np.roll(np.arange(classes), 1), axis=2)
 
 
 def swap_two_classes(graph: onnx.ModelProto) -> None:
-    order = np.arange(len(card_of(graph).names))
+    order = np.arange(len(metadata_of(graph).names))
     order[[0, 2]] = order[[2, 0]]
     _before_output(graph, "scores", order, axis=2)
 
@@ -138,9 +138,9 @@ def other_sizes(graph: onnx.ModelProto) -> None:
         graph.graph.node.insert(place + offset, node)
 
 
-def card_of(graph: onnx.ModelProto) -> Card:
+def metadata_of(graph: onnx.ModelProto) -> Metadata:
     (entry,) = (entry for entry in graph.metadata_props if entry.key == KEY)
-    return Card.model_validate_json(entry.value)
+    return Metadata.model_validate_json(entry.value)
 
 
 def stretch(record: dict) -> None:

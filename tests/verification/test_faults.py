@@ -6,7 +6,7 @@ from pathlib import Path
 
 import injections as faults
 import pytest
-from injections import edit_card, edit_onnx
+from injections import edit_metadata, edit_onnx
 from wrong_graphs import disturbed
 
 from scantling.checkpoints import Model
@@ -79,18 +79,18 @@ def test_a_fault_in_front_of_raw_predictions_is_named(inject, name, yolo_raw, tm
 @pytest.mark.parametrize(
     ("change", "name"), [(faults.other_coding, DECODING), (faults.shuffle_names, CLASSES)]
 )
-def test_a_fault_in_a_card_is_named(which, change, name, request, tmp_path: Path):
+def test_a_fault_in_metadata_is_named(which, change, name, request, tmp_path: Path):
     right = request.getfixturevalue(which)
-    wrong = edit_onnx(right.file, tmp_path / "wrong.onnx", edit_card(change))
+    wrong = edit_onnx(right.file, tmp_path / "wrong.onnx", edit_metadata(change))
     verification = check(wrong, right.model)
     assert not verification.passed
     assert names(verification) == [name]
 
 
-def test_a_card_that_says_stretch_where_the_model_letterboxes_is_named(yolo, tmp_path: Path):
+def test_metadata_that_says_stretch_where_the_model_letterboxes_is_named(yolo, tmp_path: Path):
     spec = yolo.model.spec
     letterboxed = replace(yolo.model, spec=spec.replace(input=spec.input.replace(fit="letterbox")))
-    wrong = edit_onnx(yolo.file, tmp_path / "wrong.onnx", edit_card(faults.stretch))
+    wrong = edit_onnx(yolo.file, tmp_path / "wrong.onnx", edit_metadata(faults.stretch))
     verification = check(wrong, letterboxed)
     assert names(verification) == ["stretched instead of letterboxed"]
     (boxes,) = (stage for stage in verification.stages if stage.name == "boxes")

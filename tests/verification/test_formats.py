@@ -1,4 +1,4 @@
-"""Faults inside graphs are named in every format, under a card that knows nothing of them."""
+"""Faults inside graphs are named in every format, under metadata that knows nothing of them."""
 
 from pathlib import Path
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from injections import KEY, edit_card
+from injections import KEY, edit_metadata
 
 from scantling.checkpoints import Model
-from scantling.engines.graphs import make_card, to_openvino, write_onnx, write_openvino
+from scantling.engines.graphs import make_metadata, to_openvino, write_onnx, write_openvino
 from scantling.images.letterbox import place
 from scantling.images.read import read_image
 from scantling.specs.metadata import Calibration
@@ -25,12 +25,12 @@ def quantised(tiny: Model, tmp_path_factory: pytest.TempPathFactory) -> Make:
     """OpenVINO's INT8 of the real yolov4-tiny, calibrated on some images."""
     nncf = pytest.importorskip("nncf")
     folder = tmp_path_factory.mktemp("int8")
-    card = make_card(tiny, image_size=256, precision="int8", calibration=CALIBRATION)
-    graph = to_openvino(tiny, card)
+    metadata = make_metadata(tiny, image_size=256, precision="int8", calibration=CALIBRATION)
+    graph = to_openvino(tiny, metadata)
 
     def make(name: str, images: list[np.ndarray]) -> Path:
         made = nncf.quantize(graph.clone(), nncf.Dataset(images), subset_size=len(images))
-        made.set_rt_info(card.model_dump_json(), KEY)
+        made.set_rt_info(metadata.model_dump_json(), KEY)
         write_openvino(made, folder / f"{name}.xml")
         return folder / f"{name}.xml"
 
@@ -77,7 +77,7 @@ def test_int8_calibrated_on_noise_is_named_in_onnx(yolo, tmp_path: Path):
     def say_int8(record: dict) -> None:
         record.update(precision="int8", calibration=CALIBRATION.model_dump())
 
-    edit_card(say_int8)(made)
+    edit_metadata(say_int8)(made)
     write_onnx(made, tmp_path / "noise.onnx")
     verification = verify(tmp_path / "noise.onnx", against=yolo.model, engine="onnxruntime")
     assert names(verification) == ["INT8 calibrated on noise"]

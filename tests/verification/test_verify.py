@@ -94,19 +94,22 @@ def test_a_report_is_json_without_what_json_lacks(tmp_path: Path):
     assert record["stages"][0]["figures"][0]["value"] is None
 
 
-def test_the_source_of_a_card_is_found_beside_the_file(yolo, assets: Path, tmp_path: Path):
-    from injections import edit_card
+def test_the_source_of_metadata_is_found_beside_the_file(
+    yolo, assets: Path, tmp_path: Path, logged: list[str]
+):
+    from injections import edit_metadata
 
     folder = assets / "weights" / "yolov4-tiny-coco"
     with pytest.raises(InvalidValue, match="--against MODEL"):
-        verify(edit_onnx(yolo.file, tmp_path / "a.onnx", edit_card(name_source("gone.cfg"))))
+        verify(edit_onnx(yolo.file, tmp_path / "a.onnx", edit_metadata(name_source("gone.cfg"))))
     for suffix in ("cfg", "weights"):
         shutil.copy(folder / f"yolov4-tiny.{suffix}", tmp_path)
     shutil.copy(folder / "coco.names", tmp_path / "yolov4-tiny.names")
-    file = edit_onnx(yolo.file, tmp_path / "b.onnx", edit_card(name_source("x/yolov4-tiny.cfg")))
-    said: list[str] = []
-    assert verify(file, engine="onnxruntime", say=said.append).passed
-    assert any("yolov4-tiny.cfg" in line for line in said)
+    file = edit_onnx(
+        yolo.file, tmp_path / "b.onnx", edit_metadata(name_source("x/yolov4-tiny.cfg"))
+    )
+    assert verify(file, engine="onnxruntime").passed
+    assert any("yolov4-tiny.cfg" in line for line in logged)
 
 
 def name_source(source: str):

@@ -1,4 +1,4 @@
-"""Graphs with one mistake each in any format: made from a changed model, under the right card."""
+"""Graphs with one mistake each in any format: made from a changed model, its metadata right."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -10,7 +10,7 @@ from torch import nn
 
 from scantling.checkpoints import Model
 from scantling.engines.graphs import (
-    make_card,
+    make_metadata,
     to_onnx,
     to_openvino,
     to_torch_export,
@@ -18,9 +18,9 @@ from scantling.engines.graphs import (
     write_openvino,
     write_torch_export,
 )
-from scantling.specs.metadata import KEY, Card
+from scantling.specs.metadata import KEY, Metadata
 
-Change = Callable[[Model, Card], tuple[Model, Card]]
+Change = Callable[[Model, Metadata], tuple[Model, Metadata]]
 
 
 def export(model: Model, path: Path, **changes: object) -> Path:
@@ -29,10 +29,10 @@ def export(model: Model, path: Path, **changes: object) -> Path:
 
 
 def write_wrong(model: Model, path: Path, change: Change | None = None, **changes: object) -> Path:
-    """A file of a changed model, whose card says that it is the model itself."""
-    card = make_card(model, **changes)
-    made, used = (model, card) if change is None else change(model, card)
-    told = card.model_dump_json()
+    """A file of a changed model, whose metadata says that it is the model itself."""
+    metadata = make_metadata(model, **changes)
+    made, used = (model, metadata) if change is None else change(model, metadata)
+    told = metadata.model_dump_json()
     if path.suffix == ".xml":
         graph = to_openvino(made, used)
         graph.set_rt_info(told, KEY)
@@ -60,16 +60,18 @@ def _convolutions(network: nn.Module) -> list[nn.Conv2d]:
     return [module for module in network.modules() if isinstance(module, nn.Conv2d)]
 
 
-def swapped_channels(model: Model, card: Card) -> tuple[Model, Card]:
+def swapped_channels(model: Model, metadata: Metadata) -> tuple[Model, Metadata]:
     def edit(network: nn.Module) -> None:
         weight = _convolutions(network)[0].weight
         weight.copy_(weight[:, [2, 1, 0]].clone())
 
-    return _with_network(model, edit), card
+    return _with_network(model, edit), metadata
 
 
-def scaled_twice(model: Model, card: Card) -> tuple[Model, Card]:
-    return _with_network(model, lambda network: _convolutions(network)[0].weight.div_(255)), card
+def scaled_twice(model: Model, metadata: Metadata) -> tuple[Model, Metadata]:
+    return _with_network(
+        model, lambda network: _convolutions(network)[0].weight.div_(255)
+    ), metadata
 
 
 def _rows(model: Model, edit: Callable[[torch.Tensor], torch.Tensor]) -> Model:
@@ -86,33 +88,33 @@ def _rows(model: Model, edit: Callable[[torch.Tensor], torch.Tensor]) -> Model:
     return _with_network(model, change)
 
 
-def transposed_boxes(model: Model, card: Card) -> tuple[Model, Card]:
+def transposed_boxes(model: Model, metadata: Metadata) -> tuple[Model, Metadata]:
     def edit(rows: torch.Tensor) -> torch.Tensor:
         return torch.cat([rows[:, [1, 0, 3, 2]], rows[:, 4:]], 1)
 
-    return _rows(model, edit), card
+    return _rows(model, edit), metadata
 
 
-def rolled_classes(model: Model, card: Card) -> tuple[Model, Card]:
+def rolled_classes(model: Model, metadata: Metadata) -> tuple[Model, Metadata]:
     def edit(rows: torch.Tensor) -> torch.Tensor:
         return torch.cat([rows[:, :5], rows[:, 5:].roll(1, 1)], 1)
 
-    return _rows(model, edit), card
+    return _rows(model, edit), metadata
 
 
-def other_decoding(model: Model, card: Card) -> tuple[Model, Card]:
-    levels = tuple(level.model_copy(update={"box_coding": "sigmoid"}) for level in card.levels)
-    return model, card.model_copy(update={"levels": levels})
+def other_decoding(model: Model, metadata: Metadata) -> tuple[Model, Metadata]:
+    levels = tuple(level.model_copy(update={"box_coding": "sigmoid"}) for level in metadata.levels)
+    return model, metadata.model_copy(update={"levels": levels})
 
 
-def older_weights(model: Model, card: Card) -> tuple[Model, Card]:
-    return disturbed(model), card
+def older_weights(model: Model, metadata: Metadata) -> tuple[Model, Metadata]:
+    return disturbed(model), metadata
 
 
-def stretched(model: Model, card: Card) -> tuple[Model, Card]:
+def stretched(model: Model, metadata: Metadata) -> tuple[Model, Metadata]:
     """Of a graph that fits images itself: it stretches them."""
     spec = model.spec.replace(input=model.spec.input.replace(fit="stretch"))
-    return replace(model, spec=spec), card.model_copy(update={"spec": spec})
+    return replace(model, spec=spec), metadata.model_copy(update={"spec": spec})
 
 
 def disturbed(model: Model, *, share: float = 0.05) -> Model:

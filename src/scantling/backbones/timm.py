@@ -4,7 +4,8 @@ Library: https://github.com/huggingface/pytorch-image-models, Apache-2.0; its we
 of their own. It is imported when such a backbone is described or built.
 """
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 
 from ..errors import DownloadFailed, InvalidSpec, InvalidValue, MissingPackage, UnknownName
 from ..specs import BackboneSpec
+
+logger = logging.getLogger(__name__)
 
 # What timm raises for networks that have no feature maps, and what it and its hub client raise.
 _DESCRIPTION_ERRORS = (RuntimeError, ValueError, TypeError, AttributeError, AssertionError)
@@ -72,12 +75,13 @@ def timm_backbone(name: str, *, outputs: int = 3) -> BackboneSpec:
     return BackboneSpec(kind="timm", name=name, feature_strides=strides, outputs=outputs)
 
 
-def load_timm_weights(backbone: nn.Module, *, say: Callable[[str], None] = lambda _: None) -> None:
+def load_timm_weights(
+    backbone: nn.Module,
+) -> None:
     """Give a timm backbone the weights that timm offers for it; they are fetched once.
 
     Args:
         backbone: a `TimmBackbone`; changed in place.
-        say: told the licence of the weights.
 
     Raises:
         InvalidValue: the backbone is none of timm's, or timm has no weights for it.
@@ -93,7 +97,7 @@ def load_timm_weights(backbone: nn.Module, *, say: Callable[[str], None] = lambd
     offered = timm.get_pretrained_cfg(backbone.name)
     if offered is None or not offered.has_weights:
         raise InvalidValue("pretrained_backbone", True, f"False: timm has none for {backbone.name}")
-    say(f"{backbone.name}: weights of timm, licence {offered.license or 'not stated'}")
+    logger.info(f"{backbone.name}: weights of timm, licence {offered.license or 'not stated'}")
     indices = list(backbone.network.feature_info.out_indices)
     try:
         trained = _features(backbone.name, indices, pretrained=True)

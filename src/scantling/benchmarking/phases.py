@@ -33,7 +33,6 @@ class Plan:
         rounds: turns; None for as many as the time allows.
         warm_up: turns that do not count.
         cache: folder for what is downloaded or converted.
-        say: told what was concluded without being asked for.
         progress: told the phase and which share of it is done.
     """
 
@@ -42,7 +41,6 @@ class Plan:
     rounds: int | None
     warm_up: int
     cache: Path | None
-    say: Callable[[str], None]
     progress: Callable[[str, float], None]
 
 
@@ -79,12 +77,7 @@ def load_all(field: Field, plan: Plan) -> None:
         if standing.problem is not None:
             continue
         with _attempt(standing):
-            predictor = load(
-                **standing.contender.settings,
-                selection=Selection(),
-                cache=plan.cache,
-                say=plan.say,
-            )
+            predictor = load(**standing.contender.settings, selection=Selection(), cache=plan.cache)
             prepare(standing, predictor, plan.images[0])
     for number in range(plan.warm_up):
         plan.progress("warming up", number / plan.warm_up)

@@ -1,6 +1,7 @@
 """Image files to measure with: the user's own, or drawn ones."""
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -9,18 +10,19 @@ import numpy as np
 from ..errors import InvalidSource, InvalidValue
 from ..images import read_image
 
+logger = logging.getLogger(__name__)
+
 DRAWN = 4  # image files that are drawn where none are given
 DRAWN_SIZE = (480, 640)  # height, width
 MOST = 64  # images that are used, the first
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"))
 
 
-def find_images(paths: Sequence[str | Path], say: Callable[[str], None]) -> list[Path]:
+def find_images(paths: Sequence[str | Path]) -> list[Path]:
     """The image files of these files and folders, in order; of the first `MOST` the readable ones.
 
     Args:
         paths: files and folders.
-        say: told what cannot be read.
 
     Raises:
         InvalidValue: there is no image that can be read.
@@ -32,7 +34,7 @@ def find_images(paths: Sequence[str | Path], say: Callable[[str], None]) -> list
             found += sorted(inside)
         else:
             found.append(path)
-    kept = [path for path in found[:MOST] if _readable(path, say)]
+    kept = [path for path in found[:MOST] if _readable(path)]
     if not kept:
         given = ", ".join(map(str, paths))
         raise InvalidValue("images", given, "image files, or folders that hold some")
@@ -71,10 +73,10 @@ def describe_images(paths: Sequence[Path], *, drawn: bool) -> str:
     return f"{len(paths)} {kind} file{'s' if len(paths) > 1 else ''} of {shown}"
 
 
-def _readable(path: Path, say: Callable[[str], None]) -> bool:
+def _readable(path: Path) -> bool:
     try:
         read_image(path)
     except InvalidSource as error:
-        say(f"left out: {error}")
+        logger.info(f"left out: {error}")
         return False
     return True

@@ -53,7 +53,6 @@ def benchmark(
     alone: bool = True,
     fresh_weights: bool = False,
     cache: Path | None = None,
-    say: Callable[[str], None] = lambda _: None,
     progress: Callable[[str, float], None] = lambda _phase, _share: None,
 ) -> Benchmark:
     """Measure models beside one another: latency, throughput, memory, start-up and accuracy.
@@ -83,7 +82,6 @@ def benchmark(
         alone: start each contender in processes of its own as well.
         fresh_weights: random weights for named models and `.cfg` files, so that nothing is fetched.
         cache: folder for what is downloaded or converted.
-        say: told what was found or concluded without being asked for.
         progress: told the phase and which share of it is done.
 
     Raises:
@@ -113,9 +111,9 @@ def benchmark(
             device=device,
         )
         chosen = images or ([] if dataset is None else [one.path for one in dataset.images])
-        files = find_images(chosen, say) if chosen else draw_images(Path(folder))
+        files = find_images(chosen) if chosen else draw_images(Path(folder))
         shown = describe_images(files, drawn=not chosen)
-        plan = Plan(files, seconds, rounds, warm_up, cache, say, progress)
+        plan = Plan(files, seconds, rounds, warm_up, cache, progress)
         field = Field([Standing(one) for one in contenders])
         interrupted = _measure(field, plan, dataset, limit=limit, alone=alone)
         rows = make_rows(field.standings)

@@ -3,10 +3,10 @@
 Source of the names: https://github.com/google/automl, efficientdet (Apache-2.0).
 """
 
+import logging
 import re
 import zipfile
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -24,6 +24,8 @@ from .names import spec_names
 from .networks import build_empty, build_with
 from .pickle_rules import Malformed
 from .torch_zip import check_directory
+
+logger = logging.getLogger(__name__)
 
 _SHADOW = "/ExponentialMovingAverage"  # of the training; what google/automl evaluates
 _SLOT = re.compile(r"(/ExponentialMovingAverage|/Momentum|/Adam(_1)?|/RMSProp(_1)?)$")
@@ -66,7 +68,8 @@ class _Header(NamedTuple):
 
 
 def load_automl(
-    path: Path, spec: ModelSpec | CfgSpec, *, say: Callable[[str], None] = lambda _: None
+    path: Path,
+    spec: ModelSpec | CfgSpec,
 ) -> Model:
     """The native model in the variables of google/automl's network, its weights in float32.
 
@@ -75,7 +78,6 @@ def load_automl(
     Args:
         path: an `.npz` file with one array a variable, under its TensorFlow name.
         spec: which model it is, for any number of classes.
-        say: told what was concluded from the file.
 
     Raises:
         InvalidCheckpoint: it is damaged, or its variables are not those of that model.
@@ -89,7 +91,7 @@ def load_automl(
         with path.open("rb") as stream:
             check_directory(stream, path.stat().st_size)
             with zipfile.ZipFile(stream) as archive:
-                return _load(archive, spec, source, say)
+                return _load(archive, spec, source)
     except OSError as error:
         raise InvalidCheckpoint(source, "it cannot be read", "Check the path") from error
     except (
@@ -180,9 +182,7 @@ def _head_variable(name: str, net: str) -> str:
     return f"{net}-{step}-bn-{_FINEST + int(level)}/{_TENSORS[tensor]}"
 
 
-def _load(
-    archive: zipfile.ZipFile, spec: ModelSpec, source: str, say: Callable[[str], None]
-) -> Model:
+def _load(archive: zipfile.ZipFile, spec: ModelSpec, source: str) -> Model:
     entries = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
     if any(entry.compress_type not in _COMPRESSIONS for entry in entries.values()):
         raise Malformed("NumPy does not compress that way")
@@ -223,7 +223,9 @@ def _load(
                 parts.append(_read_array(stream, name, shape, source))
         state[ours] = torch.stack(parts) if names[0].endswith("/WSM") else parts[0]
     averaged = sum(name.endswith(_SHADOW) for name in entries)
-    say(f"{source} is {spec.name} with {spec.num_classes} classes; {averaged} moving averages")
+    logger.info(
+        f"{source} is {spec.name} with {spec.num_classes} classes; {averaged} moving averages"
+    )
     return Model(spec, build_with(spec, state), spec_names(spec))
 
 

@@ -11,7 +11,7 @@ from ..specs import CfgSpec, ModelSpec
 from .cfg_edit import edit_cfg
 from .download import Progress
 from .effdet import save_effdet
-from .load import Say, load_model
+from .load import load_model
 from .model import Model
 from .native import save_model
 
@@ -26,7 +26,6 @@ def convert_model(
     overwrite: bool = False,
     cache: str | Path | None = None,
     progress: Progress | None = None,
-    say: Say = lambda _: None,
 ) -> tuple[Path, ...]:
     """Read a model from any format and write it in another.
 
@@ -40,7 +39,7 @@ def convert_model(
         weights: of a `.cfg`, if they do not lie beside it.
         names: class names; see `load_model`.
         overwrite: replace files that exist.
-        cache, progress, say: see `load_model`.
+        cache, progress: see `load_model`.
 
     Returns:
         The files written.
@@ -63,9 +62,7 @@ def convert_model(
         else:
             weights = source
         source = Path(model)
-    loaded = load_model(
-        source, weights=weights, names=names, cache=cache, progress=progress, say=say
-    )
+    loaded = load_model(source, weights=weights, names=names, cache=cache, progress=progress)
     if target.suffix == ".pth":
         save_effdet(loaded, target)
     elif len(files) == 1:

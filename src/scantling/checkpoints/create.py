@@ -1,5 +1,6 @@
 """A model to train: a named variant with changes, fresh or from weights, for any classes."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,12 @@ from ..errors import InvalidValue
 from ..specs import CATALOG, ModelSpec, change_spec, find_spec, is_spec_file
 from .classes import adapt_classes
 from .download import Progress
-from .load import Say, load_model
+from .load import load_model
 from .model import Model
 from .names import names_file, spec_names
 from .networks import build_empty, build_with, check_network
+
+logger = logging.getLogger(__name__)
 
 Names = Sequence[str] | str | Path
 
@@ -30,7 +33,6 @@ def create_model(
     image_size: int | tuple[int, int] | None = None,
     cache: str | Path | None = None,
     progress: Progress | None = None,
-    say: Say = lambda _: None,
     **overrides: object,
 ) -> Model:
     """A model to train: of that name, for these classes, with these changes.
@@ -47,7 +49,6 @@ def create_model(
         image_size: (height, width), or the side of a square.
         cache: folder for what is downloaded; the user's own if None.
         progress: told the bytes so far and in all of a download.
-        say: told what was found or concluded without being asked for.
         overrides: any setting of the spec, parts joined by two underscores:
             `neck__fusion="softmax"`, `backbone=timm_backbone("mobilenetv3_large_100")`.
 
@@ -70,11 +71,11 @@ def create_model(
         if isinstance(model, str) and is_spec_file(model):
             check_network(spec, model)
         count = len(chosen) if chosen else num_classes or spec.num_classes
-        return _fresh(spec.replace(num_classes=count), chosen, pretrained_backbone, say)
-    found = _load(model, checkpoint, cache, progress, say)
+        return _fresh(spec.replace(num_classes=count), chosen, pretrained_backbone)
+    found = _load(model, checkpoint, cache, progress)
     if chosen is None and num_classes not in (None, found.spec.num_classes):
         chosen = spec_names(found.spec.replace(num_classes=num_classes))
-    return _adapted(_changed(model, found, overrides), chosen, say)
+    return _adapted(_changed(model, found, overrides), chosen)
 
 
 def _read(names: Names | None) -> tuple[str, ...] | None:
@@ -107,12 +108,10 @@ def _check_arguments(
         )
 
 
-def _fresh(
-    spec: ModelSpec, names: tuple[str, ...] | None, pretrained_backbone: bool, say: Say
-) -> Model:
+def _fresh(spec: ModelSpec, names: tuple[str, ...] | None, pretrained_backbone: bool) -> Model:
     network = build_detector(spec)
     if pretrained_backbone:
-        load_timm_weights(network.backbone, say=say)
+        load_timm_weights(network.backbone)
     return Model(spec, network.train(), names or spec_names(spec))
 
 
@@ -121,13 +120,12 @@ def _load(
     checkpoint: str | Path | None,
     cache: str | Path | None,
     progress: Progress | None,
-    say: Say,
 ) -> Model:
     """What the weights are, before any change."""
     name = model if isinstance(model, str) else model.name
     if checkpoint is not None and not isinstance(model, str) and name not in CATALOG:
-        return load_model(checkpoint, say=say)  # weights of a spec of one's own say what they are
-    return load_model(name, weights=checkpoint, cache=cache, progress=progress, say=say)
+        return load_model(checkpoint)  # weights of a spec of one's own say what they are
+    return load_model(name, weights=checkpoint, cache=cache, progress=progress)
 
 
 def _changed(model: str | ModelSpec, found: Model, overrides: dict[str, object]) -> Model:
@@ -150,14 +148,14 @@ def _changed(model: str | ModelSpec, found: Model, overrides: dict[str, object])
     return replace(found, spec=spec, network=build_with(spec, state))
 
 
-def _adapted(model: Model, names: tuple[str, ...] | None, say: Say) -> Model:
+def _adapted(model: Model, names: tuple[str, ...] | None) -> Model:
     """The model for classes of these names, in training mode."""
     nameless = tuple(f"class{label}" for label in range(len(model.names)))
     if names is not None and model.names == nameless and len(names) == len(nameless):
         model = replace(model, names=names)
-        say(f"{len(names)} classes without names: called as given, in that order")
+        logger.info(f"{len(names)} classes without names: called as given, in that order")
     elif names is not None and names != model.names:
         model, table = adapt_classes(model, names)
-        say(f"classes: {table.describe()}")
+        logger.info(f"classes: {table.describe()}")
     model.network.train()
     return model

@@ -3,11 +3,12 @@
 Source: https://github.com/rwightman/efficientdet-pytorch (Apache-2.0).
 """
 
+import logging
 import os
 import re
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from .pickle_values import StoredTensor
 from .pickles import PickledModel
 from .torch_files import read_tensors
 
+logger = logging.getLogger(__name__)
+
 _PREDICTS = "class_net.predict.conv_pw.weight"
 _BIAS = "class_net.conv_rep.0.conv_pw.bias"
 _STEM = "backbone.conv_stem.weight"
@@ -43,15 +46,12 @@ def has_effdet_layout(pickled: PickledModel) -> bool:
 def load_effdet(
     pickled: PickledModel,
     spec: ModelSpec | None,
-    *,
-    say: Callable[[str], None] = lambda _: None,
 ) -> Model:
     """The native model in one of effdet's `.pth` files, its weights in float32.
 
     Args:
         pickled: what was read from the file.
         spec: which model it is, for any number of classes; None to find out from the tensors.
-        say: told what was concluded from the file.
 
     Raises:
         InvalidCheckpoint: its tensors are not those of that model or, without `spec`, of any one
@@ -60,14 +60,14 @@ def load_effdet(
     source = str(pickled.file.path)
     tensors = _own_tensors(pickled)
     if pickled.entry:
-        say(f"{source}: the network under {pickled.entry!r} was taken")
+        logger.info(f"{source}: the network under {pickled.entry!r} was taken")
     if spec is None:
-        spec = _choose(tensors, pickled.file.path, say)
+        spec = _choose(tensors, pickled.file.path)
     else:
         spec = _with_classes(spec, tensors, source)
         if _differences(spec, tensors):
-            spec = _other_layout(spec, tensors, source, say)
-    say(f"{source} is {spec.name} with {spec.num_classes} classes")
+            spec = _other_layout(spec, tensors, source)
+    logger.info(f"{source} is {spec.name} with {spec.num_classes} classes")
     layout, state = _expected(spec, tensors)
     network = build_with(spec, _read(pickled, tensors, layout, state))
     return Model(spec, network, spec_names(spec))
@@ -130,9 +130,7 @@ def _own_tensors(pickled: PickledModel) -> dict[str, StoredTensor]:
     }
 
 
-def _choose(
-    tensors: Mapping[str, StoredTensor], path: Path, say: Callable[[str], None]
-) -> ModelSpec:
+def _choose(tensors: Mapping[str, StoredTensor], path: Path) -> ModelSpec:
     """The variant with these tensors."""
     same = _variants(tensors, str(path))
     names = ", ".join(spec.name for spec in same)
@@ -154,7 +152,7 @@ def _choose(
             "Say which: --model NAME --weights FILE.pth",
         )
     if others:
-        say(
+        logger.info(
             f"{path} may be any of {names}; taken as {first.name}. They see images with other "
             f"mean and std: if it is not {first.name}, name the model as well"
         )
@@ -187,17 +185,14 @@ def _with_classes(spec: ModelSpec, tensors: Mapping[str, StoredTensor], source: 
     return spec.replace(num_classes=rows[0] // anchors)
 
 
-def _other_layout(
-    spec: ModelSpec,
-    tensors: Mapping[str, StoredTensor],
-    source: str,
-    say: Callable[[str], None],
-) -> ModelSpec:
+def _other_layout(spec: ModelSpec, tensors: Mapping[str, StoredTensor], source: str) -> ModelSpec:
     """The PyTorch layout of the model, if that is what the file holds; else say what it holds."""
     same = _variants(tensors, source)
     for other in same:
         if other.name == f"{spec.name}-pt":
-            say(f"{source}: {other.name} was meant, the same network with PyTorch's padding")
+            logger.info(
+                f"{source}: {other.name} was meant, the same network with PyTorch's padding"
+            )
             return other
     different = _differences(spec, tensors)
     examples = ", ".join(f"{name[:80]} ({what})" for name, what in list(different.items())[:3])

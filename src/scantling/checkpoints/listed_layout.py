@@ -4,8 +4,9 @@ Their keys are `module_list.{i}.Conv2d.weight`, where i is the layer of the cfg.
 them decodes boxes by (2σ)² whatever the cfg says, and normalises with an epsilon of 1e-4.
 """
 
+import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from .names import default_names
 from .pickle_values import StoredTensor
 from .pickles import PickledModel
 from .torch_files import read_tensors
+
+logger = logging.getLogger(__name__)
 
 _KEY = re.compile(r"module_list\.(\d{1,5})\.(Conv2d|BatchNorm2d)\.(\w+)")
 _NORM_ORDER = ("bias", "weight", "running_mean", "running_var")  # as in a .weights file
@@ -47,15 +50,12 @@ def has_listed_layout(pickled: PickledModel) -> bool:
 def load_listed(
     pickled: PickledModel,
     spec: ModelSpec | CfgSpec | None,
-    *,
-    say: Callable[[str], None] = lambda _: None,
 ) -> Model:
     """The model in a `.pt` file whose keys are the layers of a cfg.
 
     Args:
         pickled: the file.
         spec: of which model it is; None to find out from the shapes of its tensors.
-        say: told which model that is.
 
     Raises:
         InvalidCheckpoint: its tensors are not those of that model, or of no single known one.
@@ -64,7 +64,7 @@ def load_listed(
     path = pickled.file.path
     if spec is None:
         spec = _recognise(entries, path)
-        say(f"{path} has the layers of {spec.name} with {spec.num_classes} classes")
+        logger.info(f"{path} has the layers of {spec.name} with {spec.num_classes} classes")
     elif isinstance(spec, ModelSpec):
         spec = _with_own_classes(entries, spec, path)
     network: Detector | DarknetNetwork
@@ -157,7 +157,7 @@ def _refuse_tiny(spec: ModelSpec, path: Path) -> None:
 def _decoded_by_sigmoid(spec: ModelSpec) -> ModelSpec:
     scale_xy = (2.0,) * len(spec.strides)
     head = spec.head.replace(box_coding="sigmoid", scale_xy=scale_xy)
-    return spec.replace(head=head, input=InputSpec(fill=114))
+    return spec.replace(head=head, input=InputSpec(pad_value=114))
 
 
 def _cfg_decoded_by_sigmoid(spec: CfgSpec) -> CfgSpec:
@@ -166,7 +166,7 @@ def _cfg_decoded_by_sigmoid(spec: CfgSpec) -> CfgSpec:
     for detection, convolution in detection_convolutions(spec).items():
         edits[detection] = {"new_coords": 1, "scale_x_y": 2.0}
         edits[convolution] = {"activation": "logistic"}
-    return spec.replace(cfg=edit_cfg(spec.cfg, edits), input=InputSpec(fill=114))
+    return spec.replace(cfg=edit_cfg(spec.cfg, edits), input=InputSpec(pad_value=114))
 
 
 def _check_shapes(entries: Sequence[_Entry], targets: Sequence[Tensor], path: Path) -> None:

@@ -1,7 +1,7 @@
 """From what a user names, a variant or a file, to a model with weights and class names."""
 
+import logging
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from .native import load_native
 from .networks import build_empty, check_network
 from .pytorch import load_pytorch
 
-Say = Callable[[str], None]
+logger = logging.getLogger(__name__)
 
 _PARTIAL = re.compile(r"\.conv\.\d+$")  # yolov4-tiny.conv.29: the first 29 layers
 
@@ -34,7 +34,6 @@ def load_model(
     names: str | Path | None = None,
     cache: str | Path | None = None,
     progress: Progress | None = None,
-    say: Say = lambda _: None,
 ) -> Model:
     """The model of that name or in that file, with its weights, ready to predict.
 
@@ -48,7 +47,6 @@ def load_model(
             holds, else a `.names` beside the `.cfg`, else COCO's for 80 classes, else class0, ….
         cache: folder for what is downloaded; the user's own if None.
         progress: told the bytes so far and in all of a download.
-        say: told what was found or concluded without being asked for.
 
     Raises:
         UnknownName: no model and no file has this name.
@@ -61,15 +59,13 @@ def load_model(
     named = Path(names) if names is not None else None
     suffix = path.suffix.lower()
     if suffix == ".cfg":
-        return _load_cfg(path, given, named, say)
+        return _load_cfg(path, given, named)
     if suffix in (".safetensors", ".pt", ".pth"):
         if given is not None:
             raise InvalidValue(
                 "weights", str(given), f"none: {path} brings its own. Give one of the two"
             )
-        loaded = (
-            load_native(path) if suffix == ".safetensors" else load_pytorch(path, None, say=say)
-        )
+        loaded = load_native(path) if suffix == ".safetensors" else load_pytorch(path, None)
         return _renamed(loaded, named)
     if suffix in (".weights", ".npz"):
         raise InvalidValue(
@@ -92,44 +88,44 @@ def load_model(
         given = fetch_weights(spec.name, cache=folder, progress=progress)
         known = OFFICIAL[spec.name].sha256
         if known is None:
-            say(f"{given}: no sha256 of it was published; its size was checked")
+            logger.info(f"{given}: no sha256 of it was published; its size was checked")
         elif len(known) < SHA256_DIGITS:
-            say(f"{given}: of its sha256 only {known}… was published, and checked")
-    return _load_named(spec, given, named, say)
+            logger.info(f"{given}: of its sha256 only {known}… was published, and checked")
+    return _load_named(spec, given, named)
 
 
-def _load_cfg(cfg: Path, weights: Path | None, names: Path | None, say: Say) -> Model:
+def _load_cfg(cfg: Path, weights: Path | None, names: Path | None) -> Model:
     spec = read_cfg(cfg)
     if weights is None:
         weights = cfg.with_suffix(".weights")
         if not weights.is_file():
             raise InvalidValue("weights", None, f"a file, as there is no {weights}: --weights FILE")
-        say(f"using {weights}, which lies beside the cfg")
+        logger.info(f"using {weights}, which lies beside the cfg")
     if names is None and cfg.with_suffix(".names").is_file():
         names = cfg.with_suffix(".names")
-        say(f"using {names}, which lies beside the cfg")
+        logger.info(f"using {names}, which lies beside the cfg")
     if not is_darknet_weights(weights):
-        return _renamed(_load_checkpoint(spec, weights, say), names)
+        return _renamed(_load_checkpoint(spec, weights), names)
     network = build_cfg_network(spec).eval()
     tensors = loaded_tensors(network)
     header = read_weights(weights, tensors, num_classes=spec.num_classes)
-    _say_if_partial(weights, say)
+    _say_if_partial(weights)
     chosen = choose_names(names, spec.num_classes, known=DARKNET_COCO_NAMES)
     return Model(spec, network, chosen, header.seen)
 
 
-def _load_named(spec: ModelSpec, weights: Path, names: Path | None, say: Say) -> Model:
+def _load_named(spec: ModelSpec, weights: Path, names: Path | None) -> Model:
     if not is_darknet_weights(weights):
-        return _renamed(_load_checkpoint(spec, weights, say), names)
+        return _renamed(_load_checkpoint(spec, weights), names)
     if not is_partial_weights(weights):
         classes = count_weight_classes(spec, weights)
         if classes != spec.num_classes:
-            say(f"{weights} fits {spec.name} with {classes} classes")
+            logger.info(f"{weights} fits {spec.name} with {classes} classes")
         spec = spec.replace(num_classes=classes)
     detector = build_detector(spec).eval()
     tensors = native_tensors(detector, spec)
     header = read_weights(weights, tensors, num_classes=spec.num_classes)
-    _say_if_partial(weights, say)
+    _say_if_partial(weights)
     chosen = choose_names(names, spec.num_classes, known=DARKNET_COCO_NAMES)
     return Model(spec, detector, chosen, header.seen)
 
@@ -170,17 +166,17 @@ def is_partial_weights(path: Path) -> bool:
     return _PARTIAL.search(path.name) is not None
 
 
-def _say_if_partial(weights: Path, say: Say) -> None:
+def _say_if_partial(weights: Path) -> None:
     if is_partial_weights(weights):
-        say(f"{weights} holds only the first layers; the others have fresh weights")
+        logger.info(f"{weights} holds only the first layers; the others have fresh weights")
 
 
-def _load_checkpoint(spec: ModelSpec | CfgSpec, path: Path, say: Say) -> Model:
+def _load_checkpoint(spec: ModelSpec | CfgSpec, path: Path) -> Model:
     """A `.safetensors` or `.pt` as the weights of a named model or a cfg. Its own spec counts."""
     if path.suffix.lower() in (".pt", ".pth"):
-        return load_pytorch(path, spec, say=say)
+        return load_pytorch(path, spec)
     if path.suffix.lower() == ".npz":
-        return load_automl(path, spec, say=say)
+        return load_automl(path, spec)
     if path.suffix.lower() != ".safetensors":
         raise InvalidValue("weights", str(path), "a .weights, .safetensors, .pt, .pth or .npz file")
     loaded = load_native(path)

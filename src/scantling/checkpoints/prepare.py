@@ -1,6 +1,7 @@
 """A model to train from whatever is named: a variant, a cfg, a checkpoint; for given classes."""
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..darknet import DarknetNetwork, loaded_tensors, parse_cfg, read_cfg, read_weights
@@ -17,6 +18,8 @@ from .load import is_partial_weights, load_model
 from .model import Model
 from .networks import build_network, check_network
 
+logger = logging.getLogger(__name__)
+
 Groups = tuple[tuple[Anchor, ...], ...]  # a group a level, finest first
 OFFICIAL_WEIGHTS = "official"
 FILES = (".safetensors", ".pt", ".pth")
@@ -29,7 +32,6 @@ def prepare_model(
     weights: str | Path | None = None,
     cache: str | Path | None = None,
     progress: Progress | None = None,
-    say: Callable[[str], None] = lambda _: None,
 ) -> Model:
     """A model for these classes, in training mode.
 
@@ -44,7 +46,6 @@ def prepare_model(
             `official`, to fetch the published ones.
         cache: folder for what is downloaded.
         progress: told the bytes so far and in all of a download.
-        say: told what was found or concluded without being asked for.
 
     Raises:
         ScantlingError: as `load_model` and `create_model`.
@@ -52,17 +53,17 @@ def prepare_model(
     path = Path(model)
     suffix = path.suffix.lower()
     if weights is not None and suffix not in FILES and is_partial_weights(Path(weights)):
-        return _first_layers(path, names, Path(weights), say)
+        return _first_layers(path, names, Path(weights))
     if suffix == ".cfg" and weights is None:
         check_names(names)
         spec = with_classes(read_cfg(path), len(names))
-        say(f"{path}: fresh weights")
+        logger.info(f"{path}: fresh weights")
         return Model(spec, build_network(spec).train(), tuple(names))
     if suffix == ".cfg" or suffix in FILES:
-        loaded = load_model(path, weights=weights, say=say)
-        return _adapted(loaded, names, say)
+        loaded = load_model(path, weights=weights)
+        return _adapted(loaded, names)
     if weights is None:
-        say(f"{model}: fresh weights")
+        logger.info(f"{model}: fresh weights")
         return create_model(str(model), names=names)
     official = weights == OFFICIAL_WEIGHTS
     return create_model(
@@ -72,13 +73,10 @@ def prepare_model(
         checkpoint=None if official else weights,
         cache=cache,
         progress=progress,
-        say=say,
     )
 
 
-def _first_layers(
-    model: Path, names: Sequence[str], weights: Path, say: Callable[[str], None]
-) -> Model:
+def _first_layers(model: Path, names: Sequence[str], weights: Path) -> Model:
     """A model for these classes whose first layers are those in a file; the others are fresh."""
     check_names(names)
     is_cfg = model.suffix.lower() == ".cfg"
@@ -91,7 +89,7 @@ def _first_layers(
     elif isinstance(spec, ModelSpec):
         tensors = native_tensors(network, spec)
     header = read_weights(weights, tensors)
-    say(f"{weights} holds only the first layers; the others have fresh weights")
+    logger.info(f"{weights} holds only the first layers; the others have fresh weights")
     return Model(spec, network.train(), tuple(names), header.seen)
 
 
@@ -180,9 +178,9 @@ def _edit_anchors(spec: CfgSpec, network: object, new: dict[Anchor, Anchor]) -> 
     return spec.replace(cfg=edit_cfg(spec.cfg, edits))
 
 
-def _adapted(model: Model, names: Sequence[str], say: Callable[[str], None]) -> Model:
+def _adapted(model: Model, names: Sequence[str]) -> Model:
     if tuple(names) != model.names:
         model, table = adapt_classes(model, names)
-        say(f"classes: {table.describe()}")
+        logger.info(f"classes: {table.describe()}")
     model.network.train()
     return model

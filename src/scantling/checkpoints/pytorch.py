@@ -1,6 +1,6 @@
 """`.pt` and `.pth` files of any layout that is known: which one it is, and the model in it."""
 
-from collections.abc import Callable
+import logging
 from pathlib import Path
 
 import torch
@@ -16,12 +16,12 @@ from .pickles import PickledModel, read_pickled_model
 from .scaled_yolov4 import has_joint_layout, load_scaled_yolov4
 from .torch_files import read_tensors
 
+logger = logging.getLogger(__name__)
+
 
 def load_pytorch(
     path: Path,
     spec: ModelSpec | CfgSpec | None,
-    *,
-    say: Callable[[str], None] = lambda _: None,
 ) -> Model:
     """The model in a `.pt` or `.pth` file, without running anything in it.
 
@@ -32,7 +32,6 @@ def load_pytorch(
     Args:
         path: the file.
         spec: which model it is; None where the file itself says enough.
-        say: told what was concluded from the file.
 
     Raises:
         UnsafeCheckpoint: its pickle asks for more than tensors, containers and inert classes.
@@ -45,16 +44,16 @@ def load_pytorch(
             raise InvalidCheckpoint(
                 str(path), f"it holds {loaded.spec.name}, not {spec.name}", "Give it alone"
             )
-        say(f"{path} is {loaded.spec.name} with {loaded.spec.num_classes} classes")
+        logger.info(f"{path} is {loaded.spec.name} with {loaded.spec.num_classes} classes")
         return loaded
     if has_listed_layout(pickled):
-        return load_listed(pickled, spec, say=say)
+        return load_listed(pickled, spec)
     if has_effdet_layout(pickled):
         if isinstance(spec, CfgSpec):
             raise InvalidCheckpoint(
                 str(path), f"it holds an EfficientDet, not {spec.name}", "Give it alone"
             )
-        return load_effdet(pickled, spec, say=say)
+        return load_effdet(pickled, spec)
     if spec is None:
         first = ", ".join(name[:60] for name in list(pickled.tensors)[:3])
         raise InvalidCheckpoint(

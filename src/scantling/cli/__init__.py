@@ -26,6 +26,7 @@ from .exit_codes import TERMINATED, USER_CAN_FIX, WORKED
 from .export import ExportOptions, export
 from .family import FamilyOptions, family
 from .info import InfoOptions, info
+from .messages import logged_as_notes
 from .predict import PredictOptions, predict
 from .scale import ScaleOptions, scale
 from .train import TrainOptions, train
@@ -59,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Whatever else goes wrong is a bug, and is raised.
     """
     try:
-        with _termination_as_exit():
+        with _termination_as_exit(), logged_as_notes():
             code = typer.main.get_command(build_app()).main(
                 args=None if argv is None else list(argv),
                 prog_name="scantling",

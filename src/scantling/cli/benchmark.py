@@ -115,7 +115,7 @@ def run_benchmark(options: BenchmarkOptions) -> "Benchmark":
     """Measure what the options ask for."""
     from ..benchmarking import benchmark as run
     from ..benchmarking import read_source
-    from .messages import note, phase_bar
+    from .messages import phase_bar
 
     with phase_bar() as progress:
         return run(
@@ -136,7 +136,6 @@ def run_benchmark(options: BenchmarkOptions) -> "Benchmark":
             alone=not options.no_start,
             fresh_weights=options.fresh_weights,
             cache=options.cache,
-            say=note,
             progress=progress,
         )
 

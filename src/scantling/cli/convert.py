@@ -48,7 +48,7 @@ class ConvertOptions:
 def convert(options: ConvertOptions) -> int:
     """Write a model in another format: native .safetensors, darknet's, or effdet's .pth."""
     from ..checkpoints import convert_model
-    from .messages import download_bar, note
+    from .messages import download_bar
 
     with download_bar() as progress:
         written = convert_model(
@@ -60,7 +60,6 @@ def convert(options: ConvertOptions) -> int:
             overwrite=options.overwrite,
             cache=options.cache,
             progress=progress,
-            say=note,
         )
     paths = [str(path) for path in written]
     typer.echo(json.dumps({"written": paths}) if options.json else "\n".join(map(printable, paths)))

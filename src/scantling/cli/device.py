@@ -61,7 +61,7 @@ def measure(options: MeasureOptions) -> int:
     """Time primitives of networks on an engine, for predictions that need no device."""
     from ..scaling.measure import measure_device
     from ..scaling.profile import describe_profile, write_profile
-    from .messages import note, phase_bar
+    from .messages import phase_bar
 
     if options.out.suffix != ".json":
         raise InvalidValue("--out", str(options.out), "a .json file to write")
@@ -74,7 +74,6 @@ def measure(options: MeasureOptions) -> int:
             precision=options.precision,
             threads=options.threads,
             minutes=options.minutes,
-            say=note,
             progress=lambda share: show_phase("measuring", share),
         )
     write_profile(profile, options.out)

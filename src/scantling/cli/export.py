@@ -163,7 +163,6 @@ def run_export(
 ) -> "Exported":
     """The export that the options ask for."""
     from ..exporting import export as run
-    from .messages import note
 
     return run(
         options.model,
@@ -183,7 +182,6 @@ def run_export(
         max_detections=options.max_detections,
         check=not options.no_check,
         cache=options.cache,
-        say=note,
         progress=progress,
     )
 
@@ -210,15 +208,15 @@ def export_bar() -> Iterator[Callable[[int, int], None]]:
 
 def describe_export(exported: "Exported") -> dict[str, Any]:
     """What was written, as plain values for JSON."""
-    card = exported.card
-    calibration = card.calibration
+    metadata = exported.metadata
+    calibration = metadata.calibration
     return {
         "files": [str(path) for path in exported.files],
         "bytes": sum(path.stat().st_size for path in exported.files),
-        "precision": card.precision,
-        "image_size": list(card.image_size),
-        "form": card.form.model_dump(),
-        "fingerprint": card.fingerprint,
+        "precision": metadata.precision,
+        "image_size": list(metadata.image_size),
+        "form": metadata.form.model_dump(),
+        "fingerprint": metadata.fingerprint,
         "calibration": None if calibration is None else calibration.model_dump(mode="json"),
         "ap_drop": exported.ap_drop,
         "speedup": exported.speedup,
@@ -230,15 +228,16 @@ def print_export(exported: "Exported") -> None:
     """Say what was written, what it takes and gives, how near it is, and what to do with it."""
     for path in exported.files:
         typer.echo(f"{printable(str(path))}  {path.stat().st_size / 1e6:.1f} MB")
-    card = exported.card
+    metadata = exported.metadata
     typer.echo(f"takes    {describe_input(exported)}")
-    typer.echo(f"gives    {card.form.gives}, {len(card.names)} classes")
-    if card.calibration is not None:
-        kept = len(card.calibration.kept)
+    typer.echo(f"gives    {metadata.form.gives}, {len(metadata.names)} classes")
+    if metadata.calibration is not None:
+        kept = len(metadata.calibration.kept)
         drop = "not judged" if exported.ap_drop is None else f"{exported.ap_drop:+.4f}"
         typer.echo(
-            f"{card.precision:<8} by {card.calibration.images} images of "
-            f"{printable(card.calibration.data)}, {kept} layers left as they are, AP drop {drop}, "
+            f"{metadata.precision:<8} by {metadata.calibration.images} images of "
+            f"{printable(metadata.calibration.data)}, {kept} layers left as they are, "
+            f"AP drop {drop}, "
             f"{exported.speedup or 0:.2f} times as fast as fp32 here"
         )
     if exported.verification is None:
@@ -253,12 +252,12 @@ def print_export(exported: "Exported") -> None:
 
 def describe_input(exported: "Exported") -> str:
     """What the graph takes, for people."""
-    card = exported.card
-    form = card.form
-    height, width = card.image_size
+    metadata = exported.metadata
+    form = metadata.form
+    height, width = metadata.image_size
     if form.takes == "image":
         return f"one uint8 RGB image of any size (1, H, W, 3), fitted to {height}x{width} inside"
     batch = "any number of" if form.batch is None else str(form.batch)
-    size = f"{height}x{width}" if not form.any_size else f"any multiple of {card.size_divisor}"
+    size = f"{height}x{width}" if not form.any_size else f"any multiple of {metadata.size_divisor}"
     kind = "uint8 RGB (N, H, W, 3)" if form.takes == "uint8" else "float RGB 0 to 1 (N, 3, H, W)"
-    return f"images: {batch} {kind}, {size}, {card.input_spec.fit}"
+    return f"images: {batch} {kind}, {size}, {metadata.input_spec.resize_mode}"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ..checkpoints import Model
-    from ..specs.metadata import Card
+    from ..specs.metadata import Metadata
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ def info(options: InfoOptions) -> int:
 
 def show_exported(options: InfoOptions) -> int:
     """Show what an exported file says of itself; this loads no torch."""
-    from ..engines import read_card
+    from ..engines import read_metadata
 
-    facts = describe_card(read_card(options.model))
+    facts = describe_metadata(read_metadata(options.model))
     if options.json:
         typer.echo(json.dumps(facts))
         return WORKED
@@ -63,31 +63,31 @@ def show_exported(options: InfoOptions) -> int:
     return WORKED
 
 
-def describe_card(card: "Card") -> dict[str, Any]:
+def describe_metadata(metadata: "Metadata") -> dict[str, Any]:
     """What an exported file is, as plain values for JSON."""
-    facts = card.model_dump(mode="json")
+    facts = metadata.model_dump(mode="json")
     form = facts.pop("form")
     return {
-        "name": card.spec.name,
+        "name": metadata.spec.name,
         "takes": form["takes"],
         "gives": form["gives"],
         "batch": "any" if form["batch"] is None else form["batch"],
-        "image_size": list(card.image_size),
+        "image_size": list(metadata.image_size),
         "any_size": form["any_size"],
-        "fit": card.input_spec.fit,
-        "strides": [level.stride for level in card.levels],
-        "num_classes": card.spec.num_classes,
-        "names": list(card.names),
-        "precision": card.precision,
-        "calibration": None if card.calibration is None else card.calibration.data,
+        "fit": metadata.input_spec.resize_mode,
+        "strides": [level.stride for level in metadata.levels],
+        "num_classes": metadata.spec.num_classes,
+        "names": list(metadata.names),
+        "precision": metadata.precision,
+        "calibration": None if metadata.calibration is None else metadata.calibration.data,
         "thresholds": [
-            f"score {card.min_score:g}",
-            f"IoU {card.iou_threshold:g}",
-            f"at most {card.max_detections}",
+            f"score {metadata.min_score:g}",
+            f"IoU {metadata.iou_threshold:g}",
+            f"at most {metadata.max_detections}",
         ],
-        "source": card.source,
-        "fingerprint": card.fingerprint,
-        "producer": card.producer,
+        "source": metadata.source,
+        "fingerprint": metadata.fingerprint,
+        "producer": metadata.producer,
         "spec": facts["spec"],
     }
 
@@ -101,7 +101,6 @@ def open_model(options: InfoOptions) -> "Model":
     from ..darknet import build_cfg_network, read_cfg
     from ..detector import build_detector
     from ..specs import CATALOG, find_spec, is_spec_file
-    from .messages import note
 
     if options.weights is None:
         with torch.device("meta"):
@@ -113,7 +112,7 @@ def open_model(options: InfoOptions) -> "Model":
             if options.model.lower().endswith(".cfg"):
                 spec = read_cfg(options.model)
                 return Model(spec, build_cfg_network(spec), ())
-    return load_model(options.model, weights=options.weights, names=options.names, say=note)
+    return load_model(options.model, weights=options.weights, names=options.names)
 
 
 def describe_model(model: "Model") -> dict[str, Any]:
@@ -126,7 +125,7 @@ def describe_model(model: "Model") -> dict[str, Any]:
     return {
         "name": spec.name,
         "image_size": list(spec.image_size),
-        "fit": spec.input.fit,
+        "fit": spec.input.resize_mode,
         "strides": list(model.network.strides),
         "num_classes": spec.num_classes,
         "names": list(model.names),

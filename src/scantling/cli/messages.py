@@ -1,5 +1,7 @@
 """What commands say beside their results, on standard error."""
 
+import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +27,30 @@ SELDOM = 0.25  # seconds between two pictures of a bar that must not be in the w
 def note(text: str) -> None:
     """Tell the user something that was concluded without being asked for."""
     typer.echo(f"scantling: {printable(text)}", err=True)
+
+
+class _Notes(logging.Handler):
+    """Prints what the package logs, a line each, as notes."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        mark = "WARNING: " if record.levelno >= logging.WARNING else ""
+        note(mark + record.getMessage())
+
+
+@contextmanager
+def logged_as_notes() -> Iterator[None]:
+    """Print what the package logs; of several processes that work together, the first one does."""
+    logger, handler = logging.getLogger("scantling"), _Notes()
+    before = logger.level, logger.propagate
+    if os.environ.get("RANK", "0") == "0":
+        logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.level, logger.propagate = before
 
 
 @contextmanager

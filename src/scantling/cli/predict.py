@@ -144,7 +144,7 @@ def load_predictor(options: PredictOptions, *, many: bool = False) -> "Predictor
         many: whether it is for many images, none of which anybody waits for.
     """
     from ..inference import load
-    from .messages import download_bar, note
+    from .messages import download_bar
 
     plan = choose_plan(
         tta=options.tta,
@@ -170,13 +170,12 @@ def load_predictor(options: PredictOptions, *, many: bool = False) -> "Predictor
             fast_decode=not options.full_decode,
             cache=options.cache,
             progress=progress,
-            say=note,
         )
 
 
 def choose_selection(options: PredictOptions) -> "Selection":
     """Which candidates become detections; what is not said is an exported file's own choice."""
-    from ..engines import is_exported, read_card
+    from ..engines import is_exported, read_metadata
     from ..postprocess import Selection
 
     usual = Selection()
@@ -187,7 +186,7 @@ def choose_selection(options: PredictOptions) -> "Selection":
     ):
         from ..inference.loading import selection_of
 
-        usual = selection_of(read_card(options.model), None, lambda _: None)
+        usual = selection_of(read_metadata(options.model), None)
     return Selection(
         min_score=usual.min_score if options.min_score is None else options.min_score,
         iou_threshold=usual.iou_threshold if options.iou is None else options.iou,

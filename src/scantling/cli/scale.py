@@ -140,7 +140,7 @@ def write_dropped(options: ScaleOptions, name: str, out: Path) -> dict[str, Any]
     """Load, drop, save; what came of it, as plain values for JSON."""
     from ..checkpoints import load_model, save_model
     from ..scaling.drop import drop_level
-    from .messages import download_bar, note
+    from .messages import download_bar
 
     with download_bar() as progress:
         model = load_model(
@@ -149,7 +149,6 @@ def write_dropped(options: ScaleOptions, name: str, out: Path) -> dict[str, Any]
             names=options.names,
             cache=options.cache,
             progress=progress,
-            say=note,
         )
     dropped = drop_level(model, options.drop_level)
     save_model(dropped, out)

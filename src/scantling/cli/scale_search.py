@@ -51,7 +51,7 @@ def find(options: "ScaleOptions") -> int:
     if options.verify:
         from ..scaling.search import verify_fit
 
-        measured = verify_fit(found, cache=options.cache, say=note)
+        measured = verify_fit(found, cache=options.cache)
         record["measured"] = measured.to_record()
         code = WORKED if measured.passed else CHECK_FAILED
         if not options.json:

@@ -121,13 +121,10 @@ def check_options(options: TrainOptions) -> None:
 def open_asked(options: TrainOptions) -> "Run":
     """The run that was asked for, new or resumed."""
     from ..training import open_run, resume_run
-    from .messages import note
 
-    main_process = os.environ.get("RANK", "0") == "0"
-    say = note if main_process else lambda _: None
     trackers = split_names(options.track)
     if options.resume is not None:
-        return resume_run(options.resume, cache=options.cache, trackers=trackers, say=say)
+        return resume_run(options.resume, cache=options.cache, trackers=trackers)
     return open_run(
         options.model or "",
         options.data,
@@ -142,7 +139,6 @@ def open_asked(options: TrainOptions) -> "Run":
         out=options.out,
         cache=options.cache,
         trackers=trackers,
-        say=say,
     )
 
 

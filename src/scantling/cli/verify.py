@@ -59,7 +59,6 @@ def verify(options: VerifyOptions) -> int:
     from ..verification import save_verification
     from ..verification import verify as run
     from .evaluation_text import image_bar
-    from .messages import note
 
     with image_bar() as progress:
         verification = run(
@@ -76,7 +75,6 @@ def verify(options: VerifyOptions) -> int:
             limit=options.limit,
             stages=tuple(stage.strip() for stage in options.stages.split(",")),
             cache=options.cache,
-            say=note,
             progress=progress,
         )
     path = save_verification(verification, options.out)

@@ -28,7 +28,7 @@ def read_cfg(path: str | PathLike[str]) -> CfgSpec:
         cfg=text,
         image_size=(_side(net, "height"), _side(net, "width")),
         num_classes=num_classes_of(net, layers),
-        input=InputSpec(fit="letterbox" if letterbox else "stretch"),
+        input=InputSpec(resize_mode="letterbox" if letterbox else "stretch"),
     )
 
 

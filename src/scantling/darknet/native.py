@@ -97,8 +97,8 @@ def native_cfg(spec: ModelSpec) -> str:
     for index, section in enumerate(sections):
         if section.startswith("[net]"):
             sections[index] = _set(section, width=width, height=height)
-            if spec.input.fit != published.input.fit:
-                letterbox = int(spec.input.fit == "letterbox")
+            if spec.input.resize_mode != published.input.resize_mode:
+                letterbox = int(spec.input.resize_mode == "letterbox")
                 sections[index] = _set(sections[index], letter_box=letterbox)
         elif section.startswith("[yolo]"):
             level = levels.pop(0)

@@ -71,7 +71,6 @@ def gather_facts(
     workers: int | None = None,
     settle_seconds: float = SETTLE_SECONDS,
     progress: Callable[[int, int], None] | None = None,
-    say: Callable[[str], None] | None = None,
 ) -> dict[Path, ImageFacts]:
     """The facts of every image, read by several threads, or remembered from an earlier run.
 
@@ -84,11 +83,10 @@ def gather_facts(
         workers: threads; None for one a core, 8 at most.
         settle_seconds: how old the last change of a file must be for it to be remembered.
         progress: told how many are done, and of how many.
-        say: told when the cache cannot be used. The facts do not depend on it.
     """
     wanted = list(dict.fromkeys(paths))
     facts: dict[Path, ImageFacts] = {}
-    with FactsCache(cache, tag=cv2.__version__, say=say, settle_seconds=settle_seconds) as store:
+    with FactsCache(cache, tag=cv2.__version__, settle_seconds=settle_seconds) as store:
         signatures = {path: sign(path) for path in wanted}
         for path, values in store.find(signatures).items():
             known = unpack(values)

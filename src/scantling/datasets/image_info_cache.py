@@ -1,12 +1,15 @@
 """A cache on disk of what was found out about files, which a change of a file always outdates."""
 
 import json
+import logging
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+logger = logging.getLogger(__name__)
 
 # Part of the file's name: another scheme of facts never reads this one's rows.
 SCHEME = 1
@@ -41,7 +44,6 @@ class FactsCache:
     Args:
         folder: to keep it in, made where it is missing; None to remember nothing.
         tag: what else the values depend on, such as the version of a decoder.
-        say: told why it cannot be used.
         settle_seconds: how old a change of a file must be for the file to be remembered.
     """
 
@@ -50,11 +52,9 @@ class FactsCache:
         folder: Path | None,
         *,
         tag: str = "",
-        say: Callable[[str], None] | None = None,
         settle_seconds: float = SETTLE_SECONDS,
     ) -> None:
         self._tag = tag
-        self._say = say
         self._settle = settle_seconds
         self._waiting: list[tuple[str, str, str]] = []
         self._path = None if folder is None else folder / NAME
@@ -137,11 +137,10 @@ class FactsCache:
         if self._database is not None:
             self._database.close()
             self._database = None
-        if self._say is not None:
-            self._say(
-                f"the cache {self._path} cannot be used ({error}); images are read again."
-                " Delete it if it is damaged"
-            )
+        logger.info(
+            f"the cache {self._path} cannot be used ({error}); images are read again."
+            " Delete it if it is damaged"
+        )
 
 
 def _key(path: Path) -> str:

@@ -5,7 +5,7 @@ Nothing here loads a runtime before an engine is opened, and torch only for what
 
 from .choice import choose_engine
 from .contract import Engine, Pending, Ready
-from .files import EXPORTED, is_exported, read_card
+from .files import EXPORTED, is_exported, read_metadata
 from .hardware import describe_machine
 from .opening import ENGINES, open_engine
 
@@ -19,5 +19,5 @@ __all__ = [
     "describe_machine",
     "is_exported",
     "open_engine",
-    "read_card",
+    "read_metadata",
 ]

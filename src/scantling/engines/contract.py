@@ -1,13 +1,10 @@
 """What every engine offers, whatever runtime is behind it; none of this loads one."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from ..structures import Candidates, FloatArray, Image
-
-Say = Callable[[str], None]
 
 
 class Pending(Protocol):
@@ -113,7 +110,6 @@ class Settings:
         streams: batches at once.
         compile: of torch: compile the network first.
         cache: folder for what can be made again.
-        say: told what was concluded without being asked for.
     """
 
     device: str = "auto"
@@ -123,4 +119,3 @@ class Settings:
     streams: int = 1
     compile: bool = False
     cache: Path | None = None
-    say: Say = lambda _: None

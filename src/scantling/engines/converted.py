@@ -2,21 +2,24 @@
 
 import hashlib
 import importlib.metadata
+import logging
 from pathlib import Path
 
 from ..checkpoints import Model
 from ..errors import InvalidExport, ScantlingError
 from ..io import default_cache
-from ..specs.metadata import Card, GraphForm
+from ..specs.metadata import GraphForm, Metadata
 from .contract import Settings
-from .files import read_card
+from .files import read_metadata
+
+logger = logging.getLogger(__name__)
 
 SUFFIXES = {"openvino": ".xml", "onnxruntime": ".onnx"}
 KEPT = 16  # converted models; the ones used longest ago go first
 PACKAGES = ("torch", "openvino", "onnx", "onnxscript")
 
 
-def convert(model: Model, engine: str, settings: Settings) -> tuple[Path, Card]:
+def convert(model: Model, engine: str, settings: Settings) -> tuple[Path, Metadata]:
     """The model as a file for an engine: one made before if it is whole, else a new one.
 
     It takes any number of images, of any size that the model takes.
@@ -31,39 +34,39 @@ def convert(model: Model, engine: str, settings: Settings) -> tuple[Path, Card]:
     """
     from .graphs import to_onnx, to_openvino, write_onnx, write_openvino
 
-    card = _card_for(model, settings)
+    metadata = _metadata_for(model, settings)
     suffix = SUFFIXES[engine]
-    path = (settings.cache or default_cache()) / "engines" / f"{_key(card)}{suffix}"
-    if _is_whole(path, card):
-        return path, card
-    settings.say(f"converting the model for {engine}, once; it is kept in {path.parent}")
+    path = (settings.cache or default_cache()) / "engines" / f"{_key(metadata)}{suffix}"
+    if _is_whole(path, metadata):
+        return path, metadata
+    logger.info(f"converting the model for {engine}, once; it is kept in {path.parent}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidExport(str(path), f"it cannot be written: {error}", "Name a cache") from error
     if suffix == ".xml":
-        write_openvino(to_openvino(model, card), path)
+        write_openvino(to_openvino(model, metadata), path)
     else:
-        write_onnx(to_onnx(model, card), path)
+        write_onnx(to_onnx(model, metadata), path)
     _seal(path).write_text(_digest(path))
     _let_go(path.parent)
-    return path, read_card(path)
+    return path, read_metadata(path)
 
 
-def _card_for(model: Model, settings: Settings) -> Card:
+def _metadata_for(model: Model, settings: Settings) -> Metadata:
     """For any number of images of any size; of one size where that is all that can be."""
-    from .graphs import make_card
+    from .graphs import make_metadata
 
     try:
-        return make_card(model, form=GraphForm(batch=None, any_size=True))
+        return make_metadata(model, form=GraphForm(batch=None, any_size=True))
     except ScantlingError:
         form = GraphForm(batch=None)
-        return make_card(model, form=form, image_size=settings.image_size)
+        return make_metadata(model, form=form, image_size=settings.image_size)
 
 
-def _key(card: Card) -> str:
+def _key(metadata: Metadata) -> str:
     """What changes with everything that the file depends on."""
-    told = [card.model_dump_json()]
+    told = [metadata.model_dump_json()]
     for name in PACKAGES:
         try:
             told.append(f"{name} {importlib.metadata.version(name)}")
@@ -72,10 +75,10 @@ def _key(card: Card) -> str:
     return hashlib.sha256("\n".join(told).encode()).hexdigest()[:32]
 
 
-def _is_whole(path: Path, card: Card) -> bool:
+def _is_whole(path: Path, metadata: Metadata) -> bool:
     """Whether a file is there, as it was written, and of this model."""
     try:
-        whole = _seal(path).read_text() == _digest(path) and read_card(path) == card
+        whole = _seal(path).read_text() == _digest(path) and read_metadata(path) == metadata
         path.touch()
     except (OSError, UnicodeDecodeError, InvalidExport):
         return False

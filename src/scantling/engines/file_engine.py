@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidExport, InvalidValue
-from ..specs.metadata import Card
+from ..specs.metadata import Metadata
 from ..structures import Candidates, FloatArray, Image
 from .outputs import as_candidates, output_names
 
@@ -44,14 +44,14 @@ class Running:
         """Wait for what the graph gives, for the whole batch."""
         done = [part() for part in self.parts]
         count = len(self.images)
-        names = output_names(self.engine.card)
+        names = output_names(self.engine.metadata)
         if len(done) == 1:
             return {name: done[0][name][:count] for name in names}
         return {name: np.concatenate([one[name] for one in done])[:count] for name in names}
 
     def result(self) -> Candidates:
         """Wait for the candidates."""
-        return as_candidates(self.outputs(), self.engine.card, self.image_size)
+        return as_candidates(self.outputs(), self.engine.metadata, self.image_size)
 
 
 class FileEngine:
@@ -61,11 +61,11 @@ class FileEngine:
     time with images that are left over.
 
     Args:
-        card: of the file.
+        metadata: of the file.
         session: the graph in its runtime.
         name: of the runtime.
         precision: what it computes in.
-        image_size: (height, width) of the usual input; the card's if None.
+        image_size: (height, width) of the usual input; the metadata's if None.
         streams: batches at once.
         description: one line for people.
 
@@ -75,7 +75,7 @@ class FileEngine:
 
     def __init__(
         self,
-        card: Card,
+        metadata: Metadata,
         session: Session,
         *,
         name: str,
@@ -84,17 +84,17 @@ class FileEngine:
         streams: int = 1,
         description: str = "",
     ) -> None:
-        self.card = card
+        self.metadata = metadata
         self.name = name
         self.precision = precision
         self.streams = streams
         self.description = description
-        self.whole_images = card.form.takes == "image"
-        self.size_divisor: int | None = card.size_divisor if card.form.any_size else None
+        self.whole_images = metadata.form.takes == "image"
+        self.size_divisor: int | None = metadata.size_divisor if metadata.form.any_size else None
         self.in_background = True  # every runtime has threads of its own
         self._session = session
         self._fullest: dict[Size, int] = {}
-        self.image_size = card.image_size
+        self.image_size = metadata.image_size
         if image_size is not None:
             self._check(image_size)
             self.image_size = image_size
@@ -114,7 +114,7 @@ class FileEngine:
 
         Raises:
             InvalidValue: the graph takes no images of this size.
-            InvalidExport: it gives something else than its card says.
+            InvalidExport: it gives something else than its metadata says.
         """
         return self.submit(images).result()
 
@@ -147,8 +147,8 @@ class FileEngine:
 
     def _batch_for(self, images: int, size: Size) -> int:
         """How many images the graph is given at once."""
-        if self.card.form.batch is not None:
-            return self.card.form.batch
+        if self.metadata.form.batch is not None:
+            return self.metadata.form.batch
         if images == 1 or self.streams > 1:  # streams share images out better than a batch does
             return 1
         # A runtime prepares for every number of images anew: what is left over is filled up.
@@ -162,7 +162,7 @@ class FileEngine:
             full = np.zeros((batch, *images.shape[1:]), np.uint8)
             full[: len(images)] = images
             images = full
-        if self.card.form.takes == "float":
+        if self.metadata.form.takes == "float":
             planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32)
             planes /= 255
             return planes
@@ -174,57 +174,60 @@ class FileEngine:
                 raise InvalidValue("image_size", size, "sides of one pixel or more")
             return
         if self.size_divisor is None:
-            if size != self.card.image_size:
-                height, width = self.card.image_size
+            if size != self.metadata.image_size:
+                height, width = self.metadata.image_size
                 raise InvalidValue(
                     "image_size",
                     size,
-                    f"({height}, {width}), the only one that {self.card.source} was exported for; "
-                    "or export it for any size",
+                    f"({height}, {width}), the only one that {self.metadata.source} was exported "
+                    "for; or export it for any size",
                 )
         elif min(size) < 1 or size[0] % self.size_divisor or size[1] % self.size_divisor:
             raise InvalidValue("image_size", size, f"multiples of {self.size_divisor}")
 
 
-def check_graph(card: Card, source: str, inputs: list[str], outputs: list[str]) -> None:
-    """Refuse a graph whose ends have other names than its card says.
+def check_graph(metadata: Metadata, source: str, inputs: list[str], outputs: list[str]) -> None:
+    """Refuse a graph whose ends have other names than its metadata says.
 
     Raises:
         InvalidExport: what it has, and what it should have.
     """
-    wanted = list(output_names(card))
+    wanted = list(output_names(metadata))
     if inputs != ["images"]:
         raise InvalidExport(
             source, f"the graph takes {_list(inputs)}, not images alone", "Export the model again"
         )
     if sorted(outputs) != sorted(wanted):
-        problem = f"the graph gives {_list(outputs)}, its card says {_list(wanted)}"
+        problem = f"the graph gives {_list(outputs)}, its metadata says {_list(wanted)}"
         raise InvalidExport(source, problem, "Export the model again")
 
 
-def check_input(card: Card, source: str, shape: list[int | None], kind: str) -> None:
-    """Refuse a graph that takes images of another shape than its card says.
+def check_input(metadata: Metadata, source: str, shape: list[int | None], kind: str) -> None:
+    """Refuse a graph that takes images of another shape than its metadata says.
 
     Args:
-        card: of the file.
+        metadata: of the file.
         source: what an error calls it.
         shape: of the input; None for a side that may be anything.
-        kind: `uint8` or `float32`, of its numbers. A side may be open where the card says a number.
+        kind: `uint8` or `float32`, of its numbers. A side may be open where the metadata says a
+            number.
 
     Raises:
         InvalidExport: what it takes, and what it should take.
     """
-    form = card.form
+    form = metadata.form
     sides: list[int | None] = [None, None]
     if form.takes != "image" and not form.any_size:
-        sides = list(card.image_size)
+        sides = list(metadata.image_size)
     wanted = [form.batch, 3, *sides] if form.takes == "float" else [form.batch, *sides, 3]
     number = "float32" if form.takes == "float" else "uint8"
     same = len(shape) == len(wanted) and all(
         side in (None, due) for side, due in zip(shape, wanted, strict=True)
     )
     if not same or kind != number:
-        problem = f"the graph takes {kind} {_sides(shape)}, its card says {number} {_sides(wanted)}"
+        problem = (
+            f"the graph takes {kind} {_sides(shape)}, its metadata says {number} {_sides(wanted)}"
+        )
         raise InvalidExport(source, problem, "Export the model again")
 
 

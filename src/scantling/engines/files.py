@@ -1,6 +1,6 @@
 """Exported files: which they are, and what they say of themselves, without any runtime.
 
-Reading a card runs nothing of the file and takes bounded time and memory, whatever is in it.
+Reading metadata runs nothing of the file and takes bounded time and memory, whatever is in it.
 """
 
 from pathlib import Path
@@ -8,13 +8,15 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ..errors import InvalidExport
-from ..specs.metadata import KEY, Card
+from ..specs.metadata import KEY, Metadata
 from . import ir_file, onnx_file, torch_export_file
 
 EXPORTED = (".onnx", ".xml", ".pt2", ".engine")
-MAX_CARD = 4 << 20  # bytes; a card has a few thousand
+MAX_CARD = 4 << 20  # bytes; metadata has a few thousand
 MAX_SIDE = 8192  # pixels of an input
-MAGIC = b"scantling engine\n"  # begins a .engine file; then 4 bytes of length, the card, the plan
+MAGIC = (
+    b"scantling engine\n"  # begins a .engine file; then 4 bytes of length, the metadata, the plan
+)
 AGAIN = "Export the model again with `scantling export`"
 
 
@@ -23,12 +25,12 @@ def is_exported(path: str | Path) -> bool:
     return Path(path).suffix.lower() in EXPORTED
 
 
-def read_card(path: str | Path) -> Card:
+def read_metadata(path: str | Path) -> Metadata:
     """What an exported file says of itself.
 
     Raises:
-        InvalidExport: there is no such file, it is damaged or not of this kind, it carries no card
-            or one that contradicts itself, or it asks for what an exported file never needs:
+        InvalidExport: there is no such file, it is damaged or not of this kind, it carries no
+            metadata or some that contradicts itself, or it asks for what an exported file never needs:
             other files, code, control flow.
     """
     path = Path(path)
@@ -47,30 +49,32 @@ def read_card(path: str | Path) -> Card:
         raise InvalidExport(str(path), problem, "Check the file") from error
     if told is None:
         raise InvalidExport(str(path), "it says nothing of the model in it", AGAIN)
-    return parse_card(told, str(path))
+    return parse_metadata(told, str(path))
 
 
-def parse_card(told: str | bytes, source: str) -> Card:
-    """A card from its JSON.
+def parse_metadata(told: str | bytes, source: str) -> Metadata:
+    """A metadata from its JSON.
 
     Raises:
         InvalidExport: it is none.
     """
     if len(told) > MAX_CARD:
-        raise InvalidExport(source, f"its card has {len(told):,} bytes", AGAIN)
+        raise InvalidExport(source, f"its metadata has {len(told):,} bytes", AGAIN)
     try:
-        card = Card.model_validate_json(told)
+        metadata = Metadata.model_validate_json(told)
     except (ValidationError, RecursionError, UnicodeDecodeError) as error:
-        raise InvalidExport(source, f"its card does not hold: {_first(error)}", AGAIN) from error
-    if max(card.image_size) > MAX_SIDE:
-        problem = f"its input has {card.image_size[0]} by {card.image_size[1]} pixels"
+        raise InvalidExport(
+            source, f"its metadata does not hold: {_first(error)}", AGAIN
+        ) from error
+    if max(metadata.image_size) > MAX_SIDE:
+        problem = f"its input has {metadata.image_size[0]} by {metadata.image_size[1]} pixels"
         raise InvalidExport(source, problem, f"Sides of {MAX_SIDE} pixels are the most")
-    return card
+    return metadata
 
 
-def engine_header(card: Card) -> bytes:
+def engine_header(metadata: Metadata) -> bytes:
     """What a `.engine` file begins with, in front of TensorRT's plan."""
-    told = card.model_dump_json().encode()
+    told = metadata.model_dump_json().encode()
     return MAGIC + len(told).to_bytes(4, "little") + told
 
 
@@ -81,26 +85,26 @@ def read_plan(path: Path) -> bytes:
         InvalidExport: the file does not begin as `engine_header` writes it.
     """
     data = path.read_bytes()
-    told = _engine_card(path)
+    told = _engine_metadata(path)
     return data[len(MAGIC) + 4 + len(told) :]
 
 
-def _engine_card(path: Path) -> bytes:
+def _engine_metadata(path: Path) -> bytes:
     with path.open("rb") as stream:
         head = stream.read(len(MAGIC) + 4)
         if not head.startswith(MAGIC) or len(head) < len(MAGIC) + 4:
-            raise InvalidExport(str(path), "it does not begin with a card", AGAIN)
+            raise InvalidExport(str(path), "it does not begin with metadata", AGAIN)
         length = int.from_bytes(head[len(MAGIC) :], "little")
         if length > MAX_CARD:
-            raise InvalidExport(str(path), f"its card claims {length:,} bytes", AGAIN)
+            raise InvalidExport(str(path), f"its metadata claims {length:,} bytes", AGAIN)
         told = stream.read(length)
     if len(told) < length:
-        raise InvalidExport(str(path), "it ends within its card", AGAIN)
+        raise InvalidExport(str(path), "it ends within its metadata", AGAIN)
     return told
 
 
 def _first(error: Exception) -> str:
-    """The first thing that is wrong with a card."""
+    """The first thing that is wrong with metadata."""
     if isinstance(error, ValidationError):
         one = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in one["loc"])[:100]
@@ -108,10 +112,10 @@ def _first(error: Exception) -> str:
     return str(error)[:200]
 
 
-# How the card is found in each kind of file: reader(path) → JSON, None where there is none.
+# How the metadata is found in each kind of file: reader(path) → JSON, None where there is none.
 READERS = {
     ".onnx": lambda path: onnx_file.read_entry(path, KEY),
     ".xml": lambda path: ir_file.read_entry(path, KEY),
     ".pt2": lambda path: torch_export_file.read_entry(path, KEY),
-    ".engine": _engine_card,
+    ".engine": _engine_metadata,
 }

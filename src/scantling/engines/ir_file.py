@@ -1,4 +1,4 @@
-"""The card of an OpenVINO file (.xml), and whether it keeps to what an exported file needs."""
+"""The metadata of an OpenVINO file (.xml), and whether it keeps to what an exported file needs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from ..errors import InvalidExport
 MAX_BYTES = 128 << 20
 MAX_ELEMENTS = 3_000_000
 MAX_DEPTH = 24
-MAX_ENTRY = 8 << 20  # characters of the card
+MAX_ENTRY = 8 << 20  # characters of the metadata
 SHARED = 16  # times the weights that all constants together may claim: equal ones lie together
 SMALL = 1 << 20  # bytes that they may claim in any case
 CONTROL_FLOW = frozenset(("If", "Loop", "TensorIterator"))

@@ -1,4 +1,4 @@
-"""The card of an ONNX file, and whether the graph keeps to what an exported file needs.
+"""The metadata of an ONNX file, and whether the graph keeps to what an exported file needs.
 
 An ONNX file is a protocol buffer: fields of a number, a kind and a length. Only those that matter
 here are looked into; weights are stepped over.

@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ..errors import InvalidExport, InvalidValue, MissingPackage
-from ..specs.metadata import Card
+from ..specs.metadata import Metadata
 from .contract import Settings
 from .file_engine import FileEngine, Outputs, check_graph, check_input
 from .hardware import count_cores
@@ -18,30 +18,30 @@ KINDS = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 
 
 def open_onnxruntime(
-    path: Path, card: Card, settings: Settings, *, tensorrt: bool = False
+    path: Path, metadata: Metadata, settings: Settings, *, tensorrt: bool = False
 ) -> FileEngine:
     """An `.onnx` file in ONNX Runtime.
 
     Args:
         path: the file.
-        card: of the file.
+        metadata: of the file.
         settings: how to open it.
         tensorrt: through TensorRT, on a GPU.
 
     Raises:
         MissingPackage: ONNX Runtime is not installed.
-        InvalidExport: it cannot read the file, or the file is not what its card says.
+        InvalidExport: it cannot read the file, or the file is not what its metadata says.
         InvalidValue: another precision than the file's, or a device that is not there.
     """
     try:
         import onnxruntime
     except ModuleNotFoundError as error:
         raise MissingPackage("onnxruntime", "The engine onnxruntime") from error
-    if settings.precision not in (None, "auto", card.precision):
+    if settings.precision not in (None, "auto", metadata.precision):
         raise InvalidValue(
             "precision",
             settings.precision,
-            f"{card.precision}: ONNX Runtime computes a file in what it was exported in; "
+            f"{metadata.precision}: ONNX Runtime computes a file in what it was exported in; "
             "--engine openvino has a choice",
         )
     providers, where = choose_providers(
@@ -54,14 +54,14 @@ def open_onnxruntime(
     except Exception as error:  # its errors have no common base
         problem = f"ONNX Runtime cannot run it: {str(error).splitlines()[0][:300]}"
         raise InvalidExport(str(path), problem, "Export the model again") from error
-    _check(session, card, str(path))
+    _check(session, metadata, str(path))
     used = session.get_providers()[0].removesuffix("ExecutionProvider")
     if where != "CPU" and used == "CPU":
         raise InvalidValue("device", settings.device, "cpu: ONNX Runtime cannot use this GPU")
     threads = f"{cores} thread{'s' * (cores > 1)}, " if used == "CPU" else ""
-    precision = "fp32" if card.precision == "bf16" and used == "CPU" else card.precision
+    precision = "fp32" if metadata.precision == "bf16" and used == "CPU" else metadata.precision
     return FileEngine(
-        card,
+        metadata,
         OnnxSession(session, settings.streams),
         name="onnxruntime",
         precision=precision,
@@ -149,10 +149,10 @@ class OnnxSession:
         return dict(zip(self._names, found, strict=True))
 
 
-def _check(session: Any, card: Card, source: str) -> None:
-    """Refuse a graph that is not what its card says."""
+def _check(session: Any, metadata: Metadata, source: str) -> None:
+    """Refuse a graph that is not what its metadata says."""
     inputs = session.get_inputs()
     outputs = [output.name for output in session.get_outputs()]
-    check_graph(card, source, [one.name for one in inputs], outputs)
+    check_graph(metadata, source, [one.name for one in inputs], outputs)
     shape = [side if isinstance(side, int) else None for side in inputs[0].shape]
-    check_input(card, source, shape, KINDS.get(inputs[0].type, inputs[0].type))
+    check_input(metadata, source, shape, KINDS.get(inputs[0].type, inputs[0].type))

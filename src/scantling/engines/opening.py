@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidValue, ScantlingError
-from ..specs.metadata import Card
+from ..specs.metadata import Metadata
 from .choice import MODEL, PACKAGES, Choice, choose_engine
-from .contract import Engine, Say, Settings
-from .files import read_card
+from .contract import Engine, Settings
+from .files import read_metadata
 from .hardware import find_processor, has_nvidia_gpu, has_package
 
 if TYPE_CHECKING:
     from ..checkpoints import Model
+
+logger = logging.getLogger(__name__)
 
 MAX_STREAMS = 64
 MAX_THREADS = 1024
@@ -32,7 +35,6 @@ def open_engine(
     streams: int = 1,
     compile: bool = False,  # noqa: A002 - what torch calls it
     cache: Path | None = None,
-    say: Say = lambda _: None,
 ) -> Engine:
     """Make a model or an exported file ready to predict.
 
@@ -48,7 +50,6 @@ def open_engine(
             takes longer, but more are done in a second.
         compile: of torch: compile a model first, see `TorchEngine`.
         cache: folder for what is made once; the user's own if None.
-        say: told which engine it is and why, and what went otherwise than asked.
 
     Raises:
         InvalidExport: the file is damaged, or not what it says.
@@ -68,7 +69,6 @@ def open_engine(
         streams=streams,
         compile=compile,
         cache=cache,
-        say=say,
     )
     return (
         _open_file(Path(source), engine, settings)
@@ -78,7 +78,7 @@ def open_engine(
 
 
 def _open_file(path: Path, asked: str, settings: Settings) -> Engine:
-    card = read_card(path)
+    metadata = read_metadata(path)
     kind = path.suffix.lower()
     gpu = settings.device.startswith("cuda")
     if settings.device == "auto" and kind == ".onnx":
@@ -93,8 +93,8 @@ def _open_file(path: Path, asked: str, settings: Settings) -> Engine:
     if choice.name == "openvino" and gpu and settings.device != "auto":
         expected = "cpu or auto: the engine openvino runs on the processor"
         raise InvalidValue("device", settings.device, expected)
-    opened = ENGINES[choice.name](path, card, settings)
-    _tell(opened, choice, settings.say)
+    opened = ENGINES[choice.name](path, metadata, settings)
+    _tell(opened, choice)
     return opened
 
 
@@ -123,7 +123,7 @@ def _open_model(model: Model, asked: str, settings: Settings) -> Engine:
     except Exception as error:  # whatever a converter raises
         if asked != "auto":
             raise
-        settings.say(f"{choice.name} cannot run this model, so torch does: {_first_line(error)}")
+        logger.info(f"{choice.name} cannot run this model, so torch does: {_first_line(error)}")
         return _open_torch(model, Choice("torch", f"{choice.name} failed"), settings)
 
 
@@ -139,8 +139,8 @@ def _open_torch(model: Model, choice: Choice, settings: Settings) -> Engine:
         compile=settings.compile,
     )
     if settings.streams > 1:
-        settings.say("torch works on one batch at a time, with all threads: one stream")
-    _tell(opened, choice, settings.say)
+        logger.info("torch works on one batch at a time, with all threads: one stream")
+    _tell(opened, choice)
     return opened
 
 
@@ -148,9 +148,9 @@ def _open_converted(model: Model, choice: Choice, settings: Settings) -> Engine:
     from .converted import convert
 
     own = replace(settings, image_size=settings.image_size or model.spec.image_size)
-    path, card = convert(model, choice.name, own)
-    opened = ENGINES[choice.name](path, card, own)
-    _tell(opened, choice, settings.say)
+    path, metadata = convert(model, choice.name, own)
+    opened = ENGINES[choice.name](path, metadata, own)
+    _tell(opened, choice)
     return opened
 
 
@@ -159,8 +159,8 @@ def find_installed() -> frozenset[str]:
     return frozenset(name for name, packages in PACKAGES.items() if any(map(has_package, packages)))
 
 
-def _tell(opened: Engine, choice: Choice, say: Say) -> None:
-    say(f"engine {opened.description} ({choice.why})")
+def _tell(opened: Engine, choice: Choice) -> None:
+    logger.info(f"engine {opened.description} ({choice.why})")
 
 
 def _first_line(error: Exception) -> str:
@@ -170,36 +170,36 @@ def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0][:200] if lines else 'no reason given'}"
 
 
-def _open_torch_file(path: Path, card: Card, settings: Settings) -> Engine:
+def _open_torch_file(path: Path, metadata: Metadata, settings: Settings) -> Engine:
     from .torch_file_engine import open_torch_file
 
-    return open_torch_file(path, card, settings)
+    return open_torch_file(path, metadata, settings)
 
 
-def _open_onnxruntime(path: Path, card: Card, settings: Settings) -> Engine:
+def _open_onnxruntime(path: Path, metadata: Metadata, settings: Settings) -> Engine:
     from .onnxruntime_engine import open_onnxruntime
 
-    return open_onnxruntime(path, card, settings)
+    return open_onnxruntime(path, metadata, settings)
 
 
-def _open_openvino(path: Path, card: Card, settings: Settings) -> Engine:
+def _open_openvino(path: Path, metadata: Metadata, settings: Settings) -> Engine:
     from .openvino_engine import open_openvino
 
-    return open_openvino(path, card, settings)
+    return open_openvino(path, metadata, settings)
 
 
-def _open_tensorrt(path: Path, card: Card, settings: Settings) -> Engine:
+def _open_tensorrt(path: Path, metadata: Metadata, settings: Settings) -> Engine:
     if path.suffix.lower() == ".onnx":
         from .onnxruntime_engine import open_onnxruntime
 
-        return open_onnxruntime(path, card, settings, tensorrt=True)
+        return open_onnxruntime(path, metadata, settings, tensorrt=True)
     from .tensorrt_engine import open_tensorrt
 
-    return open_tensorrt(path, card, settings)
+    return open_tensorrt(path, metadata, settings)
 
 
-# Every engine that runs exported files: open(path, its card, settings) → the engine.
-ENGINES: dict[str, Callable[[Path, Card, Settings], Engine]] = {
+# Every engine that runs exported files: open(path, its metadata, settings) → the engine.
+ENGINES: dict[str, Callable[[Path, Metadata, Settings], Engine]] = {
     "torch": _open_torch_file,
     "onnxruntime": _open_onnxruntime,
     "openvino": _open_openvino,

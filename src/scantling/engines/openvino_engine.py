@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidExport, MissingPackage
 from ..io import default_cache
-from ..specs.metadata import Card
+from ..specs.metadata import Metadata
 from .contract import Settings
 from .file_engine import FileEngine, Outputs, check_graph, check_input
 from .hardware import find_processor
@@ -22,12 +22,12 @@ KEPT = 12  # shapes of input that stay compiled; each has copies of the weights
 HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
 
-def open_openvino(path: Path, card: Card, settings: Settings) -> FileEngine:
+def open_openvino(path: Path, metadata: Metadata, settings: Settings) -> FileEngine:
     """An `.xml` or `.onnx` file in OpenVINO, on the processor.
 
     Raises:
         MissingPackage: OpenVINO is not installed.
-        InvalidExport: it cannot read the file, or the file is not what its card says.
+        InvalidExport: it cannot read the file, or the file is not what its metadata says.
         InvalidValue: the processor lacks the precision that was asked for.
     """
     try:
@@ -35,7 +35,7 @@ def open_openvino(path: Path, card: Card, settings: Settings) -> FileEngine:
     except ModuleNotFoundError as error:
         raise MissingPackage("openvino", "The engine openvino") from error
     processor = find_processor()
-    arithmetic = choose_arithmetic(settings.precision, card.precision, processor, settings.say)
+    arithmetic = choose_arithmetic(settings.precision, metadata.precision, processor)
     cores = settings.threads or processor.cores
     properties: dict[str, Any] = {
         # Never left to OpenVINO, which takes bf16 wherever it can without a word.
@@ -49,8 +49,8 @@ def open_openvino(path: Path, card: Card, settings: Settings) -> FileEngine:
         core.set_property({"CACHE_DIR": str(folder)})
     try:
         model = core.read_model(path)
-        _check(model, card, str(path))
-        session = OpenVinoSession(core, model, card, properties, settings.streams)
+        _check(model, metadata, str(path))
+        session = OpenVinoSession(core, model, metadata, properties, settings.streams)
     except RuntimeError as error:
         raise InvalidExport(
             str(path), f"OpenVINO cannot run it: {_short(error)}", "Export the model again"
@@ -60,7 +60,7 @@ def open_openvino(path: Path, card: Card, settings: Settings) -> FileEngine:
         f"{settings.streams} stream{'s' * (settings.streams > 1)}"
     )
     return FileEngine(
-        card,
+        metadata,
         session,
         name="openvino",
         precision=arithmetic.name,
@@ -76,13 +76,13 @@ class OpenVinoSession:
     Args:
         core: of OpenVINO.
         model: as it was read.
-        card: of the file.
+        metadata: of the file.
         properties: for compiling.
         streams: requests at once.
     """
 
     def __init__(
-        self, core: Any, model: Any, card: Card, properties: dict[str, Any], streams: int
+        self, core: Any, model: Any, metadata: Metadata, properties: dict[str, Any], streams: int
     ) -> None:
         self._core = core
         self._model = model
@@ -90,7 +90,7 @@ class OpenVinoSession:
         self._properties = properties
         self._streams = streams
         self._static = not model.is_dynamic()
-        self._fixed = card.form.takes != "image"
+        self._fixed = metadata.form.takes != "image"
         self._compiled: OrderedDict[tuple[int, ...], _Requests] = OrderedDict()
         self._lock = threading.Lock()
         if self._static:  # so that what is wrong with it is told at once
@@ -213,16 +213,16 @@ class _Answer:
             self._images = None
 
 
-def _check(model: Any, card: Card, source: str) -> None:
-    """Refuse a model that is not what its card says."""
+def _check(model: Any, metadata: Metadata, source: str) -> None:
+    """Refuse a model that is not what its metadata says."""
     inputs = [_name(one) for one in model.inputs]
-    check_graph(card, source, inputs, [_name(one) for one in model.outputs])
+    check_graph(metadata, source, inputs, [_name(one) for one in model.outputs])
     images = model.inputs[0]
     shape = [
         int(side.get_length()) if side.is_static else None for side in images.get_partial_shape()
     ]
     kind = images.element_type.to_dtype()
-    check_input(card, source, shape, np.dtype(kind).name)
+    check_input(metadata, source, shape, np.dtype(kind).name)
 
 
 def _name(port: Any) -> str:

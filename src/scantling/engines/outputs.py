@@ -12,61 +12,67 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidExport
 from ..images.letterbox import find_placement
-from ..specs.metadata import Card, LevelCard
+from ..specs.metadata import LevelCard, Metadata
 from ..structures import Candidates, FloatArray
 
 Size = tuple[int, int]  # (height, width)
 
 
-def output_names(card: Card) -> tuple[str, ...]:
+def output_names(metadata: Metadata) -> tuple[str, ...]:
     """The names of a graph's outputs, in their order."""
-    if card.form.gives == "candidates":
+    if metadata.form.gives == "candidates":
         return ("boxes", "scores")
-    if card.form.gives == "detections":
+    if metadata.form.gives == "detections":
         return ("detections",)
-    per_level = 2 if card.levels[0].box_coding == "offset" else 1
-    return tuple(f"raw{number}" for number in range(per_level * len(card.levels)))
+    per_level = 2 if metadata.levels[0].box_coding == "offset" else 1
+    return tuple(f"raw{number}" for number in range(per_level * len(metadata.levels)))
 
 
-def as_candidates(outputs: Mapping[str, NDArray[Any]], card: Card, image_size: Size) -> Candidates:
+def as_candidates(
+    outputs: Mapping[str, NDArray[Any]], metadata: Metadata, image_size: Size
+) -> Candidates:
     """What a graph gave, as candidates of numpy arrays.
 
     Args:
         outputs: by name, as `output_names` lists them.
-        card: of the graph.
+        metadata: of the graph.
         image_size: (height, width) of the images that it saw.
 
     Returns:
         Boxes in pixels of those images, also where the graph says raw what it saw on a canvas.
 
     Raises:
-        InvalidExport: arrays of other shapes than the card promises.
+        InvalidExport: arrays of other shapes than the metadata promises.
     """
-    arrays = [_wide(outputs[name]) for name in output_names(card)]
-    if card.form.gives == "candidates":
+    arrays = [_wide(outputs[name]) for name in output_names(metadata)]
+    if metadata.form.gives == "candidates":
         found = Candidates(arrays[0], arrays[1])
-    elif card.form.gives == "detections":
-        found = _of_detections(arrays[0], card)
-    elif card.form.takes == "image":
-        canvas = _decode(arrays, card, card.image_size)
-        placement = find_placement(image_size, card.image_size, fit=card.input_spec.fit)
+    elif metadata.form.gives == "detections":
+        found = _of_detections(arrays[0], metadata)
+    elif metadata.form.takes == "image":
+        canvas = _decode(arrays, metadata, metadata.image_size)
+        placement = find_placement(
+            image_size, metadata.image_size, fit=metadata.input_spec.resize_mode
+        )
         found = Candidates(placement.undo(canvas.boxes, clip=False), canvas.scores)
     else:
-        found = _decode(arrays, card, image_size)
+        found = _decode(arrays, metadata, image_size)
     boxes, scores = found.boxes.shape, found.scores.shape
-    if len(boxes) != 3 or scores != (*boxes[:2], len(card.names)) or boxes[2] != 4:
-        raise _unlike(card.source, f"boxes {boxes} and scores {scores}")
+    if len(boxes) != 3 or scores != (*boxes[:2], len(metadata.names)) or boxes[2] != 4:
+        raise _unlike(metadata.source, f"boxes {boxes} and scores {scores}")
     return found
 
 
-def _decode(raw: list[FloatArray], card: Card, image_size: Size) -> Candidates:
+def _decode(raw: list[FloatArray], metadata: Metadata, image_size: Size) -> Candidates:
     """Raw predictions of all levels → boxes in pixels of the network's input, and scores."""
-    if card.levels[0].box_coding == "offset":
-        return decode_offsets(raw, card, image_size)
+    if metadata.levels[0].box_coding == "offset":
+        return decode_offsets(raw, metadata, image_size)
     return _join(
         [
-            decode_cells(one, level, image_size, classes=len(card.names), source=card.source)
-            for one, level in zip(raw, card.levels, strict=True)
+            decode_cells(
+                one, level, image_size, classes=len(metadata.names), source=metadata.source
+            )
+            for one, level in zip(raw, metadata.levels, strict=True)
         ]
     )
 
@@ -119,28 +125,28 @@ def decode_cells(
     return Candidates(_one_row_a_box(boxes), _one_row_a_box(scores))
 
 
-def decode_offsets(raw: list[FloatArray], card: Card, image_size: Size) -> Candidates:
+def decode_offsets(raw: list[FloatArray], metadata: Metadata, image_size: Size) -> Candidates:
     """Raw predictions of an EfficientDet → boxes and scores.
 
     Args:
         raw: first per level (N, A · K, H, W) logits, then per level (N, A · 4, H, W) offsets.
-        card: its levels and names say how to read them.
+        metadata: its levels and names say how to read them.
         image_size: (height, width) of the network's input.
 
     Returns:
         By level, then row, column and anchor.
     """
-    count = len(card.levels)
+    count = len(metadata.levels)
     decoded = []
-    for logits, offsets, level in zip(raw[:count], raw[count:], card.levels, strict=True):
+    for logits, offsets, level in zip(raw[:count], raw[count:], metadata.levels, strict=True):
         anchors = _cell_anchors(offsets, level, image_size)
-        moved = _one_row_an_anchor(offsets, 4, card.source)
+        moved = _one_row_an_anchor(offsets, 4, metadata.source)
         centres = anchors[:, :2] + moved[..., 1::-1] * anchors[:, 2:]
         with np.errstate(over="ignore"):
             halves = np.exp(moved[..., :1:-1]) * anchors[:, 2:] / 2
         with np.errstate(invalid="ignore"):
             boxes = np.concatenate([centres - halves, centres + halves], axis=-1)
-        chances = _sigmoid(_one_row_an_anchor(logits, len(card.names), card.source))
+        chances = _sigmoid(_one_row_an_anchor(logits, len(metadata.names), metadata.source))
         decoded.append(Candidates(boxes, chances))
     return _join(decoded)
 
@@ -159,11 +165,11 @@ def _cell_anchors(raw: FloatArray, level: LevelCard, image_size: Size) -> FloatA
     return np.concatenate(both, axis=-1).reshape(-1, 4)
 
 
-def _of_detections(rows: FloatArray, card: Card) -> Candidates:
+def _of_detections(rows: FloatArray, metadata: Metadata) -> Candidates:
     """(N, M, 6) box, score and label → every row as a box with one class."""
     if rows.ndim != 3 or rows.shape[2] != 6:
-        raise _unlike(card.source, f"detections {rows.shape} where (N, M, 6) is due")
-    classes = len(card.names)
+        raise _unlike(metadata.source, f"detections {rows.shape} where (N, M, 6) is due")
+    classes = len(metadata.names)
     labels = rows[..., 5]
     known = (labels >= 0) & (labels < classes)  # a NaN is neither
     scores = np.zeros((*rows.shape[:2], classes), np.float32)

@@ -1,10 +1,12 @@
 """Which numbers a processor is to compute an exported graph in."""
 
+import logging
 from dataclasses import dataclass
 
 from ..errors import InvalidValue
-from .contract import Say
 from .hardware import Processor
+
+logger = logging.getLogger(__name__)
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 
@@ -25,7 +27,7 @@ class Arithmetic:
         return self.name if self.name == self.floats else f"{self.name} and {self.floats}"
 
 
-def choose_arithmetic(asked: str | None, own: str, processor: Processor, say: Say) -> Arithmetic:
+def choose_arithmetic(asked: str | None, own: str, processor: Processor) -> Arithmetic:
     """What a graph is computed in.
 
     Args:
@@ -33,7 +35,6 @@ def choose_arithmetic(asked: str | None, own: str, processor: Processor, say: Sa
             meant to be computed in.
         own: what it is meant to be computed in. What is INT8 in it stays so.
         processor: that computes.
-        say: told where the file cannot have its own.
 
     Raises:
         InvalidValue: the processor has no arithmetic for what was asked.
@@ -50,7 +51,7 @@ def choose_arithmetic(asked: str | None, own: str, processor: Processor, say: Sa
         if asked is not None:
             expected = f"one that this processor computes in: {', '.join(able)}, or auto"
             raise InvalidValue("precision", asked, expected)
-        say(f"this processor has no arithmetic for {own}: the file is computed in fp32")
+        logger.info(f"this processor has no arithmetic for {own}: the file is computed in fp32")
         wanted = "fp32"
     return Arithmetic("int8" if own == "int8" else wanted, wanted)
 

@@ -1,7 +1,7 @@
 """TensorRT as the engine of a `.engine` file, on a GPU of NVIDIA.
 
 A plan holds code for one kind of GPU. It is never allowed to bring code for the host along, which
-is TensorRT's own default too; the card in front of it is read without TensorRT.
+is TensorRT's own default too; the metadata in front of it is read without TensorRT.
 """
 
 import threading
@@ -13,18 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidExport, InvalidValue, MissingPackage
-from ..specs.metadata import Card
+from ..specs.metadata import Metadata
 from .contract import Settings
 from .file_engine import FileEngine, Outputs, check_graph
 from .files import read_plan
 
 
-def open_tensorrt(path: Path, card: Card, settings: Settings) -> FileEngine:
+def open_tensorrt(path: Path, metadata: Metadata, settings: Settings) -> FileEngine:
     """A `.engine` file in TensorRT 10 or later.
 
     Raises:
         MissingPackage: TensorRT, or torch, which keeps its memory, is not installed.
-        InvalidExport: the plan is of another GPU or version, or not what its card says.
+        InvalidExport: the plan is of another GPU or version, or not what its metadata says.
         InvalidValue: another precision than the file's, or no such GPU.
     """
     try:
@@ -32,8 +32,8 @@ def open_tensorrt(path: Path, card: Card, settings: Settings) -> FileEngine:
         import torch
     except ModuleNotFoundError as error:
         raise MissingPackage(str(error.name), "To run a .engine file") from error
-    if settings.precision not in (None, "auto", card.precision):
-        expected = f"{card.precision}, in which the file was exported"
+    if settings.precision not in (None, "auto", metadata.precision):
+        expected = f"{metadata.precision}, in which the file was exported"
         raise InvalidValue("precision", settings.precision, expected)
     if settings.device == "cpu" or not torch.cuda.is_available():
         raise InvalidValue("device", settings.device, "a GPU, for a .engine file")
@@ -49,17 +49,17 @@ def open_tensorrt(path: Path, card: Card, settings: Settings) -> FileEngine:
             name for name in names if plan.get_tensor_mode(name) == tensorrt.TensorIOMode.INPUT
         ]
         outputs = [name for name in names if name not in inputs]
-        check_graph(card, str(path), inputs, outputs)
+        check_graph(metadata, str(path), inputs, outputs)
         session = TensorRtSession(plan, outputs, device, settings.streams)
     where = torch.cuda.get_device_name(device)
     return FileEngine(
-        card,
+        metadata,
         session,
         name="tensorrt",
-        precision=card.precision,
+        precision=metadata.precision,
         image_size=settings.image_size,
         streams=settings.streams,
-        description=f"tensorrt {tensorrt.__version__}, {where}, {card.precision}, "
+        description=f"tensorrt {tensorrt.__version__}, {where}, {metadata.precision}, "
         f"{settings.streams} stream{'s' * (settings.streams > 1)}",
     )
 

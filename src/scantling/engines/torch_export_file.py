@@ -1,4 +1,4 @@
-"""The card of a torch.export file (.pt2), read with nothing but `zipfile`.
+"""The metadata of a torch.export file (.pt2), read with nothing but `zipfile`.
 
 Such a file may hold pickles, which run code when they are read: see `torch_archive`, which lets
 nothing of the kind through to torch.
@@ -12,7 +12,7 @@ from ..errors import InvalidExport
 
 AGAIN = "Export the model again with `scantling export`"
 MAX_MEMBERS = 100_000
-MAX_ENTRY = 8 << 20  # bytes of the card
+MAX_ENTRY = 8 << 20  # bytes of the metadata
 
 
 def read_entry(path: Path, key: str) -> bytes | None:

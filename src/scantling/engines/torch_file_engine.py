@@ -1,5 +1,6 @@
 """PyTorch as the engine of a `.pt2` file, a program of torch.export."""
 
+import logging
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -8,14 +9,16 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ..errors import InvalidExport, InvalidValue, MissingPackage
-from ..specs.metadata import Card
+from ..specs.metadata import Metadata
 from .contract import Settings
 from .file_engine import FileEngine, Outputs
 from .outputs import output_names
 from .torch_archive import safe_archive
 
+logger = logging.getLogger(__name__)
 
-def open_torch_file(path: Path, card: Card, settings: Settings) -> FileEngine:
+
+def open_torch_file(path: Path, metadata: Metadata, settings: Settings) -> FileEngine:
     """A `.pt2` file in torch, on the processor.
 
     Raises:
@@ -27,8 +30,8 @@ def open_torch_file(path: Path, card: Card, settings: Settings) -> FileEngine:
         import torch
     except ModuleNotFoundError as error:
         raise MissingPackage("torch", "To run a .pt2 file") from error
-    if settings.precision not in (None, "auto", card.precision):
-        expected = f"{card.precision}, in which the file was exported"
+    if settings.precision not in (None, "auto", metadata.precision):
+        expected = f"{metadata.precision}, in which the file was exported"
         raise InvalidValue("precision", settings.precision, expected)
     if settings.device not in ("auto", "cpu"):
         raise InvalidValue("device", settings.device, "cpu or auto, for a .pt2 file")
@@ -39,24 +42,24 @@ def open_torch_file(path: Path, card: Card, settings: Settings) -> FileEngine:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch, about its own format
             program = torch.export.load(archive)
-            # guards are Python in the file; the card and the engine check what goes in
+            # guards are Python in the file; the metadata and the engine check what goes in
             module = program.module(check_guards=False)
     except Exception as error:  # whatever a damaged program makes torch raise
         problem = f"torch cannot run it: {type(error).__name__}: {_first_line(error)}"
         raise InvalidExport(str(path), problem, "Export the model again") from error
     threads = torch.get_num_threads()
     engine = FileEngine(
-        card,
-        TorchFileSession(module, card, str(path)),
+        metadata,
+        TorchFileSession(module, metadata, str(path)),
         name="torch",
-        precision=card.precision,
+        precision=metadata.precision,
         image_size=settings.image_size,
         description=f"torch {torch.__version__.split('+')[0]} (torch.export), CPU, "
-        f"{card.precision}, {threads} thread{'s' * (threads > 1)}, 1 stream",
+        f"{metadata.precision}, {threads} thread{'s' * (threads > 1)}, 1 stream",
     )
     engine.in_background = False  # as for a model in torch on a processor
     if settings.streams > 1:
-        settings.say("torch works on one batch at a time, with all threads: one stream")
+        logger.info("torch works on one batch at a time, with all threads: one stream")
     return engine
 
 
@@ -65,13 +68,13 @@ class TorchFileSession:
 
     Args:
         module: of torch.
-        card: of the file.
+        metadata: of the file.
         source: what an error calls it.
     """
 
-    def __init__(self, module: Any, card: Card, source: str) -> None:
+    def __init__(self, module: Any, metadata: Metadata, source: str) -> None:
         self._module = module
-        self._names = output_names(card)
+        self._names = output_names(metadata)
         self._source = source
 
     def start(self, images: NDArray[Any]) -> Callable[[], Outputs]:
@@ -86,7 +89,7 @@ class TorchFileSession:
             raise InvalidExport(self._source, problem, "Export the model again") from error
         values = found if isinstance(found, (tuple, list)) else (found,)
         if len(values) != len(self._names):
-            problem = f"the graph gives {len(values)} outputs, its card says {len(self._names)}"
+            problem = f"the graph gives {len(values)} outputs, its metadata says {len(self._names)}"
             raise InvalidExport(self._source, problem, "Export the model again")
         outputs = {
             name: value.float().numpy() for name, value in zip(self._names, values, strict=True)

@@ -7,25 +7,15 @@ from numpy.typing import NDArray
 
 from ..datasets.dataset import Dataset
 from ..errors import InvalidValue, lookup
-from . import (
-    PROTOCOLS,
-    CocoResult,
-    Confusion,
-    Curves,
-    Found,
-    ImageScore,
-    Matching,
-    Protocol,
-    Truth,
-    VocResult,
-    confusion_matrix,
-    curves_of,
-    evaluate_coco,
-    evaluate_darknet,
-    evaluate_voc,
-    match,
-    rank_images,
-)
+from .coco import CocoResult, evaluate_coco
+from .confusion import Confusion, confusion_matrix
+from .curves import Curves, curves_of
+from .found import Found
+from .matching import Matching, match
+from .protocol import PROTOCOLS, Protocol
+from .truth import Truth
+from .voc import VocResult, evaluate_darknet, evaluate_voc
+from .worst import ImageScore, rank_images
 
 MATCH_IOU = 0.5  # of curves, confusion and drawn images
 FALLBACK_SCORE = 0.25  # where nothing was found, and so no threshold is the best

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..datasets.dataset import Dataset
-from . import CocoResult, Found, VocResult
 from .classes import ClassMatch
+from .coco import CocoResult
+from .found import Found
 from .judge import Judged
+from .voc import VocResult
 
 
 @dataclass(frozen=True)

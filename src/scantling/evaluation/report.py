@@ -17,12 +17,14 @@ from ..images.paths import OUTPUT_MARK
 from ..io import unused, whole_file
 from ..reports import Details, Gallery, Heading, Part, Picture, Table, Text, render_page
 from ..structures import Image
-from . import CocoResult, ImageScore, format_coco_block, write_results
+from .coco import CocoResult, format_coco_block
 from .figures import draw_bars, draw_confusion, draw_f1, draw_precision_recall
 from .judge import MATCH_IOU
 from .outcome import Evaluation
 from .pictures import LEGEND, draw_judged
+from .results import write_results
 from .tables import RECALLS, ap_by_size, class_table, mean_precision
+from .worst import ImageScore
 
 BEST, WORST = 6, 12  # images that are drawn
 LISTED = 10  # images that could not be read

@@ -12,10 +12,13 @@ from ..datasets.readers import read_dataset
 from ..errors import InvalidData
 from ..inference import FilePrediction, Predictor, load
 from ..postprocess import Selection
-from . import FoundBuilder, Protocol, read_results, truth_of
 from .classes import match_names
+from .found import FoundBuilder
 from .judge import choose_protocol, first_images, judge, without_classes
 from .outcome import Evaluation, Seconds
+from .protocol import Protocol
+from .results import read_results
+from .truth import truth_of
 
 KEPT_WITHOUT_LIMIT = 5000  # detections of an image under a protocol that keeps all
 
@@ -245,7 +248,7 @@ def _describe(predictor: Predictor, batch_size: int, rectangular: bool) -> dict[
         tile = f"{plan.tile[0]}×{plan.tile[1]} tiles, overlap {plan.overlap:g}"
         views = f"{views}; {tile}{', and the whole image' if plan.whole else ''}"
     return {
-        "input": f"{height}×{width}, {predictor.input_spec.fit}",
+        "input": f"{height}×{width}, {predictor.input_spec.resize_mode}",
         "views of an image": views,
         "labels of a box": "every class" if selection.multi_label else "the best class",
         "batch": f"{batch_size}{', rectangular' if rectangular else ''}",

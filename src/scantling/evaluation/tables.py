@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import CocoResult
-from .coco import COCO_AREAS
+from .coco import COCO_AREAS, CocoResult
 from .judge import Judged
 
 Row = tuple[str | int | float | None, ...]

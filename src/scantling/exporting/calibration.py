@@ -1,5 +1,6 @@
 """The images that ranges of an INT8 graph are measured on, and those that judge INT8 and bf16."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,8 +14,9 @@ from ..datasets.readers import list_splits, read_dataset
 from ..errors import InvalidData, InvalidSource, InvalidValue
 from ..images.letterbox import place
 from ..images.read import read_image
-from ..specs.metadata import Card
-from .quantizable import Say
+from ..specs.metadata import Metadata
+
+logger = logging.getLogger(__name__)
 
 FEWEST = 32  # images from which on an AP says something
 LEARNT = "train"  # the split that nobody evaluates on
@@ -26,17 +28,17 @@ class Images:
 
     Args:
         paths: of the files.
-        card: of the graph; a batch of several images is filled with one of them.
+        metadata: of the graph; a batch of several images is filled with one of them.
     """
 
     paths: tuple[str, ...]
-    card: Card
+    metadata: Metadata
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
-        form = self.card.form
+        form = self.metadata.form
         for path in self.paths:
             placed = self.fit(path)[None].repeat(form.batch or 1, axis=0)
             if form.takes == "float":
@@ -54,10 +56,10 @@ class Images:
             image = read_image(path)
         except InvalidSource as error:
             raise InvalidData(path, error.problem, "Run `scantling data check` on it") from error
-        if self.card.form.takes == "image":
+        if self.metadata.form.takes == "image":
             return image
-        own = self.card.input_spec
-        return place(image, self.card.image_size, fit=own.fit, fill=own.fill)[0]
+        own = self.metadata.input_spec
+        return place(image, self.metadata.image_size, fit=own.resize_mode, fill=own.pad_value)[0]
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,11 @@ class Calibrated:
 
 
 def choose_images(
-    data: str | Path | Dataset, card: Card, *, split: str | None, count: int, say: Say
+    data: str | Path | Dataset,
+    metadata: Metadata,
+    *,
+    split: str | None,
+    count: int,
 ) -> Calibrated:
     """Which images INT8 is calibrated on, and which judge a graph, spread over the data.
 
@@ -93,11 +99,10 @@ def choose_images(
 
     Args:
         data: as for `scantling.evaluation.evaluate`.
-        card: of the graph.
+        metadata: of the graph.
         split: to calibrate on, or to judge by where nothing is calibrated, in place of the rule
             above.
         count: of images at most, for either.
-        say: told which they are.
 
     Raises:
         InvalidData: it cannot be read, or has no images.
@@ -105,7 +110,7 @@ def choose_images(
     """
     if count < 1:
         raise InvalidValue("calibration_images", count, "one image or more")
-    calibrates = card.precision == "int8"
+    calibrates = metadata.precision == "int8"
     learnt, judged = _read(data, split, calibrates=calibrates)
     if not learnt.images:
         raise InvalidData(str(data), "it has no images", "Name another split")
@@ -117,15 +122,15 @@ def choose_images(
     enough = len(others) >= FEWEST and len(others.objects) > 0
     told = [f"calibrating on {len(own)} images of {learnt.split}"] if calibrates else []
     if not enough:
-        told.append(f"{len(others)} are too few to tell what {card.precision} costs in AP")
+        told.append(f"{len(others)} are too few to tell what {metadata.precision} costs in AP")
     elif calibrates and shared and not apart:
         told.append("AP compared on the same")
     else:
         which = "others" if apart else "images"
         told.append(f"AP compared on {len(others)} {which} of {whole.split}")
-    say(", ".join(told))
+    logger.info(", ".join(told))
     paths = tuple(str(image.path) for image in own.images)
-    return Calibrated(str(data), Images(paths, card), others if enough else None)
+    return Calibrated(str(data), Images(paths, metadata), others if enough else None)
 
 
 def spread(dataset: Dataset, places: range, count: int) -> Dataset:

@@ -15,7 +15,7 @@ from ..engines.graphs import (
     write_torch_export,
 )
 from ..errors import InvalidValue, MissingPackage, lookup
-from ..specs.metadata import Card
+from ..specs.metadata import Metadata
 from .bf16_openvino import draft_bf16
 from .int8_onnx import draft_onnx
 from .int8_openvino import draft_openvino
@@ -41,21 +41,21 @@ class Format:
 
     suffix: str
     engine: str
-    write: Callable[[Model, Card, Path], None]
+    write: Callable[[Model, Metadata, Path], None]
     packages: tuple[str, ...] = ()
     extra: str | None = None
     precisions: tuple[str, ...] = ("fp32",)
     others: tuple[str, ...] = ()
-    drafts: Mapping[str, Callable[[Model, Card, Progress], Draft]] = field(default_factory=dict)
+    drafts: Mapping[str, Callable[[Model, Metadata, Progress], Draft]] = field(default_factory=dict)
     int8_packages: tuple[str, ...] = ()
 
 
-# Every format: write(model, card, path), drafts[precision](model, card, progress).
+# Every format: write(model, metadata, path), drafts[precision](model, metadata, progress).
 FORMATS: dict[str, Format] = {
     "onnx": Format(
         suffix=".onnx",
         engine="onnxruntime",
-        write=lambda model, card, path: write_onnx(to_onnx(model, card), path),
+        write=lambda model, metadata, path: write_onnx(to_onnx(model, metadata), path),
         packages=("onnx", "onnxscript", "onnxruntime"),
         extra="onnx",
         precisions=("fp32", "fp16", "int8"),
@@ -64,7 +64,7 @@ FORMATS: dict[str, Format] = {
     "openvino": Format(
         suffix=".xml",
         engine="openvino",
-        write=lambda model, card, path: write_openvino(to_openvino(model, card), path),
+        write=lambda model, metadata, path: write_openvino(to_openvino(model, metadata), path),
         packages=("openvino",),
         extra="openvino",
         precisions=("fp32", "fp16", "bf16", "int8"),
@@ -75,7 +75,9 @@ FORMATS: dict[str, Format] = {
     "torch-export": Format(
         suffix=".pt2",
         engine="torch",
-        write=lambda model, card, path: write_torch_export(to_torch_export(model, card), path),
+        write=lambda model, metadata, path: write_torch_export(
+            to_torch_export(model, metadata), path
+        ),
         precisions=("fp32", "fp16", "bf16"),
     ),
     "tensorrt": Format(

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ..checkpoints import Model
 from ..engines.graphs import to_onnx, write_onnx
-from ..specs.metadata import KEY, Card
+from ..specs.metadata import KEY, Metadata
 from ..structures import FloatArray
 from .quantizable import Draft, Feeds, Progress
 
@@ -49,15 +49,15 @@ class Seen:
     means: dict[str, FloatArray]
 
 
-def draft_onnx(model: Model, card: Card, progress: Progress) -> Draft:
+def draft_onnx(model: Model, metadata: Metadata, progress: Progress) -> Draft:
     """Make a model's ONNX graph ready to be quantised.
 
     Args:
         model: stays as it is.
-        card: of the graph.
+        metadata: of the graph.
         progress: told how many images have been seen, and of how many.
     """
-    graph = _named(to_onnx(model, card))
+    graph = _named(to_onnx(model, metadata))
     inner, ends = _inner_nodes(graph)
     layers = [node for node in inner if node.op_type in HEAVY]
     together = {node.name: {node.name, *_activation_of(node, inner)} for node in layers}
@@ -67,14 +67,14 @@ def draft_onnx(model: Model, card: Card, progress: Progress) -> Draft:
     def measure(feeds: Feeds) -> Seen:
         return _measure(graph, inner, feeds, progress)
 
-    def write(kept: frozenset[str], feeds: Feeds, card: Card, path: Path) -> None:
+    def write(kept: frozenset[str], feeds: Feeds, metadata: Metadata, path: Path) -> None:
         made = graph
         if not kept >= together.keys():
             seen = measure(feeds)
             rounded = [node for node in layers if node.name not in kept]
             excluded = outside.union(*(together[layer] for layer in kept))
             made = _quantise(_correct_biases(graph, rounded, seen.means), seen.ends, excluded)
-        write_onnx(_with_card(made, card), path)
+        write_onnx(_with_metadata(made, metadata), path)
 
     return Draft(tuple(together), ends, write)
 
@@ -222,7 +222,7 @@ def _quantise(
     return made
 
 
-def _with_card(graph: onnx.ModelProto, card: Card) -> onnx.ModelProto:
+def _with_metadata(graph: onnx.ModelProto, metadata: Metadata) -> onnx.ModelProto:
     import onnx
 
     made = onnx.ModelProto()
@@ -232,5 +232,5 @@ def _with_card(graph: onnx.ModelProto, card: Card) -> onnx.ModelProto:
     imports = [one for one in made.opset_import if one.domain in used]
     del made.opset_import[:]
     made.opset_import.extend(imports)
-    made.metadata_props.add(key=KEY, value=card.model_dump_json())
+    made.metadata_props.add(key=KEY, value=metadata.model_dump_json())
     return made

@@ -19,7 +19,7 @@ from ..checkpoints import Model
 from ..engines.graphs import to_openvino, write_openvino
 from ..engines.signal_stack import keep_signal_stack
 from ..errors import MissingPackage
-from ..specs.metadata import KEY, Card
+from ..specs.metadata import KEY, Metadata
 from .quantizable import Draft, Feeds, Progress
 
 if TYPE_CHECKING:
@@ -29,18 +29,18 @@ HEAVY = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")
 NEVER = ("Constant", "Parameter", "Result")
 
 
-def draft_openvino(model: Model, card: Card, progress: Progress) -> Draft:
+def draft_openvino(model: Model, metadata: Metadata, progress: Progress) -> Draft:
     """Make a model's OpenVINO graph ready to be quantised.
 
     Args:
         model: stays as it is.
-        card: of the graph.
+        metadata: of the graph.
         progress: told how many images have been seen, and of how many.
 
     Raises:
         MissingPackage: nncf is not installed.
     """
-    plain = to_openvino(model, card)
+    plain = to_openvino(model, metadata)
     outside = _outside(plain)
     layers = tuple(
         operation.get_friendly_name()
@@ -52,9 +52,9 @@ def draft_openvino(model: Model, card: Card, progress: Progress) -> Draft:
     def quantise(kept: frozenset[str], feeds: Feeds) -> openvino.Model:
         return _quantise(plain, [*outside, *sorted(kept)], _Told(feeds, progress))
 
-    def write(kept: frozenset[str], feeds: Feeds, card: Card, path: Path) -> None:
+    def write(kept: frozenset[str], feeds: Feeds, metadata: Metadata, path: Path) -> None:
         made = plain.clone() if kept >= set(layers) else quantise(kept, feeds)
-        made.set_rt_info(card.model_dump_json(), KEY)
+        made.set_rt_info(metadata.model_dump_json(), KEY)
         write_openvino(made, path)
 
     return Draft(layers, (), write)

@@ -1,5 +1,6 @@
 """Which layers of a graph in INT8 or bf16 stay as they are: the fewest that keep its AP."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -15,10 +16,12 @@ from ..engines import open_engine
 from ..errors import ExportDiffers
 from ..evaluation import evaluate, selection_for
 from ..inference.predictor import Predictor
-from ..specs.metadata import Card
+from ..specs.metadata import Metadata
 from ..structures import Candidates, FloatArray
 from .calibration import Calibrated, Images
-from .quantizable import Draft, Progress, Say
+from .quantizable import Draft, Progress
+
+logger = logging.getLogger(__name__)
 
 RANKED_ON = 4  # images that show which layers hurt
 GROUPS = 16  # of neighbouring layers, one of which is given back at a time
@@ -47,7 +50,7 @@ class Outcome:
 
 def choose_kept(
     draft: Draft,
-    card: Card,
+    metadata: Metadata,
     calibrated: Calibrated,
     model: Model,
     *,
@@ -55,7 +58,6 @@ def choose_kept(
     folder: Path,
     suffix: str,
     engine: str,
-    say: Say,
     progress: Progress,
 ) -> Outcome:
     """Find the fewest layers that have to stay as they are for the AP to stay near.
@@ -66,14 +68,13 @@ def choose_kept(
 
     Args:
         draft: the graph.
-        card: of it.
+        metadata: of it.
         calibrated: with the images that judge.
         model: for the names of its classes.
         max_ap_drop: the limit.
         folder: for files on the way.
         suffix: of these files.
         engine: that runs them.
-        say: told how the search goes.
         progress: told the steps of the ranking that are done, and how many there are.
 
     Raises:
@@ -85,16 +86,16 @@ def choose_kept(
     path = folder / f"tried{suffix}"
 
     def measure(kept: Sequence[str]) -> float:
-        own = _card_for(draft, kept, card)
+        own = _metadata_for(draft, kept, metadata)
         draft.write(frozenset(kept), calibrated.feeds, own, path)
         return _ap(path, engine, own, model, judged)
 
     before = measure(draft.layers)
     drop = before - measure(kept)
-    say(f"{card.precision} costs {drop:.4f} of AP {before:.4f}")
+    logger.info(f"{metadata.precision} costs {drop:.4f} of AP {before:.4f}")
     if drop <= max_ap_drop:
         return Outcome(kept, drop)
-    ranked = _rank(draft, card, calibrated.feeds, path, engine, progress)
+    ranked = _rank(draft, metadata, calibrated.feeds, path, engine, progress)
     count = 1
     while drop > max_ap_drop:
         groups = ranked[:count]
@@ -105,30 +106,30 @@ def choose_kept(
         )
         if len(kept) > MOST * len(draft.layers):
             raise ExportDiffers(
-                card.source,
-                f"{card.precision} costs {drop:.4f} of AP {before:.4f}, more than {max_ap_drop:g}, "
-                "even with half of the layers left as they are",
-                ADVICE[card.precision],
+                metadata.source,
+                f"{metadata.precision} costs {drop:.4f} of AP {before:.4f}, more than "
+                f"{max_ap_drop:g}, even with half of the layers left as they are",
+                ADVICE[metadata.precision],
             )
         drop = before - measure(kept)
-        say(f"with {len(kept)} of {len(draft.layers)} layers left as they are {drop:.4f}")
+        logger.info(f"with {len(kept)} of {len(draft.layers)} layers left as they are {drop:.4f}")
         count *= 2
     return Outcome(kept, drop)
 
 
-def _card_for(draft: Draft, kept: Sequence[str], card: Card) -> Card:
-    """The card, in fp32 where nothing is rounded: no engine is to save on what is the measure."""
+def _metadata_for(draft: Draft, kept: Sequence[str], metadata: Metadata) -> Metadata:
+    """Metadata with precision fp32 when no layer is quantised: the full-precision baseline."""
     if len(kept) < len(draft.layers):
-        return card
-    return card.model_copy(update={"precision": "fp32"})
+        return metadata
+    return metadata.model_copy(update={"precision": "fp32"})
 
 
-def _ap(path: Path, engine: str, card: Card, model: Model, judged: Dataset) -> float:
+def _ap(path: Path, engine: str, metadata: Metadata, model: Model, judged: Dataset) -> float:
     """AP of a file on the images that judge."""
     opened = open_engine(path, engine=engine, device="cpu", cache=path.parent)
     try:
         predictor = Predictor(
-            opened, model.names, input_spec=card.input_spec, selection=selection_for("coco")
+            opened, model.names, input_spec=metadata.input_spec, selection=selection_for("coco")
         )
         found = evaluate(predictor, judged, known_classes_only=True).figures
     finally:
@@ -138,7 +139,7 @@ def _ap(path: Path, engine: str, card: Card, model: Model, judged: Dataset) -> f
 
 def _rank(
     draft: Draft,
-    card: Card,
+    metadata: Metadata,
     feeds: Images,
     path: Path,
     engine: str,
@@ -149,10 +150,10 @@ def _rank(
     few = replace(feeds, paths=tuple(feeds.paths[place] for place in places))
     images = [few.fit(one)[None] for one in few.paths]
     groups = _groups(draft.layers)
-    aligned = card.form.gives != "detections"
+    aligned = metadata.form.gives != "detections"
 
     def look(kept: Sequence[str]) -> list[Candidates]:
-        draft.write(frozenset(kept), few, _card_for(draft, kept, card), path)
+        draft.write(frozenset(kept), few, _metadata_for(draft, kept, metadata), path)
         opened = open_engine(path, engine=engine, device="cpu", cache=path.parent)
         try:
             return [opened(image) for image in images]

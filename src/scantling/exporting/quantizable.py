@@ -7,9 +7,8 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from ..specs.metadata import Card
+from ..specs.metadata import Metadata
 
-Say = Callable[[str], None]
 Progress = Callable[[int, int], None]
 
 
@@ -30,10 +29,10 @@ class Draft:
     Args:
         layers: its convolutions that can stay as they are, in the order in which they are computed.
         ends: those of the layers that stay as they are in any case.
-        write: (layers that stay as they are, what measures ranges, card, path): makes the
+        write: (layers that stay as they are, what measures ranges, metadata, path): makes the
             file.
     """
 
     layers: tuple[str, ...]
     ends: tuple[str, ...]
-    write: Callable[[frozenset[str], Feeds, Card, Path], None]
+    write: Callable[[frozenset[str], Feeds, Metadata, Path], None]

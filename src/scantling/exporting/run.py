@@ -7,15 +7,15 @@ from tempfile import mkdtemp
 
 from ..checkpoints import Model, load_model
 from ..datasets.dataset import Dataset
-from ..engines.graphs import make_card
+from ..engines.graphs import make_metadata
 from ..engines.hardware import find_processor
 from ..errors import ExportDiffers, InvalidExport, InvalidValue
-from ..specs.metadata import Calibration, Card, GraphForm, Precision
+from ..specs.metadata import Calibration, GraphForm, Metadata, Precision
 from ..verification import Verification, verify
 from .calibration import Calibrated, choose_images
 from .formats import Format, choose_format
 from .mixed_precision import choose_kept
-from .quantizable import Progress, Say
+from .quantizable import Progress
 from .speed import measure_speedup
 
 MAX_AP_DROP = {"int8": 0.01, "bf16": 0.003}  # by precision
@@ -28,14 +28,14 @@ class Exported:
 
     Args:
         path: of the file; of OpenVINO the `.xml`, which has its `.bin` beside it.
-        card: what the file says of itself.
+        metadata: what the file says of itself.
         verification: that it is the model; None where that was not asked for.
         ap_drop: what the precision costs in AP on the images that judged it; None where none did.
         speedup: how many times faster it is here than the same graph in fp32; None without data.
     """
 
     path: Path
-    card: Card
+    metadata: Metadata
     verification: Verification | None
     ap_drop: float | None = None
     speedup: float | None = None
@@ -66,7 +66,6 @@ def export(
     max_detections: int = 300,
     check: bool = True,
     cache: str | Path | None = None,
-    say: Say = lambda _: None,
     progress: Progress = lambda _done, _total: None,
 ) -> Exported:
     """Write a model as a file that another runtime runs, with all that is needed to use it inside.
@@ -91,7 +90,6 @@ def export(
         min_score, iou_threshold, max_detections: of a graph that gives detections, those inside it;
             else the ones that its user usually wants.
         check: compare what was written with the model.
-        say: told what was found or concluded without being asked for.
         progress: told the steps of calibrating that are done, and how many there are.
 
     Raises:
@@ -104,9 +102,9 @@ def export(
     loaded = (
         model
         if isinstance(model, Model)
-        else load_model(model, weights=weights, names=names, cache=cache, say=say)
+        else load_model(model, weights=weights, names=names, cache=cache)
     )
-    card = make_card(
+    metadata = make_metadata(
         loaded,
         form=form,
         precision=precision,
@@ -116,24 +114,22 @@ def export(
         iou_threshold=iou_threshold,
         max_detections=max_detections,
     )
-    target = _target(out, card, chosen)
+    target = _target(out, metadata, chosen)
     folder = _beside(target)
     try:
         draft = folder / target.name
-        made = Exported(draft, card, None)
+        made = Exported(draft, metadata, None)
         found = None
         if data is not None:
-            found = choose_images(data, card, split=split, count=calibration_images, say=say)
+            found = choose_images(data, metadata, split=split, count=calibration_images)
             limit = MAX_AP_DROP[precision] if max_ap_drop is None else max_ap_drop
-            made = _write_judged(
-                loaded, card, chosen, found, draft, limit, say=say, progress=progress
-            )
+            made = _write_judged(loaded, metadata, chosen, found, draft, limit, progress=progress)
         else:
-            chosen.write(loaded, card, draft)
+            chosen.write(loaded, metadata, draft)
         images = None if found is None else found.compared
         verification = None
         if check:
-            verification = _compare(draft, target, loaded, chosen.engine, images, say)
+            verification = _compare(draft, target, loaded, chosen.engine, images)
         for suffix in (*chosen.others, chosen.suffix):
             draft.with_suffix(suffix).replace(target.with_suffix(suffix))
     finally:
@@ -171,11 +167,11 @@ def _check_settings(
         raise InvalidValue("max_ap_drop", max_ap_drop, "a share of 0 to 1, such as 0.01")
 
 
-def _target(out: str | Path | None, card: Card, chosen: Format) -> Path:
+def _target(out: str | Path | None, metadata: Metadata, chosen: Format) -> Path:
     """Where the file goes."""
     if out is None:
-        mark = "" if card.precision == "fp32" else f"-{card.precision}"
-        return Path(f"{Path(card.source).stem}{mark}{chosen.suffix}")
+        mark = "" if metadata.precision == "fp32" else f"-{metadata.precision}"
+        return Path(f"{Path(metadata.source).stem}{mark}{chosen.suffix}")
     target = Path(out)
     if target.suffix != chosen.suffix:
         raise InvalidValue("out", str(out), f"a file that ends in {chosen.suffix}")
@@ -195,41 +191,39 @@ def _beside(target: Path) -> Path:
 
 def _write_judged(
     model: Model,
-    card: Card,
+    metadata: Metadata,
     chosen: Format,
     found: Calibrated,
     path: Path,
     max_ap_drop: float,
     *,
-    say: Say,
     progress: Progress,
 ) -> Exported:
     """Calibrate, find the layers that have to stay as they are, write, and time it."""
-    draft = chosen.drafts[card.precision](model, card, progress)
+    draft = chosen.drafts[metadata.precision](model, metadata, progress)
     outcome = choose_kept(
         draft,
-        card,
+        metadata,
         found,
         model,
         max_ap_drop=max_ap_drop,
         folder=path.parent,
         suffix=chosen.suffix,
         engine=chosen.engine,
-        say=say,
         progress=progress,
     )
     told = Calibration(data=found.data, images=len(found.feeds), kept=outcome.kept)
-    card = card.model_copy(update={"calibration": told})
-    draft.write(frozenset(outcome.kept), found.feeds, card, path)
+    metadata = metadata.model_copy(update={"calibration": told})
+    draft.write(frozenset(outcome.kept), found.feeds, metadata, path)
     plain = path.with_name(f"plain{chosen.suffix}")
-    exact = card.model_copy(update={"precision": "fp32", "calibration": None})
+    exact = metadata.model_copy(update={"precision": "fp32", "calibration": None})
     draft.write(frozenset(draft.layers), found.feeds, exact, plain)
-    speedup = measure_speedup(path, plain, card.precision, chosen.engine, say)
-    return Exported(path, card, None, outcome.ap_drop, speedup)
+    speedup = measure_speedup(path, plain, metadata.precision, chosen.engine)
+    return Exported(path, metadata, None, outcome.ap_drop, speedup)
 
 
 def _compare(
-    draft: Path, target: Path, model: Model, engine: str, images: list[str] | None, say: Say
+    draft: Path, target: Path, model: Model, engine: str, images: list[str] | None
 ) -> Verification:
     """The proof that what was written is the model.
 
@@ -240,12 +234,11 @@ def _compare(
         engine: that runs it.
         images: to compare on, which INT8 needs: it is near the model on such as it was calibrated
             for. Drawn scenes if None.
-        say: told what was concluded, such as that nothing was found to compare.
 
     Raises:
         ExportDiffers: it is not.
     """
-    found = verify(draft, against=model, engine=engine, images=images, stages=CHECKED, say=say)
+    found = verify(draft, against=model, engine=engine, images=images, stages=CHECKED)
     found = replace(found, file=str(target))
     if not found.passed:
         raise ExportDiffers(

@@ -1,18 +1,20 @@
 """Whether a reduced precision is faster here: not every processor has arithmetic for it."""
 
+import logging
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 
 from ..engines import open_engine
-from .quantizable import Say
+
+logger = logging.getLogger(__name__)
 
 TIMES = 15  # that each graph is run, in turns
 WORTH_IT = 1.05  # a gain below this is none
 
 
-def measure_speedup(reduced: Path, plain: Path, precision: str, engine: str, say: Say) -> float:
+def measure_speedup(reduced: Path, plain: Path, precision: str, engine: str) -> float:
     """How many times faster a reduced graph is than the same one in fp32; says so if it is not.
 
     The two run in turns, and each run counts with the one beside it.
@@ -22,7 +24,6 @@ def measure_speedup(reduced: Path, plain: Path, precision: str, engine: str, say
         plain: the same graph, everything in fp32.
         precision: of the reduced graph.
         engine: that runs both.
-        say: told where it does not pay.
     """
     engines = tuple(
         open_engine(path, engine=engine, device="cpu", cache=path.parent)
@@ -48,5 +49,5 @@ def measure_speedup(reduced: Path, plain: Path, precision: str, engine: str, say
                 "; a processor needs VNNI, AMX or dot-product instructions for it to pay, and "
                 "depthwise convolutions gain little"
             )
-        say(told)
+        logger.info(told)
     return speedup

@@ -9,19 +9,19 @@ from ..checkpoints import Model
 from ..engines.files import engine_header
 from ..engines.graphs import to_onnx
 from ..errors import InvalidExport, MissingPackage
-from ..specs.metadata import Card
+from ..specs.metadata import Metadata
 
 LARGEST_BATCH, USUAL_BATCH = 32, 8  # of a graph that takes any number of images
 MEMORY = 4 << 30  # bytes that a layer may use while it works
 OLDEST = 10  # version
 
 
-def write_tensorrt(model: Model, card: Card, path: Path) -> None:
-    """Build an engine and write it, its card in front.
+def write_tensorrt(model: Model, metadata: Metadata, path: Path) -> None:
+    """Build an engine and write it, its metadata in front.
 
     Args:
         model: stays as it is.
-        card: of this model, in `fp32` or `fp16`.
+        metadata: of this model, in `fp32` or `fp16`.
         path: ends in `.engine`.
 
     Raises:
@@ -32,52 +32,52 @@ def write_tensorrt(model: Model, card: Card, path: Path) -> None:
         import tensorrt as trt
     except ImportError as error:
         raise MissingPackage("tensorrt", "An export to tensorrt") from error
-    _check_machine(trt, card)
+    _check_machine(trt, metadata)
     logger = trt.Logger(trt.Logger.ERROR)
     builder = trt.Builder(logger)
     # the graph itself says what is computed in half precision, and decoding is not
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, logger)
-    if not parser.parse(to_onnx(model, card).SerializeToString()):
+    if not parser.parse(to_onnx(model, metadata).SerializeToString()):
         problems = "; ".join(str(parser.get_error(place)) for place in range(parser.num_errors))
-        raise InvalidExport(card.source, f"TensorRT cannot read the graph: {problems}", _ELSE)
+        raise InvalidExport(metadata.source, f"TensorRT cannot read the graph: {problems}", _ELSE)
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, MEMORY)
     config.clear_flag(trt.BuilderFlag.TF32)  # fp32 is to be fp32
-    _add_profile(builder, config, card)
+    _add_profile(builder, config, metadata)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise InvalidExport(card.source, "TensorRT built no engine of the graph", _ELSE)
-    path.write_bytes(engine_header(card) + bytes(plan))
+        raise InvalidExport(metadata.source, "TensorRT built no engine of the graph", _ELSE)
+    path.write_bytes(engine_header(metadata) + bytes(plan))
 
 
 _ELSE = "Export to onnx instead, which ONNX Runtime can give to TensorRT"
 
 
-def _check_machine(trt: Any, card: Card) -> None:
+def _check_machine(trt: Any, metadata: Metadata) -> None:
     import torch
 
     if not torch.cuda.is_available():
         raise InvalidExport(
-            card.source,
+            metadata.source,
             "a TensorRT engine is built on the GPU that is to run it, and there is none here",
             "Run the export there, or export to onnx",
         )
     if int(trt.__version__.split(".")[0]) < OLDEST:
         raise InvalidExport(
-            card.source,
+            metadata.source,
             f"TensorRT {trt.__version__} is too old",
             f"Install TensorRT {OLDEST} or later",
         )
 
 
-def _add_profile(builder: Any, config: Any, card: Card) -> None:
+def _add_profile(builder: Any, config: Any, metadata: Metadata) -> None:
     """Say which shapes the engine has to take, where they are open."""
-    form = card.form
+    form = metadata.form
     if form.batch is not None and not form.any_size and form.takes != "image":
         return
-    height, width = card.image_size
-    stride = card.size_divisor
+    height, width = metadata.image_size
+    stride = metadata.size_divisor
     batches = (form.batch,) * 3 if form.batch is not None else (1, USUAL_BATCH, LARGEST_BATCH)
     sizes = [(height, width)] * 3
     if form.any_size:

@@ -1,24 +1,26 @@
 """Images, folders, videos and streams → what is in them."""
 
+import logging
 from collections.abc import Callable, Generator
 from importlib import import_module
 from pathlib import Path
 from typing import Literal, get_args
 
-from ..engines import Engine, is_exported, open_engine, read_card
+from ..engines import Engine, is_exported, open_engine, read_metadata
 from ..errors import InvalidValue, NeedsTorch
 from ..images import Plan
 from ..images.letterbox import FITS
 from ..postprocess import Selection
 from ..specs import InputSpec
-from ..specs.metadata import Card
+from ..specs.metadata import Metadata
 from .predictor import FilePrediction, Prediction, Predictor, StageSeconds
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["FilePrediction", "Prediction", "Predictor", "StageSeconds", "load", "predict"]
 
 Fit = Literal["letterbox", "corner", "stretch"]
 Precision = Literal["fp32", "bf16", "fp16", "auto"]
-Say = Callable[[str], None]
 Size = tuple[int, int]  # (height, width)
 
 
@@ -40,7 +42,6 @@ def load(
     fast_decode: bool = True,
     cache: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
-    say: Say | None = None,
 ) -> Predictor:
     """Get a model ready to find objects.
 
@@ -67,12 +68,10 @@ def load(
         fast_decode: see `Predictor`.
         cache: folder for downloaded weights, and for models made ready for an engine.
         progress: called with the bytes so far and in all while weights are downloaded.
-        say: told what was found or concluded without being asked for.
 
     Raises:
         ScantlingError: the model, its files or a setting do not fit, and what to do about it.
     """
-    told: Say = say or (lambda _: None)
     check_settings(device, precision, fit)
     folder = None if cache is None else Path(cache)
 
@@ -86,26 +85,23 @@ def load(
             threads=threads,
             streams=streams,
             cache=folder,
-            say=told,
         )
 
     if is_exported(model):
-        card = read_card(model)
-        refuse_beside_file(str(model), card, weights, names, fit)
-        chosen: Selection | None = selection_of(card, selection, told)
-        ready, own, labels = opened(Path(model)), card.input_spec, card.names
+        metadata = read_metadata(model)
+        refuse_beside_file(str(model), metadata, weights, names, fit)
+        chosen: Selection | None = selection_of(metadata, selection)
+        ready, own, labels = opened(Path(model)), metadata.input_spec, metadata.names
     else:
         _require_torch(model)
         if engine in ("auto", "torch"):
             _check_torch(device, precision)
         from ..checkpoints import load_model  # loads torch, which an exported file does without
 
-        loaded = load_model(
-            model, weights=weights, names=names, cache=cache, progress=progress, say=told
-        )
+        loaded = load_model(model, weights=weights, names=names, cache=cache, progress=progress)
         chosen = selection
         ready, own, labels = opened(loaded), loaded.spec.input, loaded.names
-    spec: InputSpec = own.replace(fit=fit or own.fit)
+    spec: InputSpec = own.replace(fit=fit or own.resize_mode)
     return Predictor(
         ready,
         labels,
@@ -133,7 +129,7 @@ def check_settings(device: str, precision: str | None, fit: str | None) -> None:
 
 def refuse_beside_file(
     model: str,
-    card: Card,
+    metadata: Metadata,
     weights: str | Path | None,
     names: str | Path | None,
     fit: str | None,
@@ -147,38 +143,40 @@ def refuse_beside_file(
     for setting, given in (("weights", weights), ("names", names)):
         if given is not None:
             raise InvalidValue(setting, str(given), f"none: {model} brings its own")
-    if card.form.takes == "image" and fit not in (None, card.input_spec.fit):
-        raise InvalidValue("fit", fit, f"{card.input_spec.fit!r}, which {model} does by itself")
+    if metadata.form.takes == "image" and fit not in (None, metadata.input_spec.resize_mode):
+        raise InvalidValue(
+            "fit", fit, f"{metadata.input_spec.resize_mode!r}, which {model} does by itself"
+        )
 
 
-def selection_of(card: Card, asked: Selection | None, say: Say) -> Selection:
+def selection_of(metadata: Metadata, asked: Selection | None) -> Selection:
     """Which candidates of an exported file become detections.
 
     Args:
-        card: of the file.
+        metadata: of the file.
         asked: what its user wants; None for what the file says.
-        say: told what cannot be had, since the file has left it out already.
     """
     if asked is None:
         return Selection(
-            min_score=card.min_score,
-            iou_threshold=card.iou_threshold,
-            max_detections=card.max_detections,
+            min_score=metadata.min_score,
+            iou_threshold=metadata.iou_threshold,
+            max_detections=metadata.max_detections,
         )
-    if card.form.gives == "detections":
-        if asked.min_score < card.min_score:
-            say(
-                "WARNING: the file has NMS inside and leaves out what scores "
-                f"{card.min_score:g} or less; a lower one, {asked.min_score:g}, brings nothing back"
+    if metadata.form.gives == "detections":
+        if asked.min_score < metadata.min_score:
+            logger.warning(
+                "the file has NMS inside and leaves out what scores "
+                f"{metadata.min_score:g} or less; a lower one, {asked.min_score:g}, brings "
+                "nothing back"
             )
-        if asked.iou_threshold > card.iou_threshold:
-            say(
-                f"WARNING: the file has NMS inside, from an overlap of {card.iou_threshold:g} on; "
+        if asked.iou_threshold > metadata.iou_threshold:
+            logger.warning(
+                f"the file has NMS inside, from an overlap of {metadata.iou_threshold:g} on; "
                 f"{asked.iou_threshold:g} brings nothing back"
             )
-        if asked.max_detections > card.max_detections:
-            say(
-                f"WARNING: the file gives {card.max_detections} detections of an image at most, "
+        if asked.max_detections > metadata.max_detections:
+            logger.warning(
+                f"the file gives {metadata.max_detections} detections of an image at most, "
                 f"not {asked.max_detections}"
             )
     return asked

@@ -108,7 +108,7 @@ class Predictor:
         self.clip = clip
         self.fast_decode = fast_decode
         self.shape = Shape(
-            engine.image_size, engine.size_divisor, input_spec.fit, engine.whole_images
+            engine.image_size, engine.size_divisor, input_spec.resize_mode, engine.whole_images
         )
         self._is_class = np.array([not is_unused(name) for name in names], np.bool_)
         find_views(engine.image_size, self.plan, self.shape)  # a mistake is told at once
@@ -193,7 +193,7 @@ class Predictor:
         names = [fspath(path) for path in paths]
         if rectangular and self.plan.tile is not None:
             raise InvalidValue("rectangular", True, "False where images are cut into tiles")
-        fill = self.input_spec.fill
+        fill = self.input_spec.pad_value
         placer = Placer(self.plan, self.shape, fill)
         with open_pool(workers) as pool:
             tasks: Iterable[FileTask] = (
@@ -273,7 +273,7 @@ class Predictor:
     ) -> tuple[tuple[View, ...], Callable[[int, Image], None]]:
         """The views of an image that has this size, or of a reduced copy; and what draws them."""
         views = find_views(original, self.plan, self.shape)
-        fill = self.input_spec.fill
+        fill = self.input_spec.pad_value
 
         def draw(number: int, slot: Image) -> None:
             draw_view(image, views[number], fill=fill, out=slot)

@@ -75,10 +75,13 @@ TABLE = (
 # fmt: on
 
 IMAGENET = InputSpec(
-    fit="corner", fill=(124, 116, 104), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
+    resize_mode="corner",
+    pad_value=(124, 116, 104),
+    mean=(0.485, 0.456, 0.406),
+    std=(0.229, 0.224, 0.225),
 )
-LITE = InputSpec(fit="corner", fill=127, mean=(127 / 255,) * 3, std=(128 / 255,) * 3)
-ADVPROP = InputSpec(fit="corner", fill=128, mean=(0.5,) * 3, std=(0.5,) * 3)
+LITE = InputSpec(resize_mode="corner", pad_value=127, mean=(127 / 255,) * 3, std=(128 / 255,) * 3)
+ADVPROP = InputSpec(resize_mode="corner", pad_value=128, mean=(0.5,) * 3, std=(0.5,) * 3)
 
 OCTAVES = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
 RATIOS = ((1.0, 1.0), (1.4, 0.7), (0.7, 1.4))  # width and height, as a share of the side

@@ -83,7 +83,7 @@ class Calibration(_Part):
     kept: tuple[str, ...] = ()
 
 
-class Card(_Part):
+class Metadata(_Part):
     """Everything that is needed to use an exported file.
 
     Args:

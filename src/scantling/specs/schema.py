@@ -19,6 +19,7 @@ from ..errors import InvalidSpec
 Positive = Annotated[int, Field(gt=0)]
 Ratio = Annotated[float, Field(gt=0)]
 Byte = Annotated[int, Field(ge=0, le=255)]
+OLD_INPUT_NAMES = {"fit": "resize_mode", "fill": "pad_value"}
 Anchor = tuple[float, float]  # (width, height) in pixels of the network's input
 
 
@@ -43,17 +44,25 @@ class InputSpec(_Spec):
     """What happens to an RGB image before the network sees it.
 
     Args:
-        fit: `letterbox` keeps the aspect ratio and pads both sides with `fill`; `corner` keeps it
-            too, and pads to the right and below; `stretch` does not keep it.
-        fill: of the padding, 0 to 255; one value or red, green, blue.
+        resize_mode: `letterbox` keeps the aspect ratio and pads both sides; `corner` keeps it too,
+            and pads to the right and below; `stretch` does not keep it.
+        pad_value: colour of the padding, 0 to 255; one value or red, green, blue.
         mean, std: what is subtracted from red, green, blue scaled to 0–1, and what the rest is
             divided by.
     """
 
-    fit: Literal["letterbox", "corner", "stretch"] = "letterbox"
-    fill: Byte | tuple[Byte, Byte, Byte] = 128
+    resize_mode: Literal["letterbox", "corner", "stretch"] = "letterbox"
+    pad_value: Byte | tuple[Byte, Byte, Byte] = 128
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[Ratio, Ratio, Ratio] = (1.0, 1.0, 1.0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_names(cls, fields: Any) -> Any:
+        """Files of version 0.1 call `resize_mode` `fit` and `pad_value` `fill`."""
+        if not isinstance(fields, dict):
+            return fields
+        return {OLD_INPUT_NAMES.get(name, name): value for name, value in fields.items()}
 
 
 class StageSpec(_Spec):
@@ -306,7 +315,7 @@ class CfgSpec(_Spec):
     cfg: str
     image_size: Size
     num_classes: Positive
-    input: InputSpec = InputSpec(fit="stretch")
+    input: InputSpec = InputSpec(resize_mode="stretch")
 
 
 def _check_named_backbone(spec: BackboneSpec) -> None:

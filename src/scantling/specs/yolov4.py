@@ -12,7 +12,7 @@ THREE_ANCHORS = (
     ((36, 75), (76, 55), (72, 146)),
     ((142, 110), (192, 243), (459, 401)),
 )
-STRETCH = InputSpec(fit="stretch")
+STRETCH = InputSpec(resize_mode="stretch")
 
 
 def csp_stages(channels: tuple[int, ...], depths: tuple[int, ...]) -> tuple[StageSpec, ...]:
@@ -198,7 +198,7 @@ def as_checkpoint(spec: ModelSpec, name: str) -> ModelSpec:
     """The same variant as the Scaled-YOLOv4 PyTorch code builds and trains it."""
     return spec.replace(
         name=name,
-        input=InputSpec(fill=114),
+        input=InputSpec(pad_value=114),
         neck=spec.neck.replace(joint_norm=True),
         norm_eps=1e-3,
     )

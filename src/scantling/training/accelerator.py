@@ -1,5 +1,6 @@
 """Where a run computes: device, precision, processes, memory; and which trackers follow it."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
@@ -16,6 +17,8 @@ from .folder import RunFolder
 from .memory import fitting_batch, free_memory
 from .recipe import Recipe
 from .resolve import Resolved
+
+logger = logging.getLogger(__name__)
 
 # Every tracker: the module that it needs, and the package that has it.
 TRACKERS = {
@@ -78,7 +81,6 @@ def fit_memory(
     resolved: Resolved,
     largest_size: tuple[int, int],
     accelerator: Accelerator,
-    say: Callable[[str], None],
     *,
     free: Callable[[], int | None] = free_memory,
 ) -> Resolved:
@@ -102,7 +104,7 @@ def fit_memory(
     if found >= wanted:
         return resolved
     nominal = max(recipe.nominal_batch, recipe.batch)
-    say(
+    logger.info(
         f"a batch of {recipe.batch} images of {largest_size[0]}x{largest_size[1]} does not fit into"
         f" memory: {found * processes} at once, accumulated to {nominal}"
     )

@@ -1,6 +1,6 @@
 """From a model and a recipe to what the loop needs: loss, normalisations, what is dropped."""
 
-from collections.abc import Callable
+import logging
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +24,8 @@ from ..specs import InputSpec, ModelSpec
 from ..structures import Sample
 from .plan import rng_for
 from .recipe import AugmentSettings, Recipe, RegulariseSettings
+
+logger = logging.getLogger(__name__)
 
 
 def make_loss(model: Model, recipe: Recipe) -> Loss:
@@ -88,7 +90,7 @@ def regularise(model: Model, settings: RegulariseSettings) -> Model:
     return model
 
 
-def speed_up(model: Model, recipe: Recipe, say: Callable[[str], None]) -> None:
+def speed_up(model: Model, recipe: Recipe) -> None:
     """Compile what the recipe wants compiled, in place; weights and names stay.
 
     Raises:
@@ -102,7 +104,7 @@ def speed_up(model: Model, recipe: Recipe, say: Callable[[str], None]) -> None:
     if not use_fast_mish(model.network):
         if recipe.compile == "activations":
             raise InvalidValue("compile", "activations", "none: no C++ compiler was found")
-        say("no C++ compiler was found: Mish is PyTorch's, three times slower")
+        logger.info("no C++ compiler was found: Mish is PyTorch's, three times slower")
 
 
 def choose_anchors(
@@ -184,7 +186,9 @@ class Placed:
 
     def __call__(self, sample: Sample, rng: np.random.Generator, *, draw: object) -> Sample:  # noqa: ARG002
         how = self.input_spec
-        image, placement = place(sample.image, self.image_size, fit=how.fit, fill=how.fill)
+        image, placement = place(
+            sample.image, self.image_size, fit=how.resize_mode, fill=how.pad_value
+        )
         placed = replace(sample, image=image, boxes=placement.apply(sample.boxes))
         return Compose(self.extra)(placed, rng)
 

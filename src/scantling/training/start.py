@@ -1,7 +1,8 @@
 """Setting a run up: data, model, settings and machine, in the order in which they can be wrong."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -46,8 +47,9 @@ from .resolve import resolve_recipe
 from .resume import load_state, read_notes
 from .run import Run
 
+logger = logging.getLogger(__name__)
+
 STORE_GIGABYTE = 10**9
-Say = Callable[[str], None]
 
 
 def open_run(
@@ -65,7 +67,6 @@ def open_run(
     out: str | Path | None = None,
     cache: str | Path | None = None,
     trackers: Sequence[str] = (),
-    say: Say = lambda _: None,
 ) -> Run:
     """Set a run up; nothing is learned yet.
 
@@ -84,7 +85,6 @@ def open_run(
         out: folder of the run; a new `runs/train-N` if None.
         cache: folder for small images and downloads; the user's own if None.
         trackers: `tensorboard`, `wandb`, `mlflow`.
-        say: told what was concluded without being asked for.
 
     Raises:
         InvalidSettings: all that is wrong with the settings, before any data is read.
@@ -113,7 +113,7 @@ def open_run(
         RunFolder(Path(out)) if rank and out else new_folder(None if out is None else Path(out))
     )
     try:
-        return _open(folder, begun, given, cache=cache, say=say, fresh=True)
+        return _open(folder, begun, given, cache=cache, fresh=True)
     except BaseException:
         if new and not rank:
             with suppress(OSError):
@@ -126,13 +126,12 @@ def resume_run(
     *,
     cache: str | Path | None = None,
     trackers: Sequence[str] = (),
-    say: Say = lambda _: None,
 ) -> Run:
     """Take up a run where it was last saved; it goes on as if it had never been stopped.
 
     Args:
         folder: of the run.
-        cache, trackers, say: as for `open_run`.
+        cache, trackers: as for `open_run`.
 
     Raises:
         InvalidSettings: the folder is not that of a run.
@@ -148,7 +147,7 @@ def resume_run(
     if trackers:
         begun = {**begun, "trackers": list(trackers)}
     check_trackers(begun["trackers"])
-    run = _open(home, begun, [("resumed", table)], cache=cache, say=say, fresh=False)
+    run = _open(home, begun, [("resumed", table)], cache=cache, fresh=False)
     now = describe_content(run.training_set.dataset)
     if content != now:
         changed = ", ".join(name for name in now if now[name] != content.get(name))
@@ -181,14 +180,11 @@ def _open(
     given: Layers,
     *,
     cache: str | Path | None,
-    say: Say,
     fresh: bool,
 ) -> Run:
-    dataset, validation = _read_data(begun, say)
+    dataset, validation = _read_data(begun)
     torch.manual_seed(begun["seed"])  # of the fresh weights
-    model = prepare_model(
-        begun["model"], dataset.names, weights=begun["weights"], cache=cache, say=say
-    )
+    model = prepare_model(begun["model"], dataset.names, weights=begun["weights"], cache=cache)
     named = not fresh or names_a_recipe(given)
     resolved = resolve_recipe([*([] if named else [own_recipe(model)]), *given])
     recipe = resolved.recipe
@@ -196,10 +192,10 @@ def _open(
     model = with_image_size(model, image_size)  # what it was trained with is what it is run with
     model, before, fitted = choose_anchors(model, dataset, recipe, image_size=image_size)
     model = regularise(model, recipe.regularise)
-    speed_up(model, recipe, say)
+    speed_up(model, recipe)
     frozen = freeze(model.network, recipe.freeze)
     if frozen:
-        say(f"{len(frozen)} tensors of {', '.join(recipe.freeze)} are frozen")
+        logger.info(f"{len(frozen)} tensors of {', '.join(recipe.freeze)} are frozen")
 
     accelerator = open_accelerator(begun["device"], recipe, begun["trackers"], folder)
     check_share(recipe, accelerator)
@@ -208,7 +204,7 @@ def _open(
     model.network.to(accelerator.device).to(memory_format=torch.channels_last)
     if fresh:
         largest = Plan(recipe, len(dataset), image_size, divisor).largest_size
-        resolved = fit_memory(model, loss, resolved, largest, accelerator, say)
+        resolved = fit_memory(model, loss, resolved, largest, accelerator)
         recipe = resolved.recipe
     plan = Plan(recipe, len(dataset), image_size, divisor)
     store = (Path(cache) if cache is not None else default_cache()) / "images"
@@ -250,14 +246,14 @@ def _absolute(given: str | Path) -> str:
     return str(path.absolute()) if path.is_file() else str(given)
 
 
-def _read_data(begun: Mapping[str, Any], say: Say) -> tuple[Dataset, Dataset | None]:
+def _read_data(begun: Mapping[str, Any]) -> tuple[Dataset, Dataset | None]:
     """The split to learn from, and the one to evaluate on, if there is one."""
     source, form, most = begun["data"], begun["format"], begun["max_data_errors"]
     known = list_splits(source, format=form)
     wanted = begun["split"] or ("train" if len(known) > 1 or "train" in known else known[0])
     dataset = read_dataset(source, split=wanted, format=form)
     require_sound(dataset, max_errors=most)
-    say(f"{source}: {describe_dataset(dataset)}")
+    logger.info(f"{source}: {describe_dataset(dataset)}")
     chosen = begun["validation_split"]
     if chosen is None:
         rest = [name for name in known if name != dataset.split]
@@ -265,11 +261,13 @@ def _read_data(begun: Mapping[str, Any], say: Say) -> tuple[Dataset, Dataset | N
             (name for part in ("val", "test") for name in rest if name.startswith(part)), None
         )
     if chosen is None:
-        say(f"{source}: no split to evaluate on; the run keeps its last weights as its best")
+        logger.info(
+            f"{source}: no split to evaluate on; the run keeps its last weights as its best"
+        )
         return dataset, None
     validation = read_dataset(source, split=chosen, format=form)
     require_sound(validation, max_errors=most)
-    say(f"{source}: {describe_dataset(validation)}")
+    logger.info(f"{source}: {describe_dataset(validation)}")
     unknown = set(validation.names) ^ set(dataset.names)
     if unknown:
         raise InvalidData(

@@ -7,7 +7,7 @@ from ..datasets.dataset import Dataset
 from ..engines import Engine
 from ..evaluation import evaluate, selection_for
 from ..inference.predictor import Predictor
-from ..specs.metadata import Card
+from ..specs.metadata import Metadata
 from .boxes import ReferenceEngine
 from .reference import Reference
 from .result import Fault, Figure, Stage
@@ -18,7 +18,7 @@ LOST = "AP drops too much"
 def compare_ap(
     reference: Reference,
     engine: Engine,
-    card: Card,
+    metadata: Metadata,
     dataset: Dataset,
     *,
     max_drop: float,
@@ -28,7 +28,7 @@ def compare_ap(
     """Evaluate both by COCO's protocol.
 
     Args:
-        reference, engine, card: both sides.
+        reference, engine, metadata: both sides.
         dataset: labelled images.
         max_drop: how much less the AP of the file may be.
         limit: only the first so many images.
@@ -40,8 +40,8 @@ def compare_ap(
     start = perf_counter()
     images = len(dataset) if limit is None else min(limit, len(dataset))
     sides = (
-        (ReferenceEngine(reference, card.image_size), reference.card),
-        (engine, card),
+        (ReferenceEngine(reference, metadata.image_size), reference.metadata),
+        (engine, metadata),
     )
     figures = []
     for number, (runs, own) in enumerate(sides):

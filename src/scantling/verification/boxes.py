@@ -1,6 +1,7 @@
 """The second comparison: what both find in images, after everything that happens to an image."""
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from time import perf_counter
@@ -11,7 +12,7 @@ from ..engines import Engine, Ready
 from ..images.letterbox import FITS
 from ..inference.predictor import Predictor
 from ..postprocess import Selection
-from ..specs.metadata import Card, Precision
+from ..specs.metadata import Metadata, Precision
 from ..specs.schema import InputSpec
 from ..structures import Candidates, FloatArray, Image, IntArray
 from .distance import Found, pair
@@ -19,6 +20,8 @@ from .explain import name_fit
 from .reference import Reference
 from .result import Fault, Figure, Stage
 from .tolerances import GREY
+
+logger = logging.getLogger(__name__)
 
 LOWEST = 1e-4  # score below which nothing is looked at
 PER_IMAGE = 30  # detections that a low floor leaves in an image, where there are as many
@@ -103,7 +106,7 @@ class Comparison:
     Args:
         reference: tells the truth.
         engine: runs the file.
-        card: of the file.
+        metadata: of the file.
         columns: which of the file's labels is which of the model's.
         images: (H, W, 3) each.
     """
@@ -112,25 +115,27 @@ class Comparison:
         self,
         reference: Reference,
         engine: Engine,
-        card: Card,
+        metadata: Metadata,
         *,
         columns: IntArray,
         images: Sequence[Image],
     ) -> None:
-        self.card = card
+        self.metadata = metadata
         self.reference = reference
         self.images = images
         back = np.empty_like(columns)
         back[columns] = np.arange(len(columns))
-        lowest = card.min_score if card.form.gives == "detections" else LOWEST
+        lowest = metadata.min_score if metadata.form.gives == "detections" else LOWEST
         self.selection = Selection(
             min_score=lowest,
-            iou_threshold=card.iou_threshold,
-            max_detections=MOST if lowest == LOWEST else card.max_detections,
+            iou_threshold=metadata.iou_threshold,
+            max_detections=MOST if lowest == LOWEST else metadata.max_detections,
         )
-        self.right = self._reference_finds(reference, reference.card.input_spec)
-        names = reference.card.names
-        predictor = Predictor(engine, names, input_spec=card.input_spec, selection=self.selection)
+        self.right = self._reference_finds(reference, reference.metadata.input_spec)
+        names = reference.metadata.names
+        predictor = Predictor(
+            engine, names, input_spec=metadata.input_spec, selection=self.selection
+        )
         self.given = [
             Found(found.boxes, found.scores, back[found.labels]) for found in map(predictor, images)
         ]
@@ -139,21 +144,21 @@ class Comparison:
     def _reference_finds(
         self, reference: Reference, spec: InputSpec, *, grey: int = 0
     ) -> list[Found]:
-        engine = ReferenceEngine(reference, self.card.image_size, grey=grey)
-        names = reference.card.names
+        engine = ReferenceEngine(reference, self.metadata.image_size, grey=grey)
+        names = reference.metadata.names
         predictor = Predictor(engine, names, input_spec=spec, selection=self.selection)
         return [
             Found(found.boxes, found.scores, found.labels) for found in map(predictor, self.images)
         ]
 
     def _floors(self) -> dict[str, float]:
-        """The scores from which on both are compared: the card's, and a low one.
+        """The scores from which on both are compared: the metadata's, and a low one.
 
         Without the low one where all scores are nearly equal: which boxes an untrained network
         prefers is decided by its last digits.
         """
-        usual = self.card.min_score
-        if self.card.form.gives == "detections":
+        usual = self.metadata.min_score
+        if self.metadata.form.gives == "detections":
             # nothing is known of what lies just below: the very edge is left out
             return {f"from {1.2 * usual:.2g}": min(1.2 * usual, 1.0)}
         ranked = [np.sort(one.scores)[::-1][:PER_IMAGE] for one in self.right]
@@ -196,15 +201,15 @@ class Comparison:
     @cached_property
     def _rounded(self) -> list[Found] | None:
         """What the model finds if it is computed as badly as the file may be."""
-        coarse = self.reference.rounded(self.card.precision)
+        coarse = self.reference.rounded(self.metadata.precision)
         if coarse is None:
             return None
-        grey = GREY if self.card.form.takes == "image" else 0
-        return self._reference_finds(coarse, self.reference.card.input_spec, grey=grey)
+        grey = GREY if self.metadata.form.takes == "image" else 0
+        return self._reference_finds(coarse, self.reference.metadata.input_spec, grey=grey)
 
     def limits(self, floor: float, *, own: bool) -> Agreement:
         """What a right file keeps: nominal, or what rounding leaves of the model itself."""
-        nominal = NOMINAL[self.card.precision]
+        nominal = NOMINAL[self.metadata.precision]
         found = self._rounded if own else None
         if found is None:
             return nominal
@@ -225,7 +230,10 @@ def _above(found: Found, floor: float) -> Found:
 
 
 def compare_boxes(
-    comparison: Comparison, *, real: str, explained: bool, say: Callable[[str], None]
+    comparison: Comparison,
+    *,
+    real: str,
+    explained: bool,
 ) -> tuple[Stage, list[Fault]]:
     """Compare what both find, and look for a reason in how images are fitted.
 
@@ -233,7 +241,6 @@ def compare_boxes(
         comparison: both sides, on some images.
         real: what those are, in words.
         explained: it is known already that something is wrong: only the figures are wanted.
-        say: told where there is nothing to compare.
     """
     start = perf_counter()
     figures: list[Figure] = []
@@ -248,7 +255,7 @@ def compare_boxes(
         failed |= not keeps(agreement, limits)
         figures += _figures(agreement, limits, label)
     if not total:
-        say(
+        logger.info(
             "neither the file nor its model finds anything in these images, so no boxes were "
             "compared: give others, or train it"
         )
@@ -278,16 +285,16 @@ def _figures(agreement: Agreement, limits: Agreement, label: str) -> list[Figure
 
 def _name(comparison: Comparison) -> list[Fault]:
     """Which other way of fitting images explains what the file finds."""
-    own = comparison.reference.card.input_spec
-    says = comparison.card.input_spec
+    own = comparison.reference.metadata.input_spec
+    says = comparison.metadata.input_spec
     specs = [says, *(own.replace(fit=fit) for fit in FITS)]
     floor = min(comparison.floors.values())
     best: tuple[float, InputSpec] | None = None
     for spec in specs:
-        if (spec.fit, spec.fill) == (own.fit, own.fill):
+        if (spec.resize_mode, spec.pad_value) == (own.resize_mode, own.pad_value):
             continue
         found = comparison.agree(comparison.refitted(spec), comparison.given, floor)
-        if keeps(found, NOMINAL[comparison.card.precision]) and (
+        if keeps(found, NOMINAL[comparison.metadata.precision]) and (
             best is None or found.mean_iou > best[0] + 1e-3
         ):
             best = (found.mean_iou, spec)

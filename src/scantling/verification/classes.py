@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..specs.metadata import Card
+from ..specs.metadata import Metadata
 from ..structures import FloatArray, IntArray
 from .reference import Told
 
@@ -38,23 +38,23 @@ def fit_classes(expected: FloatArray, given: FloatArray) -> IntArray | None:
     return None if (columns == np.arange(count)).all() else columns
 
 
-def reorder(told: Told, columns: IntArray, card: Card, *, raw: bool) -> Told:
+def reorder(told: Told, columns: IntArray, metadata: Metadata, *, raw: bool) -> Told:
     """What the model would say if its class c stood in column `columns[c]`.
 
     Args:
         told: what it says.
         columns: (K,) as `fit_classes` finds them.
-        card: of the model.
+        metadata: of the model.
         raw: raw predictions are reordered too.
     """
     scores = np.empty_like(told.scores)
     scores[:, columns] = told.scores
     changed = tuple(told.raw)
     if raw and told.raw:
-        count = len(card.levels)
-        offsets = card.levels[0].box_coding == "offset"
+        count = len(metadata.levels)
+        offsets = metadata.levels[0].box_coding == "offset"
         first = 0 if offsets else 5
-        groups = [len(level.anchors) for level in card.levels]
+        groups = [len(level.anchors) for level in metadata.levels]
         changed = tuple(
             _move_classes(maps, groups[place % count], first, columns)
             if not offsets or place < count

@@ -10,7 +10,7 @@ from ..boxes import clip
 from ..engines import Engine
 from ..images.letterbox import find_placement, place
 from ..postprocess import Selection, select
-from ..specs.metadata import Card
+from ..specs.metadata import Metadata
 from ..specs.schema import InputSpec
 from ..structures import Candidates, FloatArray, Image, IntArray, Placement
 from .distance import Answer, Energies, Found, choose_rows, energies, found_energy, mean_energies
@@ -37,7 +37,7 @@ class Probe:
 
 def make_probe(image: Image, spec: InputSpec, image_size: tuple[int, int]) -> Probe:
     """An image, and how the model sees it."""
-    canvas, placement = place(image, image_size, fit=spec.fit, fill=spec.fill)
+    canvas, placement = place(image, image_size, fit=spec.resize_mode, fill=spec.pad_value)
     return Probe(image, canvas, placement)
 
 
@@ -47,16 +47,16 @@ class Bench:
     Args:
         reference: tells the truth.
         engine: runs the file.
-        card: of the file.
+        metadata: of the file.
         columns: (K,) which column of the file's scores is which of the model's classes.
     """
 
     def __init__(
-        self, reference: Reference, engine: Engine, card: Card, *, columns: IntArray
+        self, reference: Reference, engine: Engine, metadata: Metadata, *, columns: IntArray
     ) -> None:
         self.reference = reference
         self.engine = engine
-        self.card = card
+        self.metadata = metadata
         self.columns = columns
         self._told: dict[Probe, Told] = {}
         self._said: dict[Probe, Said] = {}
@@ -64,17 +64,17 @@ class Bench:
     @property
     def form(self) -> str:
         """What the file gives: `raw`, `candidates` or `detections`."""
-        return self.card.form.gives
+        return self.metadata.form.gives
 
     @cached_property
     def whole_images(self) -> bool:
         """The file takes images as they are."""
-        return self.card.form.takes == "image"
+        return self.metadata.form.takes == "image"
 
     @cached_property
     def coarse(self) -> Reference | None:
         """The model, computed as badly as the file may be."""
-        return self.reference.rounded(self.card.precision)
+        return self.reference.rounded(self.metadata.precision)
 
     def told(self, probe: Probe) -> Told:
         """What the model says, in pixels of the canvas."""
@@ -97,11 +97,15 @@ class Bench:
 
     def refitted(self, probe: Probe, spec: InputSpec) -> tuple[Told, Placement] | None:
         """What the model says of the image, fitted otherwise."""
-        size = self.card.image_size
-        canvas, _ = place(probe.image, size, fit=spec.fit, fill=spec.fill)
+        size = self.metadata.image_size
+        canvas, _ = place(probe.image, size, fit=spec.resize_mode, fill=spec.pad_value)
         told = self.reference.tell(canvas)
         height, width = probe.image.shape[:2]
-        return None if told is None else (told, find_placement((height, width), size, fit=spec.fit))
+        return (
+            None
+            if told is None
+            else (told, find_placement((height, width), size, fit=spec.resize_mode))
+        )
 
     def expect(
         self,
@@ -117,7 +121,7 @@ class Bench:
             told: in pixels of the canvas.
             probe: of which it is said.
             placement: of the canvas, where it is not the probe's own.
-            selection: of a graph that gives detections; its card's if None.
+            selection: of a graph that gives detections; its metadata's if None.
         """
         boxes = told.boxes
         if self.whole_images and self.form != "raw":
@@ -129,12 +133,12 @@ class Bench:
         return Answer(boxes[rows], told.scores[rows], raw)
 
     def selection(self) -> Selection:
-        """What a graph that gives detections does, as its card has it."""
-        card = self.card
+        """What a graph that gives detections does, as its metadata has it."""
+        metadata = self.metadata
         return Selection(
-            min_score=card.min_score,
-            iou_threshold=card.iou_threshold,
-            max_detections=card.max_detections,
+            min_score=metadata.min_score,
+            iou_threshold=metadata.iou_threshold,
+            max_detections=metadata.max_detections,
         )
 
     def compare(self, probes: Sequence[Probe], others: Sequence[Said]) -> Energies:
@@ -144,7 +148,7 @@ class Bench:
 
     def _ask(self, probe: Probe) -> Said:
         image = probe.image if self.whole_images else probe.canvas
-        told = run_file(self.engine, self.card, image)
+        told = run_file(self.engine, self.metadata, image)
         if self.form == "detections":
             return self._found(told, probe)
         scores = told.scores[:, self.columns] if self._fits(told) else told.scores

@@ -67,8 +67,8 @@ def _of_inputs(
     bench: Bench, probes: Sequence[Probe], trial: "_Trial"
 ) -> Iterator[tuple[InputChange, list[Told]]]:
     """Images fed otherwise: each is tried as long as nothing explains all; then what was said."""
-    height, width = bench.card.image_size
-    for change in input_changes(bench.reference.card.input_spec, square=height == width):
+    height, width = bench.metadata.image_size
+    for change in input_changes(bench.reference.metadata.input_spec, square=height == width):
         if trial.settled:
             return
         fed = [bench.changed(probe, change) for probe in probes]
@@ -83,7 +83,7 @@ class _Trial:
 
     def __init__(self, bench: Bench, probes: Sequence[Probe], limits: Energies) -> None:
         self.bench = bench
-        self.precision = bench.card.precision
+        self.precision = bench.metadata.precision
         self.limits = limits
         self.said = [bench.said(probe) for probe in probes]
         self.own = [bench.expect(bench.told(probe), probe) for probe in probes]
@@ -169,8 +169,8 @@ def _of_outputs(
     bench: Bench, probes: Sequence[Probe], told: Sequence[Told]
 ) -> Iterator[Hypothesis]:
     """Boxes or scores rewritten."""
-    card = bench.reference.card
-    streams = [rewritings(one, card, own=bench.card) for one in told]
+    metadata = bench.reference.metadata
+    streams = [rewritings(one, metadata, own=bench.metadata) for one in told]
     for together in zip(*streams, strict=True):
         name, evidence, _ = together[0]
         yield _expected(bench, probes, [one[2] for one in together], name, evidence)
@@ -187,7 +187,7 @@ def _of_classes(
     bench: Bench, probes: Sequence[Probe], told: Sequence[Told]
 ) -> Iterator[Hypothesis]:
     """Classes in another order, found from the numbers."""
-    card = bench.reference.card
+    metadata = bench.reference.metadata
     expected = [bench.expect(one, probe) for one, probe in zip(told, probes, strict=True)]
     said = [bench.said(probe) for probe in probes]
     if isinstance(expected[0], Found):
@@ -203,9 +203,9 @@ def _of_classes(
     columns = fit_classes(*(np.concatenate(parts) for parts in zip(*scores, strict=True)))
     if columns is None:
         return
-    words = describe_order(columns, card.names)
+    words = describe_order(columns, metadata.names)
     for raw in (False, True):
-        moved = [reorder(one, columns, card, raw=raw) for one in told]
+        moved = [reorder(one, columns, metadata, raw=raw) for one in told]
         yield _expected(bench, probes, moved, CLASSES, words)
 
 
@@ -213,7 +213,7 @@ def _of_labels(
     bench: Bench, expected: Sequence[Said], said: Sequence[Said]
 ) -> Iterator[Hypothesis]:
     """Labels of detections in another order: each goes where most of its boxes lie."""
-    count = len(bench.reference.card.names)
+    count = len(bench.reference.metadata.names)
     votes = np.zeros((count, count))
     for a, b in zip(expected, said, strict=True):
         if isinstance(a, Found) and isinstance(b, Found):
@@ -225,7 +225,7 @@ def _of_labels(
     moved = np.flatnonzero(labels != np.arange(count))
     if not len(moved):
         return
-    names = bench.reference.card.names
+    names = bench.reference.metadata.names
     shown = ", ".join(f"{names[one]} is called {names[labels[one]]}" for one in moved[:3].tolist())
     answers = [
         Found(one.boxes, one.scores, labels[one.labels]) if isinstance(one, Found) else one
@@ -270,9 +270,9 @@ def _of_fits(bench: Bench, probes: Sequence[Probe]) -> Iterator[Hypothesis]:
     """Images fitted otherwise, by a graph that takes them whole."""
     if not bench.whole_images:
         return
-    own = bench.reference.card.input_spec
-    specs = [own.replace(fit=fit) for fit in FITS if fit != own.fit]
-    specs += [own.replace(fill=fill) for fill in (0, 114, 127, 128, 255) if fill != own.fill]
+    own = bench.reference.metadata.input_spec
+    specs = [own.replace(fit=fit) for fit in FITS if fit != own.resize_mode]
+    specs += [own.replace(fill=fill) for fill in (0, 114, 127, 128, 255) if fill != own.pad_value]
     for spec in specs:
         answers = []
         for probe in probes:
@@ -286,7 +286,7 @@ def _of_fits(bench: Bench, probes: Sequence[Probe]) -> Iterator[Hypothesis]:
 
 def name_fit(right: InputSpec, wrong: InputSpec) -> tuple[str, str]:
     """The name of the fault, and what it is: images fitted or filled otherwise."""
-    if right.fit == wrong.fit:
-        return "wrong fill", f"around an image is {wrong.fill} in place of {right.fill}"
-    evidence = f"images are fitted by {wrong.fit!r}, the model's by {right.fit!r}"
-    return f"{FITTED[wrong.fit]} instead of {FITTED[right.fit]}", evidence
+    if right.resize_mode == wrong.resize_mode:
+        return "wrong fill", f"around an image is {wrong.pad_value} in place of {right.pad_value}"
+    evidence = f"images are fitted by {wrong.resize_mode!r}, the model's by {right.resize_mode!r}"
+    return f"{FITTED[wrong.resize_mode]} instead of {FITTED[right.resize_mode]}", evidence

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..specs.metadata import Card
+from ..specs.metadata import Metadata
 from ..structures import IntArray
 from .decode_errors import describe_levels
 from .explain import name_fit
@@ -15,32 +15,34 @@ from .result import Fault
 NAMES = "wrong class names"
 
 
-def compare_cards(card: Card, right: Card) -> tuple[list[Fault], list[str]]:
-    """The mistakes in a card, and what is only worth knowing.
+def compare_metadata(metadata: Metadata, right: Metadata) -> tuple[list[Fault], list[str]]:
+    """The mistakes in metadata, and what is only worth knowing.
 
     Args:
-        card: of the file.
-        right: what the model's own card would be.
+        metadata: of the file.
+        right: what the model's own metadata would be.
     """
     faults: list[Fault] = []
     notes: list[str] = []
-    own, wrong = right.input_spec, card.input_spec
-    if own.fit != wrong.fit or (own.fit != "stretch" and _fill(own.fill) != _fill(wrong.fill)):
+    own, wrong = right.input_spec, metadata.input_spec
+    if own.resize_mode != wrong.resize_mode or (
+        own.resize_mode != "stretch" and _fill(own.pad_value) != _fill(wrong.pad_value)
+    ):
         name, evidence = name_fit(own, wrong)
-        faults.append(Fault(name, "card", f"{evidence}, says its card"))
-    if card.levels != right.levels and len(card.levels) == len(right.levels):
-        evidence = f"its card has {describe_levels(right.levels, card.levels)}"
-        faults.append(Fault(DECODING, "card", evidence))
+        faults.append(Fault(name, "metadata", f"{evidence}, says its metadata"))
+    if metadata.levels != right.levels and len(metadata.levels) == len(right.levels):
+        evidence = f"its metadata has {describe_levels(right.levels, metadata.levels)}"
+        faults.append(Fault(DECODING, "metadata", evidence))
     if (own.mean, own.std) != (wrong.mean, wrong.std):
         notes.append(
-            f"its card has mean {wrong.mean} and std {wrong.std}, the model {own.mean} and "
+            f"its metadata has mean {wrong.mean} and std {wrong.std}, the model {own.mean} and "
             f"{own.std}; what the graph does is seen from its tensors"
         )
-    if len(card.names) == len(right.names) and sorted(card.names) != sorted(right.names):
-        pairs = zip(card.names, right.names, strict=True)
+    if len(metadata.names) == len(right.names) and sorted(metadata.names) != sorted(right.names):
+        pairs = zip(metadata.names, right.names, strict=True)
         wrongly = [f"{a!r} for {b!r}" for a, b in pairs if a != b]
         more = f" and {len(wrongly) - 3} more" if len(wrongly) > 3 else ""
-        faults.append(Fault(NAMES, "card", f"it says {', '.join(wrongly[:3])}{more}"))
+        faults.append(Fault(NAMES, "metadata", f"it says {', '.join(wrongly[:3])}{more}"))
     return faults, notes
 
 

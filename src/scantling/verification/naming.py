@@ -1,4 +1,4 @@
-"""The last word on what is wrong: what the numbers say and what the card says, together."""
+"""The last word on what is wrong: what the numbers say and what the metadata says, together."""
 
 from collections.abc import Sequence
 
@@ -27,7 +27,7 @@ def settle(
         bench: both sides.
         probes: what they were shown.
         found: faults that the tensors show.
-        told: faults in the card.
+        told: faults in the metadata.
         notes: what is worth knowing.
         passed: the tensors agree.
 
@@ -35,16 +35,16 @@ def settle(
         The same three, completed.
     """
     faults, remarks = list(found), list(notes)
-    card, right = bench.card, bench.reference.card
+    metadata, right = bench.metadata, bench.reference.metadata
     named = {fault.name for fault in faults}
-    if card.names != right.names and CLASSES not in named and _names_moved(bench, probes):
+    if metadata.names != right.names and CLASSES not in named and _names_moved(bench, probes):
         words = describe_order(bench.columns, right.names)
-        evidence = f"{words}, says its card; its scores say otherwise"
-        faults.insert(0, Fault(CLASSES, "card", evidence))
-    if passed and not faults and card.fingerprint != right.fingerprint:
-        if card.spec == right.spec and card.precision != "fp32":
+        evidence = f"{words}, says its metadata; its scores say otherwise"
+        faults.insert(0, Fault(CLASSES, "metadata", evidence))
+    if passed and not faults and metadata.fingerprint != right.fingerprint:
+        if metadata.spec == right.spec and metadata.precision != "fp32":
             evidence = (
-                f"what it says cannot be told from rounding to {card.precision}, but "
+                f"what it says cannot be told from rounding to {metadata.precision}, but "
                 f"{describe_fingerprints(bench)}"
             )
             faults.append(Fault(STALE, "tensors", evidence))

@@ -6,7 +6,7 @@ from itertools import permutations
 
 import numpy as np
 
-from ..specs.metadata import Card, LevelCard
+from ..specs.metadata import LevelCard, Metadata
 from ..structures import FloatArray
 from .decode_errors import LEVEL_CHANGES, OFFSET_CHANGES, describe_levels
 from .reference import Told, decode
@@ -18,28 +18,28 @@ SIDES = ("left", "top", "right", "bottom")
 Rewritten = tuple[str, str, Told]  # name of the fault, evidence, what would be said
 
 
-def rewritings(told: Told, card: Card, *, own: Card) -> Iterator[Rewritten]:
+def rewritings(told: Told, metadata: Metadata, *, own: Metadata) -> Iterator[Rewritten]:
     """Everything that a file with another decoding would say, the likelier first.
 
     Args:
         told: what the model says.
-        card: of the model.
-        own: the file's own card, whose levels may be others.
+        metadata: of the model.
+        own: the file's own metadata, whose levels may be others.
     """
-    yield from _boxes(told, card)
+    yield from _boxes(told, metadata)
     if told.raw:
-        yield from _decodings(told, card, own)
-        yield from _scores(told, card)
+        yield from _decodings(told, metadata, own)
+        yield from _scores(told, metadata)
 
 
-def _boxes(told: Told, card: Card) -> Iterator[Rewritten]:
+def _boxes(told: Told, metadata: Metadata) -> Iterator[Rewritten]:
     """Sides in another order or another format."""
     boxes = told.boxes
     for order in _orders():
         words = ", ".join(SIDES[side] for side in order)
         evidence = f"each box is {words} where left, top, right, bottom is due"
         yield TRANSPOSED, evidence, replace(told, boxes=boxes[:, order])
-    height, width = card.image_size
+    height, width = metadata.image_size
     with np.errstate(all="ignore"):
         size = boxes[:, 2:] - boxes[:, :2]
         centre = (boxes[:, 2:] + boxes[:, :2]) / 2
@@ -76,17 +76,19 @@ def _orders() -> list[list[int]]:
     return [first, *(order for order in others if order not in (first, [0, 1, 2, 3]))]
 
 
-def _decodings(told: Told, card: Card, own: Card) -> Iterator[Rewritten]:
+def _decodings(told: Told, metadata: Metadata, own: Metadata) -> Iterator[Rewritten]:
     """Raw predictions read by another rule."""
-    if own.levels != card.levels:
-        found = _try(told.raw, card, own.levels)
+    if own.levels != metadata.levels:
+        found = _try(told.raw, metadata, own.levels)
         if found is not None:
-            differences = describe_levels(card.levels, own.levels)
+            differences = describe_levels(metadata.levels, own.levels)
             yield DECODING, f"it decodes with {differences}", found
     for evidence, change in LEVEL_CHANGES:
-        levels = change(card.levels)
+        levels = change(metadata.levels)
         found = (
-            None if levels is None or tuple(levels) == card.levels else _try(told.raw, card, levels)
+            None
+            if levels is None or tuple(levels) == metadata.levels
+            else _try(told.raw, metadata, levels)
         )
         if found is not None:
             yield DECODING, evidence, found
@@ -94,27 +96,29 @@ def _decodings(told: Told, card: Card, own: Card) -> Iterator[Rewritten]:
         ("boxes lie half a cell too far to the upper left", -0.5),
         ("boxes lie half a cell too far to the lower right", 0.5),
     ):
-        moved = told.boxes + share * row_strides(told.raw, card)[:, None]
+        moved = told.boxes + share * row_strides(told.raw, metadata)[:, None]
         yield DECODING, evidence, replace(told, boxes=moved)
     for order, words in (([1, 0, 3, 2], "y is read as x, and height as width"),
                          ([1, 0, 2, 3], "y of the centre is read as x"),
                          ([0, 1, 3, 2], "height is read as width")):  # fmt: skip
-        swapped = _try(_box_channels(told.raw, card, order), card, card.levels)
+        swapped = _try(_box_channels(told.raw, metadata, order), metadata, metadata.levels)
         if swapped is not None:
             yield TRANSPOSED, f"in the raw predictions {words}", swapped
-    if card.levels[0].box_coding == "offset":
+    if metadata.levels[0].box_coding == "offset":
         for words, axes, misread in OFFSET_CHANGES:
-            found = _try(_changed_offsets(told.raw, card, axes, misread), card, card.levels)
+            found = _try(
+                _changed_offsets(told.raw, metadata, axes, misread), metadata, metadata.levels
+            )
             if found is not None:
                 yield DECODING, words, replace(found, raw=told.raw)
     turned = tuple(level.transpose(0, 2, 1) for level in told.raw)
     if [one.shape for one in turned] == [one.shape for one in told.raw]:
-        found = _try(turned, card, card.levels)
+        found = _try(turned, metadata, metadata.levels)
         if found is not None:
             yield TRANSPOSED, "rows and columns of the cells are exchanged", found
 
 
-def _scores(told: Told, card: Card) -> Iterator[Rewritten]:
+def _scores(told: Told, metadata: Metadata) -> Iterator[Rewritten]:
     """Scores before their activation, after it twice, or without objectness."""
     with np.errstate(all="ignore"):
         scores = told.scores.astype(np.float64)
@@ -124,7 +128,7 @@ def _scores(told: Told, card: Card) -> Iterator[Rewritten]:
             ("the logistic function is applied to scores once more", 1 / (1 + np.exp(-scores))),
             ("scores are squared", scores * scores),
         ]
-        chances = class_chances(told.raw, card)
+        chances = class_chances(told.raw, metadata)
         if chances is not None:
             wrong.append(("scores leave objectness out", chances))
             objectness = scores / np.maximum(chances, 1e-12)
@@ -133,36 +137,38 @@ def _scores(told: Told, card: Card) -> Iterator[Rewritten]:
         yield DECODING, evidence, replace(told, scores=changed.astype(np.float32))
 
 
-def class_chances(raw: Sequence[FloatArray], card: Card) -> FloatArray | None:
+def class_chances(raw: Sequence[FloatArray], metadata: Metadata) -> FloatArray | None:
     """(P, K) chances of the classes without objectness; None where there is no such thing."""
-    if card.levels[0].box_coding == "offset":
+    if metadata.levels[0].box_coding == "offset":
         return None
     certain = []
-    for level, own in zip(raw, card.levels, strict=True):
+    for level, own in zip(raw, metadata.levels, strict=True):
         values = level.reshape(len(own.anchors), -1, *level.shape[1:]).copy()
         values[:, 4] = 1.0 if own.activated else 50.0
         certain.append(values.reshape(level.shape))
-    found = _try(certain, card, card.levels)
+    found = _try(certain, metadata, metadata.levels)
     return None if found is None else found.scores
 
 
-def row_strides(raw: Sequence[FloatArray], card: Card) -> FloatArray:
+def row_strides(raw: Sequence[FloatArray], metadata: Metadata) -> FloatArray:
     """(P,) pixels of a cell, for each box."""
     counts = [
         len(level.anchors) * maps.shape[-2] * maps.shape[-1]
-        for level, maps in zip(card.levels, raw[-len(card.levels) :], strict=True)
+        for level, maps in zip(metadata.levels, raw[-len(metadata.levels) :], strict=True)
     ]
-    strides = [card.image_size[0] / maps.shape[-2] for maps in raw[-len(card.levels) :]]
+    strides = [metadata.image_size[0] / maps.shape[-2] for maps in raw[-len(metadata.levels) :]]
     return np.repeat(np.array(strides, np.float32), counts)
 
 
-def _box_channels(raw: Sequence[FloatArray], card: Card, order: list[int]) -> list[FloatArray]:
+def _box_channels(
+    raw: Sequence[FloatArray], metadata: Metadata, order: list[int]
+) -> list[FloatArray]:
     """Raw predictions with the four channels of every box in another order."""
-    count = len(card.levels)
-    offsets = card.levels[0].box_coding == "offset"
+    count = len(metadata.levels)
+    offsets = metadata.levels[0].box_coding == "offset"
     kept, boxes = (list(raw[:count]), raw[count:]) if offsets else ([], raw)
     changed = []
-    for level, own in zip(boxes, card.levels, strict=True):
+    for level, own in zip(boxes, metadata.levels, strict=True):
         values = level.reshape(len(own.anchors), -1, *level.shape[1:]).copy()
         values[:, :4] = values[:, order]
         changed.append(values.reshape(level.shape))
@@ -170,12 +176,15 @@ def _box_channels(raw: Sequence[FloatArray], card: Card, order: list[int]) -> li
 
 
 def _changed_offsets(
-    raw: Sequence[FloatArray], card: Card, axes: slice, change: Callable[[FloatArray], FloatArray]
+    raw: Sequence[FloatArray],
+    metadata: Metadata,
+    axes: slice,
+    change: Callable[[FloatArray], FloatArray],
 ) -> list[FloatArray]:
     """Raw predictions of an EfficientDet with some of the four offsets of every box changed."""
-    count = len(card.levels)
+    count = len(metadata.levels)
     changed = list(raw[:count])
-    for level, own in zip(raw[count:], card.levels, strict=True):
+    for level, own in zip(raw[count:], metadata.levels, strict=True):
         values = level.reshape(len(own.anchors), 4, *level.shape[1:]).copy()
         with np.errstate(all="ignore"):
             values[:, axes] = change(values[:, axes])
@@ -183,9 +192,9 @@ def _changed_offsets(
     return changed
 
 
-def _try(raw: Sequence[FloatArray], card: Card, levels: Sequence[LevelCard]) -> Told | None:
+def _try(raw: Sequence[FloatArray], metadata: Metadata, levels: Sequence[LevelCard]) -> Told | None:
     """Raw predictions read by other levels, if they can be."""
-    counts = [len(level.anchors) for level in card.levels]
+    counts = [len(level.anchors) for level in metadata.levels]
     if [len(level.anchors) for level in levels] != counts:
         return None
-    return decode(raw, card, levels)
+    return decode(raw, metadata, levels)

@@ -13,9 +13,9 @@ from torch import nn
 
 from ..checkpoints import Model
 from ..engines import Engine
-from ..engines.graphs import make_card
+from ..engines.graphs import make_metadata
 from ..engines.outputs import as_candidates, output_names
-from ..specs.metadata import Card, GraphForm, LevelCard, Precision
+from ..specs.metadata import GraphForm, LevelCard, Metadata, Precision
 from ..structures import Candidates, FloatArray, Image
 from .inputs import InputChange, normalise
 from .rounding import rounded
@@ -43,11 +43,11 @@ class Reference(Protocol):
     """What tells the truth.
 
     Attributes:
-        card: what it is; its levels say how raw predictions are decoded.
+        metadata: what it is; its levels say how raw predictions are decoded.
         describes: in words.
     """
 
-    card: Card
+    metadata: Metadata
     describes: str
 
     def tell(self, canvas: Image, *, change: InputChange | None = None) -> Told | None:
@@ -72,7 +72,7 @@ class ModelReference:
     def __init__(
         self, model: Model, *, image_size: Size, source: str, device: torch.device
     ) -> None:
-        self.card = make_card(
+        self.metadata = make_metadata(
             model, form=GraphForm(gives="raw"), image_size=image_size, source=source
         )
         self.describes = f"{source}, eager fp32"
@@ -123,66 +123,70 @@ class FileReference:
 
     Args:
         engine: runs it.
-        card: what it says of itself.
+        metadata: what it says of itself.
         source: what it is called.
     """
 
-    def __init__(self, engine: Engine, card: Card, *, source: str) -> None:
-        self.card = card
+    def __init__(self, engine: Engine, metadata: Metadata, *, source: str) -> None:
+        self.metadata = metadata
         self.describes = f"{source}, {engine.description}"
         self._engine = engine
 
     def tell(self, canvas: Image, *, change: InputChange | None = None) -> Told | None:
         """What it says of an (H, W, 3) canvas."""
-        fed = canvas if change is None else _as_pixels(canvas, change, self.card)
-        return None if fed is None else run_file(self._engine, self.card, fed)
+        fed = canvas if change is None else _as_pixels(canvas, change, self.metadata)
+        return None if fed is None else run_file(self._engine, self.metadata, fed)
 
     def rounded(self, precision: Precision) -> None:
         """Nobody can compute it otherwise than it is."""
 
 
-def run_file(engine: Engine, card: Card, image: Image) -> Told:
+def run_file(engine: Engine, metadata: Metadata, image: Image) -> Told:
     """What a file says of an (H, W, 3) image; of a fixed number of images it is asked as the last.
 
     Boxes are in pixels of that image; of a graph that gives raw predictions, of the canvas.
 
     Raises:
-        InvalidExport: it gives arrays of other shapes than its card promises.
+        InvalidExport: it gives arrays of other shapes than its metadata promises.
     """
-    batch = np.repeat(np.ascontiguousarray(image)[None], card.form.batch or 1, axis=0)
+    batch = np.repeat(np.ascontiguousarray(image)[None], metadata.form.batch or 1, axis=0)
     outputs = engine.run(batch)
-    size, read = (image.shape[0], image.shape[1]), card
-    if card.form.gives == "raw" and card.form.takes == "image":  # how it fitted them is not said
-        size = card.image_size
-        read = card.model_copy(update={"form": GraphForm(gives="raw")})
+    size, read = (image.shape[0], image.shape[1]), metadata
+    if (
+        metadata.form.gives == "raw" and metadata.form.takes == "image"
+    ):  # how it fitted them is not said
+        size = metadata.image_size
+        read = metadata.model_copy(update={"form": GraphForm(gives="raw")})
     decoded = as_candidates(outputs, read, size)
     raw: tuple[FloatArray, ...] = ()
-    if card.form.gives == "raw":
-        raw = tuple(np.asarray(outputs[name][-1], np.float32) for name in output_names(card))
+    if metadata.form.gives == "raw":
+        raw = tuple(np.asarray(outputs[name][-1], np.float32) for name in output_names(metadata))
     return Told(np.asarray(decoded.boxes[-1]), np.asarray(decoded.scores[-1]), raw)
 
 
-def decode(raw: Sequence[FloatArray], card: Card, levels: Sequence[LevelCard]) -> Told | None:
+def decode(
+    raw: Sequence[FloatArray], metadata: Metadata, levels: Sequence[LevelCard]
+) -> Told | None:
     """Raw predictions of one canvas read in another way; None where they cannot be.
 
     Args:
         raw: as `Told.raw`.
-        card: of the model.
+        metadata: of the model.
         levels: the other way.
     """
-    changed = card.model_copy(update={"levels": tuple(levels)})
+    changed = metadata.model_copy(update={"levels": tuple(levels)})
     names = output_names(changed)
     if len(names) != len(raw):
         return None
     arrays = {name: level[None] for name, level in zip(names, raw, strict=True)}
     with np.errstate(all="ignore"):
-        found: Candidates = as_candidates(arrays, changed, card.image_size)
+        found: Candidates = as_candidates(arrays, changed, metadata.image_size)
     return Told(found.boxes[0], found.scores[0], tuple(raw))
 
 
-def _as_pixels(canvas: Image, change: InputChange, card: Card) -> Image | None:
+def _as_pixels(canvas: Image, change: InputChange, metadata: Metadata) -> Image | None:
     """A changed input as whole numbers from 0 to 255; None where they cannot say it."""
-    spec = card.input_spec
+    spec = metadata.input_spec
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (spec.mean, spec.std))
     pixels = torch.from_numpy(canvas.astype(np.float32) / 255).permute(2, 0, 1)[None]
     fed = change.apply(pixels, mean, std) * std + mean

@@ -35,7 +35,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Stage:
-    """One comparison of the file with the model: `card`, `tensors`, `boxes` or `ap`.
+    """One comparison of the file with the model: `metadata`, `tensors`, `boxes` or `ap`.
 
     Args:
         name: which.

@@ -1,4 +1,4 @@
-"""Verify a file: the card, the tensors, the boxes, the AP, each against the model itself."""
+"""Verify a file: the metadata, the tensors, the boxes, the AP, each against the model itself."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,13 +15,13 @@ from ..errors import InvalidValue
 from ..evaluation import open_data
 from ..images import read_sources
 from ..images.read import read_image
-from ..specs.metadata import Card
+from ..specs.metadata import Metadata
 from ..structures import Image, IntArray
 from .ap import compare_ap
 from .boxes import Comparison, compare_boxes
 from .candidate import open_reference, open_subject
 from .comparator import Bench, make_probe
-from .metadata_diff import compare_cards, match_columns
+from .metadata_diff import compare_metadata, match_columns
 from .naming import settle
 from .reference import Reference
 from .result import Fault, Stage, Verification
@@ -32,8 +32,6 @@ STAGES = ("tensors", "boxes", "ap")
 SCENES, PROBES = 4, 3  # drawn images, and how many images are compared number by number
 IMAGES = 16  # at most, of a user's own
 LARGE = 1 << 20  # pixels of an input from which on one probe less must do
-
-Say = Callable[[str], None]
 Progress = Callable[[int, int], None]
 
 
@@ -52,7 +50,6 @@ def verify(
     limit: int | None = None,
     stages: Sequence[str] = STAGES,
     cache: str | Path | None = None,
-    say: Say = lambda _: None,
     progress: Progress | None = None,
 ) -> Verification:
     """Find out whether a file is the model that it claims to be, and name what is wrong if not.
@@ -62,7 +59,7 @@ def verify(
     Args:
         file: an exported file; or any other model, to see what an engine makes of it.
         against: the model: a name, a file, or one that is loaded; None for the source that the
-            file's card names, at that path or beside the file.
+            file's metadata names, at that path or beside the file.
         weights, names: of `against`, as for `load_model`.
         data: a labelled data set: its images are compared, and the AP of both.
         split: of the data.
@@ -73,31 +70,29 @@ def verify(
         limit: of the data, only the first so many images.
         stages: which comparisons, of `STAGES`; `ap` only where there is data.
         cache: folder for downloaded weights.
-        say: told what was concluded without being asked for.
         progress: called with the images done and in all, while the AP is measured.
 
     Raises:
-        InvalidExport: the file is damaged, or is not what its card says.
+        InvalidExport: the file is damaged, or is not what its metadata says.
         InvalidValue: an unknown stage, or nothing to compare with.
         MissingPackage: the engine of the file is not installed.
         ScantlingError: the model or the images cannot be read.
     """
     _check(stages, max_ap_drop)
     dataset = None if data is None else open_data(data, split=split)
-    running, card, model = open_subject(file, engine=engine, device=device, cache=cache, say=say)
+    running, metadata, model = open_subject(file, engine=engine, device=device, cache=cache)
     try:
         reference = open_reference(
             model if against is None and model is not None else against,
-            card,
+            metadata,
             Path(file),
             weights=weights,
             names=names,
             device=device,
             cache=cache,
-            say=say,
         )
         shown, real = _choose_images(images, dataset)
-        work = _Work(reference, running, card, shown, real, say)
+        work = _Work(reference, running, metadata, shown, real)
         return _compare(work, str(file), dataset, tuple(stages), max_ap_drop, limit, progress)
     finally:
         running.close()
@@ -109,10 +104,9 @@ class _Work:
 
     reference: Reference
     engine: Engine
-    card: Card
+    metadata: Metadata
     images: list[Image]
     real: str  # what they are, in words
-    say: Say
 
 
 def _compare(
@@ -125,18 +119,18 @@ def _compare(
     progress: Progress | None,
 ) -> Verification:
     """Every stage that was asked for, and what they say together."""
-    reference, engine, card = work.reference, work.engine, work.card
-    told, notes = compare_cards(card, reference.card)
-    columns = match_columns(card.names, reference.card.names)
-    bench = Bench(reference, engine, card, columns=columns)
+    reference, engine, metadata = work.reference, work.engine, work.metadata
+    told, notes = compare_metadata(metadata, reference.metadata)
+    columns = match_columns(metadata.names, reference.metadata.names)
+    bench = Bench(reference, engine, metadata, columns=columns)
     stages: list[Stage] = []
     found: list[Fault] = []
     sound = True
     if "tensors" in chosen:
-        height, width = card.image_size
+        height, width = metadata.image_size
         count = PROBES - (height * width > LARGE)
-        spec = reference.card.input_spec
-        probes = [make_probe(image, spec, card.image_size) for image in work.images[:count]]
+        spec = reference.metadata.input_spec
+        probes = [make_probe(image, spec, metadata.image_size) for image in work.images[:count]]
         tensors = compare_tensors(bench, probes, real=work.real)
         stages.append(tensors.stage)
         found += tensors.faults
@@ -151,7 +145,7 @@ def _compare(
         stage, faults = compare_ap(
             reference,
             engine,
-            card,
+            metadata,
             dataset,
             max_drop=max_ap_drop,
             limit=limit,
@@ -163,7 +157,7 @@ def _compare(
         file=file,
         against=reference.describes,
         engine=engine.description,
-        precision=card.precision,
+        precision=metadata.precision,
         stages=tuple(stages),
         faults=_once([*found, *told]),
         notes=tuple(notes),
@@ -173,9 +167,9 @@ def _compare(
 def _boxes(work: _Work, columns: IntArray, *, explained: bool) -> tuple[Stage, list[Fault]]:
     start = perf_counter()
     comparison = Comparison(
-        work.reference, work.engine, work.card, columns=columns, images=work.images
+        work.reference, work.engine, work.metadata, columns=columns, images=work.images
     )
-    stage, faults = compare_boxes(comparison, real=work.real, explained=explained, say=work.say)
+    stage, faults = compare_boxes(comparison, real=work.real, explained=explained)
     return replace(stage, seconds=perf_counter() - start), faults
 
 

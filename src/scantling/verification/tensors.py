@@ -50,7 +50,7 @@ def compare_tensors(bench: Bench, probes: Sequence[Probe], *, real: str) -> Tens
     error = mean_energies(list(map(measure, own, said)))
     if not np.isfinite(list(error.values())).all():
         return _unlike(bench, probes, error, perf_counter() - start)
-    limits = nominal_limits(bench.card.precision, list(error))
+    limits = nominal_limits(bench.metadata.precision, list(error))
     if _past(error, limits):
         limits = own_limits(bench, probes)
     faults: list[Fault] = []
@@ -58,7 +58,7 @@ def compare_tensors(bench: Bench, probes: Sequence[Probe], *, real: str) -> Tens
         # noise first: a mistake that explain knows would show on noise as well
         found = calibrated_on_noise(bench, probes, error) or explain(bench, probes, limits)
         faults = _name(bench, error, limits, found)
-    elif bench.card.precision != "fp32":
+    elif bench.metadata.precision != "fp32":
         faults = explain(bench, probes, limits, thorough=False)
         if real != ON_SCENES:  # of which INT8 that was calibrated on photographs may know little
             faults = faults or calibrated_on_noise(bench, probes, error)
@@ -75,8 +75,8 @@ def _past(error: Energies, limits: Energies) -> bool:
 
 def _noise_error(bench: Bench, kind: str) -> tuple[Probe, Energies]:
     """A kind of noise, and how far both are apart on it."""
-    size = bench.card.image_size
-    probe = make_probe(draw_noise(size)[kind], bench.reference.card.input_spec, size)
+    size = bench.metadata.image_size
+    probe = make_probe(draw_noise(size)[kind], bench.reference.metadata.input_spec, size)
     return probe, measure(bench.expect(bench.told(probe), probe), bench.said(probe))
 
 
@@ -84,14 +84,14 @@ def _name(bench: Bench, error: Energies, limits: Energies, found: list[Fault]) -
     """Why a file is not its model: what was found, or what is left where nothing was."""
     if found:
         return found
-    card, right = bench.card, bench.reference.card
+    metadata, right = bench.metadata, bench.reference.metadata
     worst = max(error, key=lambda name: error[name] / limits[name])
     short = f"{worst} agree to {decibels(error[worst]):.1f} dB only"
-    near = error[worst] < (WORST if card.precision == "int8" else BEYOND * limits[worst])
-    if card.precision != "fp32" and card.fingerprint == right.fingerprint and near:
+    near = error[worst] < (WORST if metadata.precision == "int8" else BEYOND * limits[worst])
+    if metadata.precision != "fp32" and metadata.fingerprint == right.fingerprint and near:
         return [
             Fault(
-                f"{card.precision} loses too much",
+                f"{metadata.precision} loses too much",
                 "tensors",
                 f"{short}, where rounding alone would leave {decibels(limits[worst]):.1f} dB;"
                 " it was exported from these weights, and no other mistake explains it",
@@ -103,13 +103,13 @@ def _name(bench: Bench, error: Energies, limits: Energies, found: list[Fault]) -
 
 def describe_fingerprints(bench: Bench) -> str:
     """Whether the file says that it was exported from other weights."""
-    card, right = bench.card, bench.reference.card
-    if card.fingerprint == right.fingerprint:
-        return "its card names these weights, so the graph was changed after its export"
-    what = "weights" if card.spec == right.spec else "description and weights"
+    metadata, right = bench.metadata, bench.reference.metadata
+    if metadata.fingerprint == right.fingerprint:
+        return "its metadata names these weights, so the graph was changed after its export"
+    what = "weights" if metadata.spec == right.spec else "description and weights"
     return (
-        f"its card says that it was exported from other {what} "
-        f"({card.fingerprint[:12]}… of {card.source!r}, not {right.fingerprint[:12]}…)"
+        f"its metadata says that it was exported from other {what} "
+        f"({metadata.fingerprint[:12]}… of {metadata.source!r}, not {right.fingerprint[:12]}…)"
     )
 
 
@@ -121,8 +121,8 @@ def calibrated_on_noise(bench: Bench, probes: Sequence[Probe], error: Energies) 
     yolov4-tiny and Yolo-Fastest, calibrated on photographs, lose at most 4 dB more on photographs
     than on the noise that costs least; calibrated on noise, 12 to 19 dB.
     """
-    card = bench.card
-    if card.precision != "int8" or card.fingerprint != bench.reference.card.fingerprint:
+    metadata = bench.metadata
+    if metadata.precision != "int8" or metadata.fingerprint != bench.reference.metadata.fingerprint:
         return []
     cost = rounding_cost(bench, probes)
     if cost is None:

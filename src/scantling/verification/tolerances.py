@@ -37,7 +37,7 @@ def own_limits(bench: Bench, probes: Sequence[Probe]) -> Energies:
     Where the reference cannot be rounded, because it is a file itself, the nominal limits ten times
     over.
     """
-    precision = bench.card.precision
+    precision = bench.metadata.precision
     own = bench.expect(bench.told(probes[0]), probes[0])
     limits = nominal_limits(precision, list(measure(own, own)))
     cost = rounding_cost(bench, probes)

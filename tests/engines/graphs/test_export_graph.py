@@ -17,7 +17,7 @@ from scantling.darknet import load_cfg_network
 from scantling.engines.graphs import (
     ExportGraph,
     fingerprint,
-    make_card,
+    make_metadata,
     to_onnx,
     to_openvino,
     to_torch_export,
@@ -31,7 +31,7 @@ from scantling.errors import InvalidExport
 from scantling.images.letterbox import find_placement, place
 from scantling.postprocess import Selection, select
 from scantling.specs import CATALOG, InputSpec, ModelSpec
-from scantling.specs.metadata import KEY, Card, GraphForm
+from scantling.specs.metadata import KEY, GraphForm, Metadata
 from scantling.structures import Candidates
 from small_models import write_model
 
@@ -111,12 +111,12 @@ SIZE = (256, 384)  # of the usual graph
 def usual(name: str, format_: str):
     """The graph of a small model at one size; nothing changes it."""
     model = small_model(name)
-    return EXPORTERS[format_](model, make_card(model, image_size=SIZE))
+    return EXPORTERS[format_](model, make_metadata(model, image_size=SIZE))
 
 
-def runner(model: Model, card: Card, format_: str):
+def runner(model: Model, metadata: Metadata, format_: str):
     """A function that runs the model's graph in its own runtime."""
-    return running(EXPORTERS[format_](model, card), format_)
+    return running(EXPORTERS[format_](model, metadata), format_)
 
 
 def running(graph, format_: str):
@@ -156,7 +156,7 @@ def test_a_graph_answers_as_the_network_does(name: str, format_: str):
 def test_a_graph_of_open_sizes_answers_for_each(name: str, format_: str):
     model = small_model(name)
     form = GraphForm(batch=None, any_size=True)
-    run = runner(model, make_card(model, form=form, image_size=128), format_)
+    run = runner(model, make_metadata(model, form=form, image_size=128), format_)
     stride = max(model.network.strides)
     for images in (noise(1, stride, stride), noise(3, stride, 3 * stride)):
         same(run(images), answer(model, images))
@@ -166,7 +166,9 @@ def test_boxes_of_cells_that_no_stride_divides_are_the_networks():
     model = small_model("efficientdet-d0")
     images = noise(1, 100, 72)
     with torch.no_grad():
-        got = ExportGraph(model, make_card(model, image_size=(100, 72)))(torch.from_numpy(images))
+        got = ExportGraph(model, make_metadata(model, image_size=(100, 72)))(
+            torch.from_numpy(images)
+        )
     same([one.numpy() for one in got], answer(model, images))
 
 
@@ -175,9 +177,9 @@ def test_floats_go_in_and_raw_predictions_come_out_when_asked_for(name: str):
     model = small_model(name)
     images = noise(1, 128, 128)
     floats = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
-    card = make_card(model, image_size=128, form=GraphForm(takes="float", gives="raw"))
+    metadata = make_metadata(model, image_size=128, form=GraphForm(takes="float", gives="raw"))
     with torch.no_grad():
-        raw = ExportGraph(model, card)(floats)
+        raw = ExportGraph(model, metadata)(floats)
         found = model.network.decode(raw, (128, 128))
     same([found.boxes.numpy(), found.scores.numpy()], answer(model, images))
 
@@ -189,8 +191,8 @@ def test_every_kind_of_darknet_level_is_decoded_as_the_network_does(assets: Path
         model = Model(spec, network, tuple(map(str, range(spec.num_classes))))
         images = noise(1, 64, 96)
         with torch.no_grad():
-            card = make_card(model, image_size=(64, 96))
-            got = ExportGraph(model, card)(torch.from_numpy(images))
+            metadata = make_metadata(model, image_size=(64, 96))
+            got = ExportGraph(model, metadata)(torch.from_numpy(images))
         same([one.numpy() for one in got], answer(model, images))
 
 
@@ -198,8 +200,8 @@ def test_every_kind_of_darknet_level_is_decoded_as_the_network_does(assets: Path
 def test_nms_in_a_graph_keeps_what_select_keeps(format_: str, tiny: Model, photograph: np.ndarray):
     images = np.stack([place(photograph, (256, 256))[0], noise(1, 256, 256)[0]])
     form = GraphForm(gives="detections", batch=2)
-    card = make_card(tiny, form=form, image_size=256, min_score=0.02, max_detections=40)
-    (got,) = runner(tiny, card, format_)(images)
+    metadata = make_metadata(tiny, form=form, image_size=256, min_score=0.02, max_detections=40)
+    (got,) = runner(tiny, metadata, format_)(images)
     settings = Selection(min_score=0.02, iou_threshold=0.45, max_detections=40)
     expected = select(Candidates(*answer(tiny, images)), settings=settings)
     assert got.shape == (2, 40, 6)
@@ -217,7 +219,9 @@ def test_nms_in_a_graph_keeps_what_select_keeps(format_: str, tiny: Model, photo
 def test_an_image_is_placed_in_a_graph_as_outside(fit: str, size: tuple[int, int]):
     image = noise(1, *size)[0]
     smooth = cv2.GaussianBlur(image, (3, 3), 0)
-    got = Fit(InputSpec(fit=fit, fill=(1, 2, 3)), (96, 128))(torch.from_numpy(smooth)[None])
+    got = Fit(InputSpec(resize_mode=fit, pad_value=(1, 2, 3)), (96, 128))(
+        torch.from_numpy(smooth)[None]
+    )
     expected, _ = place(smooth, (96, 128), fit=fit, fill=(1, 2, 3))
     assert np.abs(got[0].numpy() - expected.astype(np.float32)).max() <= 1
 
@@ -227,11 +231,11 @@ def test_a_graph_that_takes_images_answers_in_their_pixels(
     format_: str, tiny: Model, photograph: np.ndarray
 ):
     form = GraphForm(takes="image", gives="candidates")
-    boxes, scores = runner(tiny, make_card(tiny, form=form, image_size=256), format_)(
+    boxes, scores = runner(tiny, make_metadata(tiny, form=form, image_size=256), format_)(
         photograph[None]
     )
-    fit = tiny.spec.input.fit
-    canvas, placement = place(photograph, (256, 256), fit=fit, fill=tiny.spec.input.fill)
+    fit = tiny.spec.input.resize_mode
+    canvas, placement = place(photograph, (256, 256), fit=fit, fill=tiny.spec.input.pad_value)
     engine = TorchEngine(tiny, device="cpu", image_size=256)
     found = engine(canvas[None])
     assert placement == find_placement(photograph.shape[:2], (256, 256), fit=fit)
@@ -257,7 +261,7 @@ def test_no_operation_is_left_that_an_engine_cannot_fuse(name: str, splits: int)
 def test_mish_is_one_operation_where_that_is_asked_for():
     model = small_model(MISH)
     count = sum(isinstance(module, torch.nn.Mish) for module in model.network.modules())
-    graph = to_onnx(model, make_card(model, image_size=64), mish="op").graph
+    graph = to_onnx(model, make_metadata(model, image_size=64), mish="op").graph
     one = Counter(node.op_type for node in graph.node)
     many = Counter(node.op_type for node in usual(MISH, "onnx").graph.node)
     assert one["Mish"] == count > 10
@@ -273,45 +277,47 @@ def test_mish_is_one_operation_where_that_is_asked_for():
 
 def test_the_same_model_makes_the_same_files_which_name_no_other(tmp_path: Path):
     model = load_model(write_model(tmp_path / "model.safetensors"))
-    card = make_card(model, image_size=64, form=GraphForm(gives="detections"))
+    metadata = make_metadata(model, image_size=64, form=GraphForm(gives="detections"))
     for turn in ("one", "two"):
         folder = tmp_path / turn
         folder.mkdir()
-        write_onnx(to_onnx(model, card), folder / "a.onnx")
-        write_openvino(to_openvino(model, card), folder / "a.xml")
-        write_torch_export(to_torch_export(model, card), folder / "a.pt2")
+        write_onnx(to_onnx(model, metadata), folder / "a.onnx")
+        write_openvino(to_openvino(model, metadata), folder / "a.xml")
+        write_torch_export(to_torch_export(model, metadata), folder / "a.pt2")
     for path in sorted((tmp_path / "one").iterdir()):
         written = path.read_bytes()
         assert written == (tmp_path / "two" / path.name).read_bytes(), path.name
         here = [str(Path(__file__).parents[3]), str(tmp_path), torch.__path__[0], "site-packages"]
         assert not [place for place in (*here, '.py"', "/graphs/") if place.encode() in written]
     assert len(list((tmp_path / "one").iterdir())) == 4
-    card_of = openvino.Core().read_model(tmp_path / "one" / "a.xml").get_rt_info(KEY).astype(str)
-    assert Card.model_validate_json(card_of) == card
+    metadata_of = (
+        openvino.Core().read_model(tmp_path / "one" / "a.xml").get_rt_info(KEY).astype(str)
+    )
+    assert Metadata.model_validate_json(metadata_of) == metadata
     entries = {"scantling.json": ""}
     torch.export.load(tmp_path / "one" / "a.pt2", extra_files=entries)
-    assert Card.model_validate_json(entries["scantling.json"]) == card
+    assert Metadata.model_validate_json(entries["scantling.json"]) == metadata
     (entry,) = onnx.load(tmp_path / "one" / "a.onnx").metadata_props
-    assert (entry.key, Card.model_validate_json(entry.value)) == (KEY, card)
+    assert (entry.key, Metadata.model_validate_json(entry.value)) == (KEY, metadata)
 
 
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
 def test_half_precision_halves_the_weights(precision: str, tmp_path: Path):
     model = small_model("yolov4-tiny")
     images = noise(1, 64, 64)
-    card = make_card(model, image_size=64, precision=precision)
-    got = runner(model, card, "torch-export")(images)
+    metadata = make_metadata(model, image_size=64, precision=precision)
+    got = runner(model, metadata, "torch-export")(images)
     assert np.abs(got[1] - answer(model, images)[1]).max() < 0.02
     assert got[0].dtype == np.float32
     if precision == "fp16":
         full = 4 * sum(weights.numel() for weights in model.network.parameters())
-        half = sum(len(one.raw_data) for one in to_onnx(model, card).graph.initializer)
+        half = sum(len(one.raw_data) for one in to_onnx(model, metadata).graph.initializer)
         assert half < 0.6 * full
-        write_openvino(to_openvino(model, card), tmp_path / "half.xml")
+        write_openvino(to_openvino(model, metadata), tmp_path / "half.xml")
         assert (tmp_path / "half.bin").stat().st_size < 0.6 * full
         return
     with pytest.raises(InvalidExport, match="Use fp32, fp16 or int8"):
-        to_onnx(model, card)
+        to_onnx(model, metadata)
 
 
 def test_a_fingerprint_knows_description_and_weights():
@@ -325,10 +331,10 @@ def test_a_fingerprint_knows_description_and_weights():
 def test_what_cannot_be_exported_is_refused(tmp_path: Path):
     model = small_model("efficientdet-d0")
     with pytest.raises(InvalidExport, match="Use the image size 256×128"):
-        make_card(model, form=GraphForm(any_size=True), image_size=(200, 160))
+        make_metadata(model, form=GraphForm(any_size=True), image_size=(200, 160))
     with pytest.raises(InvalidExport, match="one pixel"):
-        make_card(model, image_size=0)
-    int8 = make_card(model, image_size=128, precision="int8")
+        make_metadata(model, image_size=0)
+    int8 = make_metadata(model, image_size=128, precision="int8")
     with pytest.raises(InvalidExport, match="int8"):
         to_torch_export(model, int8)
     with pytest.raises(InvalidExport, match=r"Use \.onnx"):

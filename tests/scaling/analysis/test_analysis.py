@@ -13,7 +13,7 @@ import pytest
 from scantling.checkpoints import Model, save_model
 from scantling.checkpoints.networks import build_network
 from scantling.darknet import read_cfg
-from scantling.engines.graphs import make_card
+from scantling.engines.graphs import make_metadata
 from scantling.errors import InvalidExport, InvalidSpec, InvalidValue, ScantlingError, UnknownName
 from scantling.scaling.analysis import (
     analyze,
@@ -146,14 +146,14 @@ def test_a_spec_is_read_from_whatever_holds_one(assets: Path, tmp_path: Path):
         assert open_spec(write(tmp_path / name, content)) == mine
 
 
-def test_the_spec_of_an_exported_file_is_that_of_its_card(tmp_path: Path):
+def test_the_spec_of_an_exported_file_is_that_of_its_metadata(tmp_path: Path):
     names = tuple(f"class{label}" for label in range(80))
-    card = make_card(Model(TINY, build_network(TINY).eval(), names), source="yolov4-tiny")
+    metadata = make_metadata(Model(TINY, build_network(TINY).eval(), names), source="yolov4-tiny")
     value = onnx.helper.make_tensor_value_info("images", onnx.TensorProto.FLOAT, [1])
     node = onnx.helper.make_node("Identity", ["images"], ["boxes"])
     out = onnx.helper.make_tensor_value_info("boxes", onnx.TensorProto.FLOAT, [1])
     model = onnx.helper.make_model(onnx.helper.make_graph([node], "g", [value], [out]))
-    onnx.helper.set_model_props(model, {KEY: card.model_dump_json()})
+    onnx.helper.set_model_props(model, {KEY: metadata.model_dump_json()})
     onnx.save(model, tmp_path / "tiny.onnx")
     assert open_spec(tmp_path / "tiny.onnx") == TINY
     with pytest.raises(InvalidExport):

@@ -57,7 +57,6 @@ def check(options: CheckOptions) -> int:
     """Look for damage, wrong labels, repetition and imbalance; exit code 3 if there are errors."""
     from ...datasets.check import check_dataset, to_record
     from ...io import default_cache
-    from ..messages import note
 
     levels = find_levels(options)
     with bar() as progress:
@@ -70,7 +69,6 @@ def check(options: CheckOptions) -> int:
             fast=options.fast,
             cache=options.cache or default_cache(),
             progress=lambda done, total: progress.update(task, completed=done, total=total),
-            say=note,
         )
     page = None if options.out is None else write_report(result, options.out)
     failed = bool(result.findings if options.strict else result.errors)
@@ -105,7 +103,9 @@ def find_levels(options: CheckOptions) -> "Levels | None":
     spec = find_spec(options.model)
     if image_size is not None:
         spec = spec.replace(image_size=image_size)
-    return Levels(spec.name, spec.image_size, spec.strides, spec.head.anchors, spec.input.fit)
+    return Levels(
+        spec.name, spec.image_size, spec.strides, spec.head.anchors, spec.input.resize_mode
+    )
 
 
 def write_report(result: "CheckResult", folder: Path) -> Path:

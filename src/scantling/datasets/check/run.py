@@ -26,7 +26,6 @@ def check_dataset(
     cache: Path | None = None,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-    say: Callable[[str], None] | None = None,
 ) -> CheckResult:
     """Look through a data set: its files, its labels, its images, what repeats, what is missing.
 
@@ -39,7 +38,6 @@ def check_dataset(
         cache: folder that remembers what is known of images; see `gather_facts`.
         workers: threads that decode; None for one a core.
         progress: told how many images are done, and of how many.
-        say: told when the cache cannot be used.
 
     Returns:
         All findings. A data set so broken that nothing can be read gives findings too.
@@ -61,7 +59,7 @@ def check_dataset(
         notes.append("no image was decoded: damage and repetition were not looked for")
     else:
         paths = [image.path for dataset in datasets for image in dataset.images]
-        facts = gather_facts(paths, cache=cache, workers=workers, progress=progress, say=say)
+        facts = gather_facts(paths, cache=cache, workers=workers, progress=progress)
         found += check_pictures(datasets, facts)
         found += check_stated_sizes(datasets, facts)
         others, is_complete = find_repeats(parts, facts)

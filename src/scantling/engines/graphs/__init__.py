@@ -1,7 +1,7 @@
 """A model as a graph that other runtimes run: `torch.export`, ONNX, OpenVINO."""
 
 from .graph import ExportGraph
-from .metadata import fingerprint, make_card
+from .metadata import fingerprint, make_metadata
 from .onnx_file import to_onnx, write_onnx
 from .openvino_file import to_openvino, write_openvino
 from .program import to_torch_export, write_torch_export
@@ -11,7 +11,7 @@ __all__ = [
     "ExportGraph",
     "MishForm",
     "fingerprint",
-    "make_card",
+    "make_metadata",
     "to_onnx",
     "to_openvino",
     "to_torch_export",

@@ -1,4 +1,4 @@
-"""The whole path from pixels to what the card promises, as one module that can be exported."""
+"""The whole path from pixels to what the metadata promises, as one module that can be exported."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ...checkpoints import Model
 from ...detector import Detector
 from ...heads.efficientdet import EfficientDetHead
-from ...specs.metadata import Card
+from ...specs.metadata import Metadata
 from .decode import CellDecoder, OffsetDecoder
 from .nms import Suppress
 from .preprocess import Fit
@@ -23,7 +23,7 @@ class ExportGraph(nn.Module):
 
     Args:
         model: what to run.
-        card: says what goes in and what comes out, see `GraphForm`; of this model.
+        metadata: says what goes in and what comes out, see `GraphForm`; of this model.
         mish: `op` or `sigmoid`, see `rewrite`.
         dtype: of the network's weights and features.
         loop: whether NMS is a loop of PyTorch's own operations, or the operation `keep`, which
@@ -36,34 +36,34 @@ class ExportGraph(nn.Module):
     def __init__(
         self,
         model: Model,
-        card: Card,
+        metadata: Metadata,
         *,
         mish: MishForm = "op",
         dtype: torch.dtype = torch.float32,
         loop: bool = True,
     ) -> None:
         super().__init__()
-        form = card.form
+        form = metadata.form
         self.takes, self.gives = form.takes, form.gives
         self.dtype = dtype
         # a graph of open size pads as for the least of them
-        least = (card.size_divisor,) * 2 if form.any_size else card.image_size
+        least = (metadata.size_divisor,) * 2 if form.any_size else metadata.image_size
         network, shapes = rewrite(model.network, least, mish=mish)
-        self.decoder = _decoder(network, card, shapes)
+        self.decoder = _decoder(network, metadata, shapes)
         if form.gives != "raw" and isinstance(self.decoder, OffsetDecoder):
             order_offsets(network.head)  # type: ignore[arg-type]
         self.network = network.to(dtype=dtype)
         unit = 1 if form.takes == "float" else 255
         for name in ("mean", "std"):
-            values = unit * torch.tensor(getattr(card.input_spec, name)).view(3, 1, 1)
+            values = unit * torch.tensor(getattr(metadata.input_spec, name)).view(3, 1, 1)
             self.register_buffer(name, values, persistent=False)
         self.shifts = bool(self.mean.any())
         self.scales = bool((self.std != 1).any())
-        self.fit = Fit(card.input_spec, card.image_size) if form.takes == "image" else None
-        self.suppress = Suppress(card, loop=loop) if form.gives == "detections" else None
+        self.fit = Fit(metadata.input_spec, metadata.image_size) if form.takes == "image" else None
+        self.suppress = Suppress(metadata, loop=loop) if form.gives == "detections" else None
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """The card's input → its outputs: boxes and scores, raw predictions, or detections."""
+        """The metadata's input → its outputs: boxes and scores, raw predictions, or detections."""
         pixels = images
         if self.fit is not None:
             pixels = self.fit(images)
@@ -85,10 +85,10 @@ class ExportGraph(nn.Module):
         return boxes, scores
 
 
-def _decoder(network: nn.Module, card: Card, shapes: Sequence[torch.Size]) -> nn.Module:
+def _decoder(network: nn.Module, metadata: Metadata, shapes: Sequence[torch.Size]) -> nn.Module:
     """What makes boxes and scores of raw predictions."""
-    fixed = None if card.form.any_size else card.image_size
+    fixed = None if metadata.form.any_size else metadata.image_size
     if isinstance(network, Detector) and isinstance(network.head, EfficientDetHead):
-        cells = [(shape[2], shape[3]) for shape in shapes[: len(card.levels)]]
-        return OffsetDecoder(card.levels, network.head.num_classes, fixed, cells)
-    return CellDecoder(card.levels, fixed)
+        cells = [(shape[2], shape[3]) for shape in shapes[: len(metadata.levels)]]
+        return OffsetDecoder(metadata.levels, network.head.num_classes, fixed, cells)
+    return CellDecoder(metadata.levels, fixed)

@@ -12,7 +12,7 @@ from ...errors import InvalidExport
 from ...heads.efficientdet import EfficientDetHead
 from ...heads.yolo import YoloHead
 from ...specs import CfgSpec, ModelSpec
-from ...specs.metadata import Calibration, Card, GraphForm, LevelCard, Precision
+from ...specs.metadata import Calibration, GraphForm, LevelCard, Metadata, Precision
 from ...specs.schema import check_image_size
 
 
@@ -29,7 +29,7 @@ def fingerprint(model: Model) -> str:
     return found.hexdigest()
 
 
-def make_card(
+def make_metadata(
     model: Model,
     *,
     form: GraphForm | None = None,
@@ -40,7 +40,7 @@ def make_card(
     iou_threshold: float = 0.45,
     max_detections: int = 300,
     calibration: Calibration | None = None,
-) -> Card:
+) -> Metadata:
     """Everything that the user of an exported file of this model will need to know.
 
     Args:
@@ -60,7 +60,7 @@ def make_card(
     form = form or GraphForm()
     spec = model.spec
     stride = max(model.network.strides)
-    return Card(
+    return Metadata(
         kind="cfg" if isinstance(spec, CfgSpec) else "model",
         spec=spec,
         names=model.names,

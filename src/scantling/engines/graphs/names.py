@@ -1,17 +1,17 @@
 """The names of what goes into a graph and of what comes out of it."""
 
-from ...specs.metadata import Card
+from ...specs.metadata import Metadata
 
 INPUT = "images"
 
 
-def output_names(card: Card, count: int) -> tuple[str, ...]:
+def output_names(metadata: Metadata, count: int) -> tuple[str, ...]:
     """Name of each output, in order.
 
     Args:
-        card: its form says what the outputs are.
+        metadata: its form says what the outputs are.
         count: how many there are.
     """
-    if card.form.gives == "raw":
+    if metadata.form.gives == "raw":
         return tuple(f"raw{level}" for level in range(count))
-    return ("boxes", "scores") if card.form.gives == "candidates" else ("detections",)
+    return ("boxes", "scores") if metadata.form.gives == "candidates" else ("detections",)

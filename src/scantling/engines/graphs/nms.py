@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch._higher_order_ops.while_loop import while_loop
 from torch.nn import functional as F
 
-from ...specs.metadata import Card
+from ...specs.metadata import Metadata
 
 MAX_CANDIDATES = 5000  # that NMS looks at in an image, as `postprocess.Selection` has it
 
@@ -27,18 +27,18 @@ class Suppress(nn.Module):
     first; rows of score 0 hold nothing.
 
     Args:
-        card: its thresholds, and how many detections an image may have.
+        metadata: its thresholds, and how many detections an image may have.
         loop: whether NMS is a loop of PyTorch's own operations, or `keep`.
     """
 
-    def __init__(self, card: Card, *, loop: bool) -> None:
+    def __init__(self, metadata: Metadata, *, loop: bool) -> None:
         super().__init__()
-        self.num_classes = len(card.names)
-        self.min_score = card.min_score
-        self.iou_threshold = card.iou_threshold
-        self.max_detections = card.max_detections
-        self.candidates = max(MAX_CANDIDATES, card.max_detections)
-        self.any_size = card.form.any_size
+        self.num_classes = len(metadata.names)
+        self.min_score = metadata.min_score
+        self.iou_threshold = metadata.iou_threshold
+        self.max_detections = metadata.max_detections
+        self.candidates = max(MAX_CANDIDATES, metadata.max_detections)
+        self.any_size = metadata.form.any_size
         self.loop = loop
 
     def forward(self, boxes: Tensor, scores: Tensor, edges: Tensor | None = None) -> Tensor:

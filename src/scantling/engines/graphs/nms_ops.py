@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ...specs.metadata import Card
+from ...specs.metadata import Metadata
 
 
-def keep_in_onnx(card: Card, ops: Any) -> Any:
+def keep_in_onnx(metadata: Metadata, ops: Any) -> Any:
     """What the exporter of PyTorch writes for `KEEP`.
 
     Args:
-        card: its thresholds.
+        metadata: its thresholds.
         ops: an operator set of `onnxscript`.
     """
 
@@ -24,11 +24,11 @@ def keep_in_onnx(card: Card, ops: Any) -> Any:
         boxes: Any,
         scores: Any,
         labels: Any,
-        iou_threshold: float,  # noqa: ARG001 - the card has them too
+        iou_threshold: float,  # noqa: ARG001 - the metadata has them too
         max_detections: int,  # noqa: ARG001
         num_classes: int,  # noqa: ARG001
     ) -> Any:
-        classes = ops.Constant(value_ints=list(range(len(card.names))))
+        classes = ops.Constant(value_ints=list(range(len(metadata.names))))
         axis = ops.Constant(value_ints=[1])
         own = ops.Equal(
             ops.Unsqueeze(labels, axis),
@@ -38,8 +38,8 @@ def keep_in_onnx(card: Card, ops: Any) -> Any:
         selected = ops.NonMaxSuppression(
             boxes,
             ops.Where(own, ops.Unsqueeze(scores, axis), zero),
-            ops.Constant(value_ints=[card.max_detections]),
-            ops.Constant(value_floats=[card.iou_threshold]),
+            ops.Constant(value_ints=[metadata.max_detections]),
+            ops.Constant(value_floats=[metadata.iou_threshold]),
             ops.Constant(value_floats=[0.0]),
         )
         places = ops.Gather(selected, ops.Constant(value_ints=[0, 2]), axis=1)
@@ -50,24 +50,24 @@ def keep_in_onnx(card: Card, ops: Any) -> Any:
     return keep
 
 
-def keep_in_openvino(card: Card, node: Any) -> list[Any]:
+def keep_in_openvino(metadata: Metadata, node: Any) -> list[Any]:
     """What OpenVINO's converter puts in the place of `KEEP`.
 
     Args:
-        card: its thresholds.
+        metadata: its thresholds.
         node: the operation, with its inputs.
     """
     import openvino.opset13 as ops
 
     boxes, scores, labels = (node.get_input(place) for place in range(3))
-    classes = np.arange(len(card.names), dtype=np.int64).reshape(1, -1, 1)
+    classes = np.arange(len(metadata.names), dtype=np.int64).reshape(1, -1, 1)
     axis = np.int64(1)
     own = ops.equal(ops.convert(ops.unsqueeze(labels, axis), "i64"), classes)
     selected = ops.non_max_suppression(
         boxes,
         ops.select(own, ops.unsqueeze(scores, axis), np.float32(0)),
-        np.int64(card.max_detections),
-        np.float32(card.iou_threshold),
+        np.int64(metadata.max_detections),
+        np.float32(metadata.iou_threshold),
         np.float32(0),
         sort_result_descending=False,
         output_type="i64",

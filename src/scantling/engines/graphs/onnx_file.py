@@ -9,7 +9,7 @@ import torch
 
 from ...checkpoints import Model
 from ...errors import InvalidExport, MissingPackage
-from ...specs.metadata import KEY, Card
+from ...specs.metadata import KEY, Metadata
 from .files import replace_files
 from .graph import ExportGraph
 from .names import INPUT, output_names
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 OPSET = 18  # the first with Mish
 
 
-def to_onnx(model: Model, card: Card, *, mish: MishForm = "sigmoid") -> onnx.ModelProto:
+def to_onnx(model: Model, metadata: Metadata, *, mish: MishForm = "sigmoid") -> onnx.ModelProto:
     """The model as an ONNX graph.
 
     Args:
         model: stays as it is.
-        card: of this model; its precision is `fp32`, `fp16`, or `int8` for a graph that is yet to
-            be quantised.
+        metadata: of this model; its precision is `fp32`, `fp16`, or `int8` for a graph that is yet
+            to be quantised.
         mish: `sigmoid`, which ONNX Runtime computes fast, or `op`, a single operation.
 
     Raises:
@@ -38,16 +38,16 @@ def to_onnx(model: Model, card: Card, *, mish: MishForm = "sigmoid") -> onnx.Mod
         MissingPackage: onnx or onnxscript is not installed.
     """
     onnx, onnxscript = _import_onnx()
-    if card.precision == "bf16":
+    if metadata.precision == "bf16":
         raise InvalidExport(
-            card.spec.name,
+            metadata.spec.name,
             "ONNX Runtime has no bf16 convolutions on a processor",
             "Use fp32, fp16 or int8, or export to OpenVINO, which computes in bf16",
         )
-    dtype = DTYPES.get(card.precision, torch.float32)
-    graph = ExportGraph(model, card, mish=mish, dtype=dtype, loop=False)
-    program = trace(graph, card)
-    names = output_names(card, len(program.graph_signature.output_specs))
+    dtype = DTYPES.get(metadata.precision, torch.float32)
+    graph = ExportGraph(model, metadata, mish=mish, dtype=dtype, loop=False)
+    program = trace(graph, metadata)
+    names = output_names(metadata, len(program.graph_signature.output_specs))
     opset = getattr(onnxscript, f"opset{OPSET}")
     exported = torch.onnx.export(
         program,
@@ -55,13 +55,13 @@ def to_onnx(model: Model, card: Card, *, mish: MishForm = "sigmoid") -> onnx.Mod
         opset_version=OPSET,
         input_names=[INPUT],
         output_names=list(names),
-        custom_translation_table={torch.ops.scantling.keep.default: keep_in_onnx(card, opset)},
+        custom_translation_table={torch.ops.scantling.keep.default: keep_in_onnx(metadata, opset)},
         optimize=True,
         verbose=False,
     )
     made = exported.model_proto  # type: ignore[union-attr]
     clean(made)
-    made.metadata_props.add(key=KEY, value=card.model_dump_json())
+    made.metadata_props.add(key=KEY, value=metadata.model_dump_json())
     onnx.checker.check_model(made)
     return made
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...checkpoints import Model
 from ...errors import MissingPackage
-from ...specs.metadata import KEY, Card
+from ...specs.metadata import KEY, Metadata
 from .graph import ExportGraph
 from .names import INPUT, output_names
 from .nms_ops import keep_in_openvino
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 from .files import replace_files
 
 
-def to_openvino(model: Model, card: Card) -> openvino.Model:
+def to_openvino(model: Model, metadata: Metadata) -> openvino.Model:
     """The model as an OpenVINO graph, its weights in fp32.
 
     Args:
         model: stays as it is.
-        card: of this model. Its precision is what an engine is to compute in; of `fp16` the weights
-            are rounded when the graph is written.
+        metadata: of this model. Its precision is what an engine is to compute in; of `fp16` the
+            weights are rounded when the graph is written.
 
     Raises:
         MissingPackage: openvino is not installed.
@@ -34,17 +34,17 @@ def to_openvino(model: Model, card: Card) -> openvino.Model:
     ov = _import_openvino()
     from openvino.frontend import ConversionExtension
 
-    extension = ConversionExtension("scantling.keep.default", partial(keep_in_openvino, card))
-    program = trace(ExportGraph(model, card, loop=False), card)
+    extension = ConversionExtension("scantling.keep.default", partial(keep_in_openvino, metadata))
+    program = trace(ExportGraph(model, metadata, loop=False), metadata)
     made = ov.convert_model(program, extension=extension)
-    made.reshape({0: ov.PartialShape(_input_shape(card))})
+    made.reshape({0: ov.PartialShape(_input_shape(metadata))})
     _simplify_pools(made)
-    made.set_friendly_name(card.spec.name)
+    made.set_friendly_name(metadata.spec.name)
     made.inputs[0].get_tensor().set_names({INPUT})
-    for output, name in zip(made.outputs, output_names(card, len(made.outputs)), strict=True):
+    for output, name in zip(made.outputs, output_names(metadata, len(made.outputs)), strict=True):
         output.get_tensor().set_names({name})
     _name_in_order(made)
-    made.set_rt_info(card.model_dump_json(), KEY)
+    made.set_rt_info(metadata.model_dump_json(), KEY)
     return made
 
 
@@ -60,16 +60,16 @@ def write_openvino(graph: openvino.Model, path: Path) -> None:
         MissingPackage: openvino is not installed.
     """
     ov = _import_openvino()
-    card = Card.model_validate_json(graph.get_rt_info(KEY).astype(str))
+    metadata = Metadata.model_validate_json(graph.get_rt_info(KEY).astype(str))
     with replace_files(path, suffix=".xml", others=(".bin",)) as draft:
-        ov.save_model(graph, draft, compress_to_fp16=card.precision == "fp16")
+        ov.save_model(graph, draft, compress_to_fp16=metadata.precision == "fp16")
 
 
-def _input_shape(card: Card) -> list[int]:
-    """Of the images, as the card has it; -1 for a side that is open."""
-    form = card.form
+def _input_shape(metadata: Metadata) -> list[int]:
+    """Of the images, as the metadata has it; -1 for a side that is open."""
+    form = metadata.form
     open_ = form.any_size or form.takes == "image"
-    height, width = (-1, -1) if open_ else card.image_size
+    height, width = (-1, -1) if open_ else metadata.image_size
     batch = -1 if form.batch is None else form.batch
     return [batch, 3, height, width] if form.takes == "float" else [batch, height, width, 3]
 

@@ -22,9 +22,9 @@ class Fit(nn.Module):
 
     def __init__(self, spec: InputSpec, image_size: tuple[int, int]) -> None:
         super().__init__()
-        self.spec_fit = spec.fit
+        self.spec_fit = spec.resize_mode
         self.image_size = image_size
-        fill = (spec.fill,) * 3 if isinstance(spec.fill, int) else spec.fill
+        fill = (spec.pad_value,) * 3 if isinstance(spec.pad_value, int) else spec.pad_value
         self.register_buffer("fill", torch.tensor(fill, dtype=torch.float32), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:

@@ -7,40 +7,40 @@ from torch import fx
 
 from ...checkpoints import Model
 from ...errors import InvalidExport
-from ...specs.metadata import KEY, Card
+from ...specs.metadata import KEY, Metadata
 from .files import replace_files
 from .graph import ExportGraph
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-ENTRY = f"{KEY}.json"  # the card, among the extra files of the archive
+ENTRY = f"{KEY}.json"  # the metadata, among the extra files of the archive
 LARGEST = 1 << 15  # side of an image, in pixels
 # What the exporter remembers of the Python code that a graph was made from.
 _ORIGINS = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node", "custom")
 
 
-def to_torch_export(model: Model, card: Card) -> torch.export.ExportedProgram:
+def to_torch_export(model: Model, metadata: Metadata) -> torch.export.ExportedProgram:
     """The model as a program of PyTorch's own operations; PyTorch alone can run it.
 
     Args:
         model: stays as it is.
-        card: of this model; of its precisions all but `int8` can be had.
+        metadata: of this model; of its precisions all but `int8` can be had.
 
     Raises:
         InvalidExport: the precision cannot be had.
     """
-    if card.precision not in DTYPES:
+    if metadata.precision not in DTYPES:
         raise InvalidExport(
-            card.spec.name,
-            f"a torch.export program cannot be computed in {card.precision}",
+            metadata.spec.name,
+            f"a torch.export program cannot be computed in {metadata.precision}",
             "Use fp32, fp16 or bf16, or export to OpenVINO or ONNX",
         )
-    program = trace(ExportGraph(model, card, dtype=DTYPES[card.precision]), card)
-    program.graph_module.meta[KEY] = card.model_dump_json()
+    program = trace(ExportGraph(model, metadata, dtype=DTYPES[metadata.precision]), metadata)
+    program.graph_module.meta[KEY] = metadata.model_dump_json()
     return program
 
 
 def write_torch_export(graph: torch.export.ExportedProgram, path: Path) -> None:
-    """Write what `to_torch_export` made, its card inside. Whole or not at all.
+    """Write what `to_torch_export` made, its metadata inside. Whole or not at all.
 
     Args:
         graph: stays as it is.
@@ -54,14 +54,14 @@ def write_torch_export(graph: torch.export.ExportedProgram, path: Path) -> None:
         torch.export.save(graph, draft, extra_files=extra)
 
 
-def trace(graph: ExportGraph, card: Card) -> torch.export.ExportedProgram:
-    """Record what a graph does, for all the shapes that its card allows.
+def trace(graph: ExportGraph, metadata: Metadata) -> torch.export.ExportedProgram:
+    """Record what a graph does, for all the shapes that its metadata allows.
 
     Args:
-        graph: of this card.
-        card: its form says which sides are open.
+        graph: of this metadata.
+        metadata: its form says which sides are open.
     """
-    example, shapes = _example(card)
+    example, shapes = _example(metadata)
     with torch.no_grad():
         program = torch.export.export(graph, (example,), dynamic_shapes={"images": shapes})
     program._example_inputs = None  # they would be written into the file
@@ -71,17 +71,17 @@ def trace(graph: ExportGraph, card: Card) -> torch.export.ExportedProgram:
     return program
 
 
-def _example(card: Card) -> tuple[torch.Tensor, dict[int, object]]:
-    """An input of the card's form, and its open sides by axis."""
-    form, open_ = card.form, dict[int, object]()
+def _example(metadata: Metadata) -> tuple[torch.Tensor, dict[int, object]]:
+    """An input of the metadata's form, and its open sides by axis."""
+    form, open_ = metadata.form, dict[int, object]()
     images = 2 if form.batch is None else form.batch
-    height, width = card.image_size
+    height, width = metadata.image_size
     first = 2 if form.takes == "float" else 1
     if form.batch is None:
         open_[0] = torch.export.Dim("batch", min=1, max=1024)
     if form.any_size:
         # sides apart from one another and from a single cell, which would be taken for the rule
-        stride = card.size_divisor
+        stride = metadata.size_divisor
         height, width = 2 * stride, 3 * stride
         open_[first] = stride * torch.export.Dim("rows", min=1, max=LARGEST // stride)
         open_[first + 1] = stride * torch.export.Dim("columns", min=1, max=LARGEST // stride)

@@ -5,7 +5,7 @@ from pathlib import Path
 from ...checkpoints import load_model
 from ...checkpoints.networks import check_network
 from ...darknet import read_cfg
-from ...engines.files import is_exported, read_card
+from ...engines.files import is_exported, read_metadata
 from ...errors import UnknownName
 from ...specs import CATALOG, CfgSpec, ModelSpec, find_spec, is_spec_file
 
@@ -37,7 +37,7 @@ def open_spec(model: str | Path, *, weights: str | Path | None = None) -> ModelS
         check_network(spec, str(path))
         return spec
     if is_exported(path):
-        return read_card(path).spec
+        return read_metadata(path).spec
     if path.suffix.lower() in CHECKPOINTS:
         return load_model(path).spec
     raise UnknownName("model", str(model), CATALOG)

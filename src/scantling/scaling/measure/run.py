@@ -1,5 +1,6 @@
 """Measures a device: times chains of primitives on an engine, by turns."""
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from ...engines.contract import Say
 from ...engines.hardware import count_cores, describe_machine, find_processor
 from ...engines.opening import find_installed
 from ...errors import InvalidValue, MissingPackage, UnknownName
@@ -24,6 +24,8 @@ from .in_torch import count_chain, run_in_torch
 from .peak import dense_chains, measure_bandwidth, measure_macs
 from .steps import Chain
 from .versions import engine_version
+
+logger = logging.getLogger(__name__)
 
 ENGINES = ("openvino", "onnxruntime", "torch", "tensorrt")
 TOGETHER = 22  # chains that run by turns
@@ -71,7 +73,6 @@ def measure_device(
     precision: str = "fp32",
     threads: int | None = None,
     minutes: float = 2.0,
-    say: Say = lambda _: None,
     progress: Progress = lambda _: None,
 ) -> Profile:
     """Time chains of primitives on an engine, and find out how well a latency model knows them.
@@ -83,7 +84,6 @@ def measure_device(
         precision: `fp32`, `bf16` or `fp16`; onnxruntime measures fp32 alone.
         threads: of the processor; None for as many as it has cores.
         minutes: to spend; at least one group of chains is measured.
-        say: told what is measured.
         progress: told the share of the time that has passed.
 
     Raises:
@@ -91,7 +91,7 @@ def measure_device(
         MissingPackage, UnknownName: the engine is not installed, or there is none.
     """
     bench = choose_bench(engine, device, precision, threads)
-    say(
+    logger.info(
         f"measuring {bench.engine} on {bench.device} in {bench.precision} with "
         f"{bench.threads} threads for {minutes:g} minutes; leave the machine alone meanwhile"
     )

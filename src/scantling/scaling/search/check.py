@@ -1,5 +1,6 @@
 """Build what was chosen and measure it on this machine, beside what was predicted."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from ..measure import engine_version
 from ..profile import check_profile
 from .device import Device
 from .run import Found
+
+logger = logging.getLogger(__name__)
 
 SECONDS = 5.0  # of measuring, after warming up
 WARM_UP = 3
@@ -70,7 +73,6 @@ def verify_fit(
     *,
     seconds: float = SECONDS,
     cache: Path | None = None,
-    say: Callable[[str], None] = lambda _: None,
 ) -> Measured:
     """Measure the choice with the engine, precision and threads of its device's profile.
 
@@ -78,7 +80,6 @@ def verify_fit(
         found: with a device.
         seconds: to spend on it.
         cache: folder for what is converted.
-        say: told what is doubtful.
 
     Raises:
         InvalidValue: it was found without a device.
@@ -89,7 +90,7 @@ def verify_fit(
     profile = found.device.profile
     warnings = _doubts(found.device)
     for one in warnings:
-        say(one)
+        logger.info(one)
     model = create_model(found.spec)
     engine = open_engine(
         model,
@@ -98,7 +99,6 @@ def verify_fit(
         precision=profile.precision,
         threads=profile.threads,
         cache=cache,
-        say=say,
     )
     try:
         images = engine.new_batch(1)
