@@ -30,8 +30,8 @@ def read_metadata(path: str | Path) -> Metadata:
 
     Raises:
         InvalidExport: there is no such file, it is damaged or not of this kind, it carries no
-            metadata or some that contradicts itself, or it asks for what an exported file never needs:
-            other files, code, control flow.
+            metadata or some that contradicts itself, or it asks for what an exported file
+            never needs: other files, code, control flow.
     """
     path = Path(path)
     suffix = path.suffix.lower()
