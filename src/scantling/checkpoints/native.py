@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from ..errors import InvalidCheckpoint, ScantlingError
 from ..specs import CfgSpec, ModelSpec
+from ..specs.frozen import Frozen
 from .model import Model
 from .networks import build_empty, build_with
 
@@ -28,10 +29,8 @@ _TYPES = {torch.float32: "F32", torch.int64: "I64"}
 _STAGE_LIMIT = 4096  # blocks in one stage, far above any network
 
 
-class Header(BaseModel):
+class Header(Frozen):
     """What a native checkpoint says of itself, besides its tensors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: int
     kind: Literal["model", "cfg"]

@@ -1,10 +1,11 @@
 """The settings of every loss, as frozen data: recipes and cfg files fill them in, without torch."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from ..errors import InvalidValue
+from ..specs.frozen import Frozen
 from ..specs.schema import Anchor
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -15,16 +16,7 @@ BoxLoss = Literal["mse", "iou", "giou", "diou", "ciou"]
 BoxSimilarity = Literal["iou", "giou", "diou", "ciou"]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    def replace(self, **changes: Any) -> Self:
-        """A copy with some fields changed, checked as a new one is."""
-        fields = {name: getattr(self, name) for name in type(self).model_fields}
-        return type(self)(**{**fields, **changes})
-
-
-class DarknetSettings(_Settings):
+class DarknetSettings(Frozen):
     """Darknet's rule, with the names of its `[yolo]` options beside ours.
 
     Args:
@@ -68,7 +60,7 @@ class DarknetSettings(_Settings):
     hard_negatives: Above | None = None
 
 
-class ScaledYolov4Settings(_Settings):
+class ScaledYolov4Settings(Frozen):
     """Scaled-YOLOv4's rule.
 
     Args:
@@ -108,7 +100,7 @@ class ScaledYolov4Settings(_Settings):
     hard_negatives: Above | None = None
 
 
-class EfficientDetSettings(_Settings):
+class EfficientDetSettings(Frozen):
     """EfficientDet's matcher, focal loss and Huber loss.
 
     Args:

@@ -4,10 +4,11 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from ..datasets.safe_text import read_small
 from ..errors import InvalidProfile
+from ..specs.frozen import Frozen
 
 MAX_BYTES = 8 * 2**20
 _MOST_SAMPLES = 4_000
@@ -25,11 +26,7 @@ OperationRow = Annotated[tuple[Count, ...], Field(min_length=13, max_length=13)]
 KINDS = 33  # of operations, as many as `latency.table.KINDS`; a row begins with one
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Peak(_Part):
+class Peak(Frozen):
     """What the device reached at most; `analyze --device` draws its roofline with it.
 
     Args:
@@ -43,7 +40,7 @@ class Peak(_Part):
     precision: Text
 
 
-class ChainSample(_Part):
+class ChainSample(Frozen):
     """A chain of primitives, and what it took.
 
     Args:
@@ -61,7 +58,7 @@ class ChainSample(_Part):
     unseen: Error = 0.0
 
 
-class Residuals(_Part):
+class Residuals(Frozen):
     """How far the latency model is off on chains that it has not seen.
 
     Args:
@@ -76,7 +73,7 @@ class Residuals(_Part):
     error: Share
 
 
-class Profile(_Part):
+class Profile(Frozen):
     """A device, seen through one engine, with so many threads, in one precision.
 
     Args:

@@ -5,8 +5,9 @@ It travels inside the file, as JSON, under the key `scantling`: see `scantling.e
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from .frozen import Frozen
 from .schema import Anchor, CfgSpec, InputSpec, ModelSpec, Positive, Size
 
 KEY = "scantling"  # of the metadata entry
@@ -18,11 +19,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Fingerprint = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class LevelCard(_Part):
+class LevelCard(Frozen):
     """How the raw predictions of one level become boxes and scores.
 
     Args:
@@ -42,7 +39,7 @@ class LevelCard(_Part):
     class_activation: Literal["sigmoid", "softmax"] = "sigmoid"
 
 
-class GraphForm(_Part):
+class GraphForm(Frozen):
     """What a graph takes and gives.
 
     The single input is called `images`. Boxes are xyxy in pixels of what went in.
@@ -69,7 +66,7 @@ class GraphForm(_Part):
         return self
 
 
-class Calibration(_Part):
+class Calibration(Frozen):
     """The data that an INT8 graph was calibrated on, or that judged one of another precision.
 
     Args:
@@ -83,7 +80,7 @@ class Calibration(_Part):
     kept: tuple[str, ...] = ()
 
 
-class Metadata(_Part):
+class Metadata(Frozen):
     """Everything that is needed to use an exported file.
 
     Args:

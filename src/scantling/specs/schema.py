@@ -5,9 +5,7 @@ from operator import mul
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     model_serializer,
@@ -15,6 +13,7 @@ from pydantic import (
 )
 
 from ..errors import InvalidSpec
+from .frozen import Frozen
 
 Positive = Annotated[int, Field(gt=0)]
 Ratio = Annotated[float, Field(gt=0)]
@@ -31,16 +30,7 @@ def _square(size: object) -> object:
 Size = Annotated[tuple[Positive, Positive], BeforeValidator(_square)]  # (height, width)
 
 
-class _Spec(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    def replace(self, **changes: Any) -> Self:
-        """A copy with some fields changed, checked as a new one is."""
-        fields = {name: getattr(self, name) for name in type(self).model_fields}
-        return type(self)(**{**fields, **changes})
-
-
-class InputSpec(_Spec):
+class InputSpec(Frozen):
     """What happens to an RGB image before the network sees it.
 
     Args:
@@ -65,7 +55,7 @@ class InputSpec(_Spec):
         return {OLD_INPUT_NAMES.get(name, name): value for name, value in fields.items()}
 
 
-class StageSpec(_Spec):
+class StageSpec(Frozen):
     """A run of blocks at one stride. Settings left at None keep the default of their kind.
 
     Args:
@@ -101,7 +91,7 @@ class StageSpec(_Spec):
         return self.model_dump(exclude=shape, exclude_none=True)
 
 
-class BackboneSpec(_Spec):
+class BackboneSpec(Frozen):
     """From image to features: a stem, then stages; or, of kind `timm`, a network of that library.
 
     The deepest stage at each stride is a feature; the coarsest `outputs` of them are passed on.
@@ -163,7 +153,7 @@ class BackboneSpec(_Spec):
         return tuple(last.values())[-self.outputs :]
 
 
-class NeckSpec(_Spec):
+class NeckSpec(Frozen):
     """From features to fused features, one width per level, finest first.
 
     Args:
@@ -225,7 +215,7 @@ class NeckSpec(_Spec):
         return self.outputs or len(self.channels)
 
 
-class HeadSpec(_Spec):
+class HeadSpec(Frozen):
     """From fused features to raw predictions, per level, finest first.
 
     Args:
@@ -251,7 +241,7 @@ class HeadSpec(_Spec):
     redundant_bias: bool = False
 
 
-class ModelSpec(_Spec):
+class ModelSpec(Frozen):
     """One detector variant. Derive another with `spec.replace(…)`; nothing is mutated.
 
     Args:
@@ -308,7 +298,7 @@ class ModelSpec(_Spec):
         return 1 if self.head.box_coding == "offset" else self.strides[-1]
 
 
-class CfgSpec(_Spec):
+class CfgSpec(Frozen):
     """A network that a darknet `.cfg` describes; the text is the description."""
 
     name: str

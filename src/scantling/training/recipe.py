@@ -6,9 +6,10 @@ https://arxiv.org/abs/1911.09070.
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from ..losses.settings import LossSettings, ScaledYolov4Settings
+from ..specs.frozen import Frozen
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -16,18 +17,7 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Above = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class Settings(BaseModel):
-    """A group of settings. An unknown one is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    def replace(self, **changes: Any) -> Self:
-        """A copy with some settings changed, checked as a new one is."""
-        fields = {name: getattr(self, name) for name in type(self).model_fields}
-        return type(self)(**{**fields, **changes})
-
-
-class OptimiserSettings(Settings):
+class OptimiserSettings(Frozen):
     """How weights follow their gradients.
 
     Args:
@@ -53,7 +43,7 @@ class OptimiserSettings(Settings):
         return self
 
 
-class ScheduleSettings(Settings):
+class ScheduleSettings(Frozen):
     """How the learning rate changes over the run.
 
     Args:
@@ -88,7 +78,7 @@ class ScheduleSettings(Settings):
     warmup_accumulation: bool = False
 
 
-class AverageSettings(Settings):
+class AverageSettings(Frozen):
     """The moving average of the weights.
 
     Args:
@@ -103,7 +93,7 @@ class AverageSettings(Settings):
     ramp: NotNegative = 2000.0
 
 
-class ShapeSettings(Settings):
+class ShapeSettings(Frozen):
     """Random training shapes.
 
     Args:
@@ -120,7 +110,7 @@ class ShapeSettings(Settings):
     dynamic_batch: bool = False
 
 
-class AdversarialSettings(Settings):
+class AdversarialSettings(Frozen):
     """Self-adversarial training: first the image is changed against the network, then it learns.
 
     Args:
@@ -132,7 +122,7 @@ class AdversarialSettings(Settings):
     strength: NotNegative = 0.05
 
 
-class RegulariseSettings(Settings):
+class RegulariseSettings(Frozen):
     """What is dropped, and how features are normalised.
 
     Args:
@@ -153,7 +143,7 @@ class RegulariseSettings(Settings):
     norm: Literal["batch", "sync", "cross", "cross-mini", "frn"] = "batch"
 
 
-class MixerSettings(Settings):
+class MixerSettings(Frozen):
     """A mixer of whole samples, applied last.
 
     Args:
@@ -164,10 +154,10 @@ class MixerSettings(Settings):
 
     name: str
     probability: Share = 0.5
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field(default={})
 
 
-class TransformSettings(Settings):
+class TransformSettings(Frozen):
     """One more transform, applied to each augmented sample.
 
     Args:
@@ -176,10 +166,10 @@ class TransformSettings(Settings):
     """
 
     name: str
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field(default={})
 
 
-class AugmentSettings(Settings):
+class AugmentSettings(Frozen):
     """How images are changed before the network sees them.
 
     Args:
@@ -190,12 +180,12 @@ class AugmentSettings(Settings):
     """
 
     kind: Literal["darknet", "scaled-yolov4", "efficientdet", "none"] = "scaled-yolov4"
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field(default={})
     extra: tuple[TransformSettings, ...] = ()
     mixers: tuple[MixerSettings, ...] = ()
 
 
-class AnchorSettings(Settings):
+class AnchorSettings(Frozen):
     """Whether anchors are fitted to the data before training.
 
     Args:
@@ -214,7 +204,7 @@ class AnchorSettings(Settings):
     generations: Annotated[int, Field(ge=0)] = 1000
 
 
-class LoaderSettings(Settings):
+class LoaderSettings(Frozen):
     """How images come to the network.
 
     Args:
@@ -226,7 +216,7 @@ class LoaderSettings(Settings):
     store_gigabytes: NotNegative = 20.0
 
 
-class Recipe(Settings):
+class Recipe(Frozen):
     """How a model is trained.
 
     Args:
