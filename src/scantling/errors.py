@@ -1,4 +1,4 @@
-"""Every deliberate error, in one tree, and `lookup`, which suggests the nearest name."""
+"""Every deliberate error, in one tree; `lookup`, which suggests the nearest name; `printable`."""
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -61,8 +61,7 @@ class InvalidCheckpoint(ScantlingError):
 
     def __init__(self, source: str, problem: str, fix: str) -> None:
         # names in the problem come from untrusted files: nothing that steers a terminal
-        shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in problem)
-        super().__init__(f"Checkpoint {source}: {shown}. {fix}.")
+        super().__init__(f"Checkpoint {source}: {printable(problem)}. {fix}.")
 
 
 class UnsafeCheckpoint(InvalidCheckpoint):
@@ -74,8 +73,7 @@ class InvalidExport(ScantlingError):
 
     def __init__(self, source: str, problem: str, fix: str) -> None:
         # the problem may quote an untrusted file: nothing that steers a terminal
-        shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in problem)
-        super().__init__(f"Export {source}: {shown}. {fix}.")
+        super().__init__(f"Export {source}: {printable(problem)}. {fix}.")
 
 
 class InvalidProfile(ScantlingError):
@@ -83,8 +81,7 @@ class InvalidProfile(ScantlingError):
 
     def __init__(self, source: str, problem: str, fix: str) -> None:
         # the problem may quote an untrusted file: nothing that steers a terminal
-        shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in problem)
-        super().__init__(f"Device profile {source}: {shown}. {fix}.")
+        super().__init__(f"Device profile {source}: {printable(problem)}. {fix}.")
 
 
 class ExportDiffers(ScantlingError):
@@ -196,6 +193,27 @@ class NeedsTorch(ScantlingError):
             "(`scantling export MODEL --to openvino`), and name the exported file here; or run: "
             "pip install 'scantling[torch]'."
         )
+
+
+def printable(text: object, *, limit: int | None = None, keep: str = "") -> str:
+    r"""Untrusted text that is safe to print: nothing in it steers a terminal or turns it round.
+
+    Control and formatting characters, and what is half a character, become U+FFFD.
+
+    Args:
+        text: taken as `str` has it.
+        limit: of letters; longer text is cut and ends in an ellipsis.
+        keep: characters to leave as they are, such as line breaks.
+
+    >>> printable("a\x1b[31mb", limit=4)
+    'a\ufffd[…'
+    """
+    shown = str(text)
+    if limit is not None and len(shown) > limit:
+        shown = f"{shown[: limit - 1]}…"
+    if shown.isprintable():
+        return shown
+    return "".join(c if c.isprintable() or c in keep else "\ufffd" for c in shown)
 
 
 def nearest_hint(name: str, known: Iterable[str]) -> str:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..errors import InvalidValue
+from ..errors import InvalidValue, printable
 from .exit_codes import WORKED
 from .options import ImageSizeOption, JsonOption, WeightsOption
-from .values import parse_image_size, printable
+from .values import parse_image_size
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -131,16 +131,11 @@ def print_analysis(analysis: "Analysis", *, layers: bool) -> None:
     from ..scaling.analysis import describe, layer_table, part_table
 
     columns, rows = layer_table(analysis) if layers else part_table(analysis)
-    typer.echo(describe_safely(describe(analysis)))
+    typer.echo(printable(describe(analysis), keep="\n"))
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     console.print(build_table(columns, rows))
     for verdict in analysis.verdicts:
         typer.echo(describe_verdict(verdict))
-
-
-def describe_safely(text: str) -> str:
-    """Lines without what would steer a terminal."""
-    return "\n".join(map(printable, text.split("\n")))
 
 
 def build_table(

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .values import printable
+from ..errors import printable
 
 if TYPE_CHECKING:
     from ..benchmarking import Benchmark

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from ..errors import printable
 from .exit_codes import WORKED
 from .options import CacheOption, JsonOption, NamesOption, WeightsOption
-from .values import printable
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from ..errors import printable
 from .exit_codes import WORKED
 from .options import JsonOption
-from .values import printable
 
 if TYPE_CHECKING:
     from ..demo import Demo

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ..errors import InvalidValue
+from ..errors import InvalidValue, printable
 from .exit_codes import WORKED
 from .options import JsonOption, ThreadsOption
-from .values import parse_image_size, printable
+from .values import parse_image_size
 
 if TYPE_CHECKING:
     from ..scaling.latency import Latency, Memory

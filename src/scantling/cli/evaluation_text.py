@@ -17,7 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from .values import printable
+from ..errors import printable
 
 if TYPE_CHECKING:
     from ..evaluation import Evaluation

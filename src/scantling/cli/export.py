@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ..errors import ExportDiffers, InvalidValue
+from ..errors import ExportDiffers, InvalidValue, printable
 from .exit_codes import CHECK_FAILED, WORKED
 from .options import (
     MODEL_HELP,
@@ -23,7 +23,7 @@ from .options import (
     NamesOption,
     WeightsOption,
 )
-from .values import parse_image_size, printable
+from .values import parse_image_size
 
 if TYPE_CHECKING:
     from ..exporting import Exported

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..errors import InvalidValue
+from ..errors import InvalidValue, printable
 from .exit_codes import WORKED
 from .options import JsonOption
-from .values import parse_image_size, printable
+from .values import parse_image_size
 
 if TYPE_CHECKING:
     from ..scaling.families import Family, Wanted

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..errors import printable
 from .exit_codes import WORKED
 from .options import MODEL_HELP, JsonOption, NamesOption, WeightsOption
-from .values import printable
 
 if TYPE_CHECKING:
     from torch import nn

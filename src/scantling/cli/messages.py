@@ -19,7 +19,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from .values import printable
+from ..errors import printable
 
 SELDOM = 0.25  # seconds between two pictures of a bar that must not be in the way
 

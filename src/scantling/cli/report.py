@@ -12,13 +12,12 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from ..errors import InvalidSource
+from ..errors import InvalidSource, printable
 from ..images import Frame, count_images
 from ..inference import Prediction
 from ..inference.outputs import to_record
 from ..structures import Detections
 from .exit_codes import USER_CAN_FIX, WORKED
-from .values import printable
 
 LISTED = 100  # failures that are repeated at the end
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ..errors import InvalidValue
+from ..errors import InvalidValue, printable
 from .exit_codes import WORKED
 from .options import MODEL_HELP, CacheOption, JsonOption, NamesOption, WeightsOption
-from .values import check_out, printable
+from .values import check_out
 
 if TYPE_CHECKING:
     from ..checkpoints import Model

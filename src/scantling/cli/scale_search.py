@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ..errors import InvalidValue, lookup
+from ..errors import InvalidValue, lookup, printable
 from .exit_codes import CHECK_FAILED, WORKED
 from .messages import note
-from .values import check_out, parse_image_size, printable
+from .values import check_out, parse_image_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

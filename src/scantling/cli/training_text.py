@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from .values import printable
+from ..errors import printable
 
 if TYPE_CHECKING:
     from ..training import EpochDone, Run, StepDone

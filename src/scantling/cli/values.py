@@ -1,4 +1,4 @@
-"""From the words of a command line to values, and from values to words that are safe to print."""
+"""The words of a command line as values."""
 
 import re
 from pathlib import Path
@@ -15,13 +15,6 @@ def parse_image_size(text: str | None, *, option: str = "--image-size") -> tuple
         raise InvalidValue(option, text, "a side such as 416, or a HEIGHTxWIDTH as 384x640")
     height, width = found.groups()
     return int(height), int(width or height)
-
-
-def printable(text: str) -> str:
-    """Text from a file or class name, without what would steer a terminal or cannot be printed."""
-    return "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
-    )
 
 
 def check_out(out: Path | None, *, overwrite: bool, suffix: str = ".safetensors") -> Path:

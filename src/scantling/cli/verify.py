@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import printable
 from .exit_codes import CHECK_FAILED, WORKED
 from .options import CacheOption, DeviceOption, JsonOption, NamesOption
-from .values import printable
 
 if TYPE_CHECKING:
     from ..verification import Figure, Verification

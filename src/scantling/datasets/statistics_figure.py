@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ..reports import plain_text
 from .dataset import Columns
 from .statistics import MEDIUM, SMALL, Statistics
 
 SHOWN_CLASSES = 40
-LONGEST_NAME = 24  # letters
 DOTS_PER_INCH = 110
 
 
@@ -52,8 +52,8 @@ def _draw_classes(axes: Axes, splits: Sequence[Statistics], names: list[str]) ->
         widths = [counts.get(name, 0) for name in names]
         offset = (number - (len(splits) - 1) / 2) * thickness
         color = f"C{number % 10}"
-        axes.barh(places + offset, widths, thickness, label=_plain(one.split), color=color)
-    axes.set_yticks(places, [_plain(name) for name in names], fontsize=8)
+        axes.barh(places + offset, widths, thickness, label=plain_text(one.split), color=color)
+    axes.set_yticks(places, [plain_text(name) for name in names], fontsize=8)
     axes.set_ylim(max(len(names), 1) - 0.5, -0.5)
     axes.set_xscale("symlog")
     hidden = max(len(one.classes) for one in splits) - len(names)
@@ -118,13 +118,4 @@ def _steps(
     counts, _ = np.histogram(values, bins=edges, weights=weights)
     shares = counts / max(1.0, float(counts.sum()))
     style = "--" if dashed else "-"
-    axes.stairs(shares, edges, label=_plain(label), linestyle=style, color=f"C{number % 10}")
-
-
-def _plain(text: str) -> str:
-    """Text of a file for a chart: short, no line breaks, and no `$`, which begins a formula."""
-    shown = "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
-    )
-    shown = shown if len(shown) <= LONGEST_NAME + 30 else shown[: LONGEST_NAME + 29] + "…"
-    return shown.replace("$", r"\$")
+    axes.stairs(shares, edges, label=plain_text(label), linestyle=style, color=f"C{number % 10}")

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from ..reports import new_figure, to_png
+from ..reports import new_figure, plain_text, to_png
 from ..reports.figures import COLORS
 
 Values = NDArray[np.float64]
@@ -61,7 +61,8 @@ def draw_f1(
     few = len(names) <= len(COLORS) - 1
     for row, name in enumerate(names[:MOST_LINES]):
         color = COLORS[row + 1] if few else "#c3c9cf"
-        label = _short(name) if few else "single classes" if row == 0 else None
+        short = plain_text(name, limit=LONGEST_NAME)
+        label = short if few else "single classes" if row == 0 else None
         axes.plot(scores, f1[row], linewidth=0.9, color=color, label=label)
     axes.plot(scores, overall, color=COLORS[0], linewidth=2.4, label="all classes together")
     axes.plot(*best, marker="o", color=COLORS[0])
@@ -97,7 +98,7 @@ def draw_confusion(counts: NDArray[np.int64], *, names: Sequence[str], title: st
     figure, (axes,) = new_figure(side + 1.0, side)
     axes.grid(visible=False)
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    labels = [_short(names[place]) for place in shown]
+    labels = [plain_text(names[place], limit=LONGEST_NAME) for place in shown]
     axes.set_xticks(range(len(part)), [*labels, "missed"], rotation=90, fontsize=8)
     axes.set_yticks(range(len(part)), [*labels, "nothing there"], fontsize=8)
     for row, column in np.argwhere(part > 0).tolist():
@@ -183,12 +184,3 @@ def _most_confused(counts: NDArray[np.int64], *, most: int) -> list[int]:
     mistaken = inner.sum(axis=1) + inner.sum(axis=0) - 2 * inner.diagonal()
     order = np.lexsort((-present, -mistaken))
     return sorted(int(place) for place in order[:most] if present[place])
-
-
-def _short(name: str) -> str:
-    """A class name that fits beside a figure, without what matplotlib takes for mathematics."""
-    plain = "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name
-    )
-    short = plain if len(plain) <= LONGEST_NAME else plain[: LONGEST_NAME - 1] + "…"
-    return short.replace("$", r"\$")

@@ -166,7 +166,7 @@ def refuse_unknown(source: str, what: str, lost: Mapping[Any, int]) -> None:
     """Say which ids no image or category has, if any."""
     if not lost:
         return
-    shown = ", ".join(_printable(identity) for identity in list(lost)[:5])
+    shown = ", ".join(repr(identity)[:60] for identity in list(lost)[:5])
     more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
     raise InvalidData(
         source,
@@ -174,11 +174,6 @@ def refuse_unknown(source: str, what: str, lost: Mapping[Any, int]) -> None:
         f"{shown}{more}",
         "Evaluate against the data set that these are of",
     )
-
-
-def _printable(identity: object) -> str:
-    """An id of a foreign file, short and without what would steer a terminal."""
-    return repr(identity)[:60] if isinstance(identity, str) else str(identity)[:60]
 
 
 def _items(file: TextIO, source: str) -> Iterator[object]:

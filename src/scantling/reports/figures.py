@@ -6,6 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ..errors import printable
+
 # Colours that stay apart for the colour-blind (Okabe and Ito), blue first.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555", "#f0e442")
 DOTS_PER_INCH = 110
@@ -39,6 +41,6 @@ def to_png(figure: Figure) -> bytes:
     return out.getvalue()
 
 
-def plain_text(text: str) -> str:
+def plain_text(text: str, *, limit: int = 60) -> str:
     """Text of a user for a figure: what matplotlib would take for a formula is only text."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in text[:60]).replace("$", r"\$")
+    return printable(text, limit=limit).replace("$", r"\$")

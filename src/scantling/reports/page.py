@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ..errors import InvalidValue
+from ..errors import InvalidValue, printable
 
 Cell = str | int | float | None
 
@@ -215,5 +215,4 @@ def _show(cell: Cell, places: int) -> str:
 
 def _escape(text: str) -> str:
     """Text that is only text in HTML, and that can be written as UTF-8 whatever it holds."""
-    plain = text.encode("utf-8", "replace").decode("utf-8")
-    return html.escape("".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in plain))
+    return html.escape(printable(text, keep="\n\t"))

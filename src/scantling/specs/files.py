@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from ..errors import InvalidSpec, InvalidValue
+from ..errors import InvalidSpec, InvalidValue, printable
 from .schema import ModelSpec
 
 SUFFIX = ".json"
@@ -96,7 +96,7 @@ def read_spec(path: Path) -> ModelSpec:
         problems = "; ".join(_describe(problem) for problem in error.errors()[:3])
         raise InvalidSpec(str(path), problems, "Write it with `scantling scale`") from error
     except InvalidSpec as error:
-        raise InvalidSpec(str(path), _shown(error), "Change that") from error
+        raise InvalidSpec(str(path), printable(error, limit=300), "Change that") from error
     _check_proportions(spec, path)
     return spec
 
@@ -117,9 +117,8 @@ def _read_table(path: Path) -> Any:
     try:
         return json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise InvalidSpec(
-            str(path), f"it is not JSON ({_shown(error)})", "Give a .json file with a spec"
-        ) from error
+        problem = f"it is not JSON ({printable(error, limit=300)})"
+        raise InvalidSpec(str(path), problem, "Give a .json file with a spec") from error
 
 
 def _refuse_constant(name: str) -> float:
@@ -160,9 +159,4 @@ def _numbers(part: object, name: str = "") -> Iterator[tuple[str, int]]:
 
 def _describe(problem: Any) -> str:
     """What pydantic found wrong, and where."""
-    return _shown(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}")
-
-
-def _shown(text: object) -> str:
-    """Text from a file, short, and without what would steer a terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text)[:300])
+    return printable(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}", limit=300)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ...errors import InvalidValue
+from ...errors import InvalidValue, printable
 from ..exit_codes import CHECK_FAILED, WORKED
 from ..options import JsonOption
-from ..values import parse_image_size, printable
+from ..values import parse_image_size
 from .options import DataArgument, FormatOption, bar
 
 if TYPE_CHECKING:

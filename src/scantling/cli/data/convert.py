@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ...errors import printable
 from ..exit_codes import WORKED
 from ..options import JsonOption
-from ..values import printable
 from .options import DataArgument, FormatOption, bar
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def convert(options: ConvertOptions) -> int:
         def start(datasets: Mapping[str, "Dataset"]) -> None:
             progress.update(task, total=sum(map(len, datasets.values())))
             for dataset in datasets.values():
-                typer.echo(printable_lines(describe_dataset(dataset)), err=True)
+                typer.echo(printable(describe_dataset(dataset), keep="\n"), err=True)
 
         done = convert_dataset(
             options.source,
@@ -67,11 +67,6 @@ def convert(options: ConvertOptions) -> int:
     else:
         _print(done)
     return WORKED
-
-
-def printable_lines(text: str) -> str:
-    """`printable`, line by line."""
-    return "\n".join(map(printable, text.splitlines()))
 
 
 def _print(done: "Conversion") -> None:

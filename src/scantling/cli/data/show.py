@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ...errors import InvalidSource
+from ...errors import InvalidSource, printable
 from ..exit_codes import WORKED
 from ..options import JsonOption
-from ..values import printable
-from .convert import printable_lines
 from .options import DataArgument, FormatOption
 
 if TYPE_CHECKING:
@@ -58,7 +56,7 @@ def show(options: ShowOptions) -> int:
     from ...datasets.sheets import choose_augmentation, dataset_sheet
 
     dataset = read_dataset(options.data, split=options.split, format=options.format)
-    typer.echo(printable_lines(describe_dataset(dataset)), err=True)
+    typer.echo(printable(describe_dataset(dataset), keep="\n"), err=True)
     sheet = dataset_sheet(
         dataset,
         count=options.count,

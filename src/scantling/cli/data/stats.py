@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ...errors import printable
 from ..exit_codes import WORKED
 from ..options import JsonOption
-from ..values import parse_image_size, printable
+from ..values import parse_image_size
 from .options import DataArgument, FormatOption
 
 if TYPE_CHECKING:

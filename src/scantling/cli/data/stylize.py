@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ...errors import printable
 from ..exit_codes import WORKED
 from ..options import JsonOption
-from ..values import printable
-from .convert import printable_lines
 from .options import DataArgument, FormatOption, bar
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def stylize(options: StylizeOptions) -> int:
         def start(datasets: Mapping[str, "Dataset"], steps: int) -> None:
             progress.update(task, total=steps)
             for dataset in datasets.values():
-                typer.echo(printable_lines(describe_dataset(dataset)), err=True)
+                typer.echo(printable(describe_dataset(dataset), keep="\n"), err=True)
 
         done = stylize_dataset(
             options.source,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from ...errors import InvalidData
+from ...errors import InvalidData, printable
 from ..dataset import Dataset
 from ..findings import Finding
 from ..image_info import ImageFacts, gather_facts
@@ -96,7 +96,7 @@ def require_sound(dataset: Dataset, *, max_errors: int = 0) -> None:
     count = sum(finding.count for finding in errors)
     if count <= max_errors:
         return
-    shown = "\n".join(f"  {_printable(finding)}" for finding in errors[:SHOWN])
+    shown = "\n".join(f"  {printable(finding)}" for finding in errors[:SHOWN])
     more = f"\n  and {count - SHOWN:,} more" if count > SHOWN else ""
     what = "1 error" if count == 1 else f"{count:,} errors"
     raise InvalidData(
@@ -147,8 +147,3 @@ def _findings_of(error: InvalidData) -> list[Finding]:
 
 def _order(finding: Finding) -> tuple[str, str, int, str]:
     return finding.code, str(finding.file), finding.line or 0, finding.item
-
-
-def _printable(finding: Finding) -> str:
-    """A finding without what would steer a terminal: its names come from files."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(finding))
