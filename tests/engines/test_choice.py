@@ -28,7 +28,6 @@ BOARD = {"onnxruntime"}
         (".onnx", BOARD, False, "x86_64", "onnxruntime"),
         (".onnx", {"openvino"}, False, "aarch64", "openvino"),
         (".xml", EVERYTHING, False, "x86_64", "openvino"),
-        (".pt2", EVERYTHING, False, "x86_64", "torch"),
         (".engine", EVERYTHING | {"tensorrt"}, True, "x86_64", "tensorrt"),
     ],
 )
@@ -47,7 +46,6 @@ def test_auto_says_what_would_be_faster():
     ("kind", "asked", "installed", "error", "message"),
     [
         (".xml", "auto", BOARD, MissingPackage, "openvino"),
-        (".pt2", "auto", BOARD, MissingPackage, "torch"),
         (".onnx", "auto", {"torch"}, MissingPackage, "onnxruntime"),
         (".onnx", "tensorrt", EVERYTHING, MissingPackage, "tensorrt"),
         (".onnx", "torch", EVERYTHING, InvalidValue, "onnxruntime, openvino"),

@@ -11,7 +11,7 @@ from scantling.specs import CATALOG
 
 pytest.importorskip("openvino")
 pytest.importorskip("onnxruntime")
-RUN_HERE = ("onnx", "openvino", "torch-export")
+RUN_HERE = ("onnx", "openvino")
 
 
 @pytest.mark.parametrize("names", alike(), ids=" ".join)

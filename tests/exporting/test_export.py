@@ -95,7 +95,7 @@ def test_a_file_that_is_there_stays_when_an_export_fails(small: Model, tmp_path:
             {"data": "street.yaml"},
             "in fp32 nothing of this format depends on images; or ask for precision int8",
         ),
-        ({"precision": "bf16"}, "openvino or torch-export"),
+        ({"precision": "bf16"}, "or --to openvino"),
         ({"out": "model.xml"}, "ends in .onnx"),
         ({"max_ap_drop": 2.0}, "a share of 0 to 1"),
     ],

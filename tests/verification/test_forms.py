@@ -18,12 +18,12 @@ FILES = [
     (".xml", "fp16", "float", "raw", 1),
     (".xml", "bf16", "uint8", "detections", 2),
     (".xml", "fp32", "image", "candidates", 1),
-    (".pt2", "fp32", "uint8", "raw", 1),
-    (".pt2", "fp32", "uint8", "candidates", None),
-    (".pt2", "fp16", "uint8", "candidates", 2),
-    (".pt2", "fp16", "image", "detections", 1),
-    (".pt2", "bf16", "float", "candidates", 1),
-    (".pt2", "bf16", "image", "raw", 1),
+    (".xml", "fp32", "uint8", "raw", 1),
+    (".onnx", "fp32", "uint8", "candidates", None),
+    (".xml", "fp16", "uint8", "candidates", 2),
+    (".onnx", "fp16", "image", "detections", 1),
+    (".xml", "bf16", "float", "candidates", 1),
+    (".xml", "bf16", "image", "raw", 1),
 ]
 
 

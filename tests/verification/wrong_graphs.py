@@ -13,10 +13,8 @@ from scantling.engines.graphs import (
     make_metadata,
     to_onnx,
     to_openvino,
-    to_torch_export,
     write_onnx,
     write_openvino,
-    write_torch_export,
 )
 from scantling.specs.metadata import KEY, Metadata
 
@@ -37,10 +35,6 @@ def write_wrong(model: Model, path: Path, change: Change | None = None, **change
         graph = to_openvino(made, used)
         graph.set_rt_info(told, KEY)
         write_openvino(graph, path)
-    elif path.suffix == ".pt2":
-        program = to_torch_export(made, used)
-        program.graph_module.meta[KEY] = told
-        write_torch_export(program, path)
     else:
         proto = to_onnx(made, used)
         (entry,) = (entry for entry in proto.metadata_props if entry.key == KEY)

@@ -13,6 +13,7 @@ from ..detector import build_detector
 from ..errors import InvalidCheckpoint, InvalidValue, InvalidWeights
 from ..specs import CfgSpec, ModelSpec, find_spec, is_spec_file
 from ..specs.coco import DARKNET_COCO_NAMES
+from ..specs.metadata import PT2_ADVICE
 from .automl import load_automl
 from .download import Progress
 from .hub import OFFICIAL, SHA256_DIGITS, fetch_weights
@@ -73,6 +74,9 @@ def load_model(
             str(model),
             f"what the weights are for: --model NAME|FILE.cfg --weights {path.name}",
         )
+    if suffix == ".pt2":
+        problem = "programs of torch.export are no longer read"
+        raise InvalidCheckpoint(str(path), problem, PT2_ADVICE)
     spec = find_spec(str(model))
     if given is None and is_spec_file(path):
         raise InvalidValue(

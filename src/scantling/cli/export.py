@@ -38,7 +38,7 @@ class ExportOptions:
     """What `scantling export` can be told."""
 
     model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)]
-    to: Annotated[str, typer.Option(help="onnx, openvino, torch-export or tensorrt.")] = ""
+    to: Annotated[str, typer.Option(help="onnx, openvino or tensorrt.")] = ""
     precision: Annotated[
         Literal["fp32", "fp16", "bf16", "int8"],
         typer.Option(help="What it is meant to be computed in; int8 needs --data."),
@@ -93,7 +93,7 @@ class ExportOptions:
 
 
 def export(options: ExportOptions) -> int:
-    """Write a model as one file for ONNX Runtime, OpenVINO, torch.export or TensorRT."""
+    """Write a model as one file for ONNX Runtime, OpenVINO or TensorRT."""
     from .messages import note
 
     form = parse_form(options)
@@ -147,7 +147,7 @@ def check_options(options: ExportOptions) -> None:
         InvalidValue: no format; or an option of --data without it.
     """
     if not options.to:
-        raise InvalidValue("--to", "", "onnx, openvino, torch-export or tensorrt")
+        raise InvalidValue("--to", "", "onnx, openvino or tensorrt")
     if options.precision == "int8" or (options.precision == "bf16" and options.data is not None):
         return
     for name, default in (("data", None), ("split", None), ("images", 300), ("max_ap_drop", None)):

@@ -23,7 +23,6 @@ RUNS: dict[str, tuple[str, ...]] = {
     MODEL: ("torch", "openvino", "onnxruntime"),
     ".onnx": ("onnxruntime", "openvino", "tensorrt"),
     ".xml": ("openvino",),
-    ".pt2": ("torch",),
     ".engine": ("tensorrt",),
 }
 # The packages that each engine needs, any of them.

@@ -8,10 +8,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ..errors import InvalidExport
-from ..specs.metadata import KEY, Metadata
-from . import ir_file, onnx_file, torch_export_file
+from ..specs.metadata import KEY, PT2_ADVICE, Metadata
+from . import ir_file, onnx_file
 
-EXPORTED = (".onnx", ".xml", ".pt2", ".engine")
+EXPORTED = (".onnx", ".xml", ".engine")
 MAX_CARD = 4 << 20  # bytes; metadata has a few thousand
 MAX_SIDE = 8192  # pixels of an input
 MAGIC = (
@@ -21,8 +21,8 @@ AGAIN = "Export the model again with `scantling export`"
 
 
 def is_exported(path: str | Path) -> bool:
-    """Whether a file is, by its suffix, one that `scantling export` writes."""
-    return Path(path).suffix.lower() in EXPORTED
+    """Whether a file is, by its suffix, one that `scantling export` writes, or wrote (`.pt2`)."""
+    return Path(path).suffix.lower() in (*EXPORTED, ".pt2")
 
 
 def read_metadata(path: str | Path) -> Metadata:
@@ -35,6 +35,8 @@ def read_metadata(path: str | Path) -> Metadata:
     """
     path = Path(path)
     suffix = path.suffix.lower()
+    if suffix == ".pt2":
+        raise InvalidExport(str(path), "programs of torch.export are no longer read", PT2_ADVICE)
     if suffix not in EXPORTED:
         known = ", ".join(EXPORTED)
         raise InvalidExport(
@@ -116,6 +118,5 @@ def _first(error: Exception) -> str:
 READERS = {
     ".onnx": lambda path: onnx_file.read_entry(path, KEY),
     ".xml": lambda path: ir_file.read_entry(path, KEY),
-    ".pt2": lambda path: torch_export_file.read_entry(path, KEY),
     ".engine": _engine_metadata,
 }

@@ -9,10 +9,8 @@ from ..checkpoints import Model
 from ..engines.graphs import (
     to_onnx,
     to_openvino,
-    to_torch_export,
     write_onnx,
     write_openvino,
-    write_torch_export,
 )
 from ..errors import InvalidValue, MissingPackage, lookup
 from ..specs.metadata import Metadata
@@ -71,14 +69,6 @@ FORMATS: dict[str, Format] = {
         others=(".bin",),
         drafts={"int8": draft_openvino, "bf16": draft_bf16},
         int8_packages=("nncf",),
-    ),
-    "torch-export": Format(
-        suffix=".pt2",
-        engine="torch",
-        write=lambda model, metadata, path: write_torch_export(
-            to_torch_export(model, metadata), path
-        ),
-        precisions=("fp32", "fp16", "bf16"),
     ),
     "tensorrt": Format(
         suffix=".engine",

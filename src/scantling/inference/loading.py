@@ -50,7 +50,7 @@ def load(
 
     Args:
         model: a name of the catalogue, a `.cfg`, `.safetensors`, `.pt` or `.pth` file; or an
-            exported file, which brings everything itself: `.onnx`, `.xml`, `.pt2` or `.engine`.
+            exported file, which brings everything itself: `.onnx`, `.xml` or `.engine`.
         weights: darknet weights, where the model needs them.
         names: a file of class names, one a line, where the model brings none.
         engine: what runs the network: `torch`, `onnxruntime`, `openvino`, `tensorrt` or `auto`; see

@@ -12,6 +12,10 @@ from .schema import Anchor, CfgSpec, InputSpec, ModelSpec, Positive, Size
 
 KEY = "scantling"  # of the metadata entry
 VERSION: Literal[1] = 1
+PT2_ADVICE = (
+    "Use the checkpoint that it was made from, or export that: scantling export CHECKPOINT "
+    "--to onnx (or openvino)"
+)
 
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -20,10 +20,8 @@ from scantling.engines.graphs import (
     make_metadata,
     to_onnx,
     to_openvino,
-    to_torch_export,
     write_onnx,
     write_openvino,
-    write_torch_export,
 )
 from scantling.engines.graphs.preprocess import Fit
 from scantling.engines.torch_engine import TorchEngine
@@ -35,7 +33,7 @@ from scantling.specs.metadata import KEY, GraphForm, Metadata
 from scantling.structures import Candidates
 from small_models import write_model
 
-FORMATS = ("onnx", "openvino", "torch-export")
+FORMATS = ("onnx", "openvino")
 SPARE = ("Pad", "Softplus", "Tanh", "Range", "ReduceSum", "BatchNormInference", "Loop")
 
 
@@ -103,7 +101,7 @@ def answer(model: Model, images: np.ndarray) -> list[np.ndarray]:
     return [found.boxes.numpy(), found.scores.numpy()]
 
 
-EXPORTERS = {"onnx": to_onnx, "openvino": to_openvino, "torch-export": to_torch_export}
+EXPORTERS = {"onnx": to_onnx, "openvino": to_openvino}
 SIZE = (256, 384)  # of the usual graph
 
 
@@ -121,9 +119,6 @@ def runner(model: Model, metadata: Metadata, format_: str):
 
 def running(graph, format_: str):
     """A function that runs a graph in its own runtime."""
-    if format_ == "torch-export":
-        program = graph.module()
-        return lambda images: [found.numpy() for found in program(torch.from_numpy(images))]
     if format_ == "onnx":
         made = graph.SerializeToString()
         session = onnxruntime.InferenceSession(made, providers=["CPUExecutionProvider"])
@@ -149,7 +144,6 @@ def test_a_graph_answers_as_the_network_does(name: str, format_: str):
     ("name", "format_"),
     [
         ("yolov4-tiny", "onnx"),
-        ("yolov4-tiny", "torch-export"),
         ("efficientdet-d0", "openvino"),
     ],
 )
@@ -283,41 +277,52 @@ def test_the_same_model_makes_the_same_files_which_name_no_other(tmp_path: Path)
         folder.mkdir()
         write_onnx(to_onnx(model, metadata), folder / "a.onnx")
         write_openvino(to_openvino(model, metadata), folder / "a.xml")
-        write_torch_export(to_torch_export(model, metadata), folder / "a.pt2")
     for path in sorted((tmp_path / "one").iterdir()):
         written = path.read_bytes()
         assert written == (tmp_path / "two" / path.name).read_bytes(), path.name
         here = [str(Path(__file__).parents[3]), str(tmp_path), torch.__path__[0], "site-packages"]
         assert not [place for place in (*here, '.py"', "/graphs/") if place.encode() in written]
-    assert len(list((tmp_path / "one").iterdir())) == 4
+    assert len(list((tmp_path / "one").iterdir())) == 3
     metadata_of = (
         openvino.Core().read_model(tmp_path / "one" / "a.xml").get_rt_info(KEY).astype(str)
     )
     assert Metadata.model_validate_json(metadata_of) == metadata
-    entries = {"scantling.json": ""}
-    torch.export.load(tmp_path / "one" / "a.pt2", extra_files=entries)
-    assert Metadata.model_validate_json(entries["scantling.json"]) == metadata
     (entry,) = onnx.load(tmp_path / "one" / "a.onnx").metadata_props
     assert (entry.key, Metadata.model_validate_json(entry.value)) == (KEY, metadata)
 
 
-@pytest.mark.parametrize("precision", ["fp16", "bf16"])
-def test_half_precision_halves_the_weights(precision: str, tmp_path: Path):
+def test_half_precision_halves_the_weights(tmp_path: Path):
     model = small_model("yolov4-tiny")
     images = noise(1, 64, 64)
-    metadata = make_metadata(model, image_size=64, precision=precision)
-    got = runner(model, metadata, "torch-export")(images)
+    metadata = make_metadata(model, image_size=64, precision="fp16")
+    got = runner(model, metadata, "onnx")(images)
     assert np.abs(got[1] - answer(model, images)[1]).max() < 0.02
     assert got[0].dtype == np.float32
-    if precision == "fp16":
-        full = 4 * sum(weights.numel() for weights in model.network.parameters())
-        half = sum(len(one.raw_data) for one in to_onnx(model, metadata).graph.initializer)
-        assert half < 0.6 * full
-        write_openvino(to_openvino(model, metadata), tmp_path / "half.xml")
-        assert (tmp_path / "half.bin").stat().st_size < 0.6 * full
-        return
+    full = 4 * sum(weights.numel() for weights in model.network.parameters())
+    half = sum(len(one.raw_data) for one in to_onnx(model, metadata).graph.initializer)
+    assert half < 0.6 * full
+    write_openvino(to_openvino(model, metadata), tmp_path / "half.xml")
+    assert (tmp_path / "half.bin").stat().st_size < 0.6 * full
+
+
+def test_onnx_has_no_bf16():
+    model = small_model("yolov4-tiny")
     with pytest.raises(InvalidExport, match="Use fp32, fp16 or int8"):
-        to_onnx(model, metadata)
+        to_onnx(model, make_metadata(model, image_size=64, precision="bf16"))
+
+
+def test_nms_outside_a_runtime_keeps_what_select_keeps(tiny: Model, photograph: np.ndarray):
+    images = place(photograph, (256, 256))[0][None]
+    form = GraphForm(gives="detections")
+    metadata = make_metadata(tiny, form=form, image_size=256, max_detections=40)
+    with torch.no_grad():
+        (got,) = ExportGraph(tiny, metadata)(torch.from_numpy(images))
+    settings = Selection(min_score=0.25, iou_threshold=0.45, max_detections=40)
+    (expected,) = select(Candidates(*answer(tiny, images)), settings=settings)
+    found = got[0, : len(expected)].numpy()
+    np.testing.assert_allclose(found[:, :4], expected.boxes, atol=5e-3)
+    np.testing.assert_array_equal(found[:, 5], expected.labels)
+    assert not got[0, len(expected) :].any()
 
 
 def test_a_fingerprint_knows_description_and_weights():
@@ -334,9 +339,6 @@ def test_what_cannot_be_exported_is_refused(tmp_path: Path):
         make_metadata(model, form=GraphForm(any_size=True), image_size=(200, 160))
     with pytest.raises(InvalidExport, match="one pixel"):
         make_metadata(model, image_size=0)
-    int8 = make_metadata(model, image_size=128, precision="int8")
-    with pytest.raises(InvalidExport, match="int8"):
-        to_torch_export(model, int8)
     with pytest.raises(InvalidExport, match=r"Use \.onnx"):
         write_onnx(onnx.ModelProto(), tmp_path / "a.xml")
     with pytest.raises(InvalidExport, match="cannot be written"):

@@ -1,10 +1,9 @@
-"""A model as a graph that other runtimes run: `torch.export`, ONNX, OpenVINO."""
+"""A model as a graph that other runtimes run: ONNX, OpenVINO."""
 
 from .graph import ExportGraph
 from .metadata import fingerprint, make_metadata
 from .onnx_file import to_onnx, write_onnx
 from .openvino_file import to_openvino, write_openvino
-from .program import to_torch_export, write_torch_export
 from .rewrite import MishForm
 
 __all__ = [
@@ -14,8 +13,6 @@ __all__ = [
     "make_metadata",
     "to_onnx",
     "to_openvino",
-    "to_torch_export",
     "write_onnx",
     "write_openvino",
-    "write_torch_export",
 ]

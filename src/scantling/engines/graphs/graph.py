@@ -26,8 +26,6 @@ class ExportGraph(nn.Module):
         metadata: says what goes in and what comes out, see `GraphForm`; of this model.
         mish: `op` or `sigmoid`, see `rewrite`.
         dtype: of the network's weights and features.
-        loop: whether NMS is a loop of PyTorch's own operations, or the operation `keep`, which
-            other formats have one of their own for; see `suppress`.
     """
 
     mean: Tensor
@@ -40,7 +38,6 @@ class ExportGraph(nn.Module):
         *,
         mish: MishForm = "op",
         dtype: torch.dtype = torch.float32,
-        loop: bool = True,
     ) -> None:
         super().__init__()
         form = metadata.form
@@ -60,7 +57,7 @@ class ExportGraph(nn.Module):
         self.shifts = bool(self.mean.any())
         self.scales = bool((self.std != 1).any())
         self.fit = Fit(metadata.input_spec, metadata.image_size) if form.takes == "image" else None
-        self.suppress = Suppress(metadata, loop=loop) if form.gives == "detections" else None
+        self.suppress = Suppress(metadata) if form.gives == "detections" else None
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """The metadata's input → its outputs: boxes and scores, raw predictions, or detections."""

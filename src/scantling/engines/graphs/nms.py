@@ -1,23 +1,17 @@
 """Non-maximum suppression inside a graph, in shapes that no image changes.
 
 The best candidates are found first, a fixed number of them. What is left of those after greedy NMS
-is the one step that no two formats share: ONNX and OpenVINO have an operation for it, which
-`keep` stands for until a graph is translated; PyTorch's own programs have a loop.
+is the one step for which ONNX and OpenVINO have an operation each: the operation `keep` stands for
+it until a graph is translated, see `nms_ops`.
 """
-
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch._higher_order_ops.while_loop import while_loop
 from torch.nn import functional as F
 
 from ...specs.metadata import Metadata
 
 MAX_CANDIDATES = 5000  # that NMS looks at in an image, as `postprocess.Selection` has it
-
-
-State = tuple[Tensor, Tensor, Tensor]
 
 
 class Suppress(nn.Module):
@@ -28,10 +22,9 @@ class Suppress(nn.Module):
 
     Args:
         metadata: its thresholds, and how many detections an image may have.
-        loop: whether NMS is a loop of PyTorch's own operations, or `keep`.
     """
 
-    def __init__(self, metadata: Metadata, *, loop: bool) -> None:
+    def __init__(self, metadata: Metadata) -> None:
         super().__init__()
         self.num_classes = len(metadata.names)
         self.min_score = metadata.min_score
@@ -39,30 +32,19 @@ class Suppress(nn.Module):
         self.max_detections = metadata.max_detections
         self.candidates = max(MAX_CANDIDATES, metadata.max_detections)
         self.any_size = metadata.form.any_size
-        self.loop = loop
 
     def forward(self, boxes: Tensor, scores: Tensor, edges: Tensor | None = None) -> Tensor:
         """The detections; cut off at `edges`, the (1, 4) farthest that a box may reach."""
         boxes, scores, labels = self._best(boxes, scores)
-        keep = _keep_in_loop if self.loop else torch.ops.scantling.keep.default
         limits = (self.iou_threshold, self.max_detections, self.num_classes)
-        kept = keep(boxes, scores, labels, *limits)
-        scores, order = self._ranked(scores * kept)
+        kept = torch.ops.scantling.keep.default(boxes, scores, labels, *limits)
+        scores, order = (scores * kept).topk(self.max_detections, dim=1)
         boxes = boxes.gather(1, order[..., None].expand(-1, -1, 4))
         if edges is not None:
             boxes = torch.minimum(boxes.clamp(min=0), edges[:, None])
         labels = labels.gather(1, order).float()
         rows = torch.cat([boxes, scores[..., None], labels[..., None]], dim=2)
         return torch.where(scores[..., None] > 0, rows, torch.zeros_like(rows))
-
-    def _ranked(self, scores: Tensor) -> tuple[Tensor, Tensor]:
-        """The best scores and their places; of equal ones the first, as every other format has it
-        of its own accord."""
-        if not self.loop:
-            best = scores.topk(self.max_detections, dim=1)
-            return best.values, best.indices
-        found = scores.sort(dim=1, descending=True, stable=True)
-        return found.values[:, : self.max_detections], found.indices[:, : self.max_detections]
 
     def _best(self, boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The best candidates of each image in the order of their places; (N, M, …) each.
@@ -103,45 +85,12 @@ def _keep(
     num_classes: int,  # noqa: ARG001 - the operations of other formats need it
 ) -> Tensor:
     """Greedy NMS: (N, M) 1.0 for what stays, 0.0 for what a better box of its class overlaps."""
-    going_on, step = _steps(boxes, labels, iou_threshold, max_detections)
-    state = _start(scores)
-    while going_on(*state):
-        state = step(*state)
-    return state[2]
-
-
-def _keep_in_loop(
-    boxes: Tensor,
-    scores: Tensor,
-    labels: Tensor,
-    iou_threshold: float,
-    max_detections: int,
-    _: int,
-) -> Tensor:
-    """The same as one operation of PyTorch's, which an exported program can hold."""
-    going_on, step = _steps(boxes, labels, iou_threshold, max_detections)
-    state: State = while_loop(going_on, step, _start(scores))  # type: ignore[no-untyped-call]
-    return state[2]
-
-
-def _start(scores: Tensor) -> State:
-    return torch.zeros((), dtype=torch.int64), scores.clone(), torch.zeros_like(scores)
-
-
-def _steps(
-    boxes: Tensor, labels: Tensor, iou_threshold: float, max_detections: int
-) -> tuple[Callable[..., Tensor], Callable[..., State]]:
-    """Whether to go on, and one step: the best box that is left stays, what it overlaps goes.
-
-    The state of both: (), steps so far; (N, M), scores of what is left; (N, M), what stays.
-    """
     area = (boxes[..., 2:] - boxes[..., :2]).prod(dim=2)
-    own = torch.arange(boxes.shape[1])
-
-    def going_on(done: Tensor, left: Tensor, kept: Tensor) -> Tensor:  # noqa: ARG001
-        return (done < max_detections) & (left > 0).any()
-
-    def step(done: Tensor, left: Tensor, kept: Tensor) -> State:
+    places = torch.arange(boxes.shape[1])
+    left, kept = scores.clone(), torch.zeros_like(scores)
+    for _ in range(max_detections):
+        if not (left > 0).any():
+            break
         best = left.argmax(dim=1, keepdim=True)
         box = boxes.gather(1, best[..., None].expand(-1, -1, 4))
         low = torch.maximum(box[..., :2], boxes[..., :2])
@@ -150,10 +99,9 @@ def _steps(
         union = area.gather(1, best) + area - overlap
         # a box without area overlaps nothing: 0 / 0 is no number, and not above any
         over = (overlap / union > iou_threshold) & (labels.gather(1, best) == labels)
-        chosen = (own == best) & (left.gather(1, best) > 0)
-        return done + 1, torch.where(over | chosen, 0.0, left), torch.where(chosen, 1.0, kept)
-
-    return going_on, step
+        chosen = (places == best) & (left.gather(1, best) > 0)
+        left, kept = torch.where(over | chosen, 0.0, left), torch.where(chosen, 1.0, kept)
+    return kept
 
 
 KEEP = torch.library.custom_op("scantling::keep", _keep, mutates_args=())

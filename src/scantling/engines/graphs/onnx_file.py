@@ -15,7 +15,7 @@ from .graph import ExportGraph
 from .names import INPUT, output_names
 from .nms_ops import keep_in_onnx
 from .onnx_clean import clean
-from .program import DTYPES, trace
+from .program import trace
 from .rewrite import MishForm
 
 if TYPE_CHECKING:
@@ -44,9 +44,8 @@ def to_onnx(model: Model, metadata: Metadata, *, mish: MishForm = "sigmoid") -> 
             "ONNX Runtime has no bf16 convolutions on a processor",
             "Use fp32, fp16 or int8, or export to OpenVINO, which computes in bf16",
         )
-    dtype = DTYPES.get(metadata.precision, torch.float32)
-    graph = ExportGraph(model, metadata, mish=mish, dtype=dtype, loop=False)
-    program = trace(graph, metadata)
+    dtype = torch.float16 if metadata.precision == "fp16" else torch.float32
+    program = trace(ExportGraph(model, metadata, mish=mish, dtype=dtype), metadata)
     names = output_names(metadata, len(program.graph_signature.output_specs))
     opset = getattr(onnxscript, f"opset{OPSET}")
     exported = torch.onnx.export(

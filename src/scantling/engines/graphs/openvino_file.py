@@ -35,7 +35,7 @@ def to_openvino(model: Model, metadata: Metadata) -> openvino.Model:
     from openvino.frontend import ConversionExtension
 
     extension = ConversionExtension("scantling.keep.default", partial(keep_in_openvino, metadata))
-    program = trace(ExportGraph(model, metadata, loop=False), metadata)
+    program = trace(ExportGraph(model, metadata), metadata)
     made = ov.convert_model(program, extension=extension)
     made.reshape({0: ov.PartialShape(_input_shape(metadata))})
     _simplify_pools(made)

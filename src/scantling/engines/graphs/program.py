@@ -1,57 +1,14 @@
-"""A model as a `torch.export` program: a format of its own, and what the others are made from."""
-
-from pathlib import Path
+"""A model traced by `torch.export`: the program that ONNX and OpenVINO graphs are made from."""
 
 import torch
 from torch import fx
 
-from ...checkpoints import Model
-from ...errors import InvalidExport
-from ...specs.metadata import KEY, Metadata
-from .files import replace_files
+from ...specs.metadata import Metadata
 from .graph import ExportGraph
 
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-ENTRY = f"{KEY}.json"  # the metadata, among the extra files of the archive
 LARGEST = 1 << 15  # side of an image, in pixels
 # What the exporter remembers of the Python code that a graph was made from.
 _ORIGINS = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node", "custom")
-
-
-def to_torch_export(model: Model, metadata: Metadata) -> torch.export.ExportedProgram:
-    """The model as a program of PyTorch's own operations; PyTorch alone can run it.
-
-    Args:
-        model: stays as it is.
-        metadata: of this model; of its precisions all but `int8` can be had.
-
-    Raises:
-        InvalidExport: the precision cannot be had.
-    """
-    if metadata.precision not in DTYPES:
-        raise InvalidExport(
-            metadata.spec.name,
-            f"a torch.export program cannot be computed in {metadata.precision}",
-            "Use fp32, fp16 or bf16, or export to OpenVINO or ONNX",
-        )
-    program = trace(ExportGraph(model, metadata, dtype=DTYPES[metadata.precision]), metadata)
-    program.graph_module.meta[KEY] = metadata.model_dump_json()
-    return program
-
-
-def write_torch_export(graph: torch.export.ExportedProgram, path: Path) -> None:
-    """Write what `to_torch_export` made, its metadata inside. Whole or not at all.
-
-    Args:
-        graph: stays as it is.
-        path: ends in `.pt2`.
-
-    Raises:
-        InvalidExport: the path has another suffix, or nothing can be written there.
-    """
-    extra = {ENTRY: graph.graph_module.meta[KEY]}
-    with replace_files(path, suffix=".pt2") as draft:
-        torch.export.save(graph, draft, extra_files=extra)
 
 
 def trace(graph: ExportGraph, metadata: Metadata) -> torch.export.ExportedProgram:

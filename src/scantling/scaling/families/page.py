@@ -19,7 +19,8 @@ from .figures import draw_bars
 
 PAGE = "family.html"
 _FRONT_ROWS = 16
-_ENGINES = {"openvino": "openvino", "onnxruntime": "onnx", "torch": "torch-export"}
+# The export format for each engine of a device profile; torch runs the checkpoint itself.
+_FORMATS = {"openvino": "openvino", "onnxruntime": "onnx", "torch": None}
 
 
 def write_family(family: Family, folder: Path, *, data: str = "DATA") -> Path:
@@ -194,12 +195,12 @@ def _commands(family: Family, data: str) -> str:
     lines = []
     for one in family.members:
         device = one.found.device
-        target = "onnx" if device is None else _ENGINES.get(device.profile.engine, "onnx")
+        target = "onnx" if device is None else _FORMATS.get(device.profile.engine, "onnx")
         name = one.name
         lines += [
             f"# {name}",
             f"scantling train {name}.json --data {shlex.quote(data)} --out runs/{name}",
-            f"scantling export runs/{name}/best.safetensors --to {target}",
+            *([f"scantling export runs/{name}/best.safetensors --to {target}"] if target else []),
             "",
         ]
     return "\n".join(lines).rstrip()
