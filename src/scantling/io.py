@@ -1,10 +1,15 @@
-"""Files and folders that the package writes, and where it keeps what can be made again."""
+"""Files and folders that the package writes: whole or not at all; and where it keeps its cache."""
 
+import os
+import shutil
+import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from secrets import token_hex
+from tempfile import TemporaryDirectory
 
 
 def default_cache() -> Path:
@@ -39,16 +44,91 @@ def unused(path: Path) -> Path:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, renamed to it on success and removed on failure.
+def atomic_write(path: Path, *, overwrite: bool = True, sync: bool = True) -> Iterator[Path]:
+    """A temporary file to fill, which becomes `path` on success and is removed on failure.
 
-    Nobody ever sees half a file, and a file that exists already stays: the new one gets a number.
+    Nobody ever sees half a file; a full disk or a killed process leaves the old one.
+
+    Args:
+        path: of the file, in a folder that exists.
+        overwrite: False: a file that exists stays, and the new one gets a number.
+        sync: wait for the disk, so that even a power cut leaves the old file or the new one; False
+            for files that are made by the thousand and can be made again.
+
+    Raises:
+        OSError: the file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = unused(path.with_suffix(f".part{path.suffix}"))
+    part = path.with_name(f".{path.stem[:40]}-{token_hex(4)}.part{path.suffix}")
+    with part.open("xb") as file:
+        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
     try:
         yield part
-        part.replace(unused(path))
+        part.chmod(mode)  # a library may have made it for its owner alone
+        if sync:
+            _sync(part)
+        part.replace(path if overwrite else unused(path))
     except BaseException:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         raise
+
+
+def write_file(
+    path: Path, content: bytes | str, *, overwrite: bool = True, sync: bool = True
+) -> None:
+    """Write bytes, or text as UTF-8, into a file as `atomic_write` does."""
+    with atomic_write(path, overwrite=overwrite, sync=sync) as part:
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def atomic_files(path: Path, others: Sequence[str] = ()) -> Iterator[Path]:
+    """A draft of `path` in a temporary folder beside it, which takes its place on success.
+
+    The draft is always called `model`: some formats write their own name into the file, and the
+    same model is to make the same file.
+
+    Args:
+        path: of the file, in a folder that exists.
+        others: suffixes of files that are written beside the draft, and move before it.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    with TemporaryDirectory(
+        prefix=".scantling-", dir=path.parent, ignore_cleanup_errors=True
+    ) as folder:
+        draft = Path(folder) / f"model{path.suffix}"
+        yield draft
+        files = [(draft.with_suffix(end), path.with_suffix(end)) for end in (*others, path.suffix)]
+        for part, _ in files:
+            _sync(part)
+        for part, target in files:
+            part.replace(target)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder to fill, which becomes `path` on success and is removed on failure.
+
+    Args:
+        path: of the folder, which must not be there, or be empty.
+
+    Raises:
+        OSError: it cannot be made, or somebody filled `path` meanwhile.
+    """
+    part = path.with_name(f".{path.name[:40]}-{token_hex(4)}.partial")
+    part.mkdir(parents=True)
+    try:
+        yield part
+        if path.is_dir():
+            path.rmdir()
+        part.rename(path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)  # is there only if something went wrong
+
+
+def _sync(path: Path) -> None:
+    """Wait until the disk has a file."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())

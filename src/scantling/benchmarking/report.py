@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..images.paths import OUTPUT_MARK
-from ..io import unused, whole_file
+from ..io import unused, write_file
 from ..reports import Details, Heading, Part, Picture, Table, Text, render_page
 from .figures import draw_accuracy, draw_latency
 from .outcome import Benchmark, notes_of, problems_of, summarise
@@ -47,8 +47,7 @@ def save_report(benchmark: Benchmark, folder: Path) -> Path:
     page = unused(folder / "report.html")
     files[page.name] = render_report(benchmark, figures).encode()
     for name, data in files.items():
-        with whole_file(folder / name) as part:
-            part.write_bytes(data)
+        write_file(folder / name, data, overwrite=False)
     return page
 
 

@@ -4,12 +4,9 @@ Source: https://github.com/rwightman/efficientdet-pytorch (Apache-2.0).
 """
 
 import logging
-import os
 import re
-import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -17,6 +14,7 @@ from torch import Tensor
 
 from ..detector import Detector
 from ..errors import InvalidCheckpoint, InvalidSpec
+from ..io import atomic_write
 from ..specs import CATALOG, ModelSpec
 from .effdet_layout import effdet_layout
 from .hub import OFFICIAL
@@ -100,18 +98,13 @@ def save_effdet(model: Model, path: str | Path) -> None:
         (name, tensor.detach().cpu().clone(memory_format=torch.contiguous_format))
         for name, tensor in effdet_state_dict(model).items()
     )
-    part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
-        with part.open("xb") as stream:
-            torch.save(state, stream)
-        part.replace(path)
+        with atomic_write(path) as part, part.open("wb") as stream:
+            torch.save(state, stream)  # to a path it would write the path's name into the file
     except OSError as error:
         raise InvalidCheckpoint(
             str(path), f"it cannot be written ({error.strerror})", "Check the folder and its space"
         ) from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def _prefix(pickled: PickledModel) -> str | None:

@@ -5,10 +5,7 @@ spec, its kind, the names, and the images seen in training. Format of the contai
 """
 
 import json
-import os
-import secrets
 import struct
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from ..errors import InvalidCheckpoint, ScantlingError
+from ..io import atomic_write
 from ..specs import CfgSpec, ModelSpec
 from ..specs.frozen import Frozen
 from .model import Model
@@ -212,7 +210,7 @@ def _some(names: set[str]) -> str:
 
 
 def _write(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """A safetensors file, in name order, written beside `path` and then moved onto it."""
+    """Write a safetensors file, in name order, whole or not at all."""
     table: dict[str, object] = {"__metadata__": metadata}
     end = 0
     for name, tensor in sorted(state.items()):
@@ -222,16 +220,8 @@ def _write(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> No
     head = json.dumps(table, ensure_ascii=False, separators=(",", ":")).encode()
     head += b" " * (-len(head) % 8)
 
-    part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
-    try:
-        with part.open("xb") as stream:
-            stream.write(struct.pack("<Q", len(head)) + head)
-            for _, tensor in sorted(state.items()):
-                values = tensor.detach().cpu().contiguous().numpy()
-                stream.write(values.astype(values.dtype.newbyteorder("<"), copy=False).data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(path)
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
+    with atomic_write(path) as part, part.open("wb") as stream:
+        stream.write(struct.pack("<Q", len(head)) + head)
+        for _, tensor in sorted(state.items()):
+            values = tensor.detach().cpu().contiguous().numpy()
+            stream.write(values.astype(values.dtype.newbyteorder("<"), copy=False).data)

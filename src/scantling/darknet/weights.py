@@ -3,12 +3,10 @@
 import os
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate
 from os import PathLike
 from pathlib import Path
-from secrets import token_hex
 from struct import Struct
 from typing import BinaryIO
 
@@ -17,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidWeights
+from ..io import atomic_write
 
 _VERSION = Struct("<3i")
 _SEEN_SHORT = Struct("<I")  # before version 0.2
@@ -112,21 +111,16 @@ def write_weights(
         InvalidWeights: the file cannot be written.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{token_hex(4)}")
     try:
-        with temporary.open("xb") as file:
+        with atomic_write(path) as part, part.open("wb") as file:
             file.write(header.to_bytes())
             for tensor in tensors:
                 values = tensor.detach().to("cpu", torch.float32).contiguous().numpy()
                 file.write(values.astype(_FLOAT, copy=False).data)
-        temporary.replace(path)
     except OSError as error:
         raise InvalidWeights(
             str(path), f"cannot be written ({error.strerror})", "Check the folder and its space"
         ) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def count_floats(path: str | PathLike[str]) -> int:

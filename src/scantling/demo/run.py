@@ -19,7 +19,7 @@ from ..errors import InvalidValue
 from ..evaluation import evaluate, save_report
 from ..inference import load
 from ..inference.outputs import Outputs
-from ..io import whole_file
+from ..io import write_file
 from ..training import EpochDone, open_run
 from .recipe import EPOCHS_A_MINUTE, make_settings, thin_tiny
 from .scenes import NAMES, draw_dataset
@@ -178,8 +178,8 @@ def _draw(home: Path, seed: int, images: int, progress: Progress) -> tuple[Path,
     sheet = dataset_sheet(
         drawn, count=SHEET_IMAGES, rng=np.random.default_rng(seed), columns=6, cell=256
     )
-    with whole_file(home / "drawings.png") as part:
-        part.write_bytes(cv2.imencode(".png", sheet[:, :, ::-1])[1].tobytes())
+    drawing = cv2.imencode(".png", sheet[:, :, ::-1])[1].tobytes()
+    write_file(home / "drawings.png", drawing, overwrite=False)
     return data, home / "drawings.png"
 
 

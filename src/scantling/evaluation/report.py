@@ -14,7 +14,7 @@ from ..datasets.findings import count_codes
 from ..errors import InvalidSource
 from ..images import read_image
 from ..images.paths import OUTPUT_MARK
-from ..io import unused, whole_file
+from ..io import unused, write_file
 from ..reports import Details, Gallery, Heading, Part, Picture, Table, Text, render_page
 from ..structures import Image
 from .coco import CocoResult, format_coco_block
@@ -183,8 +183,7 @@ def save_report(evaluation: Evaluation, folder: Path) -> Path:
     page = unused(folder / "report.html")
     files[page.name] = render_report(evaluation, figures).encode()
     for name, data in files.items():
-        with whole_file(folder / name) as part:
-            part.write_bytes(data)
+        write_file(folder / name, data, overwrite=False)
     return page
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..datasets.dataset import ImageId
 from ..errors import InvalidData
+from ..io import atomic_write
 from .found import Found
 from .truth import Truth
 
@@ -66,15 +67,13 @@ def write_results(path: Path, found: Found, truth: Truth) -> None:
         found: the detections.
         truth: whose image and category ids are written.
     """
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8", newline="\n") as file:
+    with atomic_write(path) as part, part.open("w", encoding="utf-8", newline="\n") as file:
         file.write("[")
         for start in range(0, len(found), 10_000):
             some = found.take(slice(start, start + 10_000))
             file.write(",\n" if start else "\n")
             file.write(",\n".join(_lines(some, truth)))
         file.write("\n]\n")
-    part.replace(path)
 
 
 def _lines(found: Found, truth: Truth) -> Iterator[str]:

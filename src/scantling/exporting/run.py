@@ -1,15 +1,14 @@
 """Export a model: write it, prove that it is the same model, and only then put it in its place."""
 
-import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import mkdtemp
 
 from ..checkpoints import Model, load_model
 from ..datasets.dataset import Dataset
 from ..engines.graphs import make_metadata
+from ..engines.graphs.files import replace_files
 from ..engines.hardware import find_processor
-from ..errors import ExportDiffers, InvalidExport, InvalidValue
+from ..errors import ExportDiffers, InvalidValue
 from ..specs.metadata import Calibration, GraphForm, Metadata, Precision
 from ..verification import Verification, verify
 from .calibration import Calibrated, choose_images
@@ -115,9 +114,7 @@ def export(
         max_detections=max_detections,
     )
     target = _target(out, metadata, chosen)
-    folder = _beside(target)
-    try:
-        draft = folder / target.name
+    with replace_files(target, suffix=chosen.suffix, others=chosen.others) as draft:
         made = Exported(draft, metadata, None)
         found = None
         if data is not None:
@@ -130,10 +127,6 @@ def export(
         verification = None
         if check:
             verification = _compare(draft, target, loaded, chosen.engine, images)
-        for suffix in (*chosen.others, chosen.suffix):
-            draft.with_suffix(suffix).replace(target.with_suffix(suffix))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     return replace(made, path=target, verification=verification)
 
 
@@ -176,17 +169,6 @@ def _target(out: str | Path | None, metadata: Metadata, chosen: Format) -> Path:
     if target.suffix != chosen.suffix:
         raise InvalidValue("out", str(out), f"a file that ends in {chosen.suffix}")
     return target
-
-
-def _beside(target: Path) -> Path:
-    """A folder for drafts beside the target: from there they move in one step."""
-    try:
-        return Path(mkdtemp(prefix=".scantling-export-", dir=target.parent))
-    except OSError as error:
-        problem = f"it cannot be written ({error.strerror or error})"
-        raise InvalidExport(
-            str(target), problem, "Name a folder that exists and has room"
-        ) from error
 
 
 def _write_judged(

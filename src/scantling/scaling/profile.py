@@ -1,6 +1,5 @@
 """What a device does in which time: a JSON file that others use without having the device."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -8,6 +7,7 @@ from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from ..datasets.safe_text import read_small
 from ..errors import InvalidProfile
+from ..io import write_file
 from ..specs.frozen import Frozen
 
 MAX_BYTES = 8 * 2**20
@@ -144,12 +144,9 @@ def write_profile(profile: Profile, path: Path) -> None:
     Raises:
         InvalidProfile: nothing can be written there.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        draft.write_text(profile.model_dump_json() + "\n", encoding="utf-8")
-        draft.replace(path)
+        write_file(path, profile.model_dump_json() + "\n")
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise InvalidProfile(
             str(path), f"it cannot be written: {error.strerror}", "Name another file"
         ) from error

@@ -5,16 +5,14 @@ may stand beside it; they are ignored.
 """
 
 import json
-import os
-import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from ..errors import InvalidSpec, InvalidValue, printable
+from ..io import write_file
 from .schema import ModelSpec
 
 SUFFIX = ".json"
@@ -60,17 +58,12 @@ def write_spec(spec: ModelSpec, path: Path, *, notes: Mapping[str, Any] | None =
         raise InvalidValue("notes", KEY, "other keys than this, which holds the spec")
     content = {KEY: spec.model_dump(mode="json"), **extra}
     text = json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-    part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
-        part.write_text(text, "utf-8")
-        part.replace(path)
+        write_file(path, text)
     except OSError as error:
         raise InvalidSpec(
             str(path), f"it cannot be written ({error.strerror})", "Check the folder and its space"
         ) from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def is_spec_file(name: str | Path) -> bool:

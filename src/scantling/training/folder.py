@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidValue
+from ..io import write_file
 from .resolve import Resolved
 
 PACKAGES = ("scantling", "torch", "accelerate", "numpy", "opencv-python-headless")
@@ -96,21 +97,6 @@ def new_folder(path: Path | None, *, base: Path = Path("runs")) -> RunFolder:
     return RunFolder(path)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replace a file in one move."""
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Replace a file in one move."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def write_settings(
     folder: RunFolder,
     resolved: Resolved,
@@ -126,7 +112,7 @@ def write_settings(
         "recipe": resolved.recipe.model_dump(mode="json"),
         "sources": resolved.sources,
     }
-    write_text(folder.settings, json.dumps(record, indent=1) + "\n")
+    write_file(folder.settings, json.dumps(record, indent=1) + "\n")
 
 
 def write_environment(folder: RunFolder, *, device: str, precision: str, processes: int) -> None:
@@ -147,7 +133,7 @@ def write_environment(folder: RunFolder, *, device: str, precision: str, process
         "processes": processes,
         "packages": versions,
     }
-    write_text(folder.environment, json.dumps(record, indent=1) + "\n")
+    write_file(folder.environment, json.dumps(record, indent=1) + "\n")
 
 
 def read_metrics(folder: RunFolder) -> list[dict[str, Any]]:
@@ -160,10 +146,10 @@ def read_metrics(folder: RunFolder) -> list[dict[str, Any]]:
 def write_metrics(folder: RunFolder, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write all rows anew, as JSON lines and as CSV."""
     rows = list(rows)
-    write_text(folder.metrics, "".join(json.dumps(row) + "\n" for row in rows))
+    write_file(folder.metrics, "".join(json.dumps(row) + "\n" for row in rows))
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
     table = csv.DictWriter(text, columns, lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
-    write_text(folder.path / "metrics.csv", text.getvalue())
+    write_file(folder.path / "metrics.csv", text.getvalue())

@@ -22,6 +22,7 @@ from ..evaluation import (
     warnings_of,
 )
 from ..evaluation.pictures import LEGEND
+from ..io import write_file
 from ..reports import (
     Cell,
     Details,
@@ -34,7 +35,7 @@ from ..reports import (
     render_page,
     to_png,
 )
-from .folder import RunFolder, write_bytes
+from .folder import RunFolder
 from .recipe import Recipe
 from .resolve import flatten
 
@@ -89,8 +90,8 @@ def write_report(folder: RunFolder, rows: Rows, evaluation: Evaluation | None) -
         evaluation: the last, if there was any since the run was opened.
     """
     curves = draw_curves(rows)
-    write_bytes(folder.curves, curves)
-    write_bytes(folder.report, render_run(folder, rows, evaluation, curves).encode())
+    write_file(folder.curves, curves)
+    write_file(folder.report, render_run(folder, rows, evaluation, curves).encode())
 
 
 def render_run(folder: RunFolder, rows: Rows, evaluation: Evaluation | None, curves: bytes) -> str:
@@ -144,7 +145,7 @@ def write_samples(folder: RunFolder, training_set: TrainingSet, task: Task) -> N
     _, data = cv2.imencode(
         ".jpg", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88]
     )
-    write_bytes(folder.samples, data.tobytes())
+    write_file(folder.samples, data.tobytes())
 
 
 def _sample(arrays: Arrays, place: int) -> SheetPicture:

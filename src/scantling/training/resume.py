@@ -1,7 +1,6 @@
 """The whole state of a run on disk, so that it goes on as if it had never stopped."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from ..blocks import read_past, write_past
 from ..errors import InvalidCheckpoint
+from ..io import atomic_write
 from .loop import State
 
 HEADER = "scantling-run"
@@ -37,21 +37,11 @@ def save_state(state: State, path: Path, *, notes: dict[str, Any]) -> None:
     tensors |= {f"past.{name}": tensor for name, tensor in read_past(state.network).items()}
     scaler = state.scaler.state_dict() if state.scaler is not None else {}
     header = {"version": VERSION, "done": state.done, "scaler": scaler, "notes": notes}
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        # a copy each: safetensors refuses tensors that share memory
-        save_file(
-            {name: tensor.clone() for name, tensor in contiguous.items()},
-            part,
-            metadata={HEADER: json.dumps(header)},
-        )
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.chmod(0o644)  # the library's are nobody else's to read
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    # a copy each: safetensors refuses tensors that share memory
+    copied = {name: tensor.clone() for name, tensor in contiguous.items()}
+    with atomic_write(path) as part:
+        save_file(copied, part, metadata={HEADER: json.dumps(header)})
 
 
 def read_notes(path: Path) -> dict[str, Any]:

@@ -111,12 +111,11 @@ def find_levels(options: CheckOptions) -> "Levels | None":
 def write_report(result: "CheckResult", folder: Path) -> Path:
     """Write the page of a check into a folder, whole or not at all; an older one stays."""
     from ...datasets.check import render_report
-    from ...io import unused, whole_file
+    from ...io import unused, write_file
 
     folder.mkdir(parents=True, exist_ok=True)
     page = unused(folder / "report.html")
-    with whole_file(page) as part:
-        part.write_text(render_report(result), "utf-8")
+    write_file(page, render_report(result), overwrite=False)
     return page
 
 

@@ -1,12 +1,11 @@
 """Data sets → files: COCO, YOLO, darknet, Pascal VOC; a folder is written whole or not at all."""
 
-import secrets
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
 from ...errors import InvalidData, lookup
+from ...io import atomic_folder
 from ..dataset import Dataset
 from .coco import write_coco
 from .darknet import write_darknet
@@ -57,8 +56,7 @@ def write_dataset(
 ) -> tuple[Loss, ...]:
     """Write the splits of a data set into a new folder, in any format of `WRITERS`.
 
-    It is made beside the folder under another name, and gets its own when all is written: what is
-    there is whole, whenever a run was killed.
+    What is there is whole, whenever a run was killed.
 
     Args:
         datasets: by the name of the split.
@@ -78,15 +76,8 @@ def write_dataset(
     check_target(folder, to=to, images=images)
     write, folder = WRITERS[to], Path(folder).absolute()
     plan = make_plan(datasets, name=folder.name)
-    partial = folder.with_name(f".{folder.name[:80]}-{secrets.token_hex(4)}.partial")
-    partial.mkdir(parents=True)
-    try:
+    with atomic_folder(folder) as partial:
         lost = write(plan, partial, images=images, advance=advance)  # type: ignore[arg-type]
-        if folder.is_dir():
-            folder.rmdir()  # empty; if someone filled it meanwhile, this refuses
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)  # is there only if something went wrong
     return (*plan.lost, *lost)
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path, PurePath
 
-from ...io import whole_file
+from ...io import write_file
 from .result import Result
 
 
@@ -36,5 +36,5 @@ class VocWriter:
 
 
 def _write(path: Path, text: str) -> None:
-    with whole_file(path) as part:
-        part.write_text(text, encoding="utf-8")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_file(path, text, overwrite=False, sync=False)

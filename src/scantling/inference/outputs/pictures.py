@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from ...errors import InvalidSource
-from ...io import unused, whole_file
+from ...io import unused, write_file
 from ...reports.drawing import crop, draw
 from ...structures import Image
 from .names import UniqueNames
@@ -104,5 +104,5 @@ def write_jpeg(path: Path, image: Image) -> None:
     encoded, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     if not encoded:
         raise InvalidSource(str(path), f"an image of shape {np.shape(image)} cannot be encoded")
-    with whole_file(path) as part:
-        part.write_bytes(data.tobytes())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_file(path, data.tobytes(), overwrite=False, sync=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
-from ...io import unused, whole_file
+from ...io import atomic_write, unused
 from .result import Result, to_record
 
 COLUMNS = ("source", "frame", "label", "name", "score", "left", "top", "right", "bottom")
@@ -84,7 +84,7 @@ class CocoWriter:
         with (
             self._images as images,
             self._annotations as annotations,
-            whole_file(self._path) as part,
+            atomic_write(self._path, overwrite=False) as part,
             part.open("w", encoding="utf-8") as file,
         ):
             file.write('{"categories": ' + json.dumps(categories))

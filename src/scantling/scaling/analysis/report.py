@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from ...io import unused, whole_file
+from ...io import unused, write_file
 from ...reports import Details, Heading, Part, Picture, Table, Text, render_page
 from .analysis import Analysis
 from .figures import draw_figures
@@ -118,6 +118,5 @@ def save_analysis(analysis: Analysis, folder: Path) -> Path:
     files["summary.json"] = (json.dumps(summarise(analysis), indent=1) + "\n").encode()
     files[page.name] = render_analysis(analysis, figures).encode()
     for name, data in files.items():
-        with whole_file(folder / name) as part:
-            part.write_bytes(data)
+        write_file(folder / name, data, overwrite=False)
     return page

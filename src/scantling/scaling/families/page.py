@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...errors import InvalidValue
-from ...io import whole_file
+from ...io import write_file
 from ...reports import COLORS, Details, Heading, Part, Picture, Table, Text, render_page
 from ..search import describe_fit, front_columns, front_table, summarise_spec, to_record, write_fit
 from ..search.budget import show_value
@@ -50,8 +50,7 @@ def write_family(family: Family, folder: Path, *, data: str = "DATA") -> Path:
         PAGE: render_family(family, data=data),
     }
     for name, text in files.items():
-        with whole_file(folder / name) as part:
-            part.write_text(text, "utf-8")
+        write_file(folder / name, text, overwrite=False)
     return folder / PAGE
 
 
