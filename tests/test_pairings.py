@@ -6,6 +6,7 @@ import torch
 from scantling.detector import build_detector
 from scantling.heads import HEADS
 from scantling.necks import NECKS
+from scantling.scaling.laws.levels import finest_levels
 from scantling.specs import BackboneSpec, HeadSpec, ModelSpec, NeckSpec, StageSpec, find_spec
 from scantling.specs.efficientdet import efficientnet
 
@@ -48,19 +49,16 @@ BACKBONES = {
     ),
     "efficientnet": thin_efficientnet(),
 }
-ANCHORS = tuple(((2 * side, side), (side, side)) for side in (16, 32, 64))
+ANCHORS = tuple(((2 * side, side), (side, side)) for side in (16, 32, 64, 128, 256))
 HEAD_SPECS = {
     "efficientdet": HeadSpec(
         kind="efficientdet", anchors=ANCHORS, box_coding="offset", activation="swish"
     ),
     "yolo": HeadSpec(
-        kind="yolo",
-        channels=(32, 32, 32),
-        anchors=ANCHORS,
-        box_coding="sigmoid",
-        scale_xy=(2.0, 2.0, 2.0),
+        kind="yolo", channels=(32,) * 5, anchors=ANCHORS, box_coding="sigmoid", scale_xy=(2.0,) * 5
     ),
 }
+LEVELS = {"nas-fpn": 5}  # of necks that have one number of levels only; three of the others
 
 
 def check(spec: ModelSpec) -> None:
@@ -93,13 +91,14 @@ def test_every_head_is_crossed():
 @pytest.mark.parametrize("neck", NECKS)
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_any_backbone_goes_with_any_neck_and_any_head(backbone: str, neck: str, head: str):
+    levels = LEVELS.get(neck, 3)
     spec = ModelSpec(
         name=f"{backbone}-{neck}-{head}",
-        image_size=(64, 96),
+        image_size=(128, 256) if levels > 3 else (64, 96),
         num_classes=3,
         backbone=BACKBONES[backbone],
-        neck=NeckSpec(kind=neck, channels=(32, 32, 32), depth=1, activation="swish"),
-        head=HEAD_SPECS[head],
+        neck=NeckSpec(kind=neck, channels=(32,) * levels, depth=1, activation="swish"),
+        head=finest_levels(HEAD_SPECS[head], levels),
     )
     assert ModelSpec.model_validate_json(spec.model_dump_json()) == spec
     check(spec)

@@ -4,7 +4,15 @@ import pytest
 import torch
 from torch import nn
 
-from scantling.blocks import DropBlock, DropPath, SpatialDropout, set_drop_path, set_progress
+from scantling.blocks import (
+    DropBlock,
+    DropConnect,
+    DropPath,
+    SpatialDropout,
+    set_drop_connect,
+    set_drop_path,
+    set_progress,
+)
 from scantling.detector import build_detector
 from scantling.specs import find_spec
 
@@ -77,3 +85,26 @@ def test_drop_path_grows_with_depth_and_changes_training(name: str):
     one = network(x.expand(2, -1, -1, -1))[0]
     torch.manual_seed(2)
     assert not torch.equal(one, network(x.expand(2, -1, -1, -1))[0])
+
+
+def test_drop_connect_zeroes_its_share_of_the_weights_and_scales_up_the_others():
+    torch.manual_seed(0)
+    conv = nn.Conv2d(1, 4000, 1, bias=False)
+    nn.init.ones_(conv.weight)
+    drop = DropConnect(conv, 0.25)
+    found = drop(torch.ones(2, 1, 1, 1)).flatten(1)
+    assert torch.equal(found[0], found[1])  # one mask for the batch
+    torch.testing.assert_close(found.unique(), torch.tensor([0.0, 4 / 3]))
+    assert (found[0] == 0).float().mean() == pytest.approx(0.25, abs=0.03)
+    assert torch.equal(drop.eval()(torch.ones(1, 1, 1, 1)), torch.ones(1, 4000, 1, 1))
+
+
+def test_drop_connect_shares_the_weights_and_passes_gradients_to_those_that_are_kept():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(2, 8, 3), nn.Conv2d(8, 8, 3, groups=8))
+    names, weight = list(network.state_dict()), network[0].weight
+    assert set_drop_connect(network, 0.5) == 1  # a depthwise convolution keeps its weights
+    assert list(network.state_dict()) == names
+    assert network[0].weight is weight
+    network(torch.rand(1, 2, 8, 8)).sum().backward()
+    assert 0.2 < (weight.grad == 0).float().mean() < 0.8

@@ -14,6 +14,7 @@ from scantling.blocks import (
     CrossIterationNorm,
     CrossMiniBatchNorm,
     DropBlock,
+    DropConnect,
     DropPath,
     FilterResponseNorm,
     SpatialDropout,
@@ -123,6 +124,7 @@ def test_a_setting_of_the_loss_changes_it(kind: str, words: list[str]):
         (["regularise.drop_block=0.3", "regularise.drop_block_size=3"], DropBlock, 1),
         (["regularise.spatial_dropout=0.3"], SpatialDropout, 1),
         (["regularise.drop_path=0.5"], DropPath, 3),
+        (["regularise.drop_connect=0.3"], DropConnect, 10),
     ],
 )
 def test_what_is_dropped_changes_training_and_nothing_else(
@@ -206,7 +208,7 @@ def test_the_network_of_a_cfg_normalises_as_told(tmp_path: Path, kind: str):
     assert torch.equal(model.network.eval()(IMAGES)[0], loaded.network(IMAGES)[0])
 
 
-@pytest.mark.parametrize("word", ["norm=frn", "drop_block=0.1", "spatial_dropout=0.1"])
+@pytest.mark.parametrize("word", ["norm=frn", "drop_block=0.1", "drop_connect=0.1"])
 def test_what_only_a_cfg_itself_can_say_is_refused_for_one(tmp_path: Path, word: str):
     with pytest.raises(InvalidValue, match=r"\[dropout\] section"):
         regularise(cfg_model(tmp_path), set_to(f"regularise.{word}").regularise)

@@ -11,14 +11,15 @@ from .bottleneck import Bottleneck, CspResNetStage, ResNetStage, resnext_stage
 from .context import CONTEXTS
 from .conv import ConvNormAct
 from .csp import CrossJoin, CspStage, ReversedCsp, cross_bypass
-from .drop import DropBlock, DropPath, SpatialDropout
+from .drop import DropBlock, DropConnect, DropPath, SpatialDropout
 from .fuse import fuse_norms
-from .fusion import FUSIONS, PlainSum, WeightedSum
+from .fusion import FUSIONS, GlobalAttention, Maxout, PlainSum, WeightedSum
 from .mbconv import MbConv, MbConvStage, SqueezeExcite
 from .mish import use_fast_mish
 from .norm_conversion import (
     begin_update,
     read_past,
+    set_drop_connect,
     set_drop_path,
     set_norms,
     set_progress,
@@ -70,8 +71,11 @@ __all__ = [
     "CspStage",
     "DarkResidual",
     "DropBlock",
+    "DropConnect",
     "DropPath",
     "FilterResponseNorm",
+    "GlobalAttention",
+    "Maxout",
     "MbConv",
     "MbConvStage",
     "ModifiedSam",
@@ -98,6 +102,7 @@ __all__ = [
     "fuse_norms",
     "read_past",
     "resnext_stage",
+    "set_drop_connect",
     "set_drop_path",
     "set_norms",
     "set_progress",

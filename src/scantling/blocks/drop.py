@@ -1,7 +1,8 @@
-"""What is dropped in training: blocks of cells, whole channels, whole residual branches.
+"""What is dropped in training: blocks of cells, whole channels, residual branches, weights.
 
 Papers: DropBlock, https://arxiv.org/abs/1810.12890; DropPath, https://arxiv.org/abs/1605.07648;
-spatial dropout, https://arxiv.org/abs/1411.4280.
+spatial dropout, https://arxiv.org/abs/1411.4280; DropConnect,
+https://proceedings.mlr.press/v28/wan13.html.
 """
 
 import torch
@@ -91,3 +92,42 @@ class DropPath(nn.Module):
             return x
         kept = torch.rand(len(x), *[1] * (x.ndim - 1), device=x.device).ge(gone)
         return x * (kept / (1 - gone)).to(x.dtype)
+
+
+class DropConnect(nn.Conv2d):
+    """A convolution that, in training, leaves out some of its weights and scales up the others.
+
+    Made from a convolution, whose parameters it shares, so that what is saved of a network stays
+    the same. One mask is drawn for a batch.
+
+    Shape: as of the convolution.
+
+    Args:
+        conv: whose weights are dropped.
+        probability: of a weight, at full strength.
+
+    Attributes:
+        progress: 0 to 1, multiplies the probability.
+    """
+
+    def __init__(self, conv: nn.Conv2d, probability: float) -> None:
+        super().__init__(
+            conv.in_channels,
+            conv.out_channels,
+            conv.kernel_size,  # type: ignore[arg-type]
+            conv.stride,  # type: ignore[arg-type]
+            conv.padding,  # type: ignore[arg-type]
+            conv.dilation,  # type: ignore[arg-type]
+            conv.groups,
+            conv.bias is not None,
+            device="meta",
+        )
+        self.weight, self.bias = conv.weight, conv.bias
+        self.train(conv.training)
+        self.probability = probability
+        self.progress = 1.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = F.dropout(self.weight, self.probability * self.progress, training=self.training)
+        convolved: Tensor = self._conv_forward(x, weight, self.bias)
+        return convolved

@@ -1,7 +1,8 @@
-"""How a node of a feature pyramid adds up what comes in: with learned weights, or without.
+"""How a node of a feature pyramid fuses what comes in: with learned weights, or without.
 
-Paper: EfficientDet, https://arxiv.org/abs/1911.09070, section 3.3. The terms are added one by one:
-stacking them first would move every feature map once more.
+Papers: EfficientDet, https://arxiv.org/abs/1911.09070, section 3.3; global attention: NAS-FPN,
+https://arxiv.org/abs/1904.07392, section 3.1; maxout, https://arxiv.org/abs/1302.4389. Terms are
+added one by one: stacking them first would move every feature map once more.
 """
 
 from collections.abc import Callable, Sequence
@@ -52,6 +53,32 @@ class PlainSum(nn.Module):
         return reduce(torch.add, maps)
 
 
+class GlobalAttention(nn.Module):
+    """Add maps, the second one gated, channel by channel, by the greatest value of the first.
+
+    Shape: inputs × (N, C, H, W) → (N, C, H, W). NAS-FPN gives the coarser map first.
+    """
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        first, *others = maps
+        if not others:
+            return first.clone()
+        gate = first.amax(dim=(2, 3), keepdim=True).sigmoid()
+        return reduce(torch.add, (first + gate * others[0], *others[1:]))
+
+
+class Maxout(nn.Module):
+    """Of each channel, the greatest of several maps: what darknet calls `maxpool_depth`.
+
+    Shape: inputs × (N, C, H, W) → (N, C, H, W).
+    """
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        if len(maps) == 1:
+            return maps[0].clone()
+        return reduce(torch.maximum, maps)
+
+
 # Every fusion: Fusion(inputs, channels) → module from a list of maps to one.
 FUSIONS: dict[str, Callable[[int, int], nn.Module]] = {
     "channel-fast": lambda inputs, channels: WeightedSum(
@@ -61,6 +88,8 @@ FUSIONS: dict[str, Callable[[int, int], nn.Module]] = {
         inputs, normalisation="softmax", channels=channels
     ),
     "fast": lambda inputs, _: WeightedSum(inputs, normalisation="fast"),
+    "global-attention": lambda *_: GlobalAttention(),
+    "maxout": lambda *_: Maxout(),
     "softmax": lambda inputs, _: WeightedSum(inputs, normalisation="softmax"),
     "sum": lambda *_: PlainSum(),
     "unbounded": lambda inputs, _: WeightedSum(inputs, normalisation="unbounded"),

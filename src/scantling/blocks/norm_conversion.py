@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ..errors import InvalidValue, lookup
 from .bottleneck import Bottleneck
 from .conv import ConvNormAct
-from .drop import DropPath
+from .drop import DropConnect, DropPath
 from .mbconv import MbConv
 from .norms import ROW, CrossIterationNorm, CrossMiniBatchNorm, FilterResponseNorm, SyncNorm
 from .residual import DarkResidual, ResNextBlock
@@ -86,6 +86,23 @@ def set_drop_path(network: nn.Module, probability: float) -> int:
     for place, block in enumerate(blocks, start=1):
         block.drop_path = DropPath(probability * place / len(blocks))
     return len(blocks)
+
+
+def set_drop_connect(network: nn.Module, probability: float) -> int:
+    """Leave weights of every convolution out in training, but of depthwise and grouped ones.
+
+    Returns:
+        How many convolutions there are.
+    """
+    found = [
+        (module, name, child)
+        for module in network.modules()
+        for name, child in module.named_children()
+        if type(child) is nn.Conv2d and child.groups == 1
+    ]
+    for module, name, child in found:
+        setattr(module, name, DropConnect(child, probability))
+    return len(found)
 
 
 def set_progress(network: nn.Module, progress: float) -> None:

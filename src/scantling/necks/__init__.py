@@ -5,6 +5,7 @@ from collections.abc import Callable
 from torch import nn
 
 from .asff import Asff
+from .exact_fusion import ExactFusion
 from .graphs import GRAPHS
 from .pan import PathAggregation, csp_pan, pan
 from .pyramid import Pyramid
@@ -16,9 +17,20 @@ NECKS: dict[str, Callable[..., nn.Module]] = {
     **dict.fromkeys(GRAPHS, Pyramid),
     "asff": Asff,
     "csp-pan": csp_pan,
+    "exact-fusion": ExactFusion,
     "pan": pan,
     "sfam": Sfam,
     "tiny-fpn": TinyFpn,
 }
 
-__all__ = ["NECKS", "Asff", "PathAggregation", "Pyramid", "Sfam", "TinyFpn", "csp_pan", "pan"]
+__all__ = [
+    "NECKS",
+    "Asff",
+    "ExactFusion",
+    "PathAggregation",
+    "Pyramid",
+    "Sfam",
+    "TinyFpn",
+    "csp_pan",
+    "pan",
+]

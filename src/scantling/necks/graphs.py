@@ -1,23 +1,27 @@
 """Feature pyramids as graphs: which map of which level feeds which node.
 
 Papers: EfficientDet, https://arxiv.org/abs/1911.09070, section 3; FPN,
-https://arxiv.org/abs/1612.03144; PANet, https://arxiv.org/abs/1803.01534.
+https://arxiv.org/abs/1612.03144; PANet, https://arxiv.org/abs/1803.01534; NAS-FPN,
+https://arxiv.org/abs/1904.07392.
 
 The feature networks that EfficientDet's table 5 compares, as fields of a `NeckSpec`:
 
-| in the table            | kind                  | depth | fusion |
-| ----------------------- | --------------------- | ----- | ------ |
-| repeated top-down FPN   | `fpn`                 | > 1   | `sum`  |
-| repeated FPN + PANet    | `panet`               | > 1   | `sum`  |
-| fully-connected FPN     | `fully-connected-fpn` | > 1   | `sum`  |
-| BiFPN without weights   | `bifpn`               | > 1   | `sum`  |
-| BiFPN                   | `bifpn`               | > 1   | `fast` |
+| in the table            | kind                  | depth | fusion  |
+| ----------------------- | --------------------- | ----- | ------- |
+| repeated top-down FPN   | `fpn`                 | > 1   | `sum`   |
+| repeated FPN + PANet    | `panet`               | > 1   | `sum`   |
+| NAS-FPN                 | `nas-fpn`             | > 1   | its own |
+| fully-connected FPN     | `fully-connected-fpn` | > 1   | `sum`   |
+| BiFPN without weights   | `bifpn`               | > 1   | `sum`   |
+| BiFPN                   | `bifpn`               | > 1   | `fast`  |
 
-All have the separable convolutions of a BiFPN. NAS-FPN, the sixth, is a graph of another paper.
+All have the separable convolutions of a BiFPN.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from ..errors import InvalidSpec
 
 
 @dataclass(frozen=True)
@@ -28,10 +32,12 @@ class Node:
         level: of what it computes, 0 the finest.
         inputs: what it fuses: below the number of levels, the cell's input of that level; from
             there on, the cell's earlier nodes, in order.
+        fusion: a name in `scantling.blocks.FUSIONS`, where the graph says how; None for the spec's.
     """
 
     level: int
     inputs: tuple[int, ...]
+    fusion: str | None = None
 
 
 def top_down(levels: int) -> list[Node]:
@@ -70,10 +76,34 @@ def fully_connected(levels: int) -> list[Node]:
     return [Node(level, tuple(range(levels))) for level in range(levels)]
 
 
+def searched(levels: int) -> list[Node]:
+    """NAS-FPN: the cell that the paper's search found, figure 6, for P3 to P7.
+
+    Its second fusion is global attention, of the coarser map first. An output also adds the inputs
+    of its level that nothing else has used, as the authors' networks do: P5 and P7.
+
+    Raises:
+        InvalidSpec: there are not five levels.
+    """
+    if levels != 5:
+        raise InvalidSpec("nas-fpn", f"{levels} levels", "Use five: it was searched for P3 to P7")
+    attention = "global-attention"
+    return [
+        Node(1, (3, 1), attention),  # 5: P6 and P4
+        Node(1, (1, 5), "sum"),  # 6
+        Node(0, (0, 6), "sum"),  # 7: P3's output
+        Node(1, (6, 7), "sum"),  # 8: P4's
+        Node(2, (8, 7, 2), attention),  # 9: P5's
+        Node(4, (9, 6, 4), attention),  # 10: P7's
+        Node(3, (10, 9), attention),  # P6's
+    ]
+
+
 # Every graph of a cell: graph(levels) → nodes in the order in which they run.
 GRAPHS: dict[str, Callable[[int], list[Node]]] = {
     "bifpn": bidirectional,
     "fpn": top_down,
     "fully-connected-fpn": fully_connected,
+    "nas-fpn": searched,
     "panet": down_and_up,
 }

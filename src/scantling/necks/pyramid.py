@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from ..blocks import FUSIONS, ActSeparableNorm, PlainSum, Resample
-from ..errors import lookup
+from ..errors import InvalidSpec, lookup
 from ..specs import NeckSpec
 from ..specs.settings import refuse_settings
 from .graphs import GRAPHS, Node
@@ -107,6 +107,7 @@ class Cell(nn.Module):
                 [widths[source] for source in node.inputs],
                 [node.level - self.levels[source] for source in node.inputs],
                 spec,
+                fusion=_choose_fusion(node, spec),
             )
             for node in nodes
         )
@@ -129,14 +130,17 @@ class FusionNode(nn.Module):
         in_channels: width of each input.
         halvings: how many levels up each has to go; negative for down.
         spec: of the neck.
+        fusion: a name in `scantling.blocks.FUSIONS`.
     """
 
-    def __init__(self, in_channels: Sequence[int], halvings: Sequence[int], spec: NeckSpec) -> None:
+    def __init__(
+        self, in_channels: Sequence[int], halvings: Sequence[int], spec: NeckSpec, *, fusion: str
+    ) -> None:
         super().__init__()
         width = spec.channels[0]
-        fusion = lookup(FUSIONS, spec.fusion or "fast", "fusion")
+        build = lookup(FUSIONS, fusion, "fusion")
         several = len(in_channels) > 1  # one alone needs no weight
-        self.fusion = fusion(len(in_channels), width) if several else PlainSum()
+        self.fusion = build(len(in_channels), width) if several else PlainSum()
         self.resample = nn.ModuleList(
             Resample(
                 channels,
@@ -153,3 +157,20 @@ class FusionNode(nn.Module):
         brought = [step(x, size) for step, x in zip(self.resample, maps, strict=True)]
         convolved: Tensor = self.conv(self.fusion(brought))
         return convolved
+
+
+def _choose_fusion(node: Node, spec: NeckSpec) -> str:
+    """How a node adds up: as its graph says, else as the spec does.
+
+    Raises:
+        InvalidSpec: both say something else.
+    """
+    if node.fusion is None:
+        return spec.fusion or "fast"
+    if spec.fusion is not None:
+        raise InvalidSpec(
+            spec.kind,
+            f"its graph has fusions of its own, but fusion is {spec.fusion!r}",
+            "Leave it out",
+        )
+    return node.fusion

@@ -9,7 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from ..augment import AUGMENTATIONS, MIXERS, TRANSFORMS, Compose, Transform, create, load_transform
-from ..blocks import DropBlock, SpatialDropout, set_drop_path, set_norms, use_fast_mish
+from ..blocks import (
+    DropBlock,
+    SpatialDropout,
+    set_drop_connect,
+    set_drop_path,
+    set_norms,
+    use_fast_mish,
+)
 from ..checkpoints import Model, anchors_of, with_anchors
 from ..checkpoints.networks import build_network
 from ..darknet import DarknetNetwork
@@ -61,7 +68,9 @@ def regularise(model: Model, settings: RegulariseSettings) -> Model:
         InvalidValue: the network of a cfg, where the cfg itself says what is dropped.
     """
     spec, network = model.spec, model.network
-    dropped = settings.drop_block or settings.spatial_dropout or settings.drop_path
+    dropped = any(
+        (settings.drop_block, settings.spatial_dropout, settings.drop_path, settings.drop_connect)
+    )
     if isinstance(network, DarknetNetwork) and (dropped or settings.norm == "frn"):
         raise InvalidValue(
             "regularise",
@@ -87,6 +96,8 @@ def regularise(model: Model, settings: RegulariseSettings) -> Model:
         network.drop = nn.Sequential(*drops) if drops else nn.Identity()
         if settings.drop_path and not set_drop_path(network, settings.drop_path):
             raise InvalidValue("regularise.drop_path", settings.drop_path, "0: it has no residuals")
+        if settings.drop_connect:
+            set_drop_connect(network, settings.drop_connect)
     return model
 
 

@@ -130,6 +130,7 @@ class RegulariseSettings(Frozen):
         drop_block_size: side of a block, in cells.
         drop_path: share of residual branches that are left out, for the deepest.
         spatial_dropout: share of channels that are zeroed.
+        drop_connect: share of the weights of convolutions that are zeroed.
         drop_ramp: share of the run after which the dropping has its full strength.
         norm: `batch`, `sync` (over all processes), `cross` (CBN), `cross-mini` (CmBN); `frn`, which
             stands in for the activation too, and leaves those without one as they are.
@@ -139,6 +140,7 @@ class RegulariseSettings(Frozen):
     drop_block_size: Positive = 7
     drop_path: Share = 0.0
     spatial_dropout: Share = 0.0
+    drop_connect: Share = 0.0
     drop_ramp: Annotated[float, Field(gt=0, le=1)] = 0.85
     norm: Literal["batch", "sync", "cross", "cross-mini", "frn"] = "batch"
 

@@ -13,7 +13,7 @@ CSP_OF = {"residual": "csp", "resnet": "csp-resnet", "resnext": "csp-resnext"}
 PLAIN_OF = {csp: kind for kind, csp in CSP_OF.items()}
 OSA_DEPTH = 2  # with the convolution in front, the paper's k = 3 for g = b / 2
 STAGE_KINDS = frozenset({*CSP_OF, *PLAIN_OF, "conv", "csp-osa", "mbconv", "pool-conv"})
-PYRAMIDS = frozenset({"asff", "bifpn", "fpn", "fully-connected-fpn", "panet", "sfam"})
+PYRAMIDS = frozenset({"asff", "bifpn", "fpn", "fully-connected-fpn", "nas-fpn", "panet", "sfam"})
 
 
 def csp_ise(
