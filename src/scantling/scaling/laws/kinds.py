@@ -108,6 +108,8 @@ def with_neck(
     lookup(dict.fromkeys(known, kind), kind, "neck")
     old, backbone = spec.neck, spec.backbone
     channels = old.channels
+    if kind == "nas-fpn" and len(channels) != 5:
+        raise InvalidSpec(spec.name, f"nas-fpn with {len(channels)} levels", "Give it five")
     if kind in PYRAMIDS:
         one = width or channels[len(channels) // 2]
         channels = (check_width(one),) * len(channels)
@@ -119,7 +121,8 @@ def with_neck(
         for _ in range(len(channels) - backbone.outputs):
             backbone = add_stage(spec.name, backbone)
     if kind == old.kind or {kind, old.kind} <= PYRAMIDS:
-        neck = old.replace(kind=kind, channels=channels, depth=depth or old.depth)
+        fusion = None if kind == "nas-fpn" else old.fusion  # its graph has its own
+        neck = old.replace(kind=kind, channels=channels, depth=depth or old.depth, fusion=fusion)
     else:  # settings of the old kind mean nothing to the new one
         neck = NeckSpec(
             kind=kind,

@@ -9,7 +9,7 @@ from .checks import require_all_levels
 from .size import fit_size
 
 # Necks that have one level a feature; the others make coarser levels themselves.
-FEATURE_NECKS = frozenset({"csp-pan", "pan", "tiny-fpn"})
+FEATURE_NECKS = frozenset({"csp-pan", "exact-fusion", "pan", "tiny-fpn"})
 
 
 def add_level(spec: ModelSpec, *, anchors: Sequence[Anchor] | None = None) -> ModelSpec:
