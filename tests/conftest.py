@@ -1,12 +1,14 @@
-"""Where the real weights and images are, and how many threads a test may take."""
+"""Where the real weights and images are, what a test needs, and how many threads it may take."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from logged import logged_lines
+from markers import find_absent
 from scantling.engines.signal_stack import keep_signal_stack
 
 ROOT = Path(__file__).parents[1]
@@ -40,6 +42,31 @@ def logged() -> Iterator[list[str]]:
     """What the package logs during a test."""
     with logged_lines() as lines:
         yield lines
+
+
+HEAVY = (
+    "effdet", "nncf", "onnx", "onnxruntime", "openvino", "pycocotools", "ray", "scipy",
+    "supervision", "timm", "torchvision",
+)  # fmt: skip
+LOADED = pytest.StashKey[list[str]]()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Note which heavy packages collecting has loaded: a test asserts that there are none."""
+    session.stash[LOADED] = [name for name in HEAVY if name in sys.modules]
+
+
+@pytest.fixture
+def loaded_by_collecting(request: pytest.FixtureRequest) -> list[str]:
+    """The heavy packages that collecting has loaded."""
+    return request.session.stash[LOADED]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs something that is not here."""
+    absent = find_absent(item.iter_markers())
+    if absent:
+        pytest.skip(absent)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,7 +1,6 @@
 """EfficientDets of the `effdet` package, with random weights that keep activations near 1."""
 
 import torch
-from effdet import create_model
 from torch import nn
 from torch.nn import functional as F
 
@@ -25,6 +24,8 @@ def build(name, *, image_size=(128, 128), classes=90, seed=0, task="", **setting
     The statistics of its norms are those of random images, then changed a little; the weights of
     fusions are apart, one negative; logits are spread wide.
     """
+    from effdet import create_model
+
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)
         network = create_model(

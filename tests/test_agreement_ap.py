@@ -11,8 +11,6 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 from torch import nn
 
 from scantling import Predictor, Selection
@@ -184,6 +182,9 @@ def letterboxed(image: np.ndarray, side: int) -> tuple[np.ndarray, tuple[int, in
 
 def pycocotools_ap(images: list[Path], results: list[dict[str, Any]]) -> dict[str, float]:
     """AP, AP50 and AP75 by COCO's own code, from the label files beside the images."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
     truth = COCO()
     truth.dataset = {
         "images": [{"id": number} for number, _ in enumerate(images, start=1)],

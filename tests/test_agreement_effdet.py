@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from effdet import DetBenchPredict
-from effdet.anchors import decode_box_outputs
 
 import effdet_oracle as oracle
 from scantling.checkpoints import load_model
@@ -88,6 +86,9 @@ def assert_same_detections(theirs, found):
 )
 @torch.inference_mode()
 def test_boxes_and_detections_equal_effdets_predict_path(name, size, tmp_path):
+    from effdet import DetBenchPredict
+    from effdet.anchors import decode_box_outputs
+
     network = oracle.build(name, image_size=size)
     batch = oracle.images(2, size)
     predict = network.class_net.predict.conv_pw

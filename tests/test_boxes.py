@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-import supervision
 import torch
 
 from scantling.boxes import (
@@ -45,6 +44,8 @@ def test_pairwise_iou_compares_every_box_with_every_other(make):
 
 
 def test_pairwise_iou_equals_supervisions():
+    import supervision
+
     a, b = random_boxes(40, seed=0), random_boxes(50, seed=1)
     expected = supervision.box_iou_batch(a, b)
     assert (expected > 0).sum() > 300

@@ -7,7 +7,6 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
-import supervision
 
 from scantling.errors import InvalidValue, MissingPackage, UnknownName
 from scantling.structures import Detection, Detections, Placement
@@ -86,16 +85,25 @@ def test_detections_refuse_arrays_that_do_not_fit(change, message):
         Detections(**arrays, names=NAMES, image_size=(100, 200))
 
 
+def from_ultralytics(found: Detections) -> object:
+    """What supervision makes of them, taking them for ultralytics' results."""
+    import supervision
+
+    return supervision.Detections.from_ultralytics(found.as_results())
+
+
 @pytest.mark.parametrize("found", [detections(), nothing()], ids=["two", "none"])
 @pytest.mark.parametrize(
     "convert",
     [
         Detections.to_supervision,
-        lambda found: supervision.Detections.from_ultralytics(found.as_results()),
+        from_ultralytics,
     ],
     ids=["to_supervision", "from_ultralytics"],
 )
 def test_supervision_takes_detections(convert, found):
+    import supervision
+
     theirs = convert(found)
     assert isinstance(theirs, supervision.Detections)
     np.testing.assert_array_equal(theirs.xyxy, found.boxes)
@@ -107,6 +115,8 @@ def test_supervision_takes_detections(convert, found):
 
 
 def test_supervision_draws_what_it_was_given():
+    import supervision
+
     image = np.zeros((100, 200, 3), np.uint8)
     drawn = supervision.BoxAnnotator(thickness=1).annotate(
         image.copy(), detections().to_supervision()

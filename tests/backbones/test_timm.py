@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import timm
 import torch
 
 from scantling import CATALOG, ModelSpec, create_model
@@ -66,6 +65,8 @@ def test_timm_networks_work_with_the_necks_and_heads_of_both_families(
 
 @pytest.mark.parametrize("network", [*NETWORKS, "mobilenetv4_conv_small"])
 def test_features_are_those_of_timm(network: str):
+    import timm
+
     spec = timm_backbone(network)
     assert (spec.name, spec.feature_strides) == (network, (8, 16, 32))
     torch.manual_seed(0)

@@ -14,7 +14,7 @@ from scantling.cli import main
 from scantling.exporting import FORMATS
 from scantling.specs.metadata import Metadata
 
-pytest.importorskip("openvino")
+pytestmark = pytest.mark.needs("openvino")
 
 
 @pytest.fixture

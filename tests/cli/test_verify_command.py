@@ -5,9 +5,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from onnx import helper, numpy_helper
 
 from scantling.checkpoints import load_model
 from scantling.cli import main
@@ -17,6 +15,9 @@ from scantling.engines.graphs import make_metadata, to_onnx, write_onnx
 @pytest.fixture(scope="module")
 def folder(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A right file beside its source."""
+    import onnx
+    from onnx import helper, numpy_helper
+
     place = tmp_path_factory.mktemp("verify")
     weights = assets / "weights" / "yolov4-tiny-coco"
     for suffix in ("cfg", "weights"):

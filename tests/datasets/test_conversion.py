@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from pycocotools.coco import COCO
 
 from labelled import make_dataset
 from scantling.datasets.conversion import convert_dataset
@@ -100,6 +99,8 @@ def test_bccd_comes_through_every_format_with_the_same_boxes(assets: Path, tmp_p
 def test_first128_comes_through_yolo_and_coco_exactly_and_voc_to_rounding(
     first128: Path, tmp_path: Path
 ):
+    from pycocotools.coco import COCO
+
     expected = read_dataset(first128)
     assert (len(expected), len(expected.objects)) == (128, 898)
     done = convert_on(first128, tmp_path, ("coco", "yolo", "darknet", "voc"))
@@ -129,6 +130,8 @@ def test_first128_comes_through_yolo_and_coco_exactly_and_voc_to_rounding(
 
 
 def test_coco_to_yolo_to_coco_gives_the_same_numbers(first128: Path, tmp_path: Path):
+    from pycocotools.coco import COCO
+
     convert_on(first128, tmp_path, ("yolo", "coco"))  # boxes are cut to their images by now
     convert_dataset(tmp_path / "coco", tmp_path / "shares", to="yolo")
     convert_dataset(tmp_path / "shares", tmp_path / "again", to="coco")

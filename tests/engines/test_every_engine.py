@@ -16,8 +16,7 @@ from scantling.inference import load
 from scantling.structures import Candidates
 from small_models import write_model
 
-pytest.importorskip("openvino")
-pytest.importorskip("onnxruntime")
+pytestmark = pytest.mark.needs("openvino", "onnxruntime")
 
 FILES = [
     ("static.onnx", "onnxruntime", 1),

@@ -2,13 +2,14 @@
 
 import contextlib
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from scantling.evaluation import Found, Truth
+
+if TYPE_CHECKING:
+    from pycocotools.cocoeval import COCOeval
 
 Document = dict[str, Any]
 Results = list[dict[str, Any]]
@@ -43,8 +44,11 @@ def found_from(results: Results, truth: Truth) -> Found:
     )
 
 
-def by_pycocotools(document: Document, results: Results, **settings: object) -> COCOeval:
+def by_pycocotools(document: Document, results: Results, **settings: object) -> "COCOeval":
     """Evaluated by pycocotools, summarised, with what it printed as `.printed`."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
     printed = io.StringIO()
     with contextlib.redirect_stdout(io.StringIO()):
         labelled = COCO()

@@ -23,7 +23,7 @@ from scantling.images.letterbox import place
 from scantling.specs.metadata import Metadata
 from scantling.verification.scenes import draw_scenes
 
-openvino = pytest.importorskip("openvino")
+pytestmark = pytest.mark.needs("openvino")
 
 needs_bf16 = pytest.mark.skipif(
     not find_processor().has_bf16, reason="this processor has no arithmetic for bf16"
@@ -49,6 +49,8 @@ def write(draft: Draft, kept: tuple[str, ...], metadata: Metadata, path: Path) -
 
 def convolutions(path: Path) -> list[str]:
     """What OpenVINO computes each convolution of a file in."""
+    import openvino
+
     compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "bf16"})
     told = [one.get_rt_info() for one in compiled.get_runtime_model().get_ops()]
     return [

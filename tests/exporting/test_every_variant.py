@@ -9,8 +9,7 @@ from scantling.checkpoints import create_model
 from scantling.exporting import FORMATS, export
 from scantling.specs import CATALOG
 
-pytest.importorskip("openvino")
-pytest.importorskip("onnxruntime")
+pytestmark = pytest.mark.needs("openvino", "onnxruntime")
 RUN_HERE = ("onnx", "openvino")
 
 

@@ -18,8 +18,7 @@ from scantling.images.letterbox import place
 from scantling.images.sources import read_sources
 from scantling.specs.metadata import GraphForm, Metadata
 
-openvino = pytest.importorskip("openvino")
-pytest.importorskip("onnxruntime")
+pytestmark = pytest.mark.needs("openvino", "onnxruntime")
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +42,8 @@ def data(assets: Path, tmp_path: Path) -> Path:
 
 def convolution_precisions(path: Path) -> set[str]:
     """What OpenVINO computes the convolutions of a file in."""
+    import openvino
+
     compiled = openvino.Core().compile_model(path, "CPU")
     told = [operation.get_rt_info() for operation in compiled.get_runtime_model().get_ops()]
     return {

@@ -12,8 +12,7 @@ from scantling.engines.hardware import find_processor
 from scantling.evaluation import evaluate, selection_for
 from scantling.exporting import FORMATS, export
 
-pytest.importorskip("nncf")
-pytest.importorskip("onnxruntime")
+pytestmark = pytest.mark.needs("nncf", "onnxruntime", "openvino")
 
 NETWORKS = {
     "yolov4-tiny": "yolov4-tiny-coco/yolov4-tiny.cfg",

@@ -5,8 +5,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from effdet.anchors import AnchorLabeler, Anchors
-from effdet.loss import DetectionLoss
 
 from scantling.errors import InvalidValue
 from scantling.losses import EfficientDetLoss, EfficientDetSettings, LossLevel, loss_levels
@@ -46,6 +44,9 @@ def random_targets(seed, *, images=2, most=6, size=SIZE):
 
 def effdet_terms(raw, targets, *, label_smoothing=0.0, size=SIZE):
     """Total, class and box terms of the effdet package."""
+    from effdet.anchors import AnchorLabeler, Anchors
+    from effdet.loss import DetectionLoss
+
     anchors = Anchors(3, 7, 3, [(1.0, 1.0), (1.4, 0.7), (0.7, 1.4)], 4.0, size)
     labeler = AnchorLabeler(anchors, CLASSES)
     images = range(len(raw[0]))

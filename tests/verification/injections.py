@@ -2,17 +2,19 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnx
 import torch
-from onnx import helper, numpy_helper
 from torch import nn
 
 from scantling.checkpoints import Model
 from scantling.engines.graphs import make_metadata, to_onnx, write_onnx
 from scantling.specs.metadata import KEY, GraphForm, Metadata
 from scantling.verification.scenes import draw_scenes
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
 
 SWAP = np.array([2, 1, 0])
 TRANSPOSE = np.array([1, 0, 3, 2])
@@ -52,18 +54,20 @@ def export_onnx(model: Model, path: Path, **changes: object) -> Path:
     return path
 
 
-def edit_onnx(source: Path, target: Path, edit: Callable[[onnx.ModelProto], None]) -> Path:
+def edit_onnx(source: Path, target: Path, edit: Callable[["ModelProto"], None]) -> Path:
     """The same file with a mistake."""
+    import onnx
+
     graph = onnx.load(source)
     edit(graph)
     onnx.save(graph, target)
     return target
 
 
-def edit_metadata(change: Callable[[dict], None]) -> Callable[[onnx.ModelProto], None]:
+def edit_metadata(change: Callable[[dict], None]) -> Callable[["ModelProto"], None]:
     """A mistake in what the file says of itself."""
 
-    def edit(graph: onnx.ModelProto) -> None:
+    def edit(graph: "ModelProto") -> None:
         (entry,) = (entry for entry in graph.metadata_props if entry.key == KEY)
         record = Metadata.model_validate_json(entry.value).model_dump()
         change(record)
@@ -72,56 +76,54 @@ def edit_metadata(change: Callable[[dict], None]) -> Callable[[onnx.ModelProto],
     return edit
 
 
-def swap_channels(graph: onnx.ModelProto) -> None:
+def swap_channels(graph: "ModelProto") -> None:
     _after_input(graph, lambda name, new: _gather(graph, name, new, SWAP, axis=3))
 
 
-def scale_twice(graph: onnx.ModelProto) -> None:
+def scale_twice(graph: "ModelProto") -> None:
     _scale(graph, 1 / 255)
 
 
-def never_scale(graph: onnx.ModelProto) -> None:
+def never_scale(graph: "ModelProto") -> None:
     _scale(graph, 255)
 
 
-def _scale(graph: onnx.ModelProto, factor: float) -> None:
+def _scale(graph: "ModelProto", factor: float) -> None:
     """Multiply pixels, once they are floating point numbers."""
     cast = next(node for node in graph.graph.node if node.op_type == "Cast")
     constant = _constant(graph, np.float32(factor))
     _insert(
         graph,
         cast.output[0],
-        lambda new: [helper.make_node("Mul", [cast.output[0], constant], [new])],
+        lambda new: [_node("Mul", [cast.output[0], constant], [new])],
     )
 
 
-def transpose_boxes(graph: onnx.ModelProto) -> None:
+def transpose_boxes(graph: "ModelProto") -> None:
     _before_output(graph, "boxes", TRANSPOSE, axis=2)
 
 
-def centre_boxes(graph: onnx.ModelProto) -> None:
+def centre_boxes(graph: "ModelProto") -> None:
     """Centre and size in place of corners."""
     matrix = np.array(
         [[0.5, 0, -1, 0], [0, 0.5, 0, -1], [0.5, 0, 1, 0], [0, 0.5, 0, 1]], np.float32
     )
     inner = _rename_output(graph, "boxes")
-    graph.graph.node.append(
-        helper.make_node("MatMul", [inner, _constant(graph, matrix)], ["boxes"])
-    )
+    graph.graph.node.append(_node("MatMul", [inner, _constant(graph, matrix)], ["boxes"]))
 
 
-def roll_classes(graph: onnx.ModelProto) -> None:
+def roll_classes(graph: "ModelProto") -> None:
     classes = len(metadata_of(graph).names)
     _before_output(graph, "scores", np.roll(np.arange(classes), 1), axis=2)
 
 
-def swap_two_classes(graph: onnx.ModelProto) -> None:
+def swap_two_classes(graph: "ModelProto") -> None:
     order = np.arange(len(metadata_of(graph).names))
     order[[0, 2]] = order[[2, 0]]
     _before_output(graph, "scores", order, axis=2)
 
 
-def other_sizes(graph: onnx.ModelProto) -> None:
+def other_sizes(graph: "ModelProto") -> None:
     """exp(t) becomes (2σ(t))²."""
     (power,) = (node for node in graph.graph.node if node.op_type == "Exp")
     given, made = power.input[0], power.output[0]
@@ -130,15 +132,15 @@ def other_sizes(graph: onnx.ModelProto) -> None:
     two = _constant(graph, np.float32(2))
     for offset, node in enumerate(
         [
-            helper.make_node("Sigmoid", [given], [made + "_s"]),
-            helper.make_node("Mul", [made + "_s", two], [made + "_d"]),
-            helper.make_node("Mul", [made + "_d", made + "_d"], [made]),
+            _node("Sigmoid", [given], [made + "_s"]),
+            _node("Mul", [made + "_s", two], [made + "_d"]),
+            _node("Mul", [made + "_d", made + "_d"], [made]),
         ]
     ):
         graph.graph.node.insert(place + offset, node)
 
 
-def metadata_of(graph: onnx.ModelProto) -> Metadata:
+def metadata_of(graph: "ModelProto") -> Metadata:
     (entry,) = (entry for entry in graph.metadata_props if entry.key == KEY)
     return Metadata.model_validate_json(entry.value)
 
@@ -157,22 +159,30 @@ def other_coding(record: dict) -> None:
         level["box_coding"] = "sigmoid" if level["box_coding"] == "exponential" else "exponential"
 
 
-def _constant(graph: onnx.ModelProto, value: np.ndarray) -> str:
+def _node(kind: str, inputs: list[str], outputs: list[str], **settings: int) -> "NodeProto":
+    from onnx import helper
+
+    return helper.make_node(kind, inputs, outputs, **settings)
+
+
+def _constant(graph: "ModelProto", value: np.ndarray) -> str:
     name = f"injected_{len(graph.graph.initializer)}"
+    from onnx import numpy_helper
+
     graph.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
     return name
 
 
-def _gather(graph: onnx.ModelProto, name: str, new: str, order: np.ndarray, *, axis: int) -> list:
+def _gather(graph: "ModelProto", name: str, new: str, order: np.ndarray, *, axis: int) -> list:
     indices = _constant(graph, order.astype(np.int64))
-    return [helper.make_node("Gather", [name, indices], [new], axis=axis)]
+    return [_node("Gather", [name, indices], [new], axis=axis)]
 
 
-def _after_input(graph: onnx.ModelProto, make: Callable[[str, str], list]) -> None:
+def _after_input(graph: "ModelProto", make: Callable[[str, str], list]) -> None:
     _insert(graph, "images", lambda new: make("images", new))
 
 
-def _insert(graph: onnx.ModelProto, tensor: str, make: Callable[[str], list]) -> None:
+def _insert(graph: "ModelProto", tensor: str, make: Callable[[str], list]) -> None:
     """Something between a tensor and all that read it."""
     new = f"{tensor}_changed"
     place = 0
@@ -186,7 +196,7 @@ def _insert(graph: onnx.ModelProto, tensor: str, make: Callable[[str], list]) ->
         graph.graph.node.insert(place + offset, node)
 
 
-def _rename_output(graph: onnx.ModelProto, name: str) -> str:
+def _rename_output(graph: "ModelProto", name: str) -> str:
     inner = f"{name}_right"
     for node in graph.graph.node:
         for slot, one in enumerate(node.output):
@@ -198,10 +208,10 @@ def _rename_output(graph: onnx.ModelProto, name: str) -> str:
     return inner
 
 
-def _before_output(graph: onnx.ModelProto, name: str, order: np.ndarray, *, axis: int) -> None:
+def _before_output(graph: "ModelProto", name: str, order: np.ndarray, *, axis: int) -> None:
     inner = _rename_output(graph, name)
     indices = _constant(graph, order.astype(np.int64))
-    graph.graph.node.append(helper.make_node("Gather", [inner, indices], [name], axis=axis))
+    graph.graph.node.append(_node("Gather", [inner, indices], [name], axis=axis))
 
 
 RAW = GraphForm(gives="raw")

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 from injections import KEY, edit_metadata
 
@@ -70,6 +69,8 @@ def test_int8_calibrated_on_noise_is_named(quantised: Make, tiny: Model, kind: s
 
 
 def test_int8_calibrated_on_noise_is_named_in_onnx(yolo, tmp_path: Path):
+    import onnx
+
     nncf = pytest.importorskip("nncf")
     images = [{"images": image} for image in noise("uniform")]
     made = nncf.quantize(onnx.load(yolo.file), nncf.Dataset(images), subset_size=len(images))

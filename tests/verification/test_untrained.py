@@ -8,7 +8,7 @@ import torch
 from scantling.checkpoints import create_model
 from scantling.exporting import export
 
-pytest.importorskip("onnxruntime")
+pytestmark = pytest.mark.needs("onnxruntime")
 
 
 def test_an_untrained_network_is_compared_by_its_numbers_alone(tmp_path: Path, logged: list[str]):

@@ -2,18 +2,20 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import cv2
 import numpy as np
 import pytest
-import supervision as sv
 import yaml
-from pycocotools.coco import COCO
 
 from labelled import make_dataset
 from scantling.datasets.dataset import Dataset
 from scantling.datasets.writers import write_dataset
+
+if TYPE_CHECKING:
+    from supervision import DetectionDataset
 
 ROWS = [
     (0, 1, [10, 20, 50, 70]),
@@ -37,7 +39,7 @@ def dataset(tmp_path: Path) -> Dataset:
     )
 
 
-def boxes_by_image(found: sv.DetectionDataset) -> dict[str, list[tuple[str, list[float]]]]:
+def boxes_by_image(found: "DetectionDataset") -> dict[str, list[tuple[str, list[float]]]]:
     """Class and box of each object, by file name."""
     return {
         Path(path).name: [
@@ -50,7 +52,7 @@ def boxes_by_image(found: sv.DetectionDataset) -> dict[str, list[tuple[str, list
     }
 
 
-def assert_same(found: sv.DetectionDataset, dataset: Dataset, *, within: float) -> None:
+def assert_same(found: "DetectionDataset", dataset: Dataset, *, within: float) -> None:
     seen = boxes_by_image(found)
     assert set(seen) == {image.path.name for image in dataset.images}
     for index, image in enumerate(dataset.images):
@@ -62,31 +64,39 @@ def assert_same(found: sv.DetectionDataset, dataset: Dataset, *, within: float) 
 
 
 def test_supervision_reads_the_yolo_files(dataset: Dataset, tmp_path: Path):
+    from supervision import DetectionDataset
+
     out = tmp_path / "out"
     write_dataset({"train": dataset}, out, to="yolo")
-    found = sv.DetectionDataset.from_yolo(
+    found = DetectionDataset.from_yolo(
         str(out / "images/train"), str(out / "labels/train"), str(out / "data.yaml")
     )
     assert_same(found, dataset, within=1e-4)  # it reads into single precision
 
 
 def test_supervision_reads_the_voc_files_to_whole_pixels(dataset: Dataset, tmp_path: Path):
+    from supervision import DetectionDataset
+
     out = tmp_path / "out"
     write_dataset({"train": dataset}, out, to="voc")
-    found = sv.DetectionDataset.from_pascal_voc(str(out / "JPEGImages"), str(out / "Annotations"))
+    found = DetectionDataset.from_pascal_voc(str(out / "JPEGImages"), str(out / "Annotations"))
     assert_same(found, dataset, within=0.5001)
 
 
 def test_supervision_reads_the_coco_file(dataset: Dataset, tmp_path: Path):
+    from supervision import DetectionDataset
+
     out = tmp_path / "out"
     write_dataset({"train": dataset}, out, to="coco")
-    found = sv.DetectionDataset.from_coco(
+    found = DetectionDataset.from_coco(
         str(out / "train"), str(out / "annotations/instances_train.json")
     )
     assert_same(found, dataset, within=1e-4)
 
 
 def test_pycocotools_reads_the_coco_file_with_flags_and_areas(dataset: Dataset, tmp_path: Path):
+    from pycocotools.coco import COCO
+
     write_dataset({"train": dataset}, tmp_path / "out", to="coco")
     coco = COCO(str(tmp_path / "out/annotations/instances_train.json"))
     annotations = coco.loadAnns(coco.getAnnIds())

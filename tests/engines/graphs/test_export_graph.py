@@ -6,9 +6,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnx
-import onnxruntime
-import openvino
 import pytest
 import torch
 
@@ -120,9 +117,13 @@ def runner(model: Model, metadata: Metadata, format_: str):
 def running(graph, format_: str):
     """A function that runs a graph in its own runtime."""
     if format_ == "onnx":
+        import onnxruntime
+
         made = graph.SerializeToString()
         session = onnxruntime.InferenceSession(made, providers=["CPUExecutionProvider"])
         return lambda images: session.run(None, {"images": images})
+    import openvino
+
     exact = {"INFERENCE_PRECISION_HINT": "f32"}
     compiled = openvino.Core().compile_model(graph, "CPU", exact)
     return lambda images: list(compiled([images]).values())
@@ -253,6 +254,8 @@ def test_no_operation_is_left_that_an_engine_cannot_fuse(name: str, splits: int)
 
 
 def test_mish_is_one_operation_where_that_is_asked_for():
+    import openvino
+
     model = small_model(MISH)
     count = sum(isinstance(module, torch.nn.Mish) for module in model.network.modules())
     graph = to_onnx(model, make_metadata(model, image_size=64), mish="op").graph
@@ -270,6 +273,9 @@ def test_mish_is_one_operation_where_that_is_asked_for():
 
 
 def test_the_same_model_makes_the_same_files_which_name_no_other(tmp_path: Path):
+    import onnx
+    import openvino
+
     model = load_model(write_model(tmp_path / "model.safetensors"))
     metadata = make_metadata(model, image_size=64, form=GraphForm(gives="detections"))
     for turn in ("one", "two"):
@@ -334,6 +340,8 @@ def test_a_fingerprint_knows_description_and_weights():
 
 
 def test_what_cannot_be_exported_is_refused(tmp_path: Path):
+    import onnx
+
     model = small_model("efficientdet-d0")
     with pytest.raises(InvalidExport, match="Use the image size 256×128"):
         make_metadata(model, form=GraphForm(any_size=True), image_size=(200, 160))

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnx
 import pytest
 
 from scantling.checkpoints import Model, save_model
@@ -149,6 +148,8 @@ def test_a_spec_is_read_from_whatever_holds_one(assets: Path, tmp_path: Path):
 def test_the_spec_of_an_exported_file_is_that_of_its_metadata(tmp_path: Path):
     names = tuple(f"class{label}" for label in range(80))
     metadata = make_metadata(Model(TINY, build_network(TINY).eval(), names), source="yolov4-tiny")
+    import onnx
+
     value = onnx.helper.make_tensor_value_info("images", onnx.TensorProto.FLOAT, [1])
     node = onnx.helper.make_node("Identity", ["images"], ["boxes"])
     out = onnx.helper.make_tensor_value_info("boxes", onnx.TensorProto.FLOAT, [1])
