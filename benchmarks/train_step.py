@@ -15,7 +15,7 @@ import torch
 
 from scantling.blocks import use_fast_mish
 from scantling.detector import build_detector
-from scantling.losses import build_loss, loss_levels
+from scantling.losses import build_loss
 from scantling.specs import find_spec
 from scantling.structures import Targets
 from scantling.training.recipes import RECIPES, recipe_name
@@ -30,7 +30,7 @@ def make_step(name: str, size: int, batch: int, *, fast: bool) -> Callable[[], N
     spec = find_spec(name)
     recipe = resolve_recipe([("", RECIPES[recipe_name(name, head=spec.head.kind)])]).recipe
     network = build_detector(spec).train()
-    loss = build_loss(loss_levels(spec), spec.num_classes, recipe.loss)
+    loss = build_loss(spec.levels, spec.num_classes, recipe.loss)
     images = torch.rand(batch, 3, size, size)
     if fast:
         use_fast_mish(network)

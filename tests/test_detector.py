@@ -11,6 +11,7 @@ from scantling.detector import build_detector
 from scantling.errors import InvalidSpec, UnknownName
 from scantling.heads import decode_level
 from scantling.specs import CATALOG, ModelSpec
+from scantling.specs.level import Level
 
 # Counted from darknet's cfg files, and for P7 and `-pt` from the ScaledYOLOv4 model definitions.
 PARAMETERS = {
@@ -205,7 +206,8 @@ def test_a_setting_that_a_stage_does_not_have_is_refused():
 def test_a_cell_is_decoded_by_hand(coding: str, scale: float, centre: float, size: float):
     raw = torch.zeros(1, 6, 2, 2)  # one anchor, one class, cells of 16 × 16
     raw[0, 2:4, 1, 1] = 1.0
-    candidates = decode_level(raw, [(10, 20)], (32, 32), box_coding=coding, scale_xy=scale)
+    level = Level(stride=16, anchors=((10, 20),), box_coding=coding, scale_xy=scale)
+    candidates = decode_level(raw, level, (32, 32))
     x, width, height = 16 * centre, 10 * size, 20 * size
     expected = torch.tensor([x - width / 2, x - height / 2, x + width / 2, x + height / 2])
     torch.testing.assert_close(candidates.boxes[0, 3], expected)
@@ -215,5 +217,6 @@ def test_a_cell_is_decoded_by_hand(coding: str, scale: float, centre: float, siz
 def test_candidates_are_ordered_by_anchor_then_row_then_column():
     raw = torch.full((1, 12, 2, 3), -20.0)
     raw[0, 10:12, 1, 2] = 20.0  # objectness and class of the second anchor, last cell
-    scores = decode_level(raw, [(8, 8), (9, 9)], (32, 48), box_coding="sigmoid").scores
+    level = Level(stride=16, anchors=((8, 8), (9, 9)), box_coding="sigmoid")
+    scores = decode_level(raw, level, (32, 48)).scores
     assert scores[0, :, 0].argmax() == 11

@@ -17,21 +17,21 @@ class Detector(nn.Module):
     """Backbone → neck → head. Training and evaluation return the same type.
 
     Attributes:
-        strides: input pixels per cell of each raw output, finest first.
+        levels: how the raw predictions of each level are read, finest first.
+        strides: input pixels per cell of each level, finest first.
         drop: what features go through, in front of the neck and of the head: nothing, unless a
             training run says otherwise.
     """
 
     head: Head
 
-    def __init__(
-        self, backbone: nn.Module, neck: nn.Module, head: Head, strides: tuple[int, ...]
-    ) -> None:
+    def __init__(self, backbone: nn.Module, neck: nn.Module, head: Head) -> None:
         super().__init__()
         self.backbone = backbone
         self.neck = neck
         self.head = head
-        self.strides = strides
+        self.levels = head.levels
+        self.strides = tuple(level.stride for level in head.levels)
         self.drop: nn.Module = nn.Identity()
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -60,7 +60,7 @@ def build_detector(spec: ModelSpec) -> Detector:
     head = lookup(HEADS, spec.head.kind, "head")(
         neck.channels, spec.strides, spec.head, spec.num_classes
     )
-    detector = Detector(backbone, neck, head, spec.strides)
+    detector = Detector(backbone, neck, head)
     own = spec.norm_eps if spec.backbone.name is None else None  # else its library's
     for name, part in detector.named_children():
         eps = spec.backbone.norm_eps or own if name == "backbone" else spec.norm_eps

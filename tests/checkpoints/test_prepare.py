@@ -53,7 +53,7 @@ def partial(tiny: Path, tmp_path: Path) -> Path:
 def rows_of(model: Model, *, anchors: int = 3) -> list[np.ndarray]:
     """(A, 5 + K, C) of the last convolution of each level, finest first."""
     if isinstance(model.network, DarknetNetwork):
-        layers = [model.network.layers[level.layer - 1] for level in model.network.levels]
+        layers = [model.network.layers[layer - 1] for layer in model.network.detection_layers]
         found = [next(m for m in layer.modules() if hasattr(m, "kernel_size")) for layer in layers]
     else:
         found = list(model.network.head.predict)

@@ -11,6 +11,7 @@ from torch import nn
 
 from scantling.darknet import DarknetNetwork, WeightsHeader, stored_tensors, write_weights
 from scantling.darknet.layers import WeightedShortcut
+from scantling.heads.yolo import decode_level
 
 
 def resized(text: str, side: int) -> str:
@@ -90,7 +91,7 @@ def our_boxes(network: DarknetNetwork, blob: np.ndarray) -> list[np.ndarray]:
     height, width = blob.shape[2:]
     found = []
     for level, raw in zip(network.levels, network(torch.from_numpy(blob)), strict=True):
-        candidates = level.decode(raw, (height, width))
+        candidates = decode_level(raw, level, (height, width))
         x1, y1, x2, y2 = candidates.boxes[0].unbind(1)
         boxes = torch.stack(
             [(x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height],

@@ -76,7 +76,7 @@ classes=2
 
 
 def recipe_of(spec: CfgSpec) -> Recipe:
-    levels = [level.layer for level in build_on_meta(spec).levels]
+    levels = build_on_meta(spec).detection_layers
     return resolve_recipe([("cfg", cfg_recipe(spec, levels))]).recipe
 
 
@@ -150,7 +150,7 @@ def test_every_cfg_that_can_be_trained_has_a_loss(assets: Path):
             network = build_on_meta(spec)
         except InvalidCfg:
             continue  # not honoured at all: told of where cfg files are read
-        levels = [level.layer for level in network.levels]
+        levels = network.detection_layers
         if path.stem in NO_RECIPE:
             with pytest.raises(InvalidCfg, match=r"\[region\] has no recipe"):
                 cfg_recipe(spec, levels)

@@ -11,7 +11,8 @@ from scantling.errors import InvalidExport
 from scantling.heads.efficientdet import EfficientDetHead
 from scantling.heads.yolo import decode_level
 from scantling.specs import CATALOG, InputSpec
-from scantling.specs.metadata import GraphForm, LevelCard
+from scantling.specs.level import Level
+from scantling.specs.metadata import GraphForm
 
 
 @pytest.mark.parametrize("coding", ["exponential", "sigmoid"])
@@ -21,8 +22,8 @@ def test_yolo_levels_are_decoded_as_the_head_does(coding, activated, classes):
     raw = torch.randn(2, 3 * 9, 4, 6, generator=torch.Generator().manual_seed(0)) * 3
     anchors = ((10.0, 14.0), (23.0, 27.0), (37.0, 58.0))
     settings = {"box_coding": coding, "scale_xy": 1.05, "activated": activated}
-    expected = decode_level(raw, anchors, (128, 192), class_activation=classes, **settings)
-    level = LevelCard(stride=32, anchors=anchors, class_activation=classes, **settings)
+    level = Level(stride=32, anchors=anchors, class_activation=classes, **settings)
+    expected = decode_level(raw, level, (128, 192))
     got = decode_cells(raw.numpy(), level, (128, 192), classes=4)
     np.testing.assert_allclose(got.boxes, expected.boxes.numpy(), rtol=2e-5, atol=1e-3)
     np.testing.assert_allclose(got.scores, expected.scores.numpy(), rtol=2e-5, atol=1e-6)
@@ -40,7 +41,7 @@ def test_efficientdet_levels_are_decoded_as_the_head_does():
     ]
     expected = head.decode(raw, (128, 256))
     levels = tuple(
-        LevelCard(stride=stride, anchors=anchors, box_coding="offset")
+        Level(stride=stride, anchors=anchors, box_coding="offset")
         for stride, anchors in zip(spec.strides, spec.head.anchors, strict=True)
     )
     metadata = SimpleNamespace(
@@ -69,7 +70,7 @@ def test_outputs_of_another_shape_are_refused():
 
 def test_raw_predictions_of_a_graph_that_fits_images_itself_are_in_pixels_of_the_image():
     raw = np.random.default_rng(0).normal(size=(1, 8, 2, 2)).astype(np.float32)
-    level = LevelCard(stride=32, anchors=((10.0, 14.0),), box_coding="exponential")
+    level = Level(stride=32, anchors=((10.0, 14.0),), box_coding="exponential")
     told = {"levels": (level,), "names": tuple("abc"), "source": "a", "image_size": (64, 64)}
     fitted = {"input_spec": InputSpec(resize_mode="letterbox")}
     canvas = SimpleNamespace(form=GraphForm(gives="raw"), **told)

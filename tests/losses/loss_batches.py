@@ -2,17 +2,21 @@
 
 import torch
 
-from scantling.losses import LossLevel
+from scantling.specs.level import Level
 from scantling.structures import Targets
 
 SIZE = (96, 128)  # (height, width): not square, so that the two cannot be confused
+
+
+def level_at(anchors, stride, box_coding, scale_xy=1.0):
+    return Level(anchors=anchors, stride=stride, box_coding=box_coding, scale_xy=scale_xy)
 
 
 def yolo_levels(coding, scale_xy, *, strides=(16, 32)):
     """Levels with two anchors each; the second level shares one with the first."""
     anchors = (((12.0, 16.0), (30.0, 25.0)), ((30.0, 25.0), (60.0, 70.0)), ((70, 80), (100, 90)))
     return [
-        LossLevel(group, stride, coding, scale_xy)
+        level_at(group, stride, coding, scale_xy)
         for group, stride in zip(anchors, strides, strict=False)
     ]
 

@@ -10,6 +10,7 @@ from loss_batches import (
     as_dicts,
     as_truths,
     in_anchors,
+    level_at,
     random_raw,
     random_targets,
     yolo_levels,
@@ -17,10 +18,10 @@ from loss_batches import (
 from loss_reference import darknet_gradients
 
 from scantling.errors import InvalidValue
-from scantling.losses import DarknetLoss, DarknetSettings, LossLevel, class_weights_of
+from scantling.losses import DarknetLoss, DarknetSettings, class_weights_of
 from scantling.structures import Targets
 
-ONE_ANCHOR = [LossLevel(((16.0, 16.0),), 16, "exponential", 1.0)]
+ONE_ANCHOR = [level_at(((16.0, 16.0),), 16, "exponential", 1.0)]
 BASE = DarknetSettings(match_threshold=0.3, ignore_threshold=0.4)
 
 
@@ -158,7 +159,7 @@ def test_an_object_that_another_anchor_fits_best_is_nobodys():
 def test_predictions_near_an_object_are_not_taught_background_once_a_class_is_sure():
     # The object is the whole of the second cell's prediction, but belongs to the first cell's
     # anchor; 1 × 2 cells of 16 pixels, two anchors, so that the other anchor overlaps by 1/2.
-    levels = [LossLevel(((16.0, 16.0), (16.0, 32.0)), 16, "exponential", 1.0)]
+    levels = [level_at(((16.0, 16.0), (16.0, 32.0)), 16, "exponential", 1.0)]
     targets = targets_of([0, 0, 16, 16])
     loss = DarknetLoss(levels, 1, DarknetSettings(ignore_threshold=0.4, match_threshold=1.0))
 

@@ -5,9 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from loss_batches import level_at
 
 from scantling.errors import InvalidValue
-from scantling.losses import EfficientDetLoss, EfficientDetSettings, LossLevel, loss_levels
+from scantling.losses import EfficientDetLoss, EfficientDetSettings
 from scantling.losses.efficientdet import encode_boxes
 from scantling.specs import CATALOG
 from scantling.structures import Targets
@@ -18,7 +19,7 @@ NONE = Targets(torch.zeros(0, 4), torch.zeros(0).long(), torch.zeros(0).long())
 
 
 def d0_levels():
-    return loss_levels(CATALOG["efficientdet-d0"])
+    return CATALOG["efficientdet-d0"].levels
 
 
 def random_raw(seed, *, images=2, size=SIZE, spread=1.0):
@@ -90,7 +91,7 @@ def test_terms_and_gradients_are_effdets(seed, label_smoothing):
 
 
 # Two anchors of 16 × 16 in a row, in an image of 32 × 16.
-PAIR = [LossLevel(((16.0, 16.0),), 16, "offset")]
+PAIR = [level_at(((16.0, 16.0),), 16, "offset")]
 
 
 def pair(box, **changes):

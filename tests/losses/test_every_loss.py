@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from loss_batches import level_at
 from pydantic import TypeAdapter
 
 from scantling.detector import build_detector
@@ -12,11 +13,9 @@ from scantling.losses import (
     LOSSES,
     DarknetSettings,
     EfficientDetSettings,
-    LossLevel,
     LossSettings,
     ScaledYolov4Settings,
     build_loss,
-    loss_levels,
 )
 from scantling.postprocess import Selection, select
 from scantling.specs import CATALOG
@@ -72,7 +71,7 @@ def spec_for(name):
 def build(name, **changes):
     spec = spec_for(name)
     settings = SETTINGS[name].replace(**changes)
-    return spec, build_loss(loss_levels(spec), CLASSES, settings)
+    return spec, build_loss(spec.levels, CLASSES, settings)
 
 
 def random_raw(spec, *, images=2, seed=0, dtype=torch.float32):
@@ -176,7 +175,7 @@ def test_a_centre_on_the_edge_of_its_cell_needs_no_infinite_value(name, coding):
     targets = targets_of([[8, 8, 24, 24]], [0], [0])  # the centre is the corner of cell (1, 1)
 
     def box_term(scale, centre):
-        level = LossLevel(((16.0, 16.0),), 16, coding, scale)
+        level = level_at(((16.0, 16.0),), 16, coding, scale)
         loss = build_loss([level], 1, SETTINGS[name].replace(box_loss="mse"))
         raw = torch.zeros(1, 6, 2, 2)  # at 0 the size is the anchor's in either coding
         raw[:, :2] = centre
@@ -326,9 +325,9 @@ def test_settings_are_read_by_their_kind():
 
 def test_a_loss_refuses_levels_that_it_cannot_read():
     with pytest.raises(InvalidValue, match="offset"):
-        build_loss(loss_levels(spec_for("efficientdet")), CLASSES, DarknetSettings())
+        build_loss(spec_for("efficientdet").levels, CLASSES, DarknetSettings())
     with pytest.raises(InvalidValue, match="exponential"):
-        build_loss(loss_levels(spec_for("darknet")), CLASSES, EfficientDetSettings())
+        build_loss(spec_for("darknet").levels, CLASSES, EfficientDetSettings())
     with pytest.raises(InvalidValue, match="channels"):
         build("darknet")[1]([torch.zeros(1, 7, 4, 4)] * 2, NONE, SIZE)
 

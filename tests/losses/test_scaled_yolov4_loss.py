@@ -9,6 +9,7 @@ from loss_batches import (
     as_dicts,
     as_truths,
     in_anchors,
+    level_at,
     random_raw,
     random_targets,
     yolo_levels,
@@ -16,7 +17,7 @@ from loss_batches import (
 from loss_reference import scaled_terms
 
 from scantling.errors import InvalidValue
-from scantling.losses import LossLevel, ScaledYolov4Loss, ScaledYolov4Settings
+from scantling.losses import ScaledYolov4Loss, ScaledYolov4Settings
 from scantling.losses.scaled_yolov4 import BALANCE
 from scantling.structures import Targets
 
@@ -61,7 +62,7 @@ def test_terms_are_those_of_plain_loops(changes, seed):
 def test_one_object_costs_what_is_worked_out_by_hand():
     # One cell of 16 pixels, all raw values 0: the centre is at 2 · ½ − ½ = ½, the size 1² · 16.
     # The object is 8 × 8 in the middle: IoU = 64 / 256 = ¼; same centre and shape, so CIoU too.
-    levels = [LossLevel(((16.0, 16.0),), 16, "sigmoid", 2.0)]
+    levels = [level_at(((16.0, 16.0),), 16, "sigmoid", 2.0)]
     raw = [torch.zeros(1, 7, 1, 1)]
     targets = Targets(torch.tensor([[4.0, 4, 12, 12]]), torch.tensor([1]), torch.tensor([0]))
     settings = ScaledYolov4Settings(gain=64.0, box_gain=0.05, objectness_gain=1, class_gain=0.5)
@@ -76,7 +77,7 @@ def test_one_object_costs_what_is_worked_out_by_hand():
 def taught(box, *, side=64, anchor=(16.0, 16.0), **changes):
     """(row, column) of the cells whose box learns from one object on a grid of 16 pixel cells."""
     raw = torch.zeros(1, 6, side // 16, side // 16, requires_grad=True)
-    loss = ScaledYolov4Loss([LossLevel((anchor,), 16, "sigmoid", 2.0)], 1, BASE.replace(**changes))
+    loss = ScaledYolov4Loss([level_at((anchor,), 16, "sigmoid", 2.0)], 1, BASE.replace(**changes))
     targets = Targets(torch.tensor([box]), torch.tensor([0]), torch.tensor([0]))
     loss([raw], targets, (side, side)).box.backward()
     return sorted(tuple(place) for place in raw.grad[0, :4].abs().sum(0).nonzero().tolist())
@@ -103,7 +104,7 @@ def test_an_anchor_learns_objects_up_to_four_times_its_size():
 
 
 def test_two_objects_of_one_prediction_leave_the_larger_overlap_as_objectness():
-    levels = [LossLevel(((16.0, 16.0),), 16, "sigmoid", 2.0)]
+    levels = [level_at(((16.0, 16.0),), 16, "sigmoid", 2.0)]
     boxes = [[0.0, 0, 16, 16], [4.0, 4, 12, 12]]  # overlaps of 1 and ¼ with the prediction
     for order in ([0, 1], [1, 0]):
         targets = Targets(
@@ -156,8 +157,8 @@ def test_hard_negatives_leave_out_the_easy_ones():
 
 def test_four_levels_weigh_objectness_more():
     anchors = tuple((float(side), float(side)) for side in (10, 20))
-    three = [LossLevel(anchors, stride, "sigmoid", 2.0) for stride in (8, 16, 32)]
-    four = [*three, LossLevel(anchors, 64, "sigmoid", 2.0)]
+    three = [level_at(anchors, stride, "sigmoid", 2.0) for stride in (8, 16, 32)]
+    four = [*three, level_at(anchors, 64, "sigmoid", 2.0)]
     none = Targets(torch.zeros(0, 4), torch.zeros(0).long(), torch.zeros(0).long())
 
     def objectness(levels):

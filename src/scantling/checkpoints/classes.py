@@ -79,7 +79,8 @@ def with_classes(spec: ModelSpec | CfgSpec, count: int) -> ModelSpec | CfgSpec:
     network = build_empty(spec)
     if not isinstance(network, DarknetNetwork):
         raise InvalidSpec(spec.name, "its network is none of a cfg", "Report this")
-    anchors = {level.layer: len(level.anchors) for level in network.levels}
+    levels = zip(network.detection_layers, network.levels, strict=True)
+    anchors = {layer: len(level.anchors) for layer, level in levels}
     edits: dict[int, dict[str, int]] = {}
     for detection, convolution in detection_convolutions(spec).items():
         edits[detection] = {"classes": count}
@@ -105,8 +106,8 @@ def _predictors(model: Model) -> dict[str, Predictor]:
     if isinstance(network, DarknetNetwork) and isinstance(model.spec, CfgSpec):
         convolutions = detection_convolutions(model.spec)
         found = {}
-        for level in network.levels:
-            layer = network.layers[convolutions[level.layer]]
+        for detection, level in zip(network.detection_layers, network.levels, strict=True):
+            layer = network.layers[convolutions[detection]]
             conv = next(module for module in layer.modules() if isinstance(module, nn.Conv2d))
             found[names[conv]] = Predictor(conv, len(level.anchors), BOX)
         return found

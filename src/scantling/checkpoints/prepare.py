@@ -9,7 +9,7 @@ from ..darknet.native import native_tensors
 from ..errors import InvalidSpec
 from ..specs import CfgSpec, ModelSpec, find_spec, is_spec_file
 from ..specs.classes import check_names
-from ..specs.schema import Anchor
+from ..specs.level import Anchor
 from .cfg_edit import NET, edit_cfg
 from .classes import adapt_classes, with_classes
 from .create import create_model
@@ -95,11 +95,7 @@ def _first_layers(model: Path, names: Sequence[str], weights: Path) -> Model:
 
 def anchors_of(model: Model) -> Groups:
     """The anchors of a model as (width, height) in pixels of its input, finest level first."""
-    if isinstance(model.network, DarknetNetwork):
-        return tuple(level.anchors for level in model.network.levels)
-    if isinstance(model.spec, ModelSpec):
-        return model.spec.head.anchors
-    raise InvalidSpec(model.spec.name, "its network has no anchors", "Use a YOLO or EfficientDet")
+    return tuple(level.anchors for level in model.network.levels)
 
 
 def with_anchors(model: Model, anchors: Sequence[Anchor]) -> Model:
@@ -165,8 +161,8 @@ def _edit_anchors(spec: CfgSpec, network: object, new: dict[Anchor, Anchor]) -> 
         raise InvalidSpec(spec.name, "its network is none of a cfg", "Report this")
     sections = parse_cfg(spec.cfg, f"{spec.name}.cfg")[1:]
     edits = {}
-    for level in network.levels:
-        section = sections[level.layer]
+    for layer in network.detection_layers:
+        section = sections[layer]
         if section.kind != "yolo":
             raise InvalidSpec(
                 spec.name, f"[{section.kind}] anchors are counted in cells", "Set anchors.fit=never"
@@ -174,7 +170,7 @@ def _edit_anchors(spec: CfgSpec, network: object, new: dict[Anchor, Anchor]) -> 
         numbers = section.numbers("anchors")
         pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
         flat = [f"{side:g}" for pair in pairs for side in new.get(pair, pair)]
-        edits[level.layer] = {"anchors": ",".join(flat)}
+        edits[layer] = {"anchors": ",".join(flat)}
     return spec.replace(cfg=edit_cfg(spec.cfg, edits))
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import InvalidCheckpoint
 from ..specs import CATALOG, ModelSpec
-from ..specs.schema import Anchor
+from ..specs.level import Anchor
 from .joint_layout import Place, detect_layer, joint_layout
 from .model import Model
 from .names import default_names

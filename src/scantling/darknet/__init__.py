@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from .cfg import Section as Section
     from .cfg import parse_cfg as parse_cfg
     from .describe import read_cfg as read_cfg
-    from .levels import Level as Level
     from .network import DarknetNetwork as DarknetNetwork
     from .network import build_cfg_network as build_cfg_network
     from .network import load_cfg_network as load_cfg_network
@@ -27,7 +26,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "cfg": ["Section", "parse_cfg"],
         "describe": ["read_cfg"],
-        "levels": ["Level"],
         "network": [
             "DarknetNetwork",
             "build_cfg_network",

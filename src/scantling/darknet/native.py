@@ -17,7 +17,7 @@ from ..errors import InvalidSpec, InvalidValue
 from ..heads import YoloHead
 from ..necks import PathAggregation, TinyFpn
 from ..specs import CATALOG, HeadSpec, InputSpec, ModelSpec
-from ..specs.schema import Anchor
+from ..specs.level import Anchor
 
 HEADS_LAST = frozenset({"yolov4-p5", "yolov4-p6"})
 VARIANTS = (

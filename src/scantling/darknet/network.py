@@ -1,6 +1,6 @@
 """A network from any detection `.cfg` of darknet: runnable, trainable, in the cfg's own order."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -10,16 +10,17 @@ from torch import Tensor, nn
 
 from ..blocks import ConvNormAct
 from ..errors import InvalidSpec
-from ..heads.yolo import join_levels
+from ..heads.yolo import decode_level, join_levels
 from ..specs import CfgSpec
+from ..specs.level import Level
 from ..structures import Candidates
 from .build import LAYERS
 from .cfg import Section
 from .convolution import build_convolution, share_weights
-from .describe import num_classes_of, read_cfg, read_sections
+from .describe import count_classes, num_classes_of, read_cfg, read_sections
 from .graph import IMAGE, Step, find_logit_layers, find_sources, plan
 from .layers import WeightedShortcut
-from .levels import Level, read_level
+from .levels import read_level
 from .native import conv_tensors
 from .options import DETECTION
 from .shape import MAX_WEIGHTS, Shape
@@ -53,7 +54,8 @@ class DarknetNetwork(nn.Module):
     Attributes:
         layers: one module per section of the cfg, `[net]` excepted; `layers[i]` is layer i.
         steps: the order of execution.
-        levels: the detection layers, finest first.
+        detection_layers: their indices in the cfg, finest level first.
+        levels: how their raw predictions are read.
         strides: input pixels per cell of each raw output, finest first.
         storage: per layer, what a `.weights` file holds of it.
     """
@@ -62,13 +64,14 @@ class DarknetNetwork(nn.Module):
         self,
         layers: Iterable[nn.Module],
         steps: tuple[Step, ...],
-        levels: Iterable[Level],
+        levels: Mapping[int, Level],
         storage: tuple[Storage, ...],
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
         self.steps = steps
-        self.levels = tuple(sorted(levels, key=lambda level: level.stride))
+        self.detection_layers = tuple(sorted(levels, key=lambda layer: levels[layer].stride))
+        self.levels = tuple(levels[layer] for layer in self.detection_layers)
         self.strides = tuple(level.stride for level in self.levels)
         self.storage = storage
 
@@ -84,7 +87,7 @@ class DarknetNetwork(nn.Module):
             for source in step.finished:
                 del outputs[source]
             del read
-        return [outputs[level.layer] for level in self.levels]
+        return [outputs[layer] for layer in self.detection_layers]
 
     def decode(self, raw: Sequence[Tensor], image_size: tuple[int, int]) -> Candidates:
         """Raw predictions → boxes and scores.
@@ -94,7 +97,7 @@ class DarknetNetwork(nn.Module):
             image_size: (height, width) of the images that it saw.
         """
         levels = zip(self.levels, raw, strict=True)
-        return join_levels([level.decode(values, image_size) for level, values in levels])
+        return join_levels([decode_level(values, level, image_size) for level, values in levels])
 
 
 def build_cfg_network(spec: CfgSpec) -> DarknetNetwork:
@@ -117,11 +120,11 @@ def build_cfg_network(spec: CfgSpec) -> DarknetNetwork:
     image = Shape(3, *spec.image_size, (Fraction(1), Fraction(1)))
 
     modules, shapes = _build_layers(sections, sources, image, frozenset(logits.values()))
-    levels = [
-        _level(section, index, shapes[index], image, logits=index in logits)
+    levels = {
+        index: _level(section, shapes[index], image, logits=index in logits)
         for index, section in enumerate(sections)
         if section.kind in DETECTION
-    ]
+    }
     storage = tuple(
         Storage(
             stored="share_index" not in section.options,
@@ -210,7 +213,7 @@ def _build_layers(
     return modules, shapes
 
 
-def _level(section: Section, index: int, shape: Shape, image: Shape, *, logits: bool) -> Level:
+def _level(section: Section, shape: Shape, image: Shape, *, logits: bool) -> Level:
     """A detection layer, once what it reads is known to fit."""
     vertical, horizontal = shape.stride
     if vertical != horizontal or vertical.denominator != 1:
@@ -224,12 +227,13 @@ def _level(section: Section, index: int, shape: Shape, image: Shape, *, logits: 
                 f"the image {what} {side} is not a multiple of the stride {stride}",
                 f"Use {max(1, round(side / stride)) * stride}",
             )
-    level = read_level(section, index, stride, logits=logits)
-    expected = len(level.anchors) * (5 + level.num_classes)
+    level = read_level(section, stride, logits=logits)
+    classes = count_classes(section)
+    expected = len(level.anchors) * (5 + classes)
     if shape.channels != expected:
         raise section.error(
             f"it reads {shape.channels} channels, but {len(level.anchors)} anchors and "
-            f"{level.num_classes} classes need {expected}",
+            f"{classes} classes need {expected}",
             f"Write filters={expected} in the [convolutional] in front of it",
         )
     return level

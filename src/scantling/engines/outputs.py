@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidExport
 from ..images.letterbox import find_placement
-from ..specs.metadata import LevelCard, Metadata
+from ..specs.level import Level
+from ..specs.metadata import Metadata
 from ..structures import Candidates, FloatArray
 
 Size = tuple[int, int]  # (height, width)
@@ -78,7 +79,7 @@ def _decode(raw: list[FloatArray], metadata: Metadata, image_size: Size) -> Cand
 
 
 def decode_cells(
-    raw: FloatArray, level: LevelCard, image_size: Size, *, classes: int, source: str = ""
+    raw: FloatArray, level: Level, image_size: Size, *, classes: int, source: str = ""
 ) -> Candidates:
     """Raw predictions of one level of a YOLO → boxes and scores.
 
@@ -151,7 +152,7 @@ def decode_offsets(raw: list[FloatArray], metadata: Metadata, image_size: Size) 
     return _join(decoded)
 
 
-def _cell_anchors(raw: FloatArray, level: LevelCard, image_size: Size) -> FloatArray:
+def _cell_anchors(raw: FloatArray, level: Level, image_size: Size) -> FloatArray:
     """(H · W · A, 4) centre x, centre y, width and height of the anchors around every cell."""
     rows, columns = raw.shape[-2:]
     height, width = image_size[0] / rows, image_size[1] / columns

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from ..specs.level import Level
 from ..structures import Candidates
 from .efficientdet import EfficientDetHead
 from .yolo import YoloHead, decode_level, join_levels
@@ -12,6 +13,8 @@ from .yolo import YoloHead, decode_level, join_levels
 
 class Head(Protocol):
     """What every head offers, besides being a module."""
+
+    levels: tuple[Level, ...]
 
     def __call__(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Fused features → raw predictions, per level, finest first."""

@@ -36,7 +36,7 @@ class EfficientDetHead(nn.Module):
         super().__init__()
         _check(spec, in_channels)
         self.spec = spec
-        self.strides = tuple(strides)
+        self.levels = spec.levels_at(strides)
         self.num_classes = num_classes
         anchors = len(spec.anchors[0])
         self.classes = SharedNet(in_channels[0], anchors * num_classes, len(in_channels), spec)
@@ -62,10 +62,8 @@ class EfficientDetHead(nn.Module):
         logits = [_one_row_an_anchor(level, self.num_classes) for level in raw[:levels]]
         offsets = [_one_row_an_anchor(level, 4) for level in raw[levels:]]
         anchors = [
-            cell_anchors(level, group, image_size, stride=stride)
-            for level, group, stride in zip(
-                raw[levels:], self.spec.anchors, self.strides, strict=True
-            )
+            cell_anchors(maps, level.anchors, image_size, stride=level.stride)
+            for maps, level in zip(raw[levels:], self.levels, strict=True)
         ]
         boxes = decode_offsets(torch.cat(offsets, dim=1), torch.cat(anchors))
         return Candidates(boxes, torch.cat(logits, dim=1).sigmoid())

@@ -12,8 +12,11 @@ from torch import Tensor, nn
 from ..blocks import ConvNormAct
 from ..errors import InvalidSpec
 from ..specs import HeadSpec
+from ..specs.level import Level
 from ..specs.settings import refuse_settings
 from ..structures import Candidates
+
+BOX_CODINGS = ("exponential", "sigmoid")
 
 
 class YoloHead(nn.Module):
@@ -23,21 +26,24 @@ class YoloHead(nn.Module):
     objectness, then one channel a class, all before their activation.
 
     Raises:
-        InvalidSpec: boxes are coded as offsets to anchors, or a setting is of another head.
+        InvalidSpec: boxes are coded otherwise, or a setting is of another head.
     """
 
     def __init__(
         self, in_channels: Sequence[int], strides: Sequence[int], spec: HeadSpec, num_classes: int
     ) -> None:
         super().__init__()
-        if spec.box_coding == "offset":
+        if spec.box_coding not in BOX_CODINGS:
             raise InvalidSpec(
-                spec.kind,
-                "box_coding 'offset' says nothing of the cell that a box is in",
-                "Use 'exponential' or 'sigmoid'",
+                spec.kind, f"box_coding is {spec.box_coding!r}", "Use 'exponential' or 'sigmoid'"
+            )
+        if not spec.scale_xy:
+            raise InvalidSpec(
+                spec.kind, "its boxes are in cells, but scale_xy is empty", "Give one per level"
             )
         refuse_settings(spec, "depth", "redundant_bias")
         self.spec = spec
+        self.levels = spec.levels_at(strides)
         self.hidden = nn.ModuleList(
             nn.Identity()
             if spec.channels is None
@@ -63,15 +69,8 @@ class YoloHead(nn.Module):
             raw: what `forward` returned.
             image_size: (height, width) of the images that it saw.
         """
-        levels = [
-            decode_level(
-                level, anchors, image_size, box_coding=self.spec.box_coding, scale_xy=scale
-            )
-            for level, anchors, scale in zip(
-                raw, self.spec.anchors, self.spec.scale_xy, strict=True
-            )
-        ]
-        return join_levels(levels)
+        levels = zip(self.levels, raw, strict=True)
+        return join_levels([decode_level(values, level, image_size) for level, values in levels])
 
 
 @torch.no_grad()
@@ -97,33 +96,23 @@ def join_levels(levels: Sequence[Candidates]) -> Candidates:
     )
 
 
-def decode_level(
-    raw: Tensor,
-    anchors: Sequence[tuple[float, float]],
-    image_size: tuple[int, int],
-    *,
-    box_coding: str,
-    scale_xy: float = 1.0,
-    activated: bool = False,
-    class_activation: str = "sigmoid",
-) -> Candidates:
+def decode_level(raw: Tensor, level: Level, image_size: tuple[int, int]) -> Candidates:
     """Raw predictions of one level → boxes and scores.
 
     Args:
         raw: (N, A · (5 + K), H, W), before any activation.
-        anchors: A × (width, height) in pixels of the network's input.
+        level: how to read them. Box coding `exponential`: size = anchor · exp(t); `sigmoid`: size =
+            anchor · (2σ(t))². `scale_xy` is s in centre = cell + s · σ(t) − (s − 1) / 2.
         image_size: (height, width) of the network's input.
-        box_coding: `exponential`: size = anchor · exp(t). `sigmoid`: size = anchor · (2σ(t))².
-        scale_xy: s in centre = cell + s · σ(t) − (s − 1) / 2.
-        activated: `raw` is to be taken as it is, without any σ.
-        class_activation: `sigmoid`, or `softmax` over the classes (YOLOv2).
 
     Returns:
         boxes (N, A · H · W, 4), scores (N, A · H · W, K) = objectness · class, float32; ordered by
         anchor, then row, then column.
     """
     images, channels, rows, columns = raw.shape
-    values = raw.float().view(images, len(anchors), channels // len(anchors), rows, columns)
+    values = raw.float().view(
+        images, len(level.anchors), channels // len(level.anchors), rows, columns
+    )
 
     height, width = image_size
     cell = raw.new_tensor([width / columns, height / rows], dtype=torch.float32)
@@ -134,19 +123,19 @@ def decode_level(
             indexing="xy",
         )
     )
-    sigma = _unchanged if activated else torch.sigmoid
-    offset = scale_xy * sigma(values[:, :, 0:2]) - (scale_xy - 1) / 2
+    sigma = _unchanged if level.activated else torch.sigmoid
+    offset = level.scale_xy * sigma(values[:, :, 0:2]) - (level.scale_xy - 1) / 2
     centre = (corner + offset) * cell[:, None, None]
 
-    anchor = raw.new_tensor(anchors, dtype=torch.float32)[:, :, None, None]
-    if box_coding == "sigmoid":
+    anchor = raw.new_tensor(level.anchors, dtype=torch.float32)[:, :, None, None]
+    if level.box_coding == "sigmoid":
         size = anchor * (2 * sigma(values[:, :, 2:4])).square()
     else:
         size = anchor * values[:, :, 2:4].exp()
 
     boxes = torch.cat([centre - size / 2, centre + size / 2], dim=2)
     classes = values[:, :, 5:]
-    classes = classes.softmax(dim=2) if class_activation == "softmax" else sigma(classes)
+    classes = classes.softmax(dim=2) if level.class_activation == "softmax" else sigma(classes)
     scores = sigma(values[:, :, 4:5]) * classes
     return Candidates(_one_row_a_box(boxes), _one_row_a_box(scores))
 

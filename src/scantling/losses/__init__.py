@@ -10,8 +10,6 @@ from ..lazy import lazy_exports
 if TYPE_CHECKING:
     from .darknet import DarknetLoss as DarknetLoss
     from .efficientdet import EfficientDetLoss as EfficientDetLoss
-    from .levels import LossLevel as LossLevel
-    from .levels import loss_levels as loss_levels
     from .scaled_yolov4 import ScaledYolov4Loss as ScaledYolov4Loss
     from .settings import DarknetSettings as DarknetSettings
     from .settings import EfficientDetSettings as EfficientDetSettings
@@ -27,7 +25,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "darknet": ["DarknetLoss"],
         "efficientdet": ["EfficientDetLoss"],
-        "levels": ["LossLevel", "loss_levels"],
         "scaled_yolov4": ["ScaledYolov4Loss"],
         "settings": [
             "DarknetSettings",

@@ -15,11 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InvalidValue
+from ..specs.level import Level
 from ..structures import LossTerms, Targets
 from .darknet_level import DarknetLevel, LevelSettings, LevelTerms, shape_similarity
 from .elements import hardest, per_process, unchanged
 from .grid import Objects, read_objects
-from .levels import LossLevel, check_coding, per_level
+from .levels import check_coding, per_level
 from .settings import DarknetSettings
 
 # Settings that a cfg gives to each of its `[yolo]` sections.
@@ -55,7 +56,7 @@ class DarknetLoss(nn.Module):
 
     def __init__(
         self,
-        levels: Sequence[LossLevel],
+        levels: Sequence[Level],
         num_classes: int,
         settings: DarknetSettings | None = None,
     ) -> None:

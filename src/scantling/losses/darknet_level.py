@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from ..boxes import cxcywh_to_xyxy
+from ..specs.level import Level
 from .darknet_boxes import overlap_term, similarity, squared_term
 from .elements import at_least_float32, cross_entropy, smooth
 from .grid import Objects, Rows, YoloGrid, cell_of
-from .levels import LossLevel
 from .matching import best_overlaps
 
 SURE = 0.25  # of a class: from there on darknet looks whether a prediction overlaps an object
@@ -69,7 +69,7 @@ class DarknetLevel(nn.Module):
 
     def __init__(
         self,
-        level: LossLevel,
+        level: Level,
         num_classes: int,
         settings: LevelSettings,
         *,

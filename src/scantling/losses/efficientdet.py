@@ -14,10 +14,11 @@ from torch.nn import functional as F
 from ..boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from ..errors import InvalidValue
 from ..heads.efficientdet import cell_anchors, decode_offsets
+from ..specs.level import Level
 from ..structures import LossTerms, Targets
 from .elements import SIMILARITIES, at_least_float32, hardest, huber, per_process, unchanged
 from .focal import background_focal
-from .levels import LossLevel, check_coding
+from .levels import check_coding
 from .matching import match_boxes
 from .settings import EfficientDetSettings
 
@@ -52,7 +53,7 @@ class EfficientDetLoss(nn.Module):
 
     def __init__(
         self,
-        levels: Sequence[LossLevel],
+        levels: Sequence[Level],
         num_classes: int,
         settings: EfficientDetSettings | None = None,
     ) -> None:

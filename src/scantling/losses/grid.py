@@ -13,9 +13,9 @@ from torch.autograd.function import once_differentiable
 
 from ..boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from ..errors import InvalidValue
+from ..specs.level import Level
 from ..structures import Targets
 from .elements import at_least_float32
-from .levels import LossLevel
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ class YoloGrid(nn.Module):
 
     anchors: Tensor
 
-    def __init__(self, level: LossLevel, num_classes: int) -> None:
+    def __init__(self, level: Level, num_classes: int) -> None:
         super().__init__()
         self.level = level
         self.values = 5 + num_classes

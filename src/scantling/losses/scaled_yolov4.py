@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..boxes import cxcywh_to_xyxy
 from ..errors import InvalidValue
+from ..specs.level import Level
 from ..structures import LossTerms, Targets
 from .elements import (
     SIMILARITIES,
@@ -24,7 +25,7 @@ from .elements import (
     unchanged,
 )
 from .grid import Objects, Rows, YoloGrid, cell_of, read_objects
-from .levels import LossLevel, check_coding
+from .levels import check_coding
 from .settings import ScaledYolov4Settings
 
 # Weight of each level's objectness, by the count of levels: fine levels have many more cells.
@@ -65,7 +66,7 @@ class ScaledYolov4Loss(nn.Module):
 
     def __init__(
         self,
-        levels: Sequence[LossLevel],
+        levels: Sequence[Level],
         num_classes: int,
         settings: ScaledYolov4Settings | None = None,
     ) -> None:

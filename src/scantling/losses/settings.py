@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from ..errors import InvalidValue
 from ..specs.frozen import Frozen
-from ..specs.schema import Anchor
+from ..specs.level import Anchor
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Gain = Annotated[float, Field(ge=0)]

@@ -6,10 +6,10 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from ..errors import lookup
+from ..specs.level import Level
 from ..structures import LossTerms, Targets
 from .darknet import DarknetLoss
 from .efficientdet import EfficientDetLoss
-from .levels import LossLevel
 from .scaled_yolov4 import ScaledYolov4Loss
 from .settings import DarknetSettings, EfficientDetSettings, ScaledYolov4Settings
 
@@ -46,7 +46,7 @@ class Loss(Protocol):
 
 
 # Every loss: Loss(levels, num_classes, settings), levels finest first.
-LOSSES: dict[str, Callable[[Sequence[LossLevel], int, Any], Loss]] = {
+LOSSES: dict[str, Callable[[Sequence[Level], int, Any], Loss]] = {
     "darknet": DarknetLoss,
     "scaled-yolov4": ScaledYolov4Loss,
     "efficientdet": EfficientDetLoss,
@@ -54,7 +54,7 @@ LOSSES: dict[str, Callable[[Sequence[LossLevel], int, Any], Loss]] = {
 
 
 def build_loss(
-    levels: Sequence[LossLevel],
+    levels: Sequence[Level],
     num_classes: int,
     settings: DarknetSettings | ScaledYolov4Settings | EfficientDetSettings,
 ) -> Loss:

@@ -6,7 +6,8 @@ https://arxiv.org/abs/1905.11946. Read down a column to see compound scaling at 
 
 from typing import NamedTuple
 
-from .schema import Anchor, BackboneSpec, HeadSpec, InputSpec, ModelSpec, NeckSpec, StageSpec
+from .level import Anchor
+from .schema import BackboneSpec, HeadSpec, InputSpec, ModelSpec, NeckSpec, StageSpec
 
 # Of every EfficientNet: kernel, stride and expansion of its seven stages.
 KERNELS = (3, 3, 5, 3, 5, 5, 3)

@@ -8,7 +8,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from .frozen import Frozen
-from .schema import Anchor, CfgSpec, InputSpec, ModelSpec, Positive, Size
+from .level import Level
+from .schema import CfgSpec, InputSpec, ModelSpec, Positive, Size
 
 KEY = "scantling"  # of the metadata entry
 VERSION: Literal[1] = 1
@@ -21,26 +22,6 @@ Precision = Literal["fp32", "fp16", "bf16", "int8"]
 Share = Annotated[float, Field(ge=0, le=1)]
 # Sha256 in hexadecimal; see `scantling.engines.graphs.fingerprint`.
 Fingerprint = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-class LevelCard(Frozen):
-    """How the raw predictions of one level become boxes and scores.
-
-    Args:
-        stride: input pixels per cell.
-        anchors: (width, height) in pixels of the network's input.
-        box_coding: `exponential`, `sigmoid` or `offset`; see `scantling.heads`.
-        scale_xy: how far a centre may leave its cell.
-        activated: the values are no logits, and taken as they are.
-        class_activation: of the class scores.
-    """
-
-    stride: Positive
-    anchors: Annotated[tuple[Anchor, ...], Field(min_length=1, max_length=64)]
-    box_coding: Literal["exponential", "sigmoid", "offset"]
-    scale_xy: float = 1.0
-    activated: bool = False
-    class_activation: Literal["sigmoid", "softmax"] = "sigmoid"
 
 
 class GraphForm(Frozen):
@@ -111,7 +92,7 @@ class Metadata(Frozen):
     image_size: Size
     size_divisor: Positive
     precision: Precision = "fp32"
-    levels: Annotated[tuple[LevelCard, ...], Field(min_length=1, max_length=16)]
+    levels: Annotated[tuple[Level, ...], Field(min_length=1, max_length=16)]
     min_score: Share = 0.25
     iou_threshold: Share = 0.45
     max_detections: Positive = 300

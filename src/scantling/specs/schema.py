@@ -1,5 +1,6 @@
 """What a model is, as frozen, self-checking data that travels as JSON."""
 
+from collections.abc import Sequence
 from itertools import accumulate
 from operator import mul
 from typing import Annotated, Any, Literal, Self
@@ -14,12 +15,12 @@ from pydantic import (
 
 from ..errors import InvalidSpec
 from .frozen import Frozen
+from .level import Anchor, Level
 
 Positive = Annotated[int, Field(gt=0)]
 Ratio = Annotated[float, Field(gt=0)]
 Byte = Annotated[int, Field(ge=0, le=255)]
 OLD_INPUT_NAMES = {"fit": "resize_mode", "fill": "pad_value"}
-Anchor = tuple[float, float]  # (width, height) in pixels of the network's input
 
 
 def _square(size: object) -> object:
@@ -222,10 +223,11 @@ class HeadSpec(Frozen):
         kind: a name in `scantling.heads.HEADS`.
         channels: width of the 3×3 before the last convolution of each level; None for no 3×3.
         anchors: boxes per level as (width, height) in pixels of the network's input.
-        box_coding: `exponential` (YOLOv3: exp of width and height) or `sigmoid` (Scaled-YOLOv4:
-            (2σ)²); `offset` (EfficientDet: centre and log size relative to the anchor).
+        box_coding: how a head codes boxes, one of those that its kind knows: `exponential` (YOLOv3:
+            exp of width and height) or `sigmoid` (Scaled-YOLOv4: (2σ)²); `offset` (EfficientDet:
+            centre and log size relative to the anchor).
         scale_xy: how far a box centre may leave its cell, per level (darknet's `scale_x_y`); empty
-            where the box coding has no cells.
+            where the box coding has no cells, and any image size will do.
         activation: of the hidden convolutions.
         depth: hidden convolutions, shared between the levels.
         redundant_bias: as in the neck.
@@ -234,11 +236,23 @@ class HeadSpec(Frozen):
     kind: str
     channels: tuple[Positive, ...] | None = None
     anchors: tuple[tuple[Anchor, ...], ...]
-    box_coding: Literal["exponential", "sigmoid", "offset"]
+    box_coding: Annotated[str, Field(min_length=1, max_length=64)]
     scale_xy: tuple[Annotated[float, Field(ge=1)], ...] = ()
     activation: str = "mish"
     depth: Positive = 1
     redundant_bias: bool = False
+
+    def levels_at(self, strides: Sequence[int]) -> tuple[Level, ...]:
+        """How the raw predictions of each level are read.
+
+        Args:
+            strides: input pixels per cell of each level, finest first.
+        """
+        scales = self.scale_xy or (1.0,) * len(strides)
+        return tuple(
+            Level(stride=stride, anchors=anchors, box_coding=self.box_coding, scale_xy=scale)
+            for stride, anchors, scale in zip(strides, self.anchors, scales, strict=True)
+        )
 
 
 class ModelSpec(Frozen):
@@ -265,9 +279,7 @@ class ModelSpec(Frozen):
         per_level = {
             "groups of anchors": len(self.head.anchors),
             "channels": levels if self.head.channels is None else len(self.head.channels),
-            "values of scale_xy": (
-                levels if self.head.box_coding == "offset" else len(self.head.scale_xy)
-            ),
+            "values of scale_xy": len(self.head.scale_xy) or levels,
         }
         for what, count in per_level.items():
             if count != levels:
@@ -293,9 +305,14 @@ class ModelSpec(Frozen):
         return tuple(finest << level for level in range(self.neck.levels))
 
     @property
+    def levels(self) -> tuple[Level, ...]:
+        """How the raw predictions of each level are read, finest first."""
+        return self.head.levels_at(self.strides)
+
+    @property
     def size_divisor(self) -> int:
         """What each side of an image must be a multiple of: boxes in cells need whole cells."""
-        return 1 if self.head.box_coding == "offset" else self.strides[-1]
+        return self.strides[-1] if self.head.scale_xy else 1
 
 
 class CfgSpec(Frozen):

@@ -26,7 +26,7 @@ from ..datasets.loader import Augmentation
 from ..detector import Detector
 from ..errors import InvalidSettings, InvalidValue, ScantlingError
 from ..images.letterbox import place
-from ..losses import Loss, LossLevel, build_loss, loss_levels
+from ..losses import Loss, build_loss
 from ..specs import InputSpec, ModelSpec
 from ..structures import Sample
 from .plan import rng_for
@@ -41,21 +41,9 @@ def make_loss(model: Model, recipe: Recipe) -> Loss:
     Raises:
         InvalidValue: the loss cannot read the boxes of this model.
     """
-    network = model.network
-    if isinstance(network, DarknetNetwork):
-        levels: tuple[LossLevel, ...] = tuple(
-            LossLevel(
-                level.anchors, level.stride, level.box_coding, level.scale_xy, level.activated
-            )
-            for level in network.levels
-        )
-        softmax = [level for level in network.levels if level.class_activation != "sigmoid"]
-        if softmax:
-            raise InvalidValue("model", model.spec.name, "one whose classes are not a softmax")
-    elif isinstance(model.spec, ModelSpec):
-        levels = loss_levels(model.spec)
-    else:
-        raise InvalidValue("model", model.spec.name, "a YOLO or an EfficientDet")
+    levels = model.network.levels
+    if any(level.class_activation != "sigmoid" for level in levels):
+        raise InvalidValue("model", model.spec.name, "one whose classes are not a softmax")
     return build_loss(levels, model.spec.num_classes, recipe.loss)
 
 

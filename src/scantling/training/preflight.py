@@ -52,8 +52,7 @@ def own_recipe(model: Model) -> tuple[str, Mapping[str, Any]]:
     """The recipe of a model: what its cfg says, or that of its family."""
     network, spec = model.network, model.spec
     if isinstance(network, DarknetNetwork) and isinstance(spec, CfgSpec):
-        levels = [level.layer for level in network.levels]
-        return f"{spec.name}.cfg", cfg_recipe(spec, levels)
+        return f"{spec.name}.cfg", cfg_recipe(spec, network.detection_layers)
     name = recipe_name(spec.name, head=spec.head.kind if isinstance(spec, ModelSpec) else "yolo")
     return f"recipe {name}", RECIPES[name]
 

@@ -5,18 +5,18 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..specs.metadata import LevelCard
+from ..specs.level import Level
 from ..structures import FloatArray
 
-Levels = Sequence[LevelCard]
+Levels = Sequence[Level]
 Sizes = NDArray[np.float64]  # (A, 2)
 
 
-def _each(**changes: object) -> Callable[[Levels], list[LevelCard]]:
+def _each(**changes: object) -> Callable[[Levels], list[Level]]:
     return lambda levels: [level.model_copy(update=changes) for level in levels]
 
 
-def _other_coding(levels: Levels, **more: object) -> list[LevelCard] | None:
+def _other_coding(levels: Levels, **more: object) -> list[Level] | None:
     """Exponential where it is sigmoid, and the other way round."""
     other = {"exponential": "sigmoid", "sigmoid": "exponential"}
     if levels[0].box_coding not in other:
@@ -27,9 +27,9 @@ def _other_coding(levels: Levels, **more: object) -> list[LevelCard] | None:
 
 
 def _anchors_of(
-    change: Callable[[Sizes, LevelCard], Sizes],
-) -> Callable[[Levels], list[LevelCard]]:
-    def apply(levels: Levels) -> list[LevelCard]:
+    change: Callable[[Sizes, Level], Sizes],
+) -> Callable[[Levels], list[Level]]:
+    def apply(levels: Levels) -> list[Level]:
         return [
             level.model_copy(
                 update={"anchors": tuple(map(tuple, change(np.array(level.anchors), level)))}
@@ -40,7 +40,7 @@ def _anchors_of(
     return apply
 
 
-def _reversed_anchors(levels: Levels) -> list[LevelCard] | None:
+def _reversed_anchors(levels: Levels) -> list[Level] | None:
     groups = [level.anchors for level in levels][::-1]
     return [
         level.model_copy(update={"anchors": anchors})
@@ -49,7 +49,7 @@ def _reversed_anchors(levels: Levels) -> list[LevelCard] | None:
 
 
 # Every other rule: what it is called, levels → levels, None where it does not apply.
-LEVEL_CHANGES: tuple[tuple[str, Callable[[Levels], list[LevelCard] | None]], ...] = (
+LEVEL_CHANGES: tuple[tuple[str, Callable[[Levels], list[Level] | None]], ...] = (
     ("sizes are decoded by the other formula (exponential for sigmoid)", _other_coding),
     (
         "boxes are decoded by the other formula with scale_xy 2, as Scaled-YOLOv4's",
@@ -80,7 +80,7 @@ def describe_levels(right: Levels, wrong: Levels) -> str:
     if len(right) != len(wrong):
         return f"{len(wrong)} levels in place of {len(right)}"
     told = []
-    for name in LevelCard.model_fields:
+    for name in Level.model_fields:
         pairs = [(getattr(a, name), getattr(b, name)) for a, b in zip(right, wrong, strict=True)]
         first = next((pair for pair in pairs if pair[0] != pair[1]), None)
         if first is not None:

@@ -6,7 +6,8 @@ from itertools import permutations
 
 import numpy as np
 
-from ..specs.metadata import LevelCard, Metadata
+from ..specs.level import Level
+from ..specs.metadata import Metadata
 from ..structures import FloatArray
 from .decode_errors import LEVEL_CHANGES, OFFSET_CHANGES, describe_levels
 from .reference import Told, decode
@@ -192,7 +193,7 @@ def _changed_offsets(
     return changed
 
 
-def _try(raw: Sequence[FloatArray], metadata: Metadata, levels: Sequence[LevelCard]) -> Told | None:
+def _try(raw: Sequence[FloatArray], metadata: Metadata, levels: Sequence[Level]) -> Told | None:
     """Raw predictions read by other levels, if they can be."""
     counts = [len(level.anchors) for level in metadata.levels]
     if [len(level.anchors) for level in levels] != counts:

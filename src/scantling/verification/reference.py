@@ -15,7 +15,8 @@ from ..checkpoints import Model
 from ..engines import Engine
 from ..engines.graphs import make_metadata
 from ..engines.outputs import as_candidates, output_names
-from ..specs.metadata import GraphForm, LevelCard, Metadata, Precision
+from ..specs.level import Level
+from ..specs.metadata import GraphForm, Metadata, Precision
 from ..structures import Candidates, FloatArray, Image
 from .inputs import InputChange, normalise
 from .rounding import rounded
@@ -164,9 +165,7 @@ def run_file(engine: Engine, metadata: Metadata, image: Image) -> Told:
     return Told(np.asarray(decoded.boxes[-1]), np.asarray(decoded.scores[-1]), raw)
 
 
-def decode(
-    raw: Sequence[FloatArray], metadata: Metadata, levels: Sequence[LevelCard]
-) -> Told | None:
+def decode(raw: Sequence[FloatArray], metadata: Metadata, levels: Sequence[Level]) -> Told | None:
     """Raw predictions of one canvas read in another way; None where they cannot be.
 
     Args:

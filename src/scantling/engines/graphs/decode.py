@@ -6,7 +6,7 @@ from itertools import groupby
 import torch
 from torch import Tensor, nn
 
-from ...specs.metadata import LevelCard
+from ...specs.level import Level
 
 Decoded = tuple[Tensor, Tensor]  # (N, P, 4) boxes, (N, P, K) scores
 
@@ -23,7 +23,7 @@ class CellDecoder(nn.Module):
             anew from the size of what comes in.
     """
 
-    def __init__(self, levels: Sequence[LevelCard], image_size: tuple[int, int] | None) -> None:
+    def __init__(self, levels: Sequence[Level], image_size: tuple[int, int] | None) -> None:
         super().__init__()
         alike = groupby(
             levels, key=lambda level: (level.box_coding, level.activated, level.class_activation)
@@ -50,7 +50,7 @@ class _Run(nn.Module):
     reach: Tensor
     anchors: Tensor
 
-    def __init__(self, levels: Sequence[LevelCard], image_size: tuple[int, int] | None) -> None:
+    def __init__(self, levels: Sequence[Level], image_size: tuple[int, int] | None) -> None:
         super().__init__()
         self.levels = tuple(levels)
         self.level = levels[0]
@@ -121,7 +121,7 @@ class OffsetDecoder(nn.Module):
 
     def __init__(
         self,
-        levels: Sequence[LevelCard],
+        levels: Sequence[Level],
         num_classes: int,
         image_size: tuple[int, int] | None,
         cells: Sequence[tuple[int, int]],
@@ -166,7 +166,7 @@ class OffsetDecoder(nn.Module):
         return torch.cat(centres), torch.cat(sizes)
 
 
-def _rows_of(level: LevelCard, rows: int, columns: int) -> tuple[Tensor, Tensor, Tensor]:
+def _rows_of(level: Level, rows: int, columns: int) -> tuple[Tensor, Tensor, Tensor]:
     """For each anchor, row and column of a level: place, reach and half anchor; all (P, 2)."""
     shape = (len(level.anchors), rows, columns, 2)
     places = (_corners(rows, columns) - (level.scale_xy - 1) / 2) * level.stride

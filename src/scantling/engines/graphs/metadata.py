@@ -2,17 +2,13 @@
 
 import hashlib
 from importlib.metadata import version
-from itertools import repeat
 
 import torch
 
 from ...checkpoints import Model
-from ...darknet import DarknetNetwork
 from ...errors import InvalidExport
-from ...heads.efficientdet import EfficientDetHead
-from ...heads.yolo import YoloHead
 from ...specs import CfgSpec, ModelSpec
-from ...specs.metadata import Calibration, GraphForm, LevelCard, Metadata, Precision
+from ...specs.metadata import Calibration, GraphForm, Metadata, Precision
 from ...specs.schema import check_image_size
 
 
@@ -68,7 +64,7 @@ def make_metadata(
         image_size=_choose_size(spec, image_size, stride, any_size=form.any_size),
         size_divisor=stride,
         precision=precision,
-        levels=_levels(model),
+        levels=model.network.levels,
         min_score=min_score,
         iou_threshold=iou_threshold,
         max_detections=max_detections,
@@ -102,27 +98,3 @@ def _choose_size(
     own = stride if isinstance(spec, CfgSpec) else spec.size_divisor
     check_image_size(spec.name, size, own)
     return size
-
-
-def _levels(model: Model) -> tuple[LevelCard, ...]:
-    """How each raw output is decoded, finest first."""
-    network = model.network
-    if isinstance(network, DarknetNetwork):
-        return tuple(
-            LevelCard.model_validate(
-                {name: getattr(level, name) for name in LevelCard.model_fields}
-            )
-            for level in network.levels
-        )
-    head = network.head
-    if not isinstance(head, (YoloHead, EfficientDetHead)):
-        raise InvalidExport(
-            model.spec.name,
-            f"nothing is known of how a {type(head).__name__} is decoded",
-            "Export a model with a head of scantling's",
-        )
-    scales = head.spec.scale_xy or repeat(1.0)
-    return tuple(
-        LevelCard(stride=stride, anchors=anchors, box_coding=head.spec.box_coding, scale_xy=scale)
-        for stride, anchors, scale in zip(network.strides, head.spec.anchors, scales, strict=False)
-    )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ...errors import InvalidSpec
 from ...specs import BackboneSpec, HeadSpec, ModelSpec
-from ...specs.schema import Anchor
+from ...specs.level import Anchor
 from .checks import require_all_levels
 from .size import fit_size
 

@@ -9,12 +9,17 @@ from torch.nn import functional as F
 
 from ...heads.efficientdet import cell_anchors, decode_offsets
 from ...heads.yolo import decode_level, join_levels
+from ...specs.level import Level
 from ..costs import trace_module
 from ..latency.table import OperationTable, Row, decode_row, input_row, layer_rows, make_table
 from .steps import CELL_ANCHORS, ENDS, OFFSET_ANCHORS, Chain, Step
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _ANCHORS = tuple((16.0 * size, 16.0 * size) for size in range(1, OFFSET_ANCHORS + 1))
+_CELL_LEVELS = tuple(
+    Level(stride=8 << level, anchors=_ANCHORS[:CELL_ANCHORS], box_coding="exponential")
+    for level in range(8)
+)
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "mish": nn.Mish,
     "leaky_relu": lambda: nn.LeakyReLU(0.1),
@@ -139,8 +144,7 @@ def _decode(chain: Chain, raw: list[Tensor]) -> Any:
     if end.kind == "cells":
         size = (raw[0].shape[2] * 8, raw[0].shape[3] * 8)
         levels = [
-            decode_level(one, _ANCHORS[:CELL_ANCHORS], size, box_coding="exponential")
-            for one in raw
+            decode_level(one, level, size) for level, one in zip(_CELL_LEVELS, raw, strict=False)
         ]
         return join_levels(levels)
     if end.kind == "offsets":
