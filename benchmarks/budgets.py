@@ -19,20 +19,20 @@ import torch
 from rich.progress import track
 
 from scantling.errors import InfeasibleBudget
-from scantling.scaling.search import Found, Measured, open_device, verify_fit
+from scantling.scaling.search import MeasuredLatency, ScaledModel, open_device, verify_latency
 from scantling.scaling.search.budget import USUAL_IMAGE, Budget
-from scantling.scaling.search.rows import Field
-from scantling.scaling.search.run import choose, make_rows
+from scantling.scaling.search.candidate_table import CandidateTable
+from scantling.scaling.search.scaled_model import candidates_on_device, choose
 
 
-def draw_budget(rng: np.random.Generator, field: Field, longest: float) -> Budget:
+def draw_budget(rng: np.random.Generator, table: CandidateTable, longest: float) -> Budget:
     """A budget of latency, half of the time with another limit."""
-    least = float(field.limit_value("latency").min())
+    least = float(table.limit_value("latency").min())
     budget = Budget(latency=float(np.exp(rng.uniform(np.log(least), np.log(longest)))))
     other = rng.choice(["none", "none", "parameters", "memory"])
     if other == "none":
         return budget
-    low, high = np.percentile(field.limit_value(other), [2, 98])
+    low, high = np.percentile(table.limit_value(other), [2, 98])
     return replace(budget, **{other: float(np.exp(rng.uniform(np.log(low), np.log(high))))})
 
 
@@ -49,17 +49,19 @@ def main() -> None:
     rng = np.random.default_rng(told.seed)
     device = open_device(told.device)
     print(device.description)
-    fields = {
-        like: make_rows(USUAL_IMAGE, like=like, device=device, num_classes=80, kinds=None)
+    tables = {
+        like: candidates_on_device(
+            USUAL_IMAGE, like=like, device=device, num_classes=80, kinds=None
+        )
         for like in ("yolov4", "efficientdet", "both")
     }
     drawn: list[tuple[str, float, str]] = []
-    chosen: dict[str, Found] = {}
+    chosen: dict[str, ScaledModel] = {}
     while len(drawn) < told.budgets:
-        like = str(rng.choice(list(fields)))
-        budget = draw_budget(rng, fields[like], told.longest)
+        like = str(rng.choice(list(tables)))
+        budget = draw_budget(rng, tables[like], told.longest)
         try:
-            found = choose(budget, fields[like], device=device, dataset=None, num_classes=80)
+            found = choose(budget, tables[like], device=device, dataset=None, num_classes=80)
         except InfeasibleBudget:
             continue
         chosen.setdefault(found.spec.name, found)
@@ -74,18 +76,20 @@ def main() -> None:
     print(f"met: {met} of {len(drawn)}; median error of {len(errors)}: {np.median(errors):.1%}")
 
 
-def measure(chosen: dict[str, Found], *, rounds: int, seconds: float) -> dict[str, Measured]:
+def measure(
+    chosen: dict[str, ScaledModel], *, rounds: int, seconds: float
+) -> dict[str, MeasuredLatency]:
     """Each model's middle turn, by its name."""
-    turns: dict[str, list[Measured]] = {name: [] for name in chosen}
+    turns: dict[str, list[MeasuredLatency]] = {name: [] for name in chosen}
     with TemporaryDirectory() as home:
         for name in track([*chosen] * rounds, "measuring"):
             torch.manual_seed(0)  # the same weights: what was converted is found again
-            found = verify_fit(chosen[name], seconds=seconds, cache=Path(home) / name)
+            found = verify_latency(chosen[name], seconds=seconds, cache=Path(home) / name)
             turns[name].append(found)
     return {name: middle(own) for name, own in turns.items()}
 
 
-def middle(turns: list[Measured]) -> Measured:
+def middle(turns: list[MeasuredLatency]) -> MeasuredLatency:
     """The turn whose median is in the middle."""
     return sorted(turns, key=lambda one: one.seconds)[len(turns) // 2]
 

@@ -32,14 +32,14 @@ from scantling.engines.graphs import make_metadata, to_onnx, to_openvino, write_
 from scantling.engines.hardware import describe_machine
 from scantling.scaling.latency import LatencyModel, OperationTable, predict_memory, tabulate
 from scantling.scaling.laws import compound, deepen, resize, widen
-from scantling.scaling.measure.clock import CLOCKS, middle_of
-from scantling.scaling.measure.run import (
+from scantling.scaling.profiling.profiler import (
     SHORT,
-    choose_bench,
+    choose_runner,
     make_profile,
     measure_groups,
     measure_rates,
 )
+from scantling.scaling.profiling.timing import CLOCKS, robust_median
 from scantling.specs import ModelSpec, find_spec
 
 SUFFIXES = {"openvino": ".xml", "onnxruntime": ".onnx"}
@@ -209,13 +209,13 @@ def compare(
         images = opened.new_batch(1, spec.image_size)
         images[:] = 114
         runs.append(partial(opened, images))
-    bench = choose_bench(engine, "cpu", options.precision, options.threads)
+    bench = choose_runner(engine, "cpu", options.precision, options.threads)
     samples, turns = _take_turns(bench, runs, options.minutes, options.clock)
     profile = make_profile(bench, samples[0], samples[1], minutes=options.minutes)
     model = LatencyModel(profile)
     tables = [tabulate(spec) for spec in specs]
     predicted = model.seconds_of(tables)
-    middles = [middle_of(one) for one in turns]
+    middles = [robust_median(one) for one in turns]
     if options.save:
         options.save.mkdir(parents=True, exist_ok=True)
         _save(options.save / f"{engine}.json", profile, tables, turns, specs)

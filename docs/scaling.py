@@ -15,7 +15,6 @@ from scaling_layers import (
 )
 
 from scantling.scaling.costs import add_up, count_costs
-from scantling.scaling.drop import drop_from_spec
 from scantling.scaling.laws import (
     add_level,
     as_large,
@@ -28,6 +27,7 @@ from scantling.scaling.laws import (
     scale_size,
     widen,
 )
+from scantling.scaling.subnetwork import subnetwork_spec
 from scantling.specs import CATALOG, SIZES, InputSpec, ModelSpec, find_spec
 
 PAGE = Path(__file__).with_name("scaling.md")
@@ -125,7 +125,7 @@ def once_for_all() -> str:
     whole = find_spec("yolov4-p7")
     rows = []
     for name, levels in (("P7", 0), ("P7\\P7", 1), ("P7\\P7\\P6", 2)):
-        spec = drop_from_spec(whole, levels) if levels else whole
+        spec = subnetwork_spec(whole, levels) if levels else whole
         parameters, macs = size(spec)
         strides = ", ".join(map(str, spec.strides))
         saved = f"{1 - parameters / size(whole)[0]:.1%}", f"{1 - macs / size(whole)[1]:.1%}"

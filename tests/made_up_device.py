@@ -6,10 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from scantling.scaling.latency.table import CONVOLUTIONS, OperationTable
-from scantling.scaling.measure.design import draw_chains
-from scantling.scaling.measure.in_torch import count_chain
-from scantling.scaling.profile import ChainSample, Peak, Profile, Residuals, write_profile
+from scantling.scaling.device_profile import (
+    ChainSample,
+    DeviceProfile,
+    Peak,
+    Residuals,
+    write_profile,
+)
+from scantling.scaling.latency.operation_table import CONVOLUTIONS, OperationTable
+from scantling.scaling.profiling.random_chains import draw_chains
+from scantling.scaling.profiling.torch_chain import count_chain
 
 CHAINS = 44
 UNSEEN = 0.1  # how far the latency model is said to be off
@@ -40,7 +46,7 @@ def write_device(path: Path, *, engine: str = "torch", factor: float = 1.0) -> P
         )
         for place, table in enumerate(chains())
     )
-    profile = Profile(
+    profile = DeviceProfile(
         machine={"processor": "made up"},
         engine=engine,  # type: ignore[arg-type]
         engine_version="0",

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from scantling.errors import UnknownName
 from scantling.scaling.costs import count_costs
+from scantling.scaling.device_profile import KINDS as ROW_KINDS
+from scantling.scaling.device_profile import ChainSample, DeviceProfile, Peak, Residuals
 from scantling.scaling.latency import (
     LatencyModel,
     OperationTable,
@@ -17,13 +19,11 @@ from scantling.scaling.latency import (
     tabulate,
     tabulate_cost,
 )
-from scantling.scaling.latency.fit import fit_and_judge
-from scantling.scaling.latency.table import CONVOLUTIONS, KINDS, PLACE
-from scantling.scaling.latency.terms import Rates
-from scantling.scaling.measure.design import draw_chains
-from scantling.scaling.measure.in_torch import count_chain
-from scantling.scaling.profile import KINDS as ROW_KINDS
-from scantling.scaling.profile import ChainSample, Peak, Profile, Residuals
+from scantling.scaling.latency.fitting import cross_validate
+from scantling.scaling.latency.operation_table import CONVOLUTIONS, KINDS, PLACE
+from scantling.scaling.latency.terms import PeakRates
+from scantling.scaling.profiling.random_chains import draw_chains
+from scantling.scaling.profiling.torch_chain import count_chain
 from scantling.specs import find_spec
 
 NAMES = ("yolov4-tiny", "yolov4-csp", "efficientdet-d0")
@@ -53,9 +53,9 @@ def network(name: str, size: int) -> OperationTable:
 
 
 @cache
-def made_up_profile(noise: float = 0.02) -> Profile:
+def made_up_profile(noise: float = 0.02) -> DeviceProfile:
     random = np.random.default_rng(0)
-    return Profile(
+    return DeviceProfile(
         machine={"processor": "made up"},
         engine="openvino",
         engine_version="0",
@@ -100,7 +100,7 @@ def test_networks_are_predicted_when_only_chains_were_seen():
 def test_the_error_bar_holds_most_unseen_chains():
     tables = chains(176)
     seconds = np.array([true_seconds(table) for table in tables])
-    fitted = fit_and_judge(tables, seconds, np.full(len(tables), 0.02), model().rates)
+    fitted = cross_validate(tables, seconds, np.full(len(tables), 0.02), model().rates)
     low, high = np.exp(np.percentile(fitted.unseen, [5, 95]))
     unseen = [count_chain(chain) for chain in islice(draw_chains(99), 44)]
     ratios = np.array([true_seconds(t) for t in unseen]) / model().seconds_of(unseen)
@@ -112,8 +112,8 @@ def test_an_outlier_among_the_chains_changes_little():
     seconds = np.array([true_seconds(table) for table in tables])
     spoilt = seconds.copy()
     spoilt[::25] *= 5
-    rates = Rates(8e10, 2e10)
-    fitted = fit_and_judge(tables, spoilt, np.full(len(tables), 0.02), rates)
+    rates = PeakRates(8e10, 2e10)
+    fitted = cross_validate(tables, spoilt, np.full(len(tables), 0.02), rates)
     assert np.median(np.abs(fitted.unseen)) < 0.1
 
 

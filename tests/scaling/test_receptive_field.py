@@ -12,7 +12,7 @@ from scantling.blocks import SamePad, SpatialPyramidPool, SqueezeExcite
 from scantling.checkpoints.networks import build_network
 from scantling.darknet import build_cfg_network, read_cfg
 from scantling.darknet.layers import SpaceToDepth
-from scantling.scaling.costs import Field, Reach, trace_module
+from scantling.scaling.costs import ReceptiveField, ReceptiveField1D, trace_module
 from scantling.specs import CATALOG
 
 
@@ -134,7 +134,7 @@ def test_field_of_a_cfg_equals_the_one_measured_by_gradients(assets: Path):
 
 def test_a_kernel_adds_one_less_than_its_side_and_a_stage_doubles_the_rest():
     """Scaled-YOLOv4, table 6."""
-    field = Field().windows((3, 3), stride=(2, 2), before=(1, 1))
+    field = ReceptiveField().windows((3, 3), stride=(2, 2), before=(1, 1))
     assert field.size == (3, 3)
     deeper = field.windows((3, 3), stride=(1, 1), before=(1, 1))
     assert deeper.size == (3 + 2 * 2, 3 + 2 * 2)
@@ -142,7 +142,7 @@ def test_a_kernel_adds_one_less_than_its_side_and_a_stage_doubles_the_rest():
 
 
 def test_cells_between_two_of_a_coarser_map_read_different_pixels():
-    reach = Reach().windows(2, stride=2).repeated(2).windows(3, before=1)
+    reach = ReceptiveField1D().windows(2, stride=2).repeated(2).windows(3, before=1)
     # cells 1 and 2 of the fine map lie in two of the coarse one, as all three around each do
     assert [reach.at(cell) for cell in (2, 3)] == [(0, 3), (2, 5)]
     assert reach.size == 4

@@ -16,8 +16,8 @@ from .values import parse_image_size
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ..scaling.analysis import Analysis, Verdict
-    from ..scaling.costs import Roof
+    from ..scaling.analysis import Analysis, RuleFinding
+    from ..scaling.costs import Roofline
 
 
 @dataclass(frozen=True)
@@ -70,14 +70,14 @@ def analyze(options: AnalyzeOptions) -> int:
     from ..scaling.analysis import analyze as run
     from ..scaling.analysis import open_spec, save_analysis, summarise
 
-    roof = choose_roof(options)
+    roofline = choose_roofline(options)
     analysis = run(
         open_spec(options.model, weights=options.weights),
         image_size=parse_image_size(options.image_size),
         batch=options.batch,
         precision=options.precision,
         fused=options.fused,
-        roof=roof,
+        roofline=roofline,
     )
     page = None if options.out is None else save_analysis(analysis, options.out)
     write_files(analysis, options)
@@ -93,24 +93,24 @@ def analyze(options: AnalyzeOptions) -> int:
     return WORKED
 
 
-def choose_roof(options: AnalyzeOptions) -> "Roof | None":
-    """The roof of the profile, or of the two numbers; None without either.
+def choose_roofline(options: AnalyzeOptions) -> "Roofline | None":
+    """The roofline of the profile, or of the two numbers; None without either.
 
     Raises:
         InvalidValue: both were given, or one number without the other.
     """
-    from ..scaling.costs import Roof, read_roof
+    from ..scaling.costs import Roofline, read_roofline
 
     numbers = (options.peak_macs, options.bandwidth)
     if options.device is not None:
         if numbers != (None, None):
             raise InvalidValue("--device", str(options.device), "no --peak-macs, no --bandwidth")
-        return read_roof(options.device, precision=options.precision)
+        return read_roofline(options.device, precision=options.precision)
     if options.peak_macs is None and options.bandwidth is None:
         return None
     if options.peak_macs is None or options.bandwidth is None:
         raise InvalidValue("--peak-macs and --bandwidth", numbers, "both: 1e12 and 25e9")
-    return Roof(options.peak_macs, options.bandwidth)
+    return Roofline(options.peak_macs, options.bandwidth)
 
 
 def write_files(analysis: "Analysis", options: AnalyzeOptions) -> None:
@@ -134,8 +134,8 @@ def print_analysis(analysis: "Analysis", *, layers: bool) -> None:
     typer.echo(printable(describe(analysis), keep="\n"))
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     console.print(build_table(columns, rows))
-    for verdict in analysis.verdicts:
-        typer.echo(describe_verdict(verdict))
+    for finding in analysis.findings:
+        typer.echo(describe_finding(finding))
 
 
 def build_table(
@@ -162,11 +162,11 @@ def show(cell: str | int | float | None) -> str:
     return f"{cell:,}" if isinstance(cell, int) else printable(str(cell or ""))
 
 
-def describe_verdict(verdict: "Verdict") -> str:
+def describe_finding(finding: "RuleFinding") -> str:
     """A finding: what and where, then what to change and who says so."""
-    change = f"{verdict.change}. " if verdict.change else ""
+    change = f"{finding.change}. " if finding.change else ""
     lines = (
-        f"{verdict.rule}, {verdict.where}: {verdict.says}.",
-        f"    {change}[{verdict.source}]",
+        f"{finding.rule}, {finding.where}: {finding.says}.",
+        f"    {change}[{finding.source}]",
     )
     return "\n".join(map(printable, lines))

@@ -14,8 +14,8 @@ from .options import JsonOption, ThreadsOption
 from .values import parse_image_size
 
 if TYPE_CHECKING:
-    from ..scaling.latency import Latency, Memory
-    from ..scaling.profile import Profile
+    from ..scaling.device_profile import DeviceProfile
+    from ..scaling.latency import LatencyEstimate, MemoryEstimate
 
 HELP = "Measure what a device does in which time, and predict models on it."
 
@@ -59,8 +59,8 @@ class ShowOptions:
 
 def measure(options: MeasureOptions) -> int:
     """Time primitives of networks on an engine, for predictions that need no device."""
-    from ..scaling.measure import measure_device
-    from ..scaling.profile import describe_profile, write_profile
+    from ..scaling.device_profile import describe_profile, write_profile
+    from ..scaling.profiling import measure_device
     from .messages import phase_bar
 
     if options.out.suffix != ".json":
@@ -88,8 +88,8 @@ def measure(options: MeasureOptions) -> int:
 def show(options: ShowOptions) -> int:
     """Say what a device profile holds, and what it predicts of a model."""
     from ..engines.hardware import find_processor
-    from ..scaling.measure.versions import engine_version
-    from ..scaling.profile import check_profile, describe_profile, read_profile
+    from ..scaling.device_profile import check_profile, describe_profile, read_profile
+    from ..scaling.profiling.versions import engine_version
     from .messages import note
 
     profile = read_profile(options.profile)
@@ -115,8 +115,8 @@ def show(options: ShowOptions) -> int:
 
 
 def _predict(
-    model: str, profile: "Profile", image_size: tuple[int, int] | None
-) -> tuple["Latency", "Memory"]:
+    model: str, profile: "DeviceProfile", image_size: tuple[int, int] | None
+) -> tuple["LatencyEstimate", "MemoryEstimate"]:
     from ..scaling.analysis import open_spec
     from ..scaling.latency import predict_latency, predict_memory
 
@@ -127,7 +127,7 @@ def _predict(
     return predict_latency(spec, profile, image_size=image_size), memory
 
 
-def _plain(latency: "Latency", memory: "Memory") -> dict[str, Any]:
+def _plain(latency: "LatencyEstimate", memory: "MemoryEstimate") -> dict[str, Any]:
     return {
         "seconds": latency.seconds,
         "seconds_low": latency.low,
@@ -138,7 +138,7 @@ def _plain(latency: "Latency", memory: "Memory") -> dict[str, Any]:
     }
 
 
-def _print(profile: "Profile") -> None:
+def _print(profile: "DeviceProfile") -> None:
     whole = profile.whole
     typer.echo(
         f"{printable(profile.processor)}: {profile.engine} {printable(profile.engine_version)}, "
@@ -154,7 +154,7 @@ def _print(profile: "Profile") -> None:
     )
 
 
-def _print_prediction(model: str, latency: "Latency", memory: "Memory") -> None:
+def _print_prediction(model: str, latency: "LatencyEstimate", memory: "MemoryEstimate") -> None:
     typer.echo(
         f"  {printable(model)}: {latency.seconds * 1e3:.1f} ms "
         f"({latency.low * 1e3:.1f} to {latency.high * 1e3:.1f}), memory "

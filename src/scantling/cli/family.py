@@ -13,7 +13,7 @@ from .options import JsonOption
 from .values import parse_image_size
 
 if TYPE_CHECKING:
-    from ..scaling.families import Family, Wanted
+    from ..scaling.families import Family, MemberRequest
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,9 @@ class FamilyOptions:
     ] = "both"
     recipe: Annotated[
         Literal["tiny", "csp", "plain", "osa", "mbconv", "mbconv-lite"] | None,
-        typer.Option(help="That all members are of; by default the one with the most capacity."),
+        typer.Option(
+            help="That all members are of; by default the one with the highest accuracy proxy."
+        ),
     ] = None
     image: Annotated[
         str | None,
@@ -68,25 +70,25 @@ def family(options: FamilyOptions) -> int:
     from .scale_search import read_split
 
     wanted = find_wanted(options)
-    found = choose_family(
+    family = choose_family(
         wanted,
         like=options.like,
         recipe=options.recipe,
         dataset=None if options.data is None else read_split(options.data, options.split),
         num_classes=options.classes,
     )
-    page = write_family(found, options.out, data=options.data or "DATA")
+    page = write_family(family, options.out, data=options.data or "DATA")
     if options.json:
-        members = [{"name": one.name, **to_record(one.found)} for one in found.members]
-        record = {"recipe": found.recipe, "members": members, "page": str(page)}
+        members = [{"name": one.name, **to_record(one.scaled)} for one in family.members]
+        record = {"recipe": family.recipe, "members": members, "page": str(page)}
         typer.echo(json.dumps(record))
         return WORKED
-    print_family(found)
+    print_family(family)
     typer.echo(f"Saved {printable(str(page))}")
     return WORKED
 
 
-def find_wanted(options: FamilyOptions) -> "tuple[Wanted, ...]":
+def find_wanted(options: FamilyOptions) -> "tuple[MemberRequest, ...]":
     """The members of the file and of the options.
 
     Raises:
@@ -105,12 +107,12 @@ def find_wanted(options: FamilyOptions) -> "tuple[Wanted, ...]":
     return (*read, *told)
 
 
-def print_family(found: "Family") -> None:
+def print_family(family: "Family") -> None:
     """The recipe, and the members side by side."""
     from ..scaling.families.page import describe_recipe, side_by_side
     from .scale_search import print_table
 
-    for line in describe_recipe(found).split("\n"):
+    for line in describe_recipe(family).split("\n"):
         typer.echo(printable(line))
-    table = side_by_side(found)
+    table = side_by_side(family)
     print_table(table.columns, [row for row in table.rows if row[0] != "network"])

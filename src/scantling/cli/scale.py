@@ -139,7 +139,7 @@ def scale(options: ScaleOptions) -> int:
 def write_dropped(options: ScaleOptions, name: str, out: Path) -> dict[str, Any]:
     """Load, drop, save; what came of it, as plain values for JSON."""
     from ..checkpoints import load_model, save_model
-    from ..scaling.drop import drop_level
+    from ..scaling.subnetwork import extract_subnetwork
     from .messages import download_bar
 
     with download_bar() as progress:
@@ -150,7 +150,7 @@ def write_dropped(options: ScaleOptions, name: str, out: Path) -> dict[str, Any]
             cache=options.cache,
             progress=progress,
         )
-    dropped = drop_level(model, options.drop_level)
+    dropped = extract_subnetwork(model, options.drop_level)
     save_model(dropped, out)
     return {
         "name": dropped.spec.name,

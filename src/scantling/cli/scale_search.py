@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..datasets.dataset import Dataset
-    from ..scaling.search import Found
+    from ..scaling.search import ScaledModel
     from ..scaling.search.budget import Budget
     from .scale import ScaleOptions
 
@@ -25,12 +25,12 @@ FRONT_ROWS = 12
 
 def find(options: "ScaleOptions") -> int:
     """Search, print, write; measure it too where that was asked for."""
-    from ..scaling.search import describe_fit, open_device, scale, to_record
+    from ..scaling.search import describe_model, open_device, scale, to_record
 
     check_search(options)
     if options.out is not None:
         check_out(options.out, overwrite=options.overwrite, suffix=".json")
-    found = scale(
+    scaled = scale(
         parse_budget(options),
         like=options.like,
         device=None if options.device is None else open_device(options.device),
@@ -38,20 +38,20 @@ def find(options: "ScaleOptions") -> int:
         num_classes=options.classes,
         kinds=parse_kinds(options.kind),
     )
-    write_files(found, options)
-    record = {**to_record(found), "written": options.out and str(options.out)}
+    write_files(scaled, options)
+    record = {**to_record(scaled), "written": options.out and str(options.out)}
     if not options.json:
-        for line in describe_fit(found):
+        for line in describe_model(scaled):
             typer.echo(printable(line))
-        print_tables(found)
+        print_tables(scaled)
         for path in (options.out, options.figure):
             if path is not None:
                 typer.echo(f"Saved {printable(str(path))}")
     code = WORKED
     if options.verify:
-        from ..scaling.search import verify_fit
+        from ..scaling.search import verify_latency
 
-        measured = verify_fit(found, cache=options.cache)
+        measured = verify_latency(scaled, cache=options.cache)
         record["measured"] = measured.to_record()
         code = WORKED if measured.passed else CHECK_FAILED
         if not options.json:
@@ -136,27 +136,27 @@ def read_split(data: str, split: str | None) -> "Dataset":
     return dataset
 
 
-def write_files(found: "Found", options: "ScaleOptions") -> None:
+def write_files(scaled: "ScaledModel", options: "ScaleOptions") -> None:
     """The spec and the figure, where they were asked for."""
-    from ..scaling.search import draw_front, write_fit
+    from ..scaling.search import draw_pareto_front, write_scaled_model
 
     if options.out is not None:
-        write_fit(found, options.out)
+        write_scaled_model(scaled, options.out)
     if options.figure is not None:
         if options.figure.suffix.lower() != ".png":
             raise InvalidValue("--figure", str(options.figure), "a .png file to write")
-        Path(options.figure).write_bytes(draw_front([found.fit]))
+        Path(options.figure).write_bytes(draw_pareto_front([scaled.search]))
 
 
-def print_tables(found: "Found") -> None:
+def print_tables(scaled: "ScaledModel") -> None:
     """The rejected neighbours, and the front."""
-    from ..scaling.search import front_columns, front_table, neighbour_table
-    from ..scaling.search.report import NEIGHBOUR_COLUMNS
+    from ..scaling.search import neighbour_table, pareto_columns, pareto_table
+    from ..scaling.search.summary import NEIGHBOUR_COLUMNS
 
-    print_table(NEIGHBOUR_COLUMNS, neighbour_table(found.fit))
-    rows = front_table(found.fit, most=FRONT_ROWS)
-    typer.echo(f"Pareto front, {len(rows)} of {len(found.fit.front)} models:")
-    print_table(front_columns(found.fit), rows)
+    print_table(NEIGHBOUR_COLUMNS, neighbour_table(scaled.search))
+    rows = pareto_table(scaled.search, most=FRONT_ROWS)
+    typer.echo(f"Pareto front, {len(rows)} of {len(scaled.search.front)} models:")
+    print_table(pareto_columns(scaled.search), rows)
 
 
 def print_table(

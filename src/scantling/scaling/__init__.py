@@ -1,1 +1,1 @@
-"""What models cost, and how they are cut to the size of a device."""
+"""Model cost, scaling laws, device profiles, and the search for a model within a budget."""

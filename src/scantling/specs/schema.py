@@ -174,7 +174,7 @@ class NeckSpec(Frozen):
             EfficientDet has.
         same_padding: pad max-pools as TensorFlow does, the odd pixel right and below.
         outputs: how many levels the head sees, the finest; None for all. What only the others
-            need is not built; see `scantling.scaling.drop`.
+            need is not built; see `scantling.scaling.subnetwork`.
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""An analysis against a roof, as tables and files; and the descriptions that it reads."""
+"""An analysis against a roofline, as tables and files; and the descriptions that it reads."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ from scantling.scaling.analysis import (
     summarise,
     to_csv,
 )
-from scantling.scaling.costs import Roof, read_roof
+from scantling.scaling.costs import Roofline, read_roofline
 from scantling.specs import CATALOG, CfgSpec, ModelSpec
 from scantling.specs.metadata import KEY
 
@@ -33,17 +33,17 @@ TINY = CATALOG["yolov4-tiny"].replace(image_size=96)
 
 
 def test_a_layer_is_bound_by_what_takes_it_longer():
-    roof = Roof(1e9, 1e8)
-    assert roof.ridge == 10
-    for layer in analyze(TINY, roof=roof).cost.layers:
+    roofline = Roofline(1e9, 1e8)
+    assert roofline.ridge == 10
+    for layer in analyze(TINY, roofline=roofline).cost.layers:
         computing, moving = layer.macs / 1e9, layer.moved_bytes / 1e8
-        assert roof.seconds(layer) == max(computing, moving)
-        assert roof.bound(layer) == ("compute" if computing >= moving else "memory")
-        assert roof.reachable(layer.intensity) <= 1e9
+        assert roofline.seconds(layer) == max(computing, moving)
+        assert roofline.bound(layer) == ("compute" if computing >= moving else "memory")
+        assert roofline.reachable(layer.intensity) <= 1e9
 
 
 def test_the_least_time_is_the_sum_over_the_layers():
-    analysis = analyze(TINY, roof=Roof(1e9, 1e8))
+    analysis = analyze(TINY, roofline=Roofline(1e9, 1e8))
     parts = [analysis.seconds(part) or 0.0 for part in analysis.cost.parts]
     assert sum(parts) == pytest.approx(analysis.seconds())
     totals = analysis.cost.totals
@@ -59,14 +59,14 @@ def write(path: Path, content: object) -> Path:
 def test_a_roof_comes_from_a_profile(tmp_path: Path):
     peak = {"macs_per_second": 2e12, "bytes_per_second": 5e10, "precision": "fp32"}
     path = write(tmp_path / "box.json", {"peak": peak, "more": 1})
-    roof = read_roof(path, precision="fp32")
-    assert roof == Roof(2e12, 5e10, name="box", precision="fp32")
+    roofline = read_roofline(path, precision="fp32")
+    assert roofline == Roofline(2e12, 5e10, name="box", precision="fp32")
     both = write(tmp_path / "both.json", {"peak": [peak, {**peak, "precision": "int8"}]})
-    assert read_roof(both, precision="int8").precision == "int8"
+    assert read_roofline(both, precision="int8").precision == "int8"
     with pytest.raises(InvalidValue, match="fp32"):
-        read_roof(path, precision="int8")
+        read_roofline(path, precision="int8")
     with pytest.raises(InvalidValue, match="box was measured"):
-        analyze(TINY, precision="bf16", roof=roof)
+        analyze(TINY, precision="bf16", roofline=roofline)
 
 
 @pytest.mark.parametrize(
@@ -84,14 +84,14 @@ def test_a_roof_comes_from_a_profile(tmp_path: Path):
 )
 def test_a_profile_without_a_roof_is_refused(content: object, tmp_path: Path):
     with pytest.raises(InvalidValue):
-        read_roof(write(tmp_path / "box.json", content))
+        read_roofline(write(tmp_path / "box.json", content))
 
 
 # -- tables and files
 
 
 def test_csv_and_json_hold_every_layer_in_plain_units():
-    analysis = analyze(TINY, roof=Roof(1e12, 25e9))
+    analysis = analyze(TINY, roofline=Roofline(1e12, 25e9))
     facts = json.loads(json.dumps(summarise(analysis)))
     rows = list(csv.DictReader(io.StringIO(to_csv(analysis))))
     assert len(rows) == len(facts["layers"]) == len(analysis.cost.layers)
@@ -104,7 +104,7 @@ def test_csv_and_json_hold_every_layer_in_plain_units():
 
 
 def test_a_report_holds_the_page_the_figures_and_the_layers(tmp_path: Path):
-    analysis = analyze(TINY.replace(name="<b>$x$"), roof=Roof(1e12, 25e9, name="a & b"))
+    analysis = analyze(TINY.replace(name="<b>$x$"), roofline=Roofline(1e12, 25e9, name="a & b"))
     page = save_analysis(analysis, tmp_path / "new")
     assert {path.name for path in page.parent.iterdir()} == {
         *("report.html", "roofline.png", "parts.png", "memory.png"),

@@ -7,29 +7,29 @@ import pytest
 import torch
 from torch import nn
 
-from scantling.scaling.analysis import RULES, Verdict, analyze
+from scantling.scaling.analysis import RULES, RuleFinding, analyze
 from scantling.scaling.analysis.rules import dense_access, extra_access
-from scantling.scaling.analysis.stages import as_plain, count_stage
+from scantling.scaling.analysis.stage_rules import as_plain, count_stage
 from scantling.scaling.costs import trace_module
 from scantling.specs import CATALOG, StageSpec, change_spec
 
 
 @cache
-def verdicts_of(name: str, **settings: object) -> tuple[Verdict, ...]:
-    return analyze(CATALOG[name], **settings).verdicts
+def findings_of(name: str, **settings: object) -> tuple[RuleFinding, ...]:
+    return analyze(CATALOG[name], **settings).findings
 
 
-def found(name: str, rule: str, **settings: object) -> list[Verdict]:
-    return [verdict for verdict in verdicts_of(name, **settings) if verdict.rule == rule]
+def found(name: str, rule: str, **settings: object) -> list[RuleFinding]:
+    return [finding for finding in findings_of(name, **settings) if finding.rule == rule]
 
 
 def test_the_first_stage_of_yolov4_costs_more_than_the_residual_that_yolov4_csp_has():
     """59,392 = 64² (9/2 + 10), 38,912 = 64² (9/2 + 5): spec of the CSP stages, k = 1."""
-    (verdict,) = found("yolov4", "one-block csp")
-    assert verdict.where == "backbone.stages.0"
-    assert "costs +52.6%" in verdict.says
-    assert "59,392 against 38,912" in verdict.says
-    assert 'kind="residual"' in verdict.change
+    (finding,) = found("yolov4", "one-block csp")
+    assert finding.where == "backbone.stages.0"
+    assert "costs +52.6%" in finding.says
+    assert "59,392 against 38,912" in finding.says
+    assert 'kind="residual"' in finding.change
     assert not found("yolov4-csp", "one-block csp")
 
 
@@ -41,18 +41,18 @@ def test_a_csp_stage_saves_what_its_closed_form_says(depth: int, saved: float):
 
 
 def test_the_neck_of_yolov4_would_be_cheaper_in_csp_form_by_what_the_paper_says():
-    (verdict,) = found("yolov4", "plain pan")
-    assert "37% fewer MACs" in verdict.says  # "by 40 %"
+    (finding,) = found("yolov4", "plain pan")
+    assert "37% fewer MACs" in finding.says  # "by 40 %"
     assert not found("yolov4-csp", "plain pan")
 
 
 def test_the_tiny_network_meets_the_condition_on_its_growth():
-    verdicts = found("yolov4-tiny", "k·g against b")
-    assert [one.where[-1] for one in verdicts] == ["1", "2", "3"]
-    assert all(one.kind == "fact" for one in verdicts)
-    assert "3·32 = 96, b = 64" in verdicts[0].says
-    assert "9,472" in verdicts[0].says  # 3·32² + (64 + 96)² / 4
-    assert "12,288" in verdicts[0].says  # 3·32² + 96²
+    findings = found("yolov4-tiny", "k·g against b")
+    assert [one.where[-1] for one in findings] == ["1", "2", "3"]
+    assert all(one.kind == "fact" for one in findings)
+    assert "3·32 = 96, b = 64" in findings[0].says
+    assert "9,472" in findings[0].says  # 3·32² + (64 + 96)² / 4
+    assert "12,288" in findings[0].says  # 3·32² + 96²
 
 
 def test_too_little_growth_is_advised_against():
@@ -62,9 +62,9 @@ def test_too_little_growth_is_advised_against():
         for stage in tiny.backbone.stages
     )
     spec = tiny.replace(backbone=tiny.backbone.replace(stages=stages))
-    verdicts = [one for one in analyze(spec).verdicts if one.rule == "k·g against b"]
-    assert all(one.kind == "advice" and one.change for one in verdicts)
-    assert len(verdicts) == 3
+    findings = [one for one in analyze(spec).findings if one.rule == "k·g against b"]
+    assert all(one.kind == "advice" and one.change for one in findings)
+    assert len(findings) == 3
 
 
 @pytest.mark.parametrize(("wide", "narrow"), [(16, 96), (96, 16), (64, 64), (32, 64)])
@@ -77,9 +77,9 @@ def test_unequal_widths_cost_what_the_formula_says(wide: int, narrow: int):
 
 
 def test_inverted_residuals_are_named_for_their_unequal_widths():
-    verdicts = found("efficientdet-d0", "unequal widths")
-    assert verdicts[0].where == "backbone.stages.1.blocks.0.expand.conv"
-    assert "C_in 16 ≠ C_out 96 costs +43%" in verdicts[0].says
+    findings = found("efficientdet-d0", "unequal widths")
+    assert findings[0].where == "backbone.stages.1.blocks.0.expand.conv"
+    assert "C_in 16 ≠ C_out 96 costs +43%" in findings[0].says
 
 
 def test_what_reads_the_image_or_predicts_from_it_is_not_named():
@@ -96,15 +96,15 @@ def test_grouped_convolutions_are_held_against_plain_ones_of_as_many_macs():
     (layer,), (other,) = (trace_module(one, image).layers for one in (grouped, plain))
     assert layer.macs == other.macs
     assert dense_access(layer) == other.access
-    (verdict,) = found("yolov4-csresnext50", "groups")
-    assert "in groups, this one in 32" in verdict.says
+    (finding,) = found("yolov4-csresnext50", "groups")
+    assert "in groups, this one in 32" in finding.says
     assert not found("yolov4", "groups")
 
 
 def test_depthwise_layers_are_a_small_part_of_the_macs_and_a_large_one_of_the_traffic():
-    (verdict,) = found("efficientdet-d0", "depthwise", fused=True)
-    assert "8.7% of the MACs" in verdict.says
-    assert verdict.stake > 0.087
+    (finding,) = found("efficientdet-d0", "depthwise", fused=True)
+    assert "8.7% of the MACs" in finding.says
+    assert finding.stake > 0.087
     assert not found("yolov4-p5", "depthwise")
 
 
@@ -122,17 +122,17 @@ def test_a_receptive_field_that_is_too_small_asks_for_a_stage():
 
 def test_a_wide_neck_is_a_large_share():
     spec = change_spec(CATALOG["yolov4-tiny"], {"neck__channels": (1024, 2048)})
-    (verdict,) = (one for one in analyze(spec).verdicts if one.rule == "shares")
-    assert (verdict.kind, verdict.change.partition(",")[0]) == ("advice", "Narrow the neck")
+    (finding,) = (one for one in analyze(spec).findings if one.rule == "shares")
+    assert (finding.kind, finding.change.partition(",")[0]) == ("advice", "Narrow the neck")
     assert found("yolov4-tiny", "shares")[0].kind == "fact"
 
 
-def test_every_verdict_names_its_rule_its_source_and_what_is_at_stake():
+def test_every_finding_names_its_rule_its_source_and_what_is_at_stake():
     for name in ("yolov4", "yolov4-csresnext50", "efficientdet-d0"):
-        verdicts = verdicts_of(name)
-        assert {one.rule for one in verdicts} <= set(RULES)
-        assert all("arXiv" in one.source or "doi" in one.source for one in verdicts)
-        assert all(0 <= one.stake <= 1 for one in verdicts)
-        advice = [one.stake for one in verdicts if one.kind == "advice"]
+        findings = findings_of(name)
+        assert {one.rule for one in findings} <= set(RULES)
+        assert all("arXiv" in one.source or "doi" in one.source for one in findings)
+        assert all(0 <= one.stake <= 1 for one in findings)
+        advice = [one.stake for one in findings if one.kind == "advice"]
         assert advice == sorted(advice, reverse=True)
-        assert all(one.change for one in verdicts if one.kind == "advice")
+        assert all(one.change for one in findings if one.kind == "advice")

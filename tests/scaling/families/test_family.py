@@ -15,7 +15,7 @@ from scantling.scaling.families import (
     read_members,
     write_family,
 )
-from scantling.scaling.families.choice import RECIPES
+from scantling.scaling.families.family import RECIPES
 from scantling.specs import find_spec
 
 
@@ -37,18 +37,18 @@ def family(box: Path) -> Family:
 def test_every_member_is_within_its_budget_and_of_one_recipe(family: Family):
     assert [one.name for one in family.members] == ["cloud", "desk", "board"]
     for one in family.members:
-        fit = one.found.fit
-        assert fit.kind in RECIPES[family.recipe]
-        assert one.found.spec.num_classes == 4
-        for name, limit in fit.budget.limits.items():
-            assert max(fit.costs.values[name], fit.costs.bars.get(name, (0, 0))[1]) <= limit
-    capacities = [one.found.fit.costs.capacity for one in family.members]
+        result = one.scaled.search
+        assert result.kind in RECIPES[family.recipe]
+        assert one.scaled.spec.num_classes == 4
+        for name, limit in result.budget.limits.items():
+            assert max(result.costs.values[name], result.costs.bars.get(name, (0, 0))[1]) <= limit
+    capacities = [one.scaled.search.costs.accuracy_proxy for one in family.members]
     assert capacities == sorted(capacities, reverse=True)
 
 
 def test_the_recipe_is_the_one_with_the_most_capacity(family: Family):
     assert set(family.passed_over) == set(RECIPES) - {family.recipe}
-    assert all(mean is None or mean <= family.capacity for mean in family.passed_over.values())
+    assert all(mean is None or mean <= family.mean_proxy for mean in family.passed_over.values())
 
 
 def test_the_page_shows_all_members_without_network_or_script(family: Family, tmp_path: Path):
@@ -56,9 +56,9 @@ def test_the_page_shows_all_members_without_network_or_script(family: Family, tm
     text = page.read_text("utf-8")
     assert not re.search(r"<script|https?://(?!arxiv)|src=\"(?!data:)", text)
     for one in family.members:
-        assert one.found.spec.name in text
+        assert one.scaled.spec.name in text
         assert f"scantling train {one.name}.json --data &#x27;my data.yaml&#x27;" in text
-        assert find_spec(str(tmp_path / "out" / f"{one.name}.json")) == one.found.spec
+        assert find_spec(str(tmp_path / "out" / f"{one.name}.json")) == one.scaled.spec
     assert text.count("<img") == 3  # bars, the front over MACs, and that of the device
     record = json.loads((tmp_path / "out" / "family.json").read_text("utf-8"))
     assert [one["name"] for one in record["members"]] == ["cloud", "desk", "board"]

@@ -1,21 +1,21 @@
-"""What a model costs, layer by layer, held against the papers' rules and against a device."""
+"""Cost of a model layer by layer, checked against design rules and a device's roofline."""
 
 from .analysis import Analysis, analyze
 from .figures import draw_figures
-from .report import describe, render_analysis, save_analysis
-from .rules import RULES, find_violations
+from .finding import RuleFinding
+from .page import describe, render_analysis, save_analysis
+from .rules import RULES, check_rules
 from .source import open_spec
 from .tables import layer_table, part_table, summarise, to_csv
-from .verdict import Verdict
 
 __all__ = [
     "RULES",
     "Analysis",
-    "Verdict",
+    "RuleFinding",
     "analyze",
+    "check_rules",
     "describe",
     "draw_figures",
-    "find_violations",
     "layer_table",
     "open_spec",
     "part_table",

@@ -1,37 +1,37 @@
-"""What a model costs, what the papers say of that, and how long it takes at least on a device."""
+"""Analysis of a model: cost per layer, design-rule findings, lower bound of the latency."""
 
 from dataclasses import dataclass
 
 from ...errors import InvalidValue
 from ...specs import CfgSpec, ModelSpec
-from ..costs import NetworkCost, PartCost, Roof, count_costs
-from .rules import find_violations
-from .verdict import Verdict
+from ..costs import NetworkCost, PartCost, Roofline, count_costs
+from .finding import RuleFinding
+from .rules import check_rules
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """A model, looked at.
+    """Cost of a model, and what the design rules find in it.
 
     Args:
         cost: layer by layer.
-        verdicts: what the rules of design found, what is at stake the most first.
-        roof: of the device, where one was given.
+        findings: what the rules of design found, what is at stake the most first.
+        roofline: of the device, where one was given.
     """
 
     cost: NetworkCost
-    verdicts: tuple[Verdict, ...]
-    roof: Roof | None = None
+    findings: tuple[RuleFinding, ...]
+    roofline: Roofline | None = None
 
     def seconds(self, part: PartCost | None = None) -> float | None:
-        """The least time of a part, or of the whole network; None without a roof.
+        """Lower bound of the latency of a part, or of the whole network; None without a roofline.
 
         The sum over the layers, each limited by computing or by memory.
         """
-        if self.roof is None:
+        if self.roofline is None:
             return None
         layers = self.cost.layers if part is None else part.layers
-        return sum(map(self.roof.seconds, layers))
+        return sum(map(self.roofline.seconds, layers))
 
 
 def analyze(
@@ -41,9 +41,9 @@ def analyze(
     batch: int = 1,
     precision: str = "fp32",
     fused: bool = False,
-    roof: Roof | None = None,
+    roofline: Roofline | None = None,
 ) -> Analysis:
-    """Count what a model costs, and hold the rules of the papers against it.
+    """Count the cost of a model layer by layer, and check it against the design rules.
 
     Args:
         spec: of the model; `analyze.open_spec` finds it for a name or a file.
@@ -51,15 +51,15 @@ def analyze(
         batch: images at once.
         precision: `fp32`, `fp16`, `bf16` or `int8`.
         fused: with the norms folded into the convolutions, as engines run it.
-        roof: of the device that it shall run on.
+        roofline: of the device that it shall run on.
 
     Raises:
         InvalidSpec, InvalidCfg: the network cannot be built at that size.
-        UnknownName, InvalidValue: no such precision, no images, or a roof for another precision.
+        UnknownName, InvalidValue: no such precision, no images, or a roofline of another one.
     """
-    if roof is not None and roof.precision not in ("", precision):
+    if roofline is not None and roofline.precision not in ("", precision):
         raise InvalidValue(
-            "precision", precision, f"{roof.precision}, in which {roof.name} was measured"
+            "precision", precision, f"{roofline.precision}, in which {roofline.name} was measured"
         )
     cost = count_costs(spec, image_size=image_size, batch=batch, precision=precision, fused=fused)
-    return Analysis(cost, find_violations(cost, spec), roof)
+    return Analysis(cost, check_rules(cost, spec), roofline)

@@ -1,11 +1,11 @@
-"""The figures of an analysis as PNG files in memory: roofline, shares of the parts, memory."""
+"""Figures of an analysis as PNG bytes: roofline, cost by part, activation memory."""
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 
 from ...reports import COLORS, new_figure, plain_text, to_png
-from ..costs import LayerCost, Roof
+from ..costs import LayerCost, Roofline
 from .analysis import Analysis
 
 # A colour for every kind of layer that computes.
@@ -21,29 +21,33 @@ SPOKEN = 0.045  # share from which on a bar has its number on it
 
 
 def draw_figures(analysis: Analysis) -> dict[str, bytes]:
-    """Every figure as a PNG file, by name; the roofline where there is a roof."""
-    figures = {} if analysis.roof is None else {"roofline": draw_roofline(analysis, analysis.roof)}
+    """Draw every figure: name → PNG bytes; the roofline only where one is given."""
+    figures = (
+        {}
+        if analysis.roofline is None
+        else {"roofline": draw_roofline(analysis, analysis.roofline)}
+    )
     return {**figures, "parts": draw_parts(analysis), "memory": draw_memory(analysis)}
 
 
-def draw_roofline(analysis: Analysis, roof: Roof) -> bytes:
-    """Every layer that computes under the roof of a device; the larger the dot, the more time."""
+def draw_roofline(analysis: Analysis, roofline: Roofline) -> bytes:
+    """Roofline plot: a dot for each layer that computes, its area the share of the time."""
     layers = [layer for layer in analysis.cost.layers if layer.macs]
     intensities = np.array([layer.intensity for layer in layers])
-    seconds = np.array([roof.seconds(layer) for layer in layers])
-    whole = sum(map(roof.seconds, analysis.cost.layers))
+    seconds = np.array([roofline.seconds(layer) for layer in layers])
+    whole = sum(map(roofline.seconds, analysis.cost.layers))
     figure, (axes,) = new_figure(7.2, 4.6)
-    low = min(intensities.min(), roof.ridge) / 3
-    high = max(intensities.max(), roof.ridge) * 3
+    low = min(intensities.min(), roofline.ridge) / 3
+    high = max(intensities.max(), roofline.ridge) * 3
     line = np.geomspace(low, high, 200)
-    axes.plot(line, [roof.reachable(x) for x in line], color="#333333", linewidth=1.6, zorder=2)
-    axes.axvline(roof.ridge, color="#999999", linewidth=0.8, linestyle="--", zorder=1)
+    axes.plot(line, [roofline.reachable(x) for x in line], color="#333333", linewidth=1.6, zorder=2)
+    axes.axvline(roofline.ridge, color="#999999", linewidth=0.8, linestyle="--", zorder=1)
     for kind, color in KINDS.items():
         own = np.array([layer.kind == kind for layer in layers])
         if own.any():
             share = seconds[own].sum() / whole
             area = SMALLEST + (LARGEST - SMALLEST) * seconds[own] / seconds.max()
-            reached = [roof.reachable(x) for x in intensities[own]]
+            reached = [roofline.reachable(x) for x in intensities[own]]
             label = f"{kind} ({own.sum()}): {share:.0%} of the time"
             axes.scatter(
                 intensities[own],
@@ -60,22 +64,22 @@ def draw_roofline(analysis: Analysis, roof: Roof) -> bytes:
     axes.set_xlabel("arithmetic intensity, MACs for each byte moved")
     axes.set_ylabel("MACs a second, at most")
     axes.text(
-        roof.ridge,
-        roof.macs_per_second * 1.2,
-        f"ridge: {roof.ridge:.3g} MACs a byte",
+        roofline.ridge,
+        roofline.macs_per_second * 1.2,
+        f"ridge: {roofline.ridge:.3g} MACs a byte",
         fontsize=8,
         color="#555555",
-        ha="center" if low * 5 < roof.ridge < high / 5 else "right",
+        ha="center" if low * 5 < roofline.ridge < high / 5 else "right",
     )
-    _name_longest(axes, layers, roof)
-    idle = sum(roof.seconds(layer) for layer in analysis.cost.layers if not layer.macs) / whole
+    _name_longest(axes, layers, roofline)
+    idle = sum(roofline.seconds(layer) for layer in analysis.cost.layers if not layer.macs) / whole
     title = f"layers without MACs, not shown: {idle:.0%} of the time"
     legend = axes.legend(fontsize=8, frameon=False, loc="upper left", title=title, title_fontsize=8)
     axes.set_ylim(top=axes.get_ylim()[1] * 5)  # room for the legend
     for handle in legend.legend_handles:
         if handle is not None and hasattr(handle, "set_sizes"):
             handle.set_sizes([60])
-    device = f" on {roof.name}" if roof.name else ""
+    device = f" on {roofline.name}" if roofline.name else ""
     title = f"{_title(analysis)}{device}: {whole * 1e3:.3g} ms at least"
     axes.set_title(
         plain_text(title) if len(title) <= 60 else title.replace("$", r"\$"), fontsize=10
@@ -83,30 +87,32 @@ def draw_roofline(analysis: Analysis, roof: Roof) -> bytes:
     return to_png(figure)
 
 
-def _name_longest(axes: Axes, layers: list[LayerCost], roof: Roof) -> None:
-    """Number the dots of the longest layers, and say below which they are."""
-    longest = sorted(layers, key=roof.seconds, reverse=True)[:NAMED]
+def _name_longest(axes: Axes, layers: list[LayerCost], roofline: Roofline) -> None:
+    """Number the dots of the slowest layers, and list them in a corner."""
+    longest = sorted(layers, key=roofline.seconds, reverse=True)[:NAMED]
     lines = []
     for number, layer in enumerate(longest, start=1):
-        place = (layer.intensity, roof.reachable(layer.intensity))
+        place = (layer.intensity, roofline.reachable(layer.intensity))
         axes.annotate(str(number), place, fontsize=8, ha="center", va="center", zorder=4)
-        lines.append(f"{number}  {plain_text(layer.name)}  {roof.seconds(layer) * 1e3:.3g} ms")
+        lines.append(f"{number}  {plain_text(layer.name)}  {roofline.seconds(layer) * 1e3:.3g} ms")
     axes.text(
         0.98, 0.04, "\n".join(lines), transform=axes.transAxes, fontsize=8, ha="right", va="bottom"
     )
 
 
 def draw_parts(analysis: Analysis) -> bytes:
-    """What share of parameters, MACs, bytes and time each part has, one bar each."""
+    """Stacked bars: each part's share of parameters, MACs, bytes and time."""
     groups = group_layers(analysis)
     measures: dict[str, list[int] | list[float]] = {
         "parameters": [sum(one.parameters for one in layers) for layers in groups.values()],
         "MACs": [sum(one.macs for one in layers) for layers in groups.values()],
         "bytes moved": [sum(one.moved_bytes for one in layers) for layers in groups.values()],
     }
-    if analysis.roof is not None:
-        roof = analysis.roof
-        measures["least time"] = [sum(roof.seconds(one) for one in own) for own in groups.values()]
+    if analysis.roofline is not None:
+        roofline = analysis.roofline
+        measures["least time"] = [
+            sum(roofline.seconds(one) for one in own) for own in groups.values()
+        ]
     figure, (axes,) = new_figure(7.6, 1.5 + 0.55 * len(measures))
     colors = _part_colors(list(groups))
     rows = range(len(measures))
@@ -131,7 +137,7 @@ def draw_parts(analysis: Analysis) -> bytes:
 
 
 def draw_memory(analysis: Analysis) -> bytes:
-    """Activations that exist at once while each layer runs, the parts told apart by shades."""
+    """Bar chart of the live activation memory while each layer runs, coloured by part."""
     layers = analysis.cost.layers
     live = np.array([layer.live_bytes for layer in layers]) / 1e6
     figure, (axes,) = new_figure(7.6, 4.0)
@@ -159,7 +165,7 @@ def draw_memory(analysis: Analysis) -> bytes:
 
 
 def group_layers(analysis: Analysis) -> dict[str, list[LayerCost]]:
-    """The layers under what they are drawn as: the parts; of a cfg, which has many, the strides."""
+    """Layers grouped for drawing: by part, or by stride for a cfg, which has many parts."""
     groups: dict[str, list[LayerCost]] = {}
     parts = analysis.cost.parts
     few = len(parts) <= 16
@@ -169,7 +175,7 @@ def group_layers(analysis: Analysis) -> dict[str, list[LayerCost]]:
 
 
 def _part_colors(names: list[str]) -> list[str]:
-    """Blues for the backbone, light to dark; orange for the neck; greens for the head."""
+    """Colour of each part: blues for the backbone, orange for the neck, greens for the head."""
     shades = {"neck": "Oranges", "head": "Greens"}
     families = [shades.get(name.partition(".")[0], "Blues") for name in names]
     found = []

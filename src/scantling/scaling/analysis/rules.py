@@ -1,4 +1,4 @@
-"""The papers' rules of design, held against a network: what each costs it here, and what to change.
+"""Design rules of the papers: where a network breaks one, what that costs, what to change.
 
 A rule is a function from what a network costs and what it is to what it found. The numbers are
 those of the network itself, or of one that was built beside it for comparison.
@@ -10,8 +10,8 @@ from typing import Literal
 
 from ...specs import CfgSpec, ModelSpec
 from ..costs import LayerCost, NetworkCost, add_up
-from .stages import judge_csp_stages, judge_osa_stages, judge_plain_pan
-from .verdict import Verdict
+from .finding import RuleFinding
+from .stage_rules import judge_csp_stages, judge_osa_stages, judge_plain_pan
 
 SHUFFLENET = "ShuffleNet V2, arXiv 1807.11164, section 2"
 SCALED = "Scaled-YOLOv4, arXiv 2011.08036"
@@ -20,22 +20,22 @@ WORST = 5  # layers that one rule names
 UNEQUAL = 0.1  # extra memory access from which on a layer is named
 SMALL = 0.001  # share of all MACs below which a convolution is a fragment
 
-Rule = Callable[[NetworkCost, ModelSpec | CfgSpec], list[Verdict]]
+Rule = Callable[[NetworkCost, ModelSpec | CfgSpec], list[RuleFinding]]
 
 
-def find_violations(cost: NetworkCost, spec: ModelSpec | CfgSpec) -> tuple[Verdict, ...]:
-    """What every rule says of a network, what is at stake the most first, facts last.
+def check_rules(cost: NetworkCost, spec: ModelSpec | CfgSpec) -> tuple[RuleFinding, ...]:
+    """Apply every rule: advice first, largest share of the cost first; then facts.
 
     Args:
         cost: of the network.
         spec: that it was counted from.
     """
-    found = [verdict for rule in RULES.values() for verdict in rule(cost, spec)]
+    found = [finding for rule in RULES.values() for finding in rule(cost, spec)]
     order = sorted(found, key=lambda one: (one.kind == "fact", -one.stake))
     return tuple(order)
 
 
-def judge_unequal_widths(cost: NetworkCost, spec: ModelSpec | CfgSpec) -> list[Verdict]:
+def judge_unequal_widths(cost: NetworkCost, spec: ModelSpec | CfgSpec) -> list[RuleFinding]:
     """G1: for the same MACs, a convolution moves the least if it is as wide out as in."""
     del spec
     layers = [
@@ -46,7 +46,7 @@ def judge_unequal_widths(cost: NetworkCost, spec: ModelSpec | CfgSpec) -> list[V
     total = cost.totals.access
     layers.sort(key=lambda pair: -_wasted(*pair))
     return [
-        Verdict(
+        RuleFinding(
             "unequal widths",
             layer.name,
             f"C_in {layer.inputs[0][1]} ≠ C_out {layer.shape[1]} costs +{extra:.0%} memory access "
@@ -61,7 +61,7 @@ def judge_unequal_widths(cost: NetworkCost, spec: ModelSpec | CfgSpec) -> list[V
 
 
 def extra_access(layer: LayerCost) -> float | None:
-    """How much more a layer moves than one of equal widths and as many MACs, as a share of that.
+    """Memory access above that of a layer of equal widths and as many MACs, relative to it.
 
     None of what is no plain convolution at stride 1, and of what reads the image or predicts from
     it, whose widths nobody can choose.
@@ -79,7 +79,7 @@ def _wasted(layer: LayerCost, extra: float) -> float:
     return layer.access * extra / (1 + extra)
 
 
-def judge_groups(cost: NetworkCost, spec: ModelSpec | CfgSpec) -> list[Verdict]:
+def judge_groups(cost: NetworkCost, spec: ModelSpec | CfgSpec) -> list[RuleFinding]:
     """G2: for the same MACs, a grouped convolution moves more the more groups it has."""
     del spec
     grouped = [layer for layer in cost.layers if layer.kind == "grouped"]
@@ -89,7 +89,7 @@ def judge_groups(cost: NetworkCost, spec: ModelSpec | CfgSpec) -> list[Verdict]:
     dense = sum(dense_access(layer) for layer in grouped)
     worst = max(grouped, key=lambda layer: layer.access - dense_access(layer))
     return [
-        Verdict(
+        RuleFinding(
             "groups",
             worst.name,
             f"{len(grouped)} convolutions in groups, this one in {worst.groups}, cost "
@@ -102,7 +102,7 @@ def judge_groups(cost: NetworkCost, spec: ModelSpec | CfgSpec) -> list[Verdict]:
 
 
 def dense_access(layer: LayerCost) -> float:
-    """Memory access of a plain convolution of as many MACs as one in groups, as wide in as it.
+    """Memory access of a dense convolution with the MACs and input width of a grouped one.
 
     It has C_out / groups outputs.
     """
@@ -111,7 +111,7 @@ def dense_access(layer: LayerCost) -> float:
     return inputs + output / layer.groups + (layer.access - inputs - output)
 
 
-def judge_depthwise(cost: NetworkCost, spec: ModelSpec | CfgSpec) -> list[Verdict]:
+def judge_depthwise(cost: NetworkCost, spec: ModelSpec | CfgSpec) -> list[RuleFinding]:
     """Depthwise convolutions compute little for each byte that they move."""
     del spec
     depthwise = [layer for layer in cost.layers if layer.kind == "depthwise"]
@@ -122,7 +122,7 @@ def judge_depthwise(cost: NetworkCost, spec: ModelSpec | CfgSpec) -> list[Verdic
     moved = sums.moved_bytes / cost.totals.moved_bytes
     worst = max(depthwise, key=lambda layer: layer.moved_bytes)
     return [
-        Verdict(
+        RuleFinding(
             "depthwise",
             worst.name,
             f"{sums.layers} depthwise convolutions are {sums.macs / cost.totals.macs:.1%} of the "
@@ -136,7 +136,7 @@ def judge_depthwise(cost: NetworkCost, spec: ModelSpec | CfgSpec) -> list[Verdic
     ]
 
 
-def judge_fragments(cost: NetworkCost, spec: ModelSpec | CfgSpec) -> list[Verdict]:
+def judge_fragments(cost: NetworkCost, spec: ModelSpec | CfgSpec) -> list[RuleFinding]:
     """G3: many small operations run less in parallel than few large ones."""
     del spec
     convolutions = [layer for layer in cost.layers if layer.is_convolution]
@@ -150,7 +150,7 @@ def judge_fragments(cost: NetworkCost, spec: ModelSpec | CfgSpec) -> list[Verdic
         parts[part.name] = sum(id(layer) in members for layer in small)
     worst = max(parts, key=lambda name: parts[name])
     return [
-        Verdict(
+        RuleFinding(
             "fragments",
             worst,
             f"{len(small)} of {len(convolutions)} convolutions have less than {SMALL:.1%} of the "
@@ -163,8 +163,8 @@ def judge_fragments(cost: NetworkCost, spec: ModelSpec | CfgSpec) -> list[Verdic
     ]
 
 
-def judge_elementwise(cost: NetworkCost, spec: ModelSpec | CfgSpec) -> list[Verdict]:
-    """G4: what has no MACs is not free."""
+def judge_elementwise(cost: NetworkCost, spec: ModelSpec | CfgSpec) -> list[RuleFinding]:
+    """G4: element-wise operations have no MACs, but are not free."""
     del spec
     idle = [layer for layer in cost.layers if not layer.macs]
     if not idle:
@@ -182,11 +182,11 @@ def judge_elementwise(cost: NetworkCost, spec: ModelSpec | CfgSpec) -> list[Verd
     if not cost.fused and norms:
         change = f"Fold the norms into the convolutions, which saves up to {norms:.0%}: --fused"
     says = f"{len(idle)} layers without MACs move {share:.0%} of all bytes: {spelt}"
-    return [Verdict("element-wise", worst.name, says, change, f"{SHUFFLENET}, G4", share)]
+    return [RuleFinding("element-wise", worst.name, says, change, f"{SHUFFLENET}, G4", share)]
 
 
-def judge_shares(cost: NetworkCost, spec: ModelSpec | CfgSpec) -> list[Verdict]:
-    """What of the cost is backbone, neck and head."""
+def judge_shares(cost: NetworkCost, spec: ModelSpec | CfgSpec) -> list[RuleFinding]:
+    """Share of the cost in backbone, neck and head."""
     if isinstance(spec, CfgSpec) or not cost.totals.macs:
         return []
     shares = {
@@ -199,12 +199,14 @@ def judge_shares(cost: NetworkCost, spec: ModelSpec | CfgSpec) -> list[Verdict]:
     kind: Literal["advice", "fact"] = "advice" if late > 0.6 else "fact"
     change = "Narrow the neck, or take a larger backbone" if kind == "advice" else ""
     return [
-        Verdict("shares", "network", f"MACs: {spelt}", change, f"{SCALED}, section 3", late, kind)
+        RuleFinding(
+            "shares", "network", f"MACs: {spelt}", change, f"{SCALED}, section 3", late, kind
+        )
     ]
 
 
-def judge_receptive_field(cost: NetworkCost, spec: ModelSpec | CfgSpec) -> list[Verdict]:
-    """An object larger than the receptive field cannot be seen whole; a stage more doubles it."""
+def judge_receptive_field(cost: NetworkCost, spec: ModelSpec | CfgSpec) -> list[RuleFinding]:
+    """Objects larger than the receptive field are not seen whole; one more stage doubles it."""
     del spec
     last = [layer for layer in cost.layers if layer.receptive_field and layer.stride]
     if not last:
@@ -219,9 +221,9 @@ def judge_receptive_field(cost: NetworkCost, spec: ModelSpec | CfgSpec) -> list[
     )
     source = f"{SCALED}, section 3.3, table 6"
     if ratio >= 1:
-        return [Verdict("receptive field", coarsest.name, says, "", source, 0.0, "fact")]
+        return [RuleFinding("receptive field", coarsest.name, says, "", source, 0.0, "fact")]
     change = "Add a stage, which doubles it, or depth at the coarsest stride; or a smaller image"
-    return [Verdict("receptive field", coarsest.name, says, change, source, 1 - ratio)]
+    return [RuleFinding("receptive field", coarsest.name, says, change, source, 1 - ratio)]
 
 
 def _numel(shape: tuple[int, ...]) -> int:

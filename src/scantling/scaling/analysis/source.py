@@ -1,4 +1,4 @@
-"""The description of a model, from whatever holds one. Nothing is downloaded for it."""
+"""Find the spec of a model from its name or file, without downloading weights."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ CHECKPOINTS = (".safetensors", ".pt", ".pth")
 
 
 def open_spec(model: str | Path, *, weights: str | Path | None = None) -> ModelSpec | CfgSpec:
-    """What a model is, without its weights.
+    """Read the spec of a model, without its weights.
 
     Args:
         model: a name of the catalogue; a darknet `.cfg`; a checkpoint; an exported file; or a

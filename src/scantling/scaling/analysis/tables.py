@@ -1,4 +1,4 @@
-"""An analysis as rows of tables, as plain values, and as CSV."""
+"""An analysis as table rows, as JSON values and as CSV."""
 
 import csv
 import io
@@ -23,7 +23,7 @@ ROOF_COLUMNS = ("bound", "least ms")
 
 def part_table(analysis: Analysis) -> tuple[tuple[str, ...], list[Row]]:
     """Column names, and a row for each part; the last row is of the whole network."""
-    columns = PART_COLUMNS + (ROOF_COLUMNS if analysis.roof else ())
+    columns = PART_COLUMNS + (ROOF_COLUMNS if analysis.roofline else ())
     rows = [
         (part.name, part.about, show_shape(part.shape), *_figures(analysis, part))
         for part in analysis.cost.parts
@@ -33,7 +33,7 @@ def part_table(analysis: Analysis) -> tuple[tuple[str, ...], list[Row]]:
 
 def layer_table(analysis: Analysis) -> tuple[tuple[str, ...], list[Row]]:
     """Column names, and a row for each layer."""
-    columns = LAYER_COLUMNS + (ROOF_COLUMNS if analysis.roof else ())
+    columns = LAYER_COLUMNS + (ROOF_COLUMNS if analysis.roofline else ())
     return columns, [
         (
             layer.name,
@@ -48,8 +48,8 @@ def layer_table(analysis: Analysis) -> tuple[tuple[str, ...], list[Row]]:
             layer.live_bytes / 1e6,
             show_field(layer.receptive_field, sees_all=layer.sees_all),
             *(
-                (analysis.roof.bound(layer), analysis.roof.seconds(layer) * 1e3)
-                if analysis.roof
+                (analysis.roofline.bound(layer), analysis.roofline.seconds(layer) * 1e3)
+                if analysis.roofline
                 else ()
             ),
         )
@@ -58,7 +58,7 @@ def layer_table(analysis: Analysis) -> tuple[tuple[str, ...], list[Row]]:
 
 
 def describe_kind(layer: LayerCost) -> str:
-    """The kind of a layer; of a convolution with its kernel, of another what torch calls it."""
+    """Kind of a layer: a convolution with its kernel, or torch's name of the operation."""
     if layer.kernel is None:
         return layer.kind if layer.kind != "other" else layer.operation
     sides = "×".join(map(str, layer.kernel))
@@ -69,12 +69,12 @@ def describe_kind(layer: LayerCost) -> str:
 
 
 def show_shape(shape: tuple[int, ...]) -> str:
-    """Channels × height × width, without the batch."""
+    """Shape as channels × height × width, without the batch."""
     return "×".join(map(str, shape[1:]))
 
 
 def show_field(field: tuple[int, int] | None, *, sees_all: bool = False) -> str:
-    """A receptive field; a plus where a mean over the whole image comes to it."""
+    """Receptive field as text; with + where global pooling or attention adds the whole image."""
     if field is None:
         return "image"
     size = str(field[0]) if field[0] == field[1] else f"{field[0]}×{field[1]}"
@@ -82,8 +82,8 @@ def show_field(field: tuple[int, int] | None, *, sees_all: bool = False) -> str:
 
 
 def summarise(analysis: Analysis) -> dict[str, Any]:
-    """Everything as plain values, ready for JSON. Bytes, values and seconds, without prefixes."""
-    cost, roof = analysis.cost, analysis.roof
+    """The analysis as plain values for JSON, in bytes, values and seconds."""
+    cost, roofline = analysis.cost, analysis.roofline
     return {
         "model": cost.name,
         "image_size": list(cost.image_size),
@@ -95,16 +95,16 @@ def summarise(analysis: Analysis) -> dict[str, Any]:
         **_values(asdict(cost.totals), cost.totals),
         "weight_bytes": cost.weight_bytes,
         "weight_bytes_read": cost.totals.weight_bytes,
-        "device": None if roof is None else {**asdict(roof), "ridge": roof.ridge},
+        "device": None if roofline is None else {**asdict(roofline), "ridge": roofline.ridge},
         "least_seconds": analysis.seconds(),
         "parts": [_part(analysis, part) for part in cost.parts],
         "layers": [_layer(analysis, layer) for layer in cost.layers],
-        "findings": [asdict(verdict) for verdict in analysis.verdicts],
+        "findings": [asdict(finding) for finding in analysis.findings],
     }
 
 
 def to_csv(analysis: Analysis) -> str:
-    """A line for each layer, the columns those of `summarise`."""
+    """CSV with one line for each layer; the columns are those of `summarise`."""
     rows = [_layer(analysis, layer) for layer in analysis.cost.layers]
     out = io.StringIO()
     writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
@@ -115,7 +115,7 @@ def to_csv(analysis: Analysis) -> str:
 
 
 def _figures(analysis: Analysis, part: PartCost | None) -> Row:
-    """The numbers of a part, or of the whole network."""
+    """Numbers of one part or of the whole network."""
     cost = analysis.cost
     totals = cost.totals if part is None else part.totals
     live = cost.peak_bytes if part is None else totals.live_bytes
@@ -131,9 +131,9 @@ def _figures(analysis: Analysis, part: PartCost | None) -> Row:
         live / 1e6,
         "image" if last is None else show_field(last.receptive_field, sees_all=last.sees_all),
     )
-    if analysis.roof is None:
+    if analysis.roofline is None:
         return figures
-    return (*figures, analysis.roof.bound(totals), (analysis.seconds(part) or 0.0) * 1e3)
+    return (*figures, analysis.roofline.bound(totals), (analysis.seconds(part) or 0.0) * 1e3)
 
 
 def _part(analysis: Analysis, part: PartCost) -> dict[str, Any]:
@@ -149,11 +149,11 @@ def _part(analysis: Analysis, part: PartCost) -> dict[str, Any]:
 
 
 def _layer(analysis: Analysis, layer: LayerCost) -> dict[str, Any]:
-    roof = analysis.roof
+    roofline = analysis.roofline
     return {
         **_values(asdict(layer), layer),
-        "bound": None if roof is None else roof.bound(layer),
-        "least_seconds": None if roof is None else roof.seconds(layer),
+        "bound": None if roofline is None else roofline.bound(layer),
+        "least_seconds": None if roofline is None else roofline.seconds(layer),
     }
 
 

@@ -1,26 +1,26 @@
-"""What a network costs, counted by running it; and the least time that it takes on a device."""
+"""Network cost, counted by tracing a run on meta tensors; rooflines."""
 
 from .count import PRECISIONS, count_costs, part_of
-from .fields import Field, Reach
 from .layer import LayerCost, NetworkCost, PartCost, Totals, add_up
-from .memory import LiveBytes
-from .roof import Roof, read_roof
+from .live_bytes import LiveBytes
+from .receptive_field import ReceptiveField, ReceptiveField1D
+from .roofline import Roofline, read_roofline
 from .trace import Trace, trace_module
 
 __all__ = [
     "PRECISIONS",
-    "Field",
     "LayerCost",
     "LiveBytes",
     "NetworkCost",
     "PartCost",
-    "Reach",
-    "Roof",
+    "ReceptiveField",
+    "ReceptiveField1D",
+    "Roofline",
     "Totals",
     "Trace",
     "add_up",
     "count_costs",
     "part_of",
-    "read_roof",
+    "read_roofline",
     "trace_module",
 ]

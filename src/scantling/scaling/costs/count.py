@@ -1,4 +1,4 @@
-"""What a network costs: every layer of it, in the precision and at the size that are asked for."""
+"""Count the cost of every layer of a network, for a precision and an image size."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -35,7 +35,7 @@ def count_costs(
     precision: str = "fp32",
     fused: bool = False,
 ) -> NetworkCost:
-    """What the network of a spec costs, layer by layer, counted by running it without memory.
+    """Count the cost of a spec's network layer by layer, by running it on meta tensors.
 
     Args:
         spec: of any family, or of a cfg.
@@ -86,7 +86,7 @@ def _state_bytes(network: nn.Module, scale: float) -> int:
 def _split(
     layers: Iterable[LayerCost], spec: ModelSpec | CfgSpec, network: nn.Module
 ) -> tuple[PartCost, ...]:
-    """The layers by part, in the order in which the parts first run."""
+    """Group the layers by part, in order of execution."""
     found: dict[str, list[LayerCost]] = {}
     for layer in layers:
         found.setdefault(part_of(layer.name), []).append(layer)
@@ -103,7 +103,7 @@ def _split(
 
 
 def part_of(name: str) -> str:
-    """The part of a network that a module belongs to, by its path.
+    """Name of the part that a module belongs to, from its path.
 
     >>> part_of("backbone.stages.2.down.conv"), part_of("head.classes.hidden.0"), part_of("neck.a")
     ('backbone.stages.2', 'head.classes', 'neck')
@@ -125,7 +125,7 @@ def part_of(name: str) -> str:
 
 
 def _about(part: str, spec: ModelSpec) -> str:
-    """What the spec says of a part."""
+    """Description of a part, from the spec."""
     words = part.split(".")
     if words[0] == "neck":
         return f"{spec.neck.kind} × {spec.neck.depth}"
@@ -138,7 +138,7 @@ def _about(part: str, spec: ModelSpec) -> str:
 
 
 def _describe_sections(parts: Iterable[PartCost], spec: CfgSpec) -> tuple[PartCost, ...]:
-    """The parts of a cfg: its layers, under the kinds of their sections and their strides."""
+    """Describe the parts of a cfg: section kind and stride of each layer."""
     _, sections = read_sections(spec.cfg, f"{spec.name}.cfg")
     described = []
     for part in parts:

@@ -1,4 +1,4 @@
-"""The cost of one layer, and of a whole network: frozen values."""
+"""Cost of a layer, a part and a network, as frozen values."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class LayerCost:
-    """What one call of one operation costs. Views are free and are no layers.
+    """Cost of one call of one operation; views are free and are not counted as layers.
 
     Everything is of the whole batch.
 
@@ -62,7 +62,7 @@ class LayerCost:
 
     @property
     def moved_bytes(self) -> int:
-        """Bytes of weights and maps that it reads and writes, each once."""
+        """Bytes of weights and feature maps read and written, each once."""
         return self.weight_bytes + self.activation_bytes
 
     @property
@@ -78,7 +78,7 @@ class LayerCost:
 
 @dataclass(frozen=True)
 class Totals:
-    """Sums over layers; the letters of each are as in `LayerCost`."""
+    """Sums over layers, of the fields of `LayerCost`."""
 
     layers: int
     parameters: int
@@ -92,7 +92,7 @@ class Totals:
 
     @property
     def moved_bytes(self) -> int:
-        """Bytes of weights and maps that are read and written."""
+        """Bytes of weights and feature maps read and written."""
         return self.weight_bytes + self.activation_bytes
 
     @property
@@ -103,7 +103,7 @@ class Totals:
 
 @dataclass(frozen=True)
 class PartCost:
-    """What one part of a network costs.
+    """Cost of one part of a network.
 
     Args:
         name: path of its module, `backbone.stages.2`; of a cfg `layers.12`.
@@ -119,24 +119,24 @@ class PartCost:
 
     @property
     def totals(self) -> Totals:
-        """The sums; `live_bytes` is the most of any layer."""
+        """Sums over its layers; `live_bytes` is the maximum."""
         return add_up(self.layers)
 
     @property
     def shape(self) -> Shape:
-        """Of what its last layer makes."""
+        """Output shape of its last layer."""
         return self.layers[-1].shape
 
     @property
     def receptive_field(self) -> tuple[int, int] | None:
-        """The largest of its layers."""
+        """Largest receptive field of its layers."""
         fields = [layer.receptive_field for layer in self.layers if layer.receptive_field]
         return max(fields, key=prod) if fields else None
 
 
 @dataclass(frozen=True)
 class NetworkCost:
-    """What a network costs, for one image size, batch and precision.
+    """Cost of a network for one image size, batch and precision.
 
     Args:
         name: of the model.
@@ -164,12 +164,12 @@ class NetworkCost:
 
     @property
     def totals(self) -> Totals:
-        """The sums over all layers."""
+        """Sums over all layers."""
         return add_up(self.layers)
 
 
 def add_up(layers: Iterable[LayerCost]) -> Totals:
-    """The sums over some layers; `live_bytes` is the most of any."""
+    """Sum the costs of layers; `live_bytes` is the maximum."""
     layers = tuple(layers)
     return Totals(
         layers=len(layers),

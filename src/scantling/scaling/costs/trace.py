@@ -1,4 +1,4 @@
-"""Runs a network without memory for its tensors, and writes down what every layer costs.
+"""Trace a network on meta tensors, and record the cost of every layer.
 
 Nothing is derived from the description of a network, so the costs cannot disagree with it: the
 operations are those that torch is asked for, and multiply-accumulates are counted by the formulas
@@ -17,17 +17,24 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 from torch.utils.weak import WeakIdKeyDictionary
 
-from .fields import Field
 from .layer import LayerCost, Shape
-from .memory import LiveBytes
-from .operations import FACTORIES, field_of, gathered, kind_of, operation_name, window_of
+from .live_bytes import LiveBytes
+from .receptive_field import ReceptiveField
+from .torch_operations import (
+    FACTORIES,
+    field_after_reshape,
+    kind_of,
+    operation_name,
+    receptive_field_of,
+    window_of,
+)
 
 RESHAPES = frozenset(("view", "reshape", "_unsafe_view"))
 
 
 @dataclass(frozen=True)
 class Trace:
-    """What a run showed.
+    """Layers, peak activation memory and outputs of a traced run.
 
     Args:
         layers: in the order of execution.
@@ -41,7 +48,7 @@ class Trace:
 
 
 def trace_module(module: nn.Module, *inputs: Tensor, scale: float = 1.0) -> Trace:
-    """Run a module and write down what every layer costs.
+    """Run a module and record the cost of every layer.
 
     Args:
         module: on any device; on `meta` nothing is computed and no memory taken.
@@ -56,7 +63,7 @@ def trace_module(module: nn.Module, *inputs: Tensor, scale: float = 1.0) -> Trac
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Sees every operation below autograd. torch offers no way to see them but to be its child."""
+    """Dispatch mode that records every operation; torch requires it to be a subclass."""
 
     def __init__(self, module: nn.Module, inputs: Sequence[Tensor], scale: float) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -66,7 +73,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._scale = scale
         self._image = inputs[0]
         # Of every map its field, and the last shape with rows and columns that it had.
-        self._fields: MutableMapping[Tensor, tuple[Field, Shape]] = WeakIdKeyDictionary()
+        self._fields: MutableMapping[Tensor, tuple[ReceptiveField, Shape]] = WeakIdKeyDictionary()
         # Of every tensor that follows from the weights alone: the parameters that it follows from.
         self._constants: MutableMapping[Tensor, dict[int, int]] = WeakIdKeyDictionary()
         self._counted: set[int] = set()  # parameters, by id
@@ -78,7 +85,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.memory.ignore(tensor)
         for tensor in inputs:
             self.memory.add(tensor, scale=self._of(tensor))
-            self._fields[tensor] = (Field(), tuple(tensor.shape))
+            self._fields[tensor] = (ReceptiveField(), tuple(tensor.shape))
 
     def __torch_dispatch__(
         self,
@@ -120,9 +127,9 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if not known:
             return
         before, shape = known[0]
-        field = field_of(name, args, [one for one, _ in known], made[0])
+        field = receptive_field_of(name, args, [one for one, _ in known], made[0])
         if name in RESHAPES:  # the shape that is kept is that before the first reshape
-            field = gathered(before, shape, made[0].shape)
+            field = field_after_reshape(before, shape, made[0].shape)
         if made[0].ndim == 4 and (name not in RESHAPES | {"permute", "clone"} or field != before):
             shape = tuple(made[0].shape)
         for tensor in made:
@@ -146,7 +153,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         macs = 0 if count is None else count(*args, out_val=made[0]) // 2
         moved = sum(map(_values, maps)) + sum(one.numel() for one in written)
         held = weights if kernel is None else [kernel]
-        field, _ = self._fields.get(made[0], (Field(None, None), ()))
+        field, _ = self._fields.get(made[0], (ReceptiveField(None, None), ()))
         window = window_of(name, args)
         self.layers.append(
             LayerCost(
@@ -176,7 +183,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         )
 
     def _new_parameters(self, weights: Sequence[Tensor]) -> int:
-        """Numbers in the parameters behind these tensors that no layer has read yet."""
+        """Parameters behind these tensors that were not counted for an earlier layer."""
         roots: dict[int, int] = {}
         for tensor in weights:
             roots |= self._constants[tensor]
@@ -197,7 +204,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 @contextmanager
 def _named_calls(module: nn.Module, calls: list[str]) -> Iterator[None]:
-    """Keep the names of the modules that are running on a stack."""
+    """Keep a stack of the names of the running modules, by forward hooks."""
     handles = []
     for name, part in module.named_modules():
 
@@ -217,7 +224,7 @@ def _named_calls(module: nn.Module, calls: list[str]) -> Iterator[None]:
 
 
 def _is_view(function: Any, given: Sequence[Tensor], made: Sequence[Tensor]) -> bool:
-    """Whether nothing was computed: the result is another look at what was given."""
+    """Whether an operation only made a view of its inputs."""
     if function._schema.is_mutable:
         return False
     storages = {one.untyped_storage()._cdata for one in given}
@@ -229,7 +236,7 @@ def _unique(tensors: Any) -> list[Tensor]:
 
 
 def _values(tensor: Tensor) -> int:
-    """Numbers that are really there: what is expanded is read once."""
+    """Number of values in memory; expanded dimensions count once."""
     return min(tensor.numel(), tensor.untyped_storage().nbytes() // tensor.element_size())
 
 

@@ -1,13 +1,13 @@
-"""Several budgets at once: the set of models that a product ships, from one recipe."""
+"""Model families: one model for each of several budgets, all trained with one recipe."""
 
-from .choice import Family, Member, choose_family
-from .members import Wanted, parse_member, read_members
+from .family import Family, Member, choose_family
 from .page import write_family
+from .requests import MemberRequest, parse_member, read_members
 
 __all__ = [
     "Family",
     "Member",
-    "Wanted",
+    "MemberRequest",
     "choose_family",
     "parse_member",
     "read_members",

@@ -1,4 +1,4 @@
-"""A family as files: a spec for each member, and a page that shows them side by side."""
+"""Write a family: a spec file for each member, and an HTML page that compares them."""
 
 import json
 import shlex
@@ -8,13 +8,20 @@ from pathlib import Path
 from ...errors import InvalidValue
 from ...io import write_file
 from ...reports import COLORS, Details, Heading, Part, Picture, Table, Text, render_page
-from ..search import describe_fit, front_columns, front_table, summarise_spec, to_record, write_fit
+from ..search import (
+    describe_model,
+    pareto_columns,
+    pareto_table,
+    summarise_spec,
+    to_record,
+    write_scaled_model,
+)
 from ..search.budget import show_value
-from ..search.figures import draw_front
-from ..search.report import NEIGHBOUR_COLUMNS, neighbour_table
-from ..search.run import make_rows
-from ..search.search import Fit, costs_of, find_front
-from .choice import RECIPES, Family, Member
+from ..search.candidate_search import SearchResult, candidate_costs, find_pareto_front
+from ..search.pareto_front import draw_pareto_front
+from ..search.scaled_model import candidates_on_device
+from ..search.summary import NEIGHBOUR_COLUMNS, neighbour_table
+from .family import RECIPES, Family, Member
 from .figures import draw_bars
 
 PAGE = "family.html"
@@ -43,8 +50,8 @@ def write_family(family: Family, folder: Path, *, data: str = "DATA") -> Path:
         raise InvalidValue("--out", str(folder), f"a folder without {(there or names)[0]}")
     folder.mkdir(parents=True, exist_ok=True)
     for one, name in zip(family.members, names, strict=True):
-        write_fit(one.found, folder / name)
-    record = [{"name": one.name, **to_record(one.found)} for one in family.members]
+        write_scaled_model(one.scaled, folder / name)
+    record = [{"name": one.name, **to_record(one.scaled)} for one in family.members]
     files = {
         "family.json": json.dumps({"recipe": family.recipe, "members": record}, indent=1) + "\n",
         PAGE: render_family(family, data=data),
@@ -55,11 +62,13 @@ def write_family(family: Family, folder: Path, *, data: str = "DATA") -> Path:
 
 
 def render_family(family: Family, *, data: str = "DATA") -> str:
-    """The page: a table, bars, fronts, reasons and commands."""
+    """Render the HTML page: comparison table, bar charts, Pareto fronts, reasons, commands."""
     parts: list[Part] = [
         Text(describe_recipe(family)),
         side_by_side(family),
-        Picture(draw_bars(family), "Each measure on its own scale, from 0; capacity from 50."),
+        Picture(
+            draw_bars(family), "Each measure on its own scale, from 0; the accuracy proxy from 50."
+        ),
         Heading("On the front"),
         *_fronts(family),
         Heading("Why these"),
@@ -73,40 +82,40 @@ def render_family(family: Family, *, data: str = "DATA") -> str:
 
 
 _READING = """\
-Capacity ranks models by what the papers of both families found to matter: how much of the image \
-every cell sees and how finely, then width and depth. It is no AP. Predictions are ranges: a model \
-is within its budget when the upper end is. Latency is of one image, from pixels in memory to \
-boxes and scores."""
+The accuracy proxy ranks models by what the papers of both families found to matter: how much \
+of the image every cell sees and how finely, then width and depth. It is no AP. Predictions are \
+ranges: a model is within its budget when the upper end is. Latency is of one image, from pixels \
+in memory to boxes and scores."""
 
 
 def describe_recipe(family: Family) -> str:
-    """Which recipe it is and which were passed over, with the criterion."""
+    """Text on the chosen recipe, the others that were tried, and the accuracy proxy."""
     names = " and ".join(RECIPES[family.recipe])
     others = [
         f"{name} {'does not fit every budget' if mean is None else f'would have {mean:.1f}'}"
         for name, mean in family.passed_over.items()
     ]
     beside = f" ({'; '.join(others)})" if others else ""
-    criterion = family.members[0].found.criterion.describe()
+    fit = family.members[0].scaled.proxy.describe()
     return (
         f"All of recipe {family.recipe} (kinds: {names}), so that they are trained alike; mean "
-        f"capacity {family.capacity:.1f}{beside}.\nCapacity {criterion}."
+        f"accuracy proxy {family.mean_proxy:.1f}{beside}.\nThe accuracy proxy {fit}."
     )
 
 
 def side_by_side(family: Family) -> Table:
-    """A column for each member."""
-    founds = [one.found for one in family.members]
-    costs = [found.fit.costs for found in founds]
+    """Comparison table with a column for each member."""
+    models = [one.scaled for one in family.members]
+    costs = [scaled.search.costs for scaled in models]
     rows: list[list[str]] = [
-        ["model", *(found.spec.name for found in founds)],
-        ["input", *("×".join(map(str, found.spec.image_size)) for found in founds)],
-        ["strides", *(", ".join(map(str, found.spec.strides)) for found in founds)],
-        ["capacity", *(f"{one.capacity:.1f}" for one in costs)],
-        *([label, *(_show(found.fit, name) for found in founds)] for label, name in _MEASURES),
-        ["binding", *(found.fit.binding or "none" for found in founds)],
-        ["device", *("–" if one.device is None else _device(one.device) for one in founds)],
-        ["network", *map(summarise_spec, founds)],
+        ["model", *(scaled.spec.name for scaled in models)],
+        ["input", *("×".join(map(str, scaled.spec.image_size)) for scaled in models)],
+        ["strides", *(", ".join(map(str, scaled.spec.strides)) for scaled in models)],
+        ["accuracy proxy", *(f"{one.accuracy_proxy:.1f}" for one in costs)],
+        *([label, *(_show(scaled.search, name) for scaled in models)] for label, name in _MEASURES),
+        ["binding", *(scaled.search.binding or "none" for scaled in models)],
+        ["device", *("–" if one.device is None else _device(one.device) for one in models)],
+        ["network", *map(summarise_spec, models)],
     ]
     caption = "Network: the kind of each stage, × its blocks, : its channels."
     return Table(("", *(one.name for one in family.members)), rows, caption)
@@ -128,39 +137,41 @@ def _device(device: object) -> str:
     return f"{profile.processor}, {profile.engine}, {profile.precision}, {profile.threads} threads"
 
 
-def _show(fit: Fit, name: str) -> str:
-    """A cost with its error bar and its limit."""
-    if name not in fit.costs.values:
+def _show(result: SearchResult, name: str) -> str:
+    """Format a cost with its error bar and its limit."""
+    if name not in result.costs.values:
         return "–"
-    text = show_value(name, fit.costs.values[name])
-    low, high = fit.costs.bars.get(name, (0.0, 0.0))
+    text = show_value(name, result.costs.values[name])
+    low, high = result.costs.bars.get(name, (0.0, 0.0))
     if high > low:
         text += f" ({show_value(name, low)} to {show_value(name, high)})"
-    limit = fit.budget.limits.get(name)
+    limit = result.budget.limits.get(name)
     return text if limit is None else f"{text}, of {show_value(name, limit)}"
 
 
 def _fronts(family: Family) -> list[Part]:
-    """A figure of all members over MACs, and one for each device over latency."""
-    first = family.members[0].found.fit
-    field = make_rows(
+    """Pareto fronts: one over MACs with all members, and one over latency for each device."""
+    first = family.members[0].scaled.search
+    table = candidates_on_device(
         first.budget.image,
         like="both",
         device=None,
-        num_classes=family.members[0].found.spec.num_classes,
+        num_classes=family.members[0].scaled.spec.num_classes,
         kinds=RECIPES[family.recipe],
     )
-    front = tuple(costs_of(field, row) for row in find_front(field, "MACs"))
-    fits = [replace(one.found.fit, axis="MACs", front=front) for one in family.members]
+    front = tuple(candidate_costs(table, row) for row in find_pareto_front(table, "MACs"))
+    results = [replace(one.scaled.search, axis="MACs", front=front) for one in family.members]
     names = [one.name for one in family.members]
     parts: list[Part] = [
-        Picture(draw_front(fits, names), "All members among the candidates of the recipe.")
+        Picture(
+            draw_pareto_front(results, names), "All members among the candidates of the recipe."
+        )
     ]
-    found = [one.found.device for one in family.members]
-    for device in dict.fromkeys(one for one in found if one is not None):
-        own = [place for place, other in enumerate(found) if other is device]
-        figure = draw_front(
-            [family.members[place].found.fit for place in own],
+    devices = [one.scaled.device for one in family.members]
+    for device in dict.fromkeys(one for one in devices if one is not None):
+        own = [place for place, other in enumerate(devices) if other is device]
+        figure = draw_pareto_front(
+            [family.members[place].scaled.search for place in own],
             [names[place] for place in own],
             colors=[COLORS[place % 6] for place in own],
         )
@@ -169,31 +180,36 @@ def _fronts(family: Family) -> list[Part]:
 
 
 def _reasons(one: Member) -> list[Part]:
-    fit = one.found.fit
-    rows = [[cell if cell is not None else "" for cell in row] for row in neighbour_table(fit)]
+    result = one.scaled.search
+    rows = [[cell if cell is not None else "" for cell in row] for row in neighbour_table(result)]
     return [
         Text(
             "\n".join(
                 line
-                for line in describe_fit(one.found)
-                if not line.startswith(("device", "capacity"))
+                for line in describe_model(one.scaled)
+                if not line.startswith(("device", "accuracy proxy"))
             )
         ),
         Details(
             "The nearest better ones with what refused each, the next best, and the front",
             [
                 Table(NEIGHBOUR_COLUMNS, rows, places=1),
-                Table(front_columns(fit), front_table(fit, most=_FRONT_ROWS), "Front", places=1),
+                Table(
+                    pareto_columns(result),
+                    pareto_table(result, most=_FRONT_ROWS),
+                    "Front",
+                    places=1,
+                ),
             ],
         ),
     ]
 
 
 def _commands(family: Family, data: str) -> str:
-    """What trains and exports each member."""
+    """Commands that train and export each member."""
     lines = []
     for one in family.members:
-        device = one.found.device
+        device = one.scaled.device
         target = "onnx" if device is None else _FORMATS.get(device.profile.engine, "onnx")
         name = one.name
         lines += [

@@ -1,14 +1,14 @@
-"""How long a model takes on a device, and how much memory, without running it there."""
+"""Predict latency and memory of a model on a device, without running it there."""
 
-from .memory import Memory, predict_memory
-from .model import Latency, LatencyModel
-from .network import predict_latency, tabulate, tabulate_cost
-from .table import OperationTable
+from .latency_model import LatencyEstimate, LatencyModel
+from .memory import MemoryEstimate, predict_memory
+from .operation_table import OperationTable
+from .prediction import predict_latency, tabulate, tabulate_cost
 
 __all__ = [
-    "Latency",
+    "LatencyEstimate",
     "LatencyModel",
-    "Memory",
+    "MemoryEstimate",
     "OperationTable",
     "predict_latency",
     "predict_memory",

@@ -1,4 +1,4 @@
-"""How much memory an engine takes for a model, beside what it takes for a very small one."""
+"""Predict the memory that an engine needs for a model."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from ..costs import count_costs
 
 @dataclass(frozen=True)
 class MemoryRule:
-    """What an engine keeps.
+    """Memory rule of an engine: copies of weights and activations, and a base.
 
     Args:
         weights: copies of the weights, the file that they came from included.
@@ -25,8 +25,8 @@ class MemoryRule:
 
 
 @dataclass(frozen=True)
-class Memory:
-    """A predicted peak.
+class MemoryEstimate:
+    """Predicted peak memory of a process, with an error bar.
 
     Args:
         peak: bytes resident in a process that predicts with the model.
@@ -58,8 +58,8 @@ def predict_memory(
     precision: str = "fp32",
     image_size: int | tuple[int, int] | None = None,
     batch: int = 1,
-) -> Memory:
-    """How much memory a process takes at most that predicts with a model.
+) -> MemoryEstimate:
+    """Predict the peak resident memory of a process that runs a model.
 
     Args:
         spec: of any family, or of a cfg.
@@ -77,4 +77,4 @@ def predict_memory(
     cost = count_costs(spec, image_size=image_size, batch=batch, fused=True)
     own = rule.weights * cost.weight_bytes + size * rule.activations * cost.peak_bytes
     slack = rule.error * own
-    return Memory(rule.base + own, rule.base + own - slack, rule.base + own + slack, own)
+    return MemoryEstimate(rule.base + own, rule.base + own - slack, rule.base + own + slack, own)

@@ -1,4 +1,4 @@
-"""What the time of an operation is made of: overhead, arithmetic, traffic and weights.
+"""Terms of an operation's latency: overhead, compute, memory traffic and weights.
 
 Each of these is a known amount of work times a rate, and the logarithm of the rate is linear in a
 few features of the operation's shape. So a time is a sum of terms
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .table import KINDS, PLACE, OperationTable
+from .operation_table import KINDS, PLACE, OperationTable
 
 FloatArray = NDArray[np.float64]
 
@@ -36,8 +36,8 @@ SPREADS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
 
 
 @dataclass(frozen=True)
-class Group:
-    """The terms of one group.
+class TermGroup:
+    """The latency terms of one group.
 
     Args:
         owners: (T,) the network that each belongs to.
@@ -53,8 +53,8 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Rates:
-    """What a device does at most, from which expectations are made.
+class PeakRates:
+    """Peak compute and bandwidth of a device, which set the prior.
 
     Args:
         macs_per_second, bytes_per_second: as in a profile's `peak`.
@@ -64,8 +64,8 @@ class Rates:
     bytes_per_second: float
 
 
-def make_terms(tables: list[OperationTable], rates: Rates) -> dict[str, Group]:
-    """The terms of some networks, by the groups of `SPREADS`."""
+def make_terms(tables: list[OperationTable], rates: PeakRates) -> dict[str, TermGroup]:
+    """Latency terms of networks, by the groups of `SPREADS`."""
     sizes = [len(table.values) for table in tables]
     owners = np.repeat(np.arange(len(tables)), sizes)
     table = OperationTable(np.concatenate([one.values for one in tables]))
@@ -87,7 +87,9 @@ def make_terms(tables: list[OperationTable], rates: Rates) -> dict[str, Group]:
     made = {}
     for name, amount in amounts.items():
         kept = amount > 0
-        made[name] = Group(owners[kept], table["kind"][kept], amount[kept], features[name][kept])
+        made[name] = TermGroup(
+            owners[kept], table["kind"][kept], amount[kept], features[name][kept]
+        )
     return made
 
 
@@ -96,7 +98,7 @@ def _slowness() -> FloatArray:
 
 
 def _compute_features(table: OperationTable) -> FloatArray:
-    """Shape of a convolution: widths and cells, what vectors waste, its kernel and stride."""
+    """Features of a convolution: widths, cells, SIMD padding waste, kernel and stride."""
     entering, leaving = (table[name] / table["groups"] for name in ("entering", "leaving"))
     alone = (table["kind"] == PLACE["depthwise"]) | (table["kind"] == PLACE["pool"])
     entering, leaving = (
@@ -119,19 +121,19 @@ def _compute_features(table: OperationTable) -> FloatArray:
 
 
 def _waste(width: FloatArray) -> FloatArray:
-    """Logarithm of how much larger it is when filled up to whole vectors."""
+    """Log of the padding overhead when filled up to whole SIMD vectors."""
     found: FloatArray = np.log(np.ceil(width / VECTOR) * VECTOR / width)
     return found
 
 
 def _traffic_features(table: OperationTable) -> FloatArray:
-    """How large the maps are: which cache they fit."""
+    """Features of map sizes: which cache level they fit."""
     size = np.log2((table.moved * _VALUE / 2**20).clip(min=2**-10)) / 4
     return np.stack([np.ones(len(size)), size, size**2], axis=1)
 
 
 def layout() -> dict[str, slice]:
-    """Where the coefficients of each group are: those of all kinds, then those of each kind."""
+    """Slices of each group's coefficients: shared by all kinds, then of each kind."""
     places, start = {}, 0
     for name, (shared, _) in SPREADS.items():
         stop = start + (1 + len(KINDS)) * len(shared)
@@ -141,13 +143,13 @@ def layout() -> dict[str, slice]:
 
 
 def prior_spreads() -> FloatArray:
-    """The standard deviation of every coefficient, in the order of `layout`."""
+    """Prior standard deviation of every coefficient, in the order of `layout`."""
     parts = [np.concatenate([shared, np.tile(own, len(KINDS))]) for shared, own in SPREADS.values()]
     return np.concatenate(parts)
 
 
-def evaluate(groups: dict[str, Group], coefficients: FloatArray) -> dict[str, FloatArray]:
-    """Seconds of every term."""
+def evaluate(groups: dict[str, TermGroup], coefficients: FloatArray) -> dict[str, FloatArray]:
+    """Predicted seconds of every term."""
     found = {}
     for name, place in layout().items():
         group = groups[name]
@@ -157,8 +159,10 @@ def evaluate(groups: dict[str, Group], coefficients: FloatArray) -> dict[str, Fl
     return found
 
 
-def slopes(groups: dict[str, Group], seconds: dict[str, FloatArray], networks: int) -> FloatArray:
-    """(networks, coefficients): how each network's seconds change with every coefficient."""
+def slopes(
+    groups: dict[str, TermGroup], seconds: dict[str, FloatArray], networks: int
+) -> FloatArray:
+    """Jacobian, (networks, coefficients): derivative of each network's seconds."""
     found = np.zeros((networks, max(place.stop for place in layout().values())))
     for name, place in layout().items():
         group = groups[name]

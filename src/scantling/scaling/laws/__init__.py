@@ -8,8 +8,8 @@ from .compound import compound
 from .depth import deepen, with_depths
 from .kinds import csp_ise, plain, with_neck, with_stage_kind
 from .levels import add_level, remove_level
-from .named import as_large, as_small, as_x
-from .size import resize, scale_size
+from .resolution import resize, scale_size
+from .variants import as_large, as_small, as_x
 from .width import widen
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""What every law asks of a spec before it changes it."""
+"""Checks shared by the scaling laws."""
 
 import math
 
@@ -9,7 +9,7 @@ LARGEST_FACTOR = 64.0
 
 
 def check_factor(name: str, factor: float) -> None:
-    """Refuse what nothing can be multiplied by.
+    """Raise unless a scaling factor is positive, finite and not absurdly large.
 
     Raises:
         InvalidValue: the factor is not above 0, or absurdly large.
@@ -19,7 +19,7 @@ def check_factor(name: str, factor: float) -> None:
 
 
 def require_stages(spec: ModelSpec, what: str) -> None:
-    """Refuse a backbone of another library, which has no stages to change.
+    """Raise for a timm backbone, which has no stages to change.
 
     Args:
         what: the law wants to change, for the message.
@@ -36,10 +36,10 @@ def require_stages(spec: ModelSpec, what: str) -> None:
 
 
 def require_all_levels(spec: ModelSpec) -> None:
-    """Refuse a model that was trained with more levels than it has now.
+    """Raise for a sub-network, which was trained with more levels than it has now.
 
     Raises:
-        InvalidSpec: `drop_level` made it.
+        InvalidSpec: `extract_subnetwork` made it.
     """
     if spec.neck.outputs is not None:
         raise InvalidSpec(

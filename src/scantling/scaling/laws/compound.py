@@ -1,4 +1,4 @@
-"""Compound scaling: one number φ sets the size, width and depth of everything.
+"""Compound scaling: φ sets resolution, width and depth together.
 
 Papers: EfficientNet, https://arxiv.org/abs/1905.11946; EfficientDet,
 https://arxiv.org/abs/1911.09070, section 4.
@@ -45,7 +45,7 @@ PUBLISHED: dict[int, dict[str, Any]] = {
 
 
 def compound(spec: ModelSpec, phi: int, *, published: bool = False) -> ModelSpec:
-    """EfficientDet's compound scaling, from D0 or any other model with a pyramid, to φ.
+    """Apply EfficientDet's compound scaling: from φ = 0 (D0, or any model with a pyramid) to φ.
 
     With R, W and D those of the model at φ = 0:
 
@@ -106,7 +106,7 @@ def compound(spec: ModelSpec, phi: int, *, published: bool = False) -> ModelSpec
 
 
 def _scale_backbone(spec: ModelSpec, phi: int) -> ModelSpec:
-    """EfficientNet Bφ from B0. The lite ones keep their stem and the depth of both ends."""
+    """Scale EfficientNet B0 to Bφ; lite models keep their stem and the depth of both ends."""
     if phi == 0:
         return spec
     width, depth = MULTIPLIERS[phi]

@@ -1,4 +1,4 @@
-"""Depth: how many blocks a stage, a fusion or a head has. Cost grows in proportion."""
+"""Depth scaling: blocks in stages, fusions and heads. Cost grows linearly."""
 
 import math
 from collections.abc import Sequence
@@ -49,7 +49,7 @@ def deepen(
 
 
 def with_depths(spec: ModelSpec, depths: Sequence[int], *, name: str | None = None) -> ModelSpec:
-    """Give each stage of the backbone its number of blocks: the stage list of Scaled-YOLOv4.
+    """Set the number of blocks of each backbone stage: the stage list of Scaled-YOLOv4.
 
     Args:
         depths: one a stage, finest first: (1, 3, 15, 15, 7) of P5.
@@ -77,7 +77,7 @@ def with_depths(spec: ModelSpec, depths: Sequence[int], *, name: str | None = No
 
 
 def round_depth(depth: int, factor: float) -> int:
-    """A depth times a factor, half up; a single block stays single.
+    """Multiply a depth by a factor, rounding half up; a single block stays single.
 
     >>> round_depth(2, 1.25), round_depth(8, 1.25), round_depth(1, 3.0), round_depth(3, 0.1)
     (3, 10, 1, 1)

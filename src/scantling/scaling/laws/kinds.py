@@ -1,4 +1,4 @@
-"""Kinds of stages and necks: plain, cross-stage partial, one-shot aggregation."""
+"""Change the kind of stages and necks: plain, cross-stage partial, one-shot aggregation."""
 
 from collections.abc import Collection
 
@@ -19,7 +19,7 @@ PYRAMIDS = frozenset({"asff", "bifpn", "fpn", "fully-connected-fpn", "nas-fpn", 
 def csp_ise(
     spec: ModelSpec, *, stages: Collection[int] | None = None, neck: bool = True
 ) -> ModelSpec:
-    """Make plain stages cross-stage partial, and a plain PAN a CSP-PAN.
+    """Convert plain stages to cross-stage partial, and a plain PAN to a CSP-PAN.
 
     As the depth grows, this saves 4/17 of a Res stage's cost, 64/137 of a ResX stage's and half of
     a Dark stage's; of one with a single block it saves next to nothing.
@@ -39,7 +39,7 @@ def csp_ise(
 def plain(
     spec: ModelSpec, *, stages: Collection[int] | None = None, neck: bool = True
 ) -> ModelSpec:
-    """The reverse of `csp_ise`: YOLOv4-CSP has its first stage, of one block, from here.
+    """Convert cross-stage partial stages back to plain ones, as YOLOv4-CSP's first stage.
 
     Raises:
         InvalidSpec: a stage is neither plain nor partial.
@@ -56,7 +56,7 @@ def with_stage_kind(
     stages: Collection[int] | None = None,
     depth: int | None = None,
 ) -> ModelSpec:
-    """Give stages another kind of block; widths and strides stay.
+    """Change the kind of stages; widths and strides stay.
 
     Args:
         kind: a name in `scantling.blocks.STAGES`.
@@ -88,7 +88,7 @@ def with_stage_kind(
 def with_neck(
     spec: ModelSpec, kind: str, *, width: int | None = None, depth: int | None = None
 ) -> ModelSpec:
-    """Give a model another kind of neck; its levels and its head stay.
+    """Change the kind of neck; levels and head stay.
 
     To a path aggregation, stages are added to the backbone where the old neck made levels itself.
 
@@ -142,7 +142,7 @@ def _convert(
     stages: Collection[int] | None,
     neck: tuple[str, str] | None,
 ) -> ModelSpec:
-    """Stages of the kinds in `kinds` become what they say; a neck `neck[0]` becomes `neck[1]`."""
+    """Replace stage kinds by the mapping `kinds`, and a neck of kind `neck[0]` by `neck[1]`."""
     changed = spec
     if spec.backbone.stages:
         places = _places(spec, stages)
@@ -172,7 +172,7 @@ def _places(spec: ModelSpec, stages: Collection[int] | None) -> list[int]:
 
 
 def _stage(stage: StageSpec, kind: str, depth: int | None) -> StageSpec:
-    """The stage under another kind, with the settings that this kind has by itself."""
+    """The stage as another kind, with that kind's default settings."""
     if kind == stage.kind:
         return stage.replace(depth=depth or stage.depth)
     kept = OSA_DEPTH if kind == "csp-osa" else stage.depth
@@ -185,7 +185,7 @@ def _stage(stage: StageSpec, kind: str, depth: int | None) -> StageSpec:
 
 
 def _check_stage(name: str, stage: StageSpec, place: int, in_channels: int) -> None:
-    """Refuse widths that the groups of a stage do not divide."""
+    """Raise where a stage's groups do not divide its width."""
     step = channel_step(stage)
     grouped = step // 2 if stage.kind == "csp-resnext" and stage.stride > 1 else 1
     if stage.channels % step or in_channels % grouped:

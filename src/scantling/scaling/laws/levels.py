@@ -1,4 +1,4 @@
-"""Stages and levels: P5 → P6 → P7. One more stage doubles what a cell sees."""
+"""Add and remove levels: P5 → P6 → P7. Each stage doubles the receptive field."""
 
 from collections.abc import Sequence
 
@@ -6,14 +6,14 @@ from ...errors import InvalidSpec
 from ...specs import BackboneSpec, HeadSpec, ModelSpec
 from ...specs.level import Anchor
 from .checks import require_all_levels
-from .size import fit_size
+from .resolution import fit_size
 
 # Necks that have one level a feature; the others make coarser levels themselves.
 FEATURE_NECKS = frozenset({"csp-pan", "exact-fusion", "pan", "tiny-fpn"})
 
 
 def add_level(spec: ModelSpec, *, anchors: Sequence[Anchor] | None = None) -> ModelSpec:
-    """Add a coarser level: a stage of the backbone like the last one, a level of neck and head.
+    """Add a coarser level: a backbone stage like the last one, a neck level and a head level.
 
     The new stage has the width and the depth of the last one, as P6 and P7 have. A pyramid such as
     the BiFPN makes the level itself, without a stage. The image size is rounded up to the new
@@ -51,9 +51,9 @@ def add_level(spec: ModelSpec, *, anchors: Sequence[Anchor] | None = None) -> Mo
 
 
 def remove_level(spec: ModelSpec) -> ModelSpec:
-    """Take the coarsest level away: the reverse of `add_level`, to be trained anew.
+    """Remove the coarsest level: the reverse of `add_level`. The model is to be trained anew.
 
-    For a trained model see `scantling.scaling.drop`, which keeps what the other levels rest on.
+    For a trained model see `scaling.subnetwork`, which keeps what the other levels rest on.
 
     Raises:
         InvalidSpec: there is one level only, or levels were dropped from the model.

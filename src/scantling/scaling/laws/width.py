@@ -1,4 +1,4 @@
-"""Width: every channel count times one factor. Cost grows with the square of it."""
+"""Width scaling: multiply every channel count. Cost grows with the square."""
 
 import math
 
@@ -58,7 +58,7 @@ def widen(
 
 
 def round_up(width: float, *, step: int = STEP) -> int:
-    """The next multiple of `step`, as Scaled-YOLOv4 rounds.
+    """Round up to a multiple of `step`, as Scaled-YOLOv4 does.
 
     >>> round_up(1.25 * 32), round_up(1.25 * 36)
     (40, 48)
@@ -67,7 +67,7 @@ def round_up(width: float, *, step: int = STEP) -> int:
 
 
 def round_near(width: float, *, step: int = STEP) -> int:
-    """The nearest multiple of `step`, half up, but not below 90 % of the width: EfficientNet's way.
+    """Round to a multiple of `step`, not below 90 % of the width, as EfficientNet does.
 
     >>> round_near(1.1 * 40), round_near(1.1 * 32), round_near(1.1 * 24)
     (48, 32, 24)
@@ -77,7 +77,7 @@ def round_near(width: float, *, step: int = STEP) -> int:
 
 
 def channel_step(stage: StageSpec) -> int:
-    """What the width of a stage must be a multiple of, for its groups."""
+    """Divisor that a stage's width must have, for its groups."""
     groups = stage.groups or 32
     if stage.kind == "csp-resnext":
         return max(STEP, 2 * groups)
@@ -107,7 +107,7 @@ def _stage_width(stage: StageSpec, factor: float) -> int:
 
 
 def check_width(width: int, *, step: int = STEP) -> int:
-    """The width, if it is a multiple of `step`.
+    """Return the width if it is a multiple of `step`.
 
     Raises:
         InvalidValue: it is not.

@@ -1,32 +1,32 @@
-"""Find the model that fits a budget, and check it on this machine."""
+"""Search for the best model within a budget, and measure it on this machine."""
 
-from .check import Measured, verify_fit
 from .device import Device, open_device
-from .figures import draw_front
-from .report import (
-    describe_fit,
-    front_columns,
-    front_table,
+from .measured_latency import MeasuredLatency, verify_latency
+from .pareto_front import draw_pareto_front
+from .scaled_model import ScaledModel, scale
+from .summary import (
+    describe_model,
     neighbour_table,
+    pareto_columns,
+    pareto_table,
     summarise_spec,
     to_record,
-    write_fit,
+    write_scaled_model,
 )
-from .run import Found, scale
 
 __all__ = [
     "Device",
-    "Found",
-    "Measured",
-    "describe_fit",
-    "draw_front",
-    "front_columns",
-    "front_table",
+    "MeasuredLatency",
+    "ScaledModel",
+    "describe_model",
+    "draw_pareto_front",
     "neighbour_table",
     "open_device",
+    "pareto_columns",
+    "pareto_table",
     "scale",
     "summarise_spec",
     "to_record",
-    "verify_fit",
-    "write_fit",
+    "verify_latency",
+    "write_scaled_model",
 ]

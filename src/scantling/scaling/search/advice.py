@@ -1,4 +1,4 @@
-"""What the boxes of a data set say about a model: image size, levels and anchors."""
+"""Advice from a data set's boxes: image size, levels and anchors."""
 
 import math
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ GENERATIONS = 200
 
 
 @dataclass(frozen=True)
-class Advice:
-    """What the boxes say about a model.
+class DatasetAdvice:
+    """Statistics of a data set's boxes on a model's input, and fitted anchors.
 
     Args:
         boxes: how many there are.
@@ -82,7 +82,7 @@ class Advice:
 
 
 def common_image(dataset: Dataset) -> tuple[int, int]:
-    """(height, width) that most images of a data set have.
+    """Most common image size of a data set, (height, width).
 
     Raises:
         InvalidData: the size of no image is known.
@@ -93,8 +93,8 @@ def common_image(dataset: Dataset) -> tuple[int, int]:
     return max(sorted(set(sizes)), key=sizes.count)
 
 
-def advise(spec: ModelSpec, dataset: Dataset) -> tuple[ModelSpec, Advice]:
-    """The model with anchors for a data set, and what its boxes say.
+def advise(spec: ModelSpec, dataset: Dataset) -> tuple[ModelSpec, DatasetAdvice]:
+    """Fit a model's anchors to a data set, and analyse its boxes.
 
     A box belongs to the level whose cells are nearest to a quarter of its side.
 
@@ -119,7 +119,7 @@ def advise(spec: ModelSpec, dataset: Dataset) -> tuple[ModelSpec, Advice]:
     own, fitted, changed = None, None, spec
     if spec.head.box_coding != "offset":
         own, fitted, changed = _with_anchors(spec, boxes)
-    advice = Advice(
+    advice = DatasetAdvice(
         boxes=len(boxes),
         image=common_image(dataset),
         middle=float(np.median(sides)),
@@ -139,7 +139,7 @@ def advise(spec: ModelSpec, dataset: Dataset) -> tuple[ModelSpec, Advice]:
 def _with_anchors(
     spec: ModelSpec, boxes: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 ) -> tuple[Anchors, Anchors | None, ModelSpec]:
-    """How its own anchors fit; fitted ones, shared out by size; and the model with them.
+    """Evaluate the model's anchors, fit new ones, and put them into the spec.
 
     The own ones stay where there are fewer different boxes than anchors, or where they fit better.
     """

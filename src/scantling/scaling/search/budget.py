@@ -1,4 +1,4 @@
-"""A budget: what a model may cost at most, and how small the objects are that it has to see."""
+"""Budgets: limits on a model's cost, and the smallest object that it must detect."""
 
 import math
 import re
@@ -35,7 +35,7 @@ USUAL_IMAGE = (480, 640)  # (height, width) of most images of COCO, which publis
 
 @dataclass(frozen=True)
 class Budget:
-    """What a model may cost at most; None for what does not matter.
+    """Limits on a model's cost; None for no limit.
 
     Args:
         latency: seconds for one image, network alone; the upper end of its error bar counts.
@@ -63,7 +63,7 @@ class Budget:
 
     @property
     def limits(self) -> dict[str, float]:
-        """What is limited, and to what; `object` is the size that must be seen at most."""
+        """Limits by constraint; `object` is the smallest object that must be detected."""
         named = {
             "latency": self.latency,
             "memory": self.memory,
@@ -75,7 +75,7 @@ class Budget:
 
 
 def smallest_object(spec: ModelSpec, side: int, image: tuple[int, int]) -> float:
-    """Side in pixels of the camera's image of the smallest object that a model can learn to find.
+    """Smallest object that a model can learn to detect: its side in pixels of the camera's image.
 
     On the network's input it has 1.5 cells of the finest level, and for EfficientDet, whose anchors
     are fixed, √½ of the side of the smallest anchor. The image is fitted into the input by one
@@ -94,27 +94,27 @@ def smallest_object(spec: ModelSpec, side: int, image: tuple[int, int]) -> float
 
 
 def parse_seconds(text: str | None, *, option: str) -> float | None:
-    """`12ms`, `0.012s` → 0.012. A number without a unit is refused."""
+    """Parse a time, `12ms` or `0.012s` → 0.012; the unit is required."""
     return _parse(text, SECONDS, option, "a time such as 12ms or 0.012s")
 
 
 def parse_bytes(text: str | None, *, option: str) -> float | None:
-    """`200MB` → 200,000,000; `200MiB` → 209,715,200."""
+    """Parse a size, `200MB` → 200,000,000; `200MiB` → 209,715,200."""
     return _parse(text, BYTES, option, "a size such as 200MB or 1.5GiB")
 
 
 def parse_count(text: str | None, *, option: str) -> float | None:
-    """`5M` → 5,000,000; `10G` → 10,000,000,000."""
+    """Parse a number, `5M` → 5,000,000; `10G` → 10,000,000,000."""
     return _parse(text, COUNTS, option, "a number such as 5M or 10G")
 
 
 def parse_pixels(text: str | None, *, option: str) -> float | None:
-    """`20px` or `20` → 20."""
+    """Parse pixels, `20px` or `20` → 20."""
     return _parse(text, PIXELS, option, "a size in pixels such as 20px")
 
 
 def show_value(constraint: str, value: float) -> str:
-    """A value of a constraint for people.
+    """Format the value of a constraint.
 
     >>> show_value("latency", 0.0123), show_value("memory", 2.5e8), show_value("parameters", 5.2e6)
     ('12.3 ms', '250 MB', '5.2 M')

@@ -39,7 +39,7 @@ KINDS = ("tiny", "csp", "plain", "osa", "large", "mbconv", "mbconv-lite")
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network without an image size.
+    """A candidate network, without an image size.
 
     Args:
         spec: at the size of the spec that it was derived from.
@@ -47,7 +47,7 @@ class Architecture:
         kind: `tiny`, `csp`, `plain`, `osa`, `large`, `mbconv` or `mbconv-lite`: models of one kind
             are made and trained alike.
         twin: the cross-stage partial form of a plain one. It is as good, and costs less, so both
-            have its capacity. Source: Scaled-YOLOv4, table 8, where YOLOv4-CSP has 0.6 AP more than
+            have its proxy. Source: Scaled-YOLOv4, table 8, where YOLOv4-CSP has 0.6 AP more than
             the plain network of the same widths and depths, at 32 % fewer operations.
     """
 
@@ -58,17 +58,17 @@ class Architecture:
 
     @property
     def name(self) -> str:
-        """What was derived from what."""
+        """Name of its spec, which says what it was derived from."""
         return self.spec.name
 
     @property
     def stride(self) -> int:
-        """Input pixels per cell of the coarsest level."""
+        """Stride of the coarsest level, in input pixels per cell."""
         return self.spec.strides[-1]
 
     @property
     def image_sizes(self) -> tuple[int, ...]:
-        """Sides of square images, multiples of the coarsest stride, to `LONGEST_SIDE`.
+        """Searched sides of the square input: multiples of the coarsest stride, to `LONGEST_SIDE`.
 
         All costs grow exactly with the area then. EfficientDet runs at other sizes too; what rounds
         up there is not searched.
@@ -78,7 +78,7 @@ class Architecture:
 
 
 def list_candidates(like: str = "both") -> tuple[Architecture, ...]:
-    """Every architecture of a family.
+    """List every candidate architecture of a family.
 
     Args:
         like: `yolov4`, `efficientdet` or `both`.

@@ -1,4 +1,4 @@
-"""A device that models are chosen for, from its profile."""
+"""A target device: predicts latency and memory from its profile."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ import numpy as np
 from ...errors import lookup
 from ...specs import ModelSpec
 from ..costs import NetworkCost
+from ..device_profile import DeviceProfile, read_profile
 from ..latency import LatencyModel
 from ..latency.memory import RULES
-from ..latency.network import tabulate_cost
-from ..profile import Profile, read_profile
-from .rows import Spans
+from ..latency.prediction import tabulate_cost
+from .candidate_table import CostEstimates
 
 HALF = ("bf16", "fp16")
 
 
 @dataclass(frozen=True, eq=False)
 class Device:
-    """What costs a model has on a device, and how the device was measured.
+    """A target device, which predicts what a model costs on it.
 
     Args:
         name: of the profile.
@@ -29,12 +29,12 @@ class Device:
     """
 
     name: str
-    profile: Profile
+    profile: DeviceProfile
     model: LatencyModel
 
     @property
     def description(self) -> str:
-        """The device in a line."""
+        """One-line description of the device."""
         one = self.profile
         return (
             f"{self.name}: {one.processor or one.device}, {one.engine} {one.engine_version}, "
@@ -42,27 +42,29 @@ class Device:
             f" latency model is off by {one.whole.error:.1%} in the median"
         )
 
-    def latency(self, spec: ModelSpec, cost: NetworkCost, sides: Sequence[int]) -> Spans:
-        """Seconds from the image in memory to boxes and scores, at each image side."""
+    def latency(self, spec: ModelSpec, cost: NetworkCost, sides: Sequence[int]) -> CostEstimates:
+        """Predicted latency at each image side: image in memory to boxes and scores."""
         table = tabulate_cost(spec, cost)
         own = cost.image_size[0]
         middle = np.asarray(
             self.model.latency_of(table, [(side / own, side / own) for side in sides])
         )
         bar = self.model.predict(table)  # relative to the time, it is as long at every size
-        return Spans(middle, middle * (bar.low / bar.seconds), middle * (bar.high / bar.seconds))
+        return CostEstimates(
+            middle, middle * (bar.low / bar.seconds), middle * (bar.high / bar.seconds)
+        )
 
-    def memory(self, _: ModelSpec, cost: NetworkCost, sides: Sequence[int]) -> Spans:
-        """Bytes that the engine takes for a model, beside those of the runtime itself."""
+    def memory(self, _: ModelSpec, cost: NetworkCost, sides: Sequence[int]) -> CostEstimates:
+        """Predicted memory of the model at each image side, without the runtime itself."""
         rule = lookup(RULES, self.profile.engine, "engine")
         size = 0.5 if self.profile.precision in HALF else 1.0
         grown = cost.peak_bytes * (np.asarray(sides, np.float64) / cost.image_size[0]) ** 2
         middle = rule.weights * cost.weight_bytes + size * rule.activations * grown
-        return Spans(middle, middle * (1 - rule.error), middle * (1 + rule.error))
+        return CostEstimates(middle, middle * (1 - rule.error), middle * (1 + rule.error))
 
 
 def open_device(path: str | Path) -> Device:
-    """The device of a profile, which need not be at hand.
+    """Load a target device from its profile; the device need not be at hand.
 
     Raises:
         InvalidData, InvalidProfile: the file cannot be read, or is no profile.

@@ -1,0 +1,117 @@
+"""Scale a model to a budget: candidates, search, anchors for a data set."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...datasets.dataset import Dataset
+from ...specs import ModelSpec
+from .accuracy_proxy import AccuracyProxy, published_proxy
+from .advice import DatasetAdvice, advise, common_image
+from .budget import USUAL_IMAGE, Budget
+from .candidate_search import SearchResult, search_candidates
+from .candidate_table import CandidateTable, make_candidate_table
+from .candidates import CLASSES
+from .device import Device
+
+
+@dataclass(frozen=True)
+class ScaledModel:
+    """The best model within a budget, and why it was chosen.
+
+    Args:
+        spec: of the model; with anchors for the data set, where there was one.
+        search: why it is that.
+        proxy: that candidates were ranked by.
+        device: that latency was predicted for.
+        advice: what the boxes of the data set say.
+    """
+
+    spec: ModelSpec
+    search: SearchResult
+    proxy: AccuracyProxy
+    device: Device | None = None
+    advice: DatasetAdvice | None = None
+
+
+def scale(
+    budget: Budget,
+    *,
+    like: str = "both",
+    device: Device | None = None,
+    dataset: Dataset | None = None,
+    num_classes: int | None = None,
+    kinds: Sequence[str] | None = None,
+) -> ScaledModel:
+    """Find the best model within a budget.
+
+    >>> from scantling.scaling.search.budget import Budget
+    >>> scale(Budget(macs=10e9), like="yolov4").spec.name  # doctest: +SKIP
+
+    Args:
+        budget: what it may cost. Where it leaves the size of the camera's images at the usual one
+            and there is a data set, that of most of its images counts.
+        like: `yolov4`, `efficientdet` or `both`.
+        device: that a latency is for; see `open_device`.
+        dataset: labelled images, which advise image size and levels and give the anchors.
+        num_classes: of the model; those of the data set, or 80, if None.
+        kinds: of architectures, such as `csp` and `tiny`; all if None.
+
+    Raises:
+        InfeasibleBudget: nothing fits; says what is in the way, and what could be reached.
+        InvalidValue: a latency without a device.
+        InvalidData: the data set has no boxes.
+        UnknownName: there is no such family or kind.
+    """
+    budget = with_camera(budget, dataset)
+    classes = num_classes or (CLASSES if dataset is None else max(1, len(dataset.names)))
+    table = candidates_on_device(
+        budget.image, like=like, device=device, num_classes=classes, kinds=kinds
+    )
+    return choose(budget, table, device=device, dataset=dataset, num_classes=classes)
+
+
+def with_camera(budget: Budget, dataset: Dataset | None) -> Budget:
+    """Set the budget's camera image to the data set's most common size, unless it is given."""
+    if dataset is None or budget.image != USUAL_IMAGE:
+        return budget
+    return Budget(
+        latency=budget.latency,
+        memory=budget.memory,
+        parameters=budget.parameters,
+        macs=budget.macs,
+        min_object=budget.min_object,
+        image=common_image(dataset),
+    )
+
+
+def candidates_on_device(
+    image: tuple[int, int],
+    *,
+    like: str,
+    device: Device | None,
+    num_classes: int,
+    kinds: Sequence[str] | None,
+) -> CandidateTable:
+    """Make the table of candidates with their costs on a device."""
+    return make_candidate_table(
+        like,
+        num_classes=num_classes,
+        image=image,
+        latency=None if device is None else device.latency,
+        memory=None if device is None else device.memory,
+        kinds=kinds,
+    )
+
+
+def choose(
+    budget: Budget,
+    table: CandidateTable,
+    *,
+    device: Device | None,
+    dataset: Dataset | None,
+    num_classes: int,
+) -> ScaledModel:
+    """Search a table of candidates, and fit the anchors to a data set."""
+    result = search_candidates(budget, table, num_classes=num_classes)
+    spec, advice = (result.spec, None) if dataset is None else advise(result.spec, dataset)
+    return ScaledModel(spec, result, published_proxy(), device, advice)
