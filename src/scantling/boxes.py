@@ -130,18 +130,6 @@ def cxcywh_to_xyxy(boxes: Array) -> Array:
     return _joined(boxes, x - width / 2, y - height / 2, x + width / 2, y + height / 2)
 
 
-def xyxy_to_xywh(boxes: Array) -> Array:
-    """(…, 4) left, top, right, bottom → left, top, width, height (COCO's order)."""
-    left, top, right, bottom = _columns(boxes)
-    return _joined(boxes, left, top, right - left, bottom - top)
-
-
-def xywh_to_xyxy(boxes: Array) -> Array:
-    """(…, 4) left, top, width, height (COCO's order) → left, top, right, bottom."""
-    left, top, width, height = _columns(boxes)
-    return _joined(boxes, left, top, left + width, top + height)
-
-
 def clip(boxes: Array, image_size: tuple[int, int]) -> Array:
     """Cut boxes off at the edge of the image; what lies outside loses its area.
 

@@ -110,7 +110,6 @@ class Batch:
     images: Tensor  # (N, 3, H, W) uint8
     targets: Targets
     image_ids: tuple[int | str, ...]
-    placements: tuple[Placement, ...]
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from scantling.datasets.fingerprints import hamming, near_pairs, perceptual_hash
+from scantling.datasets.fingerprints import near_pairs, perceptual_hash
 from scantling.images.read import orient, read_image
 
 
@@ -92,8 +92,3 @@ def test_near_pairs_are_the_same_when_a_bucket_is_larger_than_a_block(monkeypatc
 
 def test_near_pairs_stop_at_the_limit():
     assert len(near_pairs(np.zeros(500, np.uint64), distance=6, limit=100)) == 100
-
-
-def test_hamming_counts_bits():
-    first = np.array([0, 2**64 - 1, 5], np.uint64)
-    assert hamming(first, np.zeros(3, np.uint64)).tolist() == [0, 64, 2]

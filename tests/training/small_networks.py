@@ -7,7 +7,7 @@ from accelerate import Accelerator
 
 from scantling.checkpoints import Model, create_model
 from scantling.specs import CATALOG, ModelSpec
-from scantling.structures import Batch, Placement, Targets
+from scantling.structures import Batch, Targets
 from scantling.training.components import Normalise, make_loss, regularise
 from scantling.training.ema import Average
 from scantling.training.loop import State, Trainer
@@ -77,8 +77,7 @@ def some_batch(numbers: Sequence[int], size: tuple[int, int] = SIZE) -> Batch:
         labels.append(torch.randint(0, len(NAMES), (count,), generator=noise))
         places.append(torch.full((count,), place))
     targets = Targets(torch.cat(boxes).float(), torch.cat(labels), torch.cat(places))
-    placement = Placement(1, 1, 0, 0, size)
-    return Batch(torch.stack(images), targets, tuple(numbers), (placement,) * len(images))
+    return Batch(torch.stack(images), targets, tuple(numbers))
 
 
 def make_run(

@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from scantling.errors import TrainingDiverged
-from scantling.structures import Batch, LossTerms, Placement, Targets
+from scantling.structures import Batch, LossTerms, Targets
 from scantling.training.ema import Average
 from scantling.training.loop import State, Trainer
 from scantling.training.optimizer import build_optimiser
@@ -53,7 +53,7 @@ def batches(plan: Plan, start: int):
     for step in plan.steps(start=start):
         for rows in step.batches:
             images = IMAGES[list(rows)].to(torch.uint8)
-            yield Batch(images, empty, rows, (Placement(1, 1, 0, 0, (8, 8)),) * len(rows))
+            yield Batch(images, empty, rows)
 
 
 def run(

@@ -80,11 +80,6 @@ def near_pairs(hashes: Hashes, *, distance: int, limit: int = 10_000_000) -> Pai
     return _in_order(found)
 
 
-def hamming(first: Hashes, second: Hashes) -> NDArray[np.int64]:
-    """In how many bits hashes differ; shapes are broadcast."""
-    return _count_bits(first ^ second)
-
-
 def _count_bits(values: Hashes) -> NDArray[np.int64]:
     words = np.ascontiguousarray(values)[..., None].view(np.uint16)
     counts: NDArray[np.int64] = _BIT_COUNTS[words].sum(axis=-1, dtype=np.int64)

@@ -11,9 +11,8 @@ import cv2
 import numpy as np
 
 from ..errors import InvalidData, InvalidSource, InvalidValue, WorkerLost
-from ..images.letterbox import find_placement
 from ..images.prefetch import prefetch
-from ..structures import Batch, FloatArray, Image, IntArray, Placement, Sample, Targets
+from ..structures import Batch, FloatArray, Image, IntArray, Sample, Targets
 from .dataset import Dataset, ImageId
 from .store import ImageStore
 
@@ -56,7 +55,6 @@ class Arrays:
     labels: IntArray  # (T,)
     image_index: IntArray  # (T,)
     image_ids: tuple[ImageId, ...]
-    placements: tuple[Placement, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,10 +117,6 @@ class TrainingSet:
             labels=np.concatenate([s.labels[k] for s, k in zip(samples, kept, strict=True)]),
             image_index=np.repeat(np.arange(len(samples)), counts),
             image_ids=tuple(sample.image_id for sample in samples),
-            placements=tuple(
-                find_placement(self.dataset.images[index].size or task.image_size, task.image_size)
-                for index in task.images
-            ),
         )
 
     def _augmented(
@@ -283,7 +277,6 @@ def _tensors(arrays: Arrays) -> Batch:
         images=torch.from_numpy(arrays.images).permute(0, 3, 1, 2),
         targets=Targets(*map(torch.from_numpy, columns)),
         image_ids=arrays.image_ids,
-        placements=arrays.placements,
     )
 
 
