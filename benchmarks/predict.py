@@ -88,7 +88,7 @@ def scantling_finder(cfg: Path, weights: Path, precision: str) -> Find:
         device="cpu",
         precision=precision,
         image_size=416,
-        fit="stretch",
+        resize_mode="stretch",
         selection=scantling.Selection(
             min_score=MIN_SCORE, iou_threshold=IOU_THRESHOLD, multi_label=False
         ),

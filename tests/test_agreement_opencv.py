@@ -64,7 +64,7 @@ def test_every_reference_detection_is_found_and_nothing_else(network: str, asset
         names=cfg.parent / "coco.names",
         device="cpu",
         image_size=int(network.rpartition("@")[2]),
-        fit="stretch",
+        resize_mode="stretch",
         clip=False,
     )
     expected = reference(assets, network)

@@ -11,7 +11,7 @@ from scantling.engines.hardware import find_processor
 from scantling.engines.torch_engine import TorchEngine
 from scantling.errors import InvalidExport, InvalidValue, MissingPackage, UnknownName
 from scantling.images import read_image
-from scantling.images.letterbox import place
+from scantling.images.letterbox import resize_and_pad
 from scantling.inference import load
 from scantling.structures import Candidates
 from small_models import write_model
@@ -38,7 +38,7 @@ def dog(assets: Path) -> Path:
 @pytest.fixture(scope="module")
 def batch(dog: Path) -> np.ndarray:
     """Five images that differ, 96 × 96."""
-    small, _ = place(read_image(dog), (96, 96))
+    small, _ = resize_and_pad(read_image(dog), (96, 96))
     return np.stack([np.roll(small, 7 * shift, axis=1) for shift in range(5)])
 
 
@@ -133,7 +133,7 @@ def test_a_converted_model_that_was_damaged_is_made_again(
 def test_the_real_yolov4_tiny_finds_in_openvino_what_it_finds_in_torch(
     tiny: Model, converted, dog: Path
 ):
-    image, _ = place(read_image(dog), (416, 416), fit=tiny.spec.input.resize_mode)
+    image, _ = resize_and_pad(read_image(dog), (416, 416), resize_mode=tiny.spec.input.resize_mode)
     expected = TorchEngine(tiny, device="cpu")(image[None])
     got = converted.engine(image[None])
     np.testing.assert_allclose(got.boxes, expected.boxes.numpy(), atol=5e-3)

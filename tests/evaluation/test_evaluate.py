@@ -118,7 +118,7 @@ def test_batches_workers_and_rectangles_find_the_same(
     letterboxed = Predictor(
         predictor.engine,
         predictor.names,
-        input_spec=predictor.input_spec.replace(fit="letterbox"),
+        input_spec=predictor.input_spec.replace(resize_mode="letterbox"),
         selection=SELECTION,
     )
     square = evaluate(letterboxed, path)
@@ -201,7 +201,7 @@ def test_the_results_file_of_a_run_gives_its_figures_again(
         other = Predictor(
             predictor.engine,
             predictor.names,
-            input_spec=predictor.input_spec.replace(fit=fit),
+            input_spec=predictor.input_spec.replace(resize_mode=fit),
             selection=replace(SELECTION, min_score=0.01),
         )
         run = evaluate(other, path)

@@ -19,7 +19,7 @@ from scantling.exporting import mixed_precision as fallback
 from scantling.exporting.bf16_openvino import draft_bf16
 from scantling.exporting.calibration import Calibrated, Images
 from scantling.exporting.quantizable import Draft
-from scantling.images.letterbox import place
+from scantling.images.letterbox import resize_and_pad
 from scantling.specs.metadata import Metadata
 from scantling.verification.scenes import draw_scenes
 
@@ -107,7 +107,9 @@ def test_layers_that_openvino_cannot_mix_are_left_out(tmp_path: Path):
 def test_a_file_with_layers_in_fp32_is_not_taken_for_that_without(tmp_path: Path):
     # OpenVINO keeps what it compiled, under a sum of the file: the marks have to count in it.
     _, metadata, draft = prepare("yolov4-csp")
-    scene = place(draw_scenes(1)[0], metadata.image_size, fit="stretch", fill=0)[0][None]
+    scene = resize_and_pad(
+        draw_scenes(1)[0], metadata.image_size, resize_mode="stretch", pad_value=0
+    )[0][None]
     found = []
     for kept in ((), draft.layers):
         path = write(draft, kept, metadata, tmp_path / "same-name.xml")

@@ -14,7 +14,7 @@ from scantling.checkpoints import Model
 from scantling.engines import open_engine, read_metadata
 from scantling.errors import ExportDiffers, InvalidExport, InvalidValue, UnknownName
 from scantling.exporting import FORMATS, export
-from scantling.images.letterbox import place
+from scantling.images.letterbox import resize_and_pad
 from scantling.images.sources import read_sources
 from scantling.specs.metadata import GraphForm, Metadata
 
@@ -132,7 +132,9 @@ def test_int8_says_what_it_was_calibrated_on_and_is_near(
     if to == "openvino":
         assert convolution_precisions(path) in ({"i8"}, {"u8"}, {"i8", "u8"})  # and there are some
     photograph = next(read_sources(Path(yaml.safe_load(data.read_text())["val"]))).image
-    images = place(photograph, small.spec.image_size, fit="stretch", fill=0)[0][None]
+    images = resize_and_pad(photograph, small.spec.image_size, resize_mode="stretch", pad_value=0)[
+        0
+    ][None]
     native, upside_down = open_engine(small, engine="torch"), np.ascontiguousarray(images[:, ::-1])
     found = (open_engine(path)(images), native(images), native(upside_down))
     scores, others, wrong = (np.asarray(one.scores).ravel() for one in found)

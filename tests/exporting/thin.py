@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from scantling.checkpoints import Model
 from scantling.detector import build_detector
-from scantling.images.letterbox import place
+from scantling.images.letterbox import resize_and_pad
 from scantling.specs import CATALOG, ModelSpec
 from scantling.verification.scenes import draw_scenes
 
@@ -77,7 +77,9 @@ def pictures(spec: ModelSpec) -> Tensor:
     """(SEEN, 3, H, W) drawn scenes as the network takes them."""
     own = spec.input
     placed = [
-        place(scene, spec.image_size, fit=own.resize_mode, fill=own.pad_value)[0]
+        resize_and_pad(
+            scene, spec.image_size, resize_mode=own.resize_mode, pad_value=own.pad_value
+        )[0]
         for scene in draw_scenes(SEEN)
     ]
     pixels = torch.from_numpy(np.stack(placed)).permute(0, 3, 1, 2).float() / 255

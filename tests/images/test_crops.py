@@ -9,23 +9,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scantling.errors import InvalidValue
-from scantling.images import TTA, Look, Plan, place
-from scantling.images.crops import Shape, draw_view, find_regions, find_views, rectangular_canvas
+from scantling.images import TTA, InferencePlan, TTAView, resize_and_pad
+from scantling.images.crops import (
+    NetworkInput,
+    find_regions,
+    make_crops,
+    preprocess,
+    rectangular_canvas,
+)
 from scantling.structures import Placement
 
-SQUARE = Shape((416, 416), 32)
+SQUARE = NetworkInput((416, 416), 32)
 sides = st.integers(1, 3000)
 sizes = st.tuples(sides, sides)
-looks = st.builds(Look, st.floats(0.2, 2.0), st.booleans())
+views = st.builds(TTAView, st.floats(0.2, 2.0), st.booleans())
 plans = st.builds(
-    Plan,
-    looks=st.lists(looks, min_size=1, max_size=3).map(tuple),
+    InferencePlan,
+    views=st.lists(views, min_size=1, max_size=3).map(tuple),
     tile=st.none() | st.tuples(st.integers(100, 900), st.integers(100, 900)),
     overlap=st.floats(0, 0.6),
-    whole=st.booleans(),
+    whole_image=st.booleans(),
 )
 shapes = st.builds(
-    Shape,
+    NetworkInput,
     st.tuples(*[st.integers(2, 20).map(lambda n: 32 * n)] * 2),
     st.sampled_from([32, 64]),
     st.sampled_from(["letterbox", "corner", "stretch"]),
@@ -47,7 +53,7 @@ def boxes_of(size: tuple[int, int], corners: list[float]) -> np.ndarray:
 @given(original=sizes, plan=plans, shape=shapes, corners=shares)
 def test_boxes_come_back_from_every_view(original, plan, shape, corners):
     boxes = boxes_of(original, corners)
-    for view in find_views(original, plan, shape):
+    for view in make_crops(original, plan, shape):
         placed = view.placement.apply(boxes)
         assert (placed[:, :2] <= placed[:, 2:]).all()
         scale = min(abs(view.placement.scale_x), view.placement.scale_y)
@@ -58,7 +64,7 @@ def test_boxes_come_back_from_every_view(original, plan, shape, corners):
 
 @given(original=sizes, plan=plans, shape=shapes)
 def test_a_region_lies_where_its_view_says(original, plan, shape):
-    for view in find_views(original, plan, shape):
+    for view in make_crops(original, plan, shape):
         placed = view.placement.apply(np.array([view.region], np.float32))
         np.testing.assert_allclose(placed[0], view.inside, rtol=1e-5, atol=2e-2)
         left, top, right, bottom = view.inside
@@ -84,7 +90,7 @@ def test_regions_cover_the_image_and_nothing_else(original, plan):
 
 @given(side=st.integers(200, 5000), tile=st.integers(50, 199), overlap=st.floats(0, 0.8))
 def test_neighbouring_tiles_share_what_was_asked_for(side, tile, overlap):
-    plan = Plan(tile=(5000, tile), overlap=overlap, whole=False)
+    plan = InferencePlan(tile=(5000, tile), overlap=overlap, whole_image=False)
     regions = find_regions((10, side), plan)
     for (_, _, right, _), (left, _, _, _) in pairwise(regions):
         assert right - left >= int(overlap * tile)
@@ -94,7 +100,7 @@ def test_neighbouring_tiles_share_what_was_asked_for(side, tile, overlap):
 
 
 def test_tiles_of_a_known_image():
-    tiles = find_regions((300, 500), Plan(tile=(200, 300), overlap=0.5))
+    tiles = find_regions((300, 500), InferencePlan(tile=(200, 300), overlap=0.5))
     assert tiles[0] == (0, 0, 500, 300)
     assert tiles[1:] == [
         (0, 0, 300, 200), (100, 0, 400, 200), (200, 0, 500, 200),
@@ -104,21 +110,23 @@ def test_tiles_of_a_known_image():
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_an_image_that_fits_into_a_tile_is_shown_once(whole: bool):
-    assert find_regions((200, 300), Plan(tile=(200, 300), whole=whole)) == [(0, 0, 300, 200)]
+    assert find_regions((200, 300), InferencePlan(tile=(200, 300), whole_image=whole)) == [
+        (0, 0, 300, 200)
+    ]
 
 
 @pytest.mark.parametrize("fit", ["letterbox", "corner", "stretch"])
 @pytest.mark.parametrize("size", [(576, 768), (768, 576), (33, 500), (1, 1), (3, 700)])
 def test_the_one_view_of_the_usual_plan_is_what_place_makes(fit, size):
     image = noise(*size)
-    (view,) = find_views(size, Plan(), Shape((416, 608), 32, fit))
-    placed, placement = place(image, (416, 608), fit=fit, fill=9)
-    np.testing.assert_array_equal(draw_view(image, view, fill=9), placed)
+    (view,) = make_crops(size, InferencePlan(), NetworkInput((416, 608), 32, fit))
+    placed, placement = resize_and_pad(image, (416, 608), resize_mode=fit, pad_value=9)
+    np.testing.assert_array_equal(preprocess(image, view, pad_value=9), placed)
     assert view.placement == placement
 
 
 def test_the_plan_of_the_paper_has_canvases_of_whole_strides():
-    views = find_views((480, 640), TTA, Shape((640, 640), 128))
+    views = make_crops((480, 640), TTA, NetworkInput((640, 640), 128))
     assert [view.canvas for view in views] == [(640, 640), (640, 640), (512, 512)]
     assert [view.flip for view in views] == [False, True, False]
     widths = [view.inside[2] - view.inside[0] for view in views]
@@ -126,18 +134,18 @@ def test_the_plan_of_the_paper_has_canvases_of_whole_strides():
 
 
 def test_a_network_of_one_size_gets_every_view_on_it():
-    views = find_views((480, 640), TTA, Shape((416, 416)))
+    views = make_crops((480, 640), TTA, NetworkInput((416, 416)))
     assert {view.canvas for view in views} == {(416, 416)}
     with pytest.raises(InvalidValue, match="one size only"):
-        find_views((480, 640), Plan(looks=(Look(1.5),)), Shape((416, 416)))
+        make_crops((480, 640), InferencePlan(views=(TTAView(1.5),)), NetworkInput((416, 416)))
 
 
 def test_a_mirrored_view_shows_the_mirrored_image():
     image = noise(90, 120)
-    (plain,) = find_views((90, 120), Plan(looks=(Look(0.83),)), SQUARE)
-    (flipped,) = find_views((90, 120), Plan(looks=(Look(0.83, flip=True),)), SQUARE)
+    (plain,) = make_crops((90, 120), InferencePlan(views=(TTAView(0.83),)), SQUARE)
+    (flipped,) = make_crops((90, 120), InferencePlan(views=(TTAView(0.83, flip=True),)), SQUARE)
     mirrored = np.ascontiguousarray(image[:, ::-1])
-    np.testing.assert_array_equal(draw_view(image, flipped), draw_view(mirrored, plain))
+    np.testing.assert_array_equal(preprocess(image, flipped), preprocess(mirrored, plain))
     boxes = np.array([[10, 20, 30, 50]], np.float32)
     turned = np.array([[90, 20, 110, 50]], np.float32)
     np.testing.assert_allclose(
@@ -147,19 +155,21 @@ def test_a_mirrored_view_shows_the_mirrored_image():
 
 def test_a_tile_shows_its_part_of_the_image():
     image = noise(600, 800)
-    views = find_views((600, 800), Plan(tile=(416, 416), overlap=0.1, whole=False), SQUARE)
+    views = make_crops(
+        (600, 800), InferencePlan(tile=(416, 416), overlap=0.1, whole_image=False), SQUARE
+    )
     for view in views:
         left, top, right, bottom = view.region
-        np.testing.assert_array_equal(draw_view(image, view), image[top:bottom, left:right])
+        np.testing.assert_array_equal(preprocess(image, view), image[top:bottom, left:right])
 
 
 @pytest.mark.parametrize("flip", [False, True])
 def test_a_marked_pixel_lands_where_the_placement_says(flip: bool):
     image = np.zeros((300, 400, 3), np.uint8)
     image[101, 222] = 255
-    plan = Plan(looks=(Look(1.0, flip),), tile=(200, 300), overlap=0.2)
-    for view in find_views((300, 400), plan, SQUARE):
-        drawn = draw_view(image, view, fill=0)[..., 0].astype(float)
+    plan = InferencePlan(views=(TTAView(1.0, flip),), tile=(200, 300), overlap=0.2)
+    for view in make_crops((300, 400), plan, SQUARE):
+        drawn = preprocess(image, view, pad_value=0)[..., 0].astype(float)
         left, top, right, bottom = view.region
         if not (left + 2 < 222 < right - 2 and top + 2 < 101 < bottom - 2):
             continue
@@ -171,15 +181,15 @@ def test_a_marked_pixel_lands_where_the_placement_says(flip: bool):
 
 @given(originals=st.lists(sizes, min_size=1, max_size=8), shape=shapes)
 def test_images_are_as_large_on_a_rectangular_canvas_as_on_the_usual_one(originals, shape):
-    if shape.fit == "stretch":
+    if shape.resize_mode == "stretch":
         with pytest.raises(InvalidValue, match="stretched"):
             rectangular_canvas(originals, shape)
         return
     canvas = rectangular_canvas(originals, shape)
     assert canvas[0] % shape.size_divisor == canvas[1] % shape.size_divisor == 0
     for original in originals:
-        (usual,) = find_views(original, Plan(), shape)
-        (view,) = find_views(original, Plan(), shape, canvas=canvas)
+        (usual,) = make_crops(original, InferencePlan(), shape)
+        (view,) = make_crops(original, InferencePlan(), shape, canvas=canvas)
         assert view.placement.scale_x == usual.placement.scale_x
         assert view.placement.scale_y == usual.placement.scale_y
 
@@ -187,11 +197,11 @@ def test_images_are_as_large_on_a_rectangular_canvas_as_on_the_usual_one(origina
 def test_wide_images_share_a_low_canvas():
     assert rectangular_canvas([(480, 640), (427, 640)], SQUARE) == (320, 416)
     with pytest.raises(InvalidValue, match="one size only"):
-        rectangular_canvas([(480, 640)], Shape((416, 416)))
+        rectangular_canvas([(480, 640)], NetworkInput((416, 416)))
 
 
 def test_an_image_of_another_size_than_its_canvas_was_made_for_still_fits():
-    (view,) = find_views((640, 480), Plan(), SQUARE, canvas=(320, 416))
+    (view,) = make_crops((640, 480), InferencePlan(), SQUARE, canvas=(320, 416))
     assert view.canvas == (320, 416)
     assert view.inside == (88, 0, 328, 320) or view.inside[3] == 320
 
@@ -199,13 +209,13 @@ def test_an_image_of_another_size_than_its_canvas_was_made_for_still_fits():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Plan(looks=()), "looks"),
-        (lambda: Plan(tile=(8, 300)), "tile"),
-        (lambda: Plan(overlap=0.95), "overlap"),
-        (lambda: Plan(overlap=float("nan")), "overlap"),
-        (lambda: Look(0.0), "scale"),
-        (lambda: Look(5.0), "scale"),
-        (lambda: Look(float("nan")), "scale"),
+        (lambda: InferencePlan(views=()), "views"),
+        (lambda: InferencePlan(tile=(8, 300)), "tile"),
+        (lambda: InferencePlan(overlap=0.95), "overlap"),
+        (lambda: InferencePlan(overlap=float("nan")), "overlap"),
+        (lambda: TTAView(0.0), "scale"),
+        (lambda: TTAView(5.0), "scale"),
+        (lambda: TTAView(float("nan")), "scale"),
     ],
 )
 def test_a_plan_that_makes_no_sense_is_refused(make, message):
@@ -226,10 +236,10 @@ def test_a_mirrored_placement_keeps_corners_in_order_and_is_cut_off():
 
 def test_drawing_into_a_batch_writes_the_whole_slot():
     image = noise(100, 150)
-    (view,) = find_views((100, 150), Plan(looks=(Look(0.67, flip=True),)), SQUARE)
+    (view,) = make_crops((100, 150), InferencePlan(views=(TTAView(0.67, flip=True),)), SQUARE)
     slot = noise(*view.canvas, seed=3)
-    expected = draw_view(image, view, fill=77)
-    assert draw_view(image, view, fill=77, out=slot) is slot
+    expected = preprocess(image, view, pad_value=77)
+    assert preprocess(image, view, pad_value=77, out=slot) is slot
     np.testing.assert_array_equal(slot, expected)
     left, top, right, bottom = view.inside
     inner = cv2.resize(np.ascontiguousarray(image[:, ::-1]), (right - left, bottom - top))

@@ -7,9 +7,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scantling.errors import InvalidValue
-from scantling.images import find_placement, place
+from scantling.images import find_placement, resize_and_pad
 
-FITS = ["letterbox", "stretch"]
+RESIZE_MODES = ["letterbox", "stretch"]
 sides = st.integers(1, 4096)
 inputs = st.integers(1, 48).map(lambda n: 32 * n)
 
@@ -21,16 +21,16 @@ def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
 @given(
     original=st.tuples(sides, sides),
     image_size=st.tuples(inputs, inputs),
-    fit=st.sampled_from(FITS),
+    resize_mode=st.sampled_from(RESIZE_MODES),
     corners=st.lists(st.floats(0, 1), min_size=4, max_size=4),
 )
-@example(original=(1, 4096), image_size=(416, 416), fit="letterbox", corners=[0, 0, 1, 1])
-@example(original=(4096, 1), image_size=(32, 1536), fit="letterbox", corners=[0, 0, 1, 1])
-@example(original=(1, 1), image_size=(1536, 32), fit="letterbox", corners=[0, 0, 1, 1])
-def test_boxes_come_back_to_where_they_were(original, image_size, fit, corners):
+@example(original=(1, 4096), image_size=(416, 416), resize_mode="letterbox", corners=[0, 0, 1, 1])
+@example(original=(4096, 1), image_size=(32, 1536), resize_mode="letterbox", corners=[0, 0, 1, 1])
+@example(original=(1, 1), image_size=(1536, 32), resize_mode="letterbox", corners=[0, 0, 1, 1])
+def test_boxes_come_back_to_where_they_were(original, image_size, resize_mode, corners):
     height, width = original
     boxes = np.array([corners], np.float32) * np.array([width, height] * 2, np.float32)
-    placement = find_placement(original, image_size, fit=fit)
+    placement = find_placement(original, image_size, resize_mode=resize_mode)
     placed = placement.apply(boxes)
     assert placed.min() >= -1e-3
     assert (placed <= np.array([*image_size[::-1]] * 2) + 1e-3).all()
@@ -73,7 +73,7 @@ def test_letterbox_rounds_as_darknet_does(original, image_size, expected):
 @pytest.mark.parametrize("size", [(576, 768), (768, 576), (33, 500), (1, 1), (3, 700), (608, 608)])
 def test_stretch_equals_opencv_exactly(size):
     image = noise(*size)
-    placed, placement = place(image, (416, 608), fit="stretch")
+    placed, placement = resize_and_pad(image, (416, 608), resize_mode="stretch")
     np.testing.assert_array_equal(placed, cv2.resize(image, (608, 416)))
     assert (placement.left, placement.top) == (0, 0)
 
@@ -82,7 +82,7 @@ def test_stretch_equals_opencv_exactly(size):
 @pytest.mark.parametrize("image_size", [(416, 416), (320, 608), (608, 320)])
 def test_letterbox_is_opencv_within_and_fill_around(size, image_size):
     image = np.maximum(noise(*size), 1)
-    placed, placement = place(image, image_size, fill=0)
+    placed, placement = resize_and_pad(image, image_size, pad_value=0)
     width = round(size[1] * placement.scale_x)
     height = round(size[0] * placement.scale_y)
     inside = placed[placement.top :, placement.left :][:height, :width]
@@ -94,12 +94,12 @@ def test_letterbox_is_opencv_within_and_fill_around(size, image_size):
     assert (placed[~around] > 0).all()
 
 
-@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("fit", RESIZE_MODES)
 @pytest.mark.parametrize(("row", "column"), [(0, 0), (10, 70), (30, 45), (59, 99)])
 def test_a_marked_pixel_lands_where_the_placement_says(fit, row, column):
     image = np.zeros((60, 100, 3), np.uint8)
     image[row, column] = 255
-    placed, placement = place(image, (416, 608), fit=fit, fill=0)
+    placed, placement = resize_and_pad(image, (416, 608), resize_mode=fit, pad_value=0)
     weight = placed[..., 0].astype(float)
     ys, xs = np.mgrid[: placed.shape[0], : placed.shape[1]] + 0.5
     found = (xs * weight).sum() / weight.sum(), (ys * weight).sum() / weight.sum()
@@ -110,13 +110,13 @@ def test_a_marked_pixel_lands_where_the_placement_says(fit, row, column):
     assert found == pytest.approx(((left + right) / 2, (top + bottom) / 2), abs=tolerance)
 
 
-@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("fit", RESIZE_MODES)
 def test_a_buffer_is_written_whole_and_returned(fit):
     image = noise(300, 500)
-    fresh, _ = place(image, (416, 416), fit=fit, fill=77)
+    fresh, _ = resize_and_pad(image, (416, 416), resize_mode=fit, pad_value=77)
     batch = np.random.default_rng(1).integers(0, 256, (3, 416, 416, 3), dtype=np.uint8)
     before = batch.copy()
-    placed, _ = place(image, (416, 416), fit=fit, fill=77, out=batch[1])
+    placed, _ = resize_and_pad(image, (416, 416), resize_mode=fit, pad_value=77, out=batch[1])
     assert np.shares_memory(placed, batch)
     np.testing.assert_array_equal(batch[1], fresh)
     np.testing.assert_array_equal(batch[[0, 2]], before[[0, 2]])
@@ -125,8 +125,8 @@ def test_a_buffer_is_written_whole_and_returned(fit):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"fit": "crop"}, "fit is 'crop'; expected one of letterbox, corner, stretch"),
-        ({"fill": 256}, "fill is 256"),
+        ({"resize_mode": "crop"}, "resize_mode is 'crop'; expected one of letterbox, corner,"),
+        ({"pad_value": 256}, "pad_value is 256"),
         ({"out": np.zeros((64, 65, 3), np.uint8)}, "out is 'uint8"),
         ({"out": np.zeros((64, 64, 3), np.float32)}, "out is 'float32"),
         ({"out": np.zeros((64, 128, 3), np.uint8)[:, ::2]}, "contiguous"),
@@ -138,4 +138,4 @@ def test_a_buffer_is_written_whole_and_returned(fit):
 def test_what_cannot_be_placed_is_refused_by_name(changed, message):
     arguments = {"image": noise(5, 6), "image_size": (64, 64)} | changed
     with pytest.raises(InvalidValue, match=message):
-        place(**arguments)
+        resize_and_pad(**arguments)

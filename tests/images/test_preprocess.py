@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from scantling.errors import InvalidValue, WorkerLost
-from scantling.images import TTA, Plan, read_image
-from scantling.images.crops import Shape, draw_view
+from scantling.images import TTA, InferencePlan, read_image
+from scantling.images.crops import NetworkInput, preprocess
 from scantling.images.preprocess import (
     FileTask,
     PlacedFile,
@@ -27,7 +27,7 @@ from scantling.images.preprocess import (
     run_ahead,
 )
 
-SHAPE = Shape((96, 96), 32)
+SHAPE = NetworkInput((96, 96), 32)
 
 
 @pytest.fixture(scope="module")
@@ -46,16 +46,18 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [*paths[:5], str(broken), *paths[5:]]
 
 
-def place_all(files: list[str], plan: Plan, workers: int) -> Iterator[PlacedFile]:
+def place_all(files: list[str], plan: InferencePlan, workers: int) -> Iterator[PlacedFile]:
     with open_pool(workers) as pool:
         tasks = [FileTask(index, path) for index, path in enumerate(files)]
         yield from run_ahead(tasks, Placer(plan, SHAPE, 128), pool, ahead=4)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("plan", [Plan(), TTA, Plan(tile=(48, 48)), Plan(tile=(99, 99))])
+@pytest.mark.parametrize(
+    "plan", [InferencePlan(), TTA, InferencePlan(tile=(48, 48)), InferencePlan(tile=(99, 99))]
+)
 def test_files_come_in_order_and_as_they_would_be_drawn_here(
-    files: list[str], plan: Plan, workers: int
+    files: list[str], plan: InferencePlan, workers: int
 ):
     placed = list(place_all(files, plan, workers))
     assert [one.index for one in placed] == list(range(13))
@@ -65,8 +67,8 @@ def test_files_come_in_order_and_as_they_would_be_drawn_here(
         image = read_image(one.path)
         for number, view in enumerate(one.views):
             slot = np.empty((*view.canvas, 3), np.uint8)
-            one.draw(number, slot, fill=128)
-            np.testing.assert_array_equal(slot, draw_view(image, view, fill=128))
+            one.draw(number, slot, pad_value=128)
+            np.testing.assert_array_equal(slot, preprocess(image, view, pad_value=128))
 
 
 def pids() -> list[int]:
@@ -81,7 +83,7 @@ def alive(pid: int) -> bool:
 
 
 def test_leaving_early_leaves_no_process(files: list[str]):
-    with closing(place_all(files * 20, Plan(), 2)) as placed:
+    with closing(place_all(files * 20, InferencePlan(), 2)) as placed:
         next(placed)
         started = pids()
     assert len(started) == 2
@@ -90,7 +92,7 @@ def test_leaving_early_leaves_no_process(files: list[str]):
 
 
 def test_a_process_that_is_killed_is_an_error_and_no_hang(files: list[str]):
-    with closing(place_all(files * 50, Plan(), 2)) as placed:
+    with closing(place_all(files * 50, InferencePlan(), 2)) as placed:
         next(placed)
         started = pids()
         os.kill(started[0], signal.SIGKILL)
@@ -102,11 +104,12 @@ def test_a_process_that_is_killed_is_an_error_and_no_hang(files: list[str]):
 
 
 def test_a_process_that_is_killed_halfway_through_its_answer_is_an_error_too(files: list[str]):
-    shape = Shape((960, 960), 32)  # more than a pipe holds: the answer waits to be taken
+    shape = NetworkInput((960, 960), 32)  # more than a pipe holds: the answer waits to be taken
     with open_pool(2) as pool:
         started = pids()
         futures = [
-            pool.submit(Placer(Plan(), shape, 128), FileTask(0, files[0])) for _ in range(40)
+            pool.submit(Placer(InferencePlan(), shape, 128), FileTask(0, files[0]))
+            for _ in range(40)
         ]
         futures[3].result()
         for pid in started:
@@ -118,9 +121,9 @@ def test_a_process_that_is_killed_halfway_through_its_answer_is_an_error_too(fil
 PROGRAM = """
 import sys, os, time
 from multiprocessing import active_children
-from scantling.images import Plan
+from scantling.images import InferencePlan
 from scantling.images.preprocess import FileTask, Placer, open_pool, run_ahead
-from scantling.images.crops import Shape
+from scantling.images.crops import NetworkInput
 
 def loaded(name):
     return name in sys.modules
@@ -128,8 +131,9 @@ def loaded(name):
 if __name__ == "__main__":
     with open_pool(2) as pool:
         assert not any(run_ahead(["torch"] * 4, loaded, pool, ahead=4))
+        work = Placer(InferencePlan(), NetworkInput((96, 96)), 128)
         tasks = (FileTask(0, sys.argv[1]) for _ in range(10**9))
-        for one in run_ahead(tasks, Placer(Plan(), Shape((96, 96)), 128), pool, ahead=4):
+        for one in run_ahead(tasks, work, pool, ahead=4):
             if one.problem is not None:
                 raise SystemExit(one.problem)
             print(*(child.pid for child in active_children()), flush=True)

@@ -9,8 +9,8 @@ import PIL.Image
 import pytest
 
 from scantling.errors import InvalidSource
-from scantling.images import TTA, Plan, decode_image, read_sources
-from scantling.images.crops import Shape, needed_size
+from scantling.images import TTA, InferencePlan, decode_image, read_sources
+from scantling.images.crops import NetworkInput, min_size
 from scantling.images.read import decode_reduced
 
 
@@ -76,20 +76,20 @@ def test_the_limit_on_pixels_is_of_the_whole_image(assets):
 @pytest.mark.parametrize(
     ("plan", "shape", "expected"),
     [
-        (Plan(), Shape((416, 416)), (234, 416)),
-        (Plan(), Shape((416, 416), fit="stretch"), (416, 416)),
-        (TTA, Shape((416, 416), 32), (234, 416)),
-        (Plan(tile=(400, 400)), Shape((416, 416)), (1080, 1920)),
-        (Plan(), Shape((416, 416), whole=True), (1080, 1920)),
+        (InferencePlan(), NetworkInput((416, 416)), (234, 416)),
+        (InferencePlan(), NetworkInput((416, 416), resize_mode="stretch"), (416, 416)),
+        (TTA, NetworkInput((416, 416), 32), (234, 416)),
+        (InferencePlan(tile=(400, 400)), NetworkInput((416, 416)), (1080, 1920)),
+        (InferencePlan(), NetworkInput((416, 416), whole_images=True), (1080, 1920)),
     ],
 )
 def test_an_image_must_be_as_large_as_its_largest_view(plan, shape, expected):
-    assert needed_size((1080, 1920), plan, shape) == expected
+    assert min_size((1080, 1920), plan, shape) == expected
 
 
 def test_a_frame_tells_the_size_of_the_original(assets, tmp_path):
     (tmp_path / "photo.jpg").write_bytes(as_file(photograph(assets, (1200, 1600))))
-    (frame,) = read_sources(tmp_path, need=lambda _: (100, 100))
+    (frame,) = read_sources(tmp_path, min_size=lambda _: (100, 100))
     assert frame.size == frame.original == (1200, 1600)
     assert frame.image.shape == (300, 400, 3)
     (frame,) = read_sources(tmp_path)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from scantling.boxes import pairwise_iou
-from scantling.images import Plan
+from scantling.images import InferencePlan
 from scantling.inference import Predictor, load
 from scantling.structures import Detections
 
@@ -19,7 +19,7 @@ def predictors(assets: Path) -> tuple[Predictor, Predictor]:
     """The real yolov4-tiny, with and without reduced decoding."""
     folder = assets / "weights" / "yolov4-tiny-coco"
     cfg, weights = folder / "yolov4-tiny.cfg", folder / "yolov4-tiny.weights"
-    fast = load(cfg, weights=weights, device="cpu", fit="letterbox")
+    fast = load(cfg, weights=weights, device="cpu", resize_mode="letterbox")
     exact = Predictor(fast.engine, fast.names, input_spec=fast.input_spec, fast_decode=False)
     return fast, exact
 
@@ -83,7 +83,7 @@ def test_a_list_of_files_is_read_whole_as_an_evaluation_needs_it(predictors, pho
 
 def test_tiles_are_cut_from_the_whole_image(predictors, photographs):
     fast, exact = predictors
-    plan = Plan(tile=(540, 640))
+    plan = InferencePlan(tile=(540, 640))
     pair = [
         Predictor(
             fast.engine, fast.names, input_spec=fast.input_spec, plan=plan, fast_decode=choice

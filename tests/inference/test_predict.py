@@ -193,7 +193,7 @@ def test_boxes_are_cut_off_at_the_edge_unless_told(cfg: Path, assets: Path):
 
 def test_letterboxing_and_stretching_differ_but_find_the_same(cfg: Path, assets: Path):
     image = assets / "images" / "darknet" / "eagle.jpg"
-    found = [load(cfg, device="cpu", fit=fit)(image) for fit in ("letterbox", "stretch")]
+    found = [load(cfg, device="cpu", resize_mode=fit)(image) for fit in ("letterbox", "stretch")]
     assert found[0].class_names[0] == found[1].class_names[0] == "bird"
     assert not np.array_equal(found[0].boxes, found[1].boxes)
 
@@ -213,7 +213,7 @@ def test_the_selection_decides_what_is_kept(cfg: Path, photos: list[Path]):
 def test_the_time_of_every_stage_is_told(predictor: Predictor, photos: list[Path]):
     (one,) = predictor.stream(photos[0])
     assert one.seconds.network > 0.0005
-    assert min(one.seconds.read, one.seconds.place, one.seconds.postprocess) > 0
+    assert min(one.seconds.read, one.seconds.preprocess, one.seconds.postprocess) > 0
 
 
 def test_settings_that_make_no_sense_are_refused(cfg: Path, predictor: Predictor):
@@ -221,7 +221,7 @@ def test_settings_that_make_no_sense_are_refused(cfg: Path, predictor: Predictor
         load(cfg, image_size=330)
     with pytest.raises(InvalidValue, match="batch_size"):
         next(predictor.stream("x.jpg", batch_size=0))
-    for setting, value in (("fit", "strech"), ("device", "gpu"), ("precision", "fp6")):
+    for setting, value in (("resize_mode", "strech"), ("device", "gpu"), ("precision", "fp6")):
         with pytest.raises(ScantlingError, match=setting):
             load("yolov4-tiny", **{setting: value})  # and nothing is downloaded for it
 

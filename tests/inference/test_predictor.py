@@ -17,7 +17,7 @@ from scantling.checkpoints import load_model
 from scantling.engines import Ready
 from scantling.engines.torch_engine import TorchEngine
 from scantling.errors import InvalidValue, WorkerLost
-from scantling.images import TTA, Look, Plan, read_image
+from scantling.images import TTA, InferencePlan, TTAView, read_image
 from scantling.inference.predictor import Predictor
 from scantling.postprocess import Selection
 from scantling.specs import InputSpec
@@ -41,7 +41,9 @@ def names(assets: Path) -> tuple[str, ...]:
 def make(engine: TorchEngine, names: tuple[str, ...]):
     """Predictors with other settings on one network."""
 
-    def make(plan: Plan | None = None, fit: str = "letterbox", **settings: object) -> Predictor:
+    def make(
+        plan: InferencePlan | None = None, fit: str = "letterbox", **settings: object
+    ) -> Predictor:
         return Predictor(
             engine,
             names,
@@ -68,7 +70,9 @@ def assert_same(ours: Detections | None, theirs: Detections | None) -> None:
 
 
 @pytest.mark.parametrize("fit", ["letterbox", "stretch"])
-@pytest.mark.parametrize("plan", [Plan(looks=(Look(1.0),)), Plan(tile=(5000, 5000))])
+@pytest.mark.parametrize(
+    "plan", [InferencePlan(views=(TTAView(1.0),)), InferencePlan(tile=(5000, 5000))]
+)
 def test_a_plan_of_one_whole_view_changes_no_bit(make, photos, plan, fit):
     for photo in photos[:3]:
         assert_same(make(plan, fit)(photo), make(None, fit)(photo))
@@ -77,7 +81,9 @@ def test_a_plan_of_one_whole_view_changes_no_bit(make, photos, plan, fit):
 def test_a_mirrored_view_of_a_mirrored_image_gives_mirrored_boxes(make, photos):
     image = read_image(photos[1])
     plain = make()(image)
-    found = make(Plan(looks=(Look(1.0, flip=True),)))(np.ascontiguousarray(image[:, ::-1]))
+    found = make(InferencePlan(views=(TTAView(1.0, flip=True),)))(
+        np.ascontiguousarray(image[:, ::-1])
+    )
     width = image.shape[1]
     np.testing.assert_array_equal(found.scores, plain.scores)
     np.testing.assert_array_equal(found.labels, plain.labels)
@@ -86,18 +92,18 @@ def test_a_mirrored_view_of_a_mirrored_image_gives_mirrored_boxes(make, photos):
 
 
 def test_two_equal_views_are_one_object_each(make, photos):
-    twice = make(Plan(looks=(Look(), Look())))
+    twice = make(InferencePlan(views=(TTAView(), TTAView())))
     for merge in ("nms", "wbf"):
-        both = make(Plan(looks=(Look(), Look())), merge=merge)(photos[0])
+        both = make(InferencePlan(views=(TTAView(), TTAView())), merge=merge)(photos[0])
         alone = make(merge=merge)(photos[0])
         assert len(both) == len(alone)
         np.testing.assert_allclose(both.scores, alone.scores, atol=1e-5)
         np.testing.assert_allclose(both.boxes, alone.boxes, atol=1e-2)
-    assert twice.plan.looks == (Look(), Look())
+    assert twice.plan.views == (TTAView(), TTAView())
 
 
 @pytest.mark.parametrize("merge", ["nms", "wbf"])
-@pytest.mark.parametrize("plan", [TTA, Plan(tile=(300, 300), whole=True)])
+@pytest.mark.parametrize("plan", [TTA, InferencePlan(tile=(300, 300), whole_image=True)])
 def test_what_a_plain_look_is_sure_of_is_found_by_several_too(make, photos, plan, merge):
     image = next(photo for photo in photos if photo.name == "dog.jpg")
     found = make(plan, merge=merge)(image)
@@ -111,7 +117,9 @@ def test_what_a_plain_look_is_sure_of_is_found_by_several_too(make, photos, plan
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
-@pytest.mark.parametrize("plan", [TTA, Plan(tile=(250, 300), looks=(Look(), Look(0.8, True)))])
+@pytest.mark.parametrize(
+    "plan", [TTA, InferencePlan(tile=(250, 300), views=(TTAView(), TTAView(0.8, True)))]
+)
 def test_batches_do_not_change_what_several_views_show(make, photos, plan, batch_size):
     predictor = make(plan)
     for one in predictor.stream(photos[:4], batch_size=batch_size):
@@ -165,7 +173,11 @@ def marked(box: tuple[int, int, int, int], size: tuple[int, int] = (300, 400)) -
 @pytest.mark.parametrize("divisor", [None, 32])
 @pytest.mark.parametrize(
     "plan",
-    [TTA, Plan(tile=(150, 150), overlap=0.5), Plan(tile=(100, 200), looks=(Look(0.9, True),))],
+    [
+        TTA,
+        InferencePlan(tile=(150, 150), overlap=0.5),
+        InferencePlan(tile=(100, 200), views=(TTAView(0.9, True),)),
+    ],
 )
 def test_an_object_is_found_where_it_is_whatever_shows_it(plan, divisor):
     predictor = Predictor(Marks(divisor), ("mark",), input_spec=InputSpec(pad_value=0), plan=plan)
@@ -176,17 +188,17 @@ def test_an_object_is_found_where_it_is_whatever_shows_it(plan, divisor):
 
 def test_part_of_an_object_that_a_tile_cut_is_left_out_where_the_whole_is_seen():
     image, spec = marked((20, 100, 380, 200)), InputSpec(pad_value=0)
-    whole = Predictor(Marks(32), ("mark",), input_spec=spec, plan=Plan(tile=(300, 150)))
+    whole = Predictor(Marks(32), ("mark",), input_spec=spec, plan=InferencePlan(tile=(300, 150)))
     found = whole(image)
     assert len(found) == 1
     np.testing.assert_allclose(found.boxes[0], [20, 100, 380, 200], atol=4)
-    plan = Plan(tile=(300, 150), whole=False)
+    plan = InferencePlan(tile=(300, 150), whole_image=False)
     assert len(Predictor(Marks(32), ("mark",), input_spec=spec, plan=plan)(image)) > 1
 
 
 def test_the_network_never_sees_more_than_a_batch_at_once():
     engine = Marks(32)
-    plan = Plan(tile=(16, 16), overlap=0.0)
+    plan = InferencePlan(tile=(16, 16), overlap=0.0)
     predictor = Predictor(engine, ("mark",), input_spec=InputSpec(pad_value=0), plan=plan)
     list(predictor.stream([marked((10, 10, 20, 20), (200, 200))], batch_size=5))
     assert engine.largest == 5
@@ -194,7 +206,12 @@ def test_the_network_never_sees_more_than_a_batch_at_once():
 
 def test_a_scale_that_the_engine_cannot_take_is_refused_at_once():
     with pytest.raises(InvalidValue, match="one size only"):
-        Predictor(Marks(None), ("mark",), input_spec=InputSpec(), plan=Plan(looks=(Look(1.2),)))
+        Predictor(
+            Marks(None),
+            ("mark",),
+            input_spec=InputSpec(),
+            plan=InferencePlan(views=(TTAView(1.2),)),
+        )
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -235,7 +252,7 @@ def test_rectangular_batches_find_the_same_and_say_which_file_it_is(make, photos
     ("plan", "fit", "settings", "message"),
     [
         (None, "stretch", {"rectangular": True}, "stretched"),
-        (Plan(tile=(300, 300)), "letterbox", {"rectangular": True}, "tiles"),
+        (InferencePlan(tile=(300, 300)), "letterbox", {"rectangular": True}, "tiles"),
         (None, "letterbox", {"workers": -1}, "workers"),
         (None, "letterbox", {"batch_size": 0}, "batch_size"),
     ],

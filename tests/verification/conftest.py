@@ -62,7 +62,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Model:
     path.write_text(CFG)
     torch.manual_seed(0)
     spec = read_cfg(path)
-    spec = spec.replace(input=spec.input.replace(fit="letterbox"))
+    spec = spec.replace(input=spec.input.replace(resize_mode="letterbox"))
     network = build_cfg_network(spec).eval()
     return spread(Model(spec, network, tuple(f"thing{label}" for label in range(6))))
 

@@ -89,7 +89,9 @@ def test_a_fault_in_metadata_is_named(which, change, name, request, tmp_path: Pa
 
 def test_metadata_that_says_stretch_where_the_model_letterboxes_is_named(yolo, tmp_path: Path):
     spec = yolo.model.spec
-    letterboxed = replace(yolo.model, spec=spec.replace(input=spec.input.replace(fit="letterbox")))
+    letterboxed = replace(
+        yolo.model, spec=spec.replace(input=spec.input.replace(resize_mode="letterbox"))
+    )
     wrong = edit_onnx(yolo.file, tmp_path / "wrong.onnx", edit_metadata(faults.stretch))
     verification = check(wrong, letterboxed)
     assert names(verification) == ["stretched instead of letterboxed"]

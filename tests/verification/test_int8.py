@@ -9,7 +9,7 @@ from injections import KEY, edit_metadata
 
 from scantling.checkpoints import Model
 from scantling.engines.graphs import make_metadata, to_openvino, write_onnx, write_openvino
-from scantling.images.letterbox import place
+from scantling.images.letterbox import resize_and_pad
 from scantling.images.read import read_image
 from scantling.specs.metadata import Calibration
 from scantling.verification import Verification, verify
@@ -39,7 +39,7 @@ def quantised(tiny: Model, tmp_path_factory: pytest.TempPathFactory) -> Make:
 def photographs(assets: Path) -> list[np.ndarray]:
     folder = assets / "datasets" / "coco-val2017-first128" / "images"
     paths = sorted(folder.glob("*.jpg"))[:16]
-    return [place(read_image(path), SHAPE[1:3])[0][None] for path in paths]
+    return [resize_and_pad(read_image(path), SHAPE[1:3])[0][None] for path in paths]
 
 
 def noise(kind: str) -> list[np.ndarray]:

@@ -107,7 +107,7 @@ def older_weights(model: Model, metadata: Metadata) -> tuple[Model, Metadata]:
 
 def stretched(model: Model, metadata: Metadata) -> tuple[Model, Metadata]:
     """Of a graph that fits images itself: it stretches them."""
-    spec = model.spec.replace(input=model.spec.input.replace(fit="stretch"))
+    spec = model.spec.replace(input=model.spec.input.replace(resize_mode="stretch"))
     return replace(model, spec=spec), metadata.model_copy(update={"spec": spec})
 
 

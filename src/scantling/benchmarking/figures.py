@@ -8,7 +8,7 @@ from .outcome import STAGES, Benchmark, Row
 
 STAGE_NAMES = {
     "read": "decode",
-    "place": "pre-process",
+    "preprocess": "preprocess",
     "network": "network",
     "postprocess": "postprocess",
 }

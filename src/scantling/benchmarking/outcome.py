@@ -6,7 +6,7 @@ from typing import Any
 
 from .samples import Ratio, Sample, Spread, as_milliseconds
 
-STAGES = ("read", "place", "network", "postprocess")
+STAGES = ("read", "preprocess", "network", "postprocess")
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Row:
         versions: of the packages that ran it.
         latency: seconds from `batch` image files to their boxes, one stage after the other.
         network: seconds of the network alone, on `batch` images.
-        stages: median seconds an image of read, place, network and postprocess in `latency`.
+        stages: median seconds an image of read, preprocess, network and postprocess in `latency`.
         throughput: images a second from files to boxes, everything overlapped.
         network_throughput: images a second of the network alone, all streams at work.
         latency_ratio, network_ratio, throughput_ratio, network_throughput_ratio: how many times as

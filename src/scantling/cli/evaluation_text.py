@@ -83,7 +83,7 @@ def time_line(evaluation: "Evaluation") -> str:
         return f"Evaluated in {seconds.evaluation:.2f} s."
     stages = ", ".join(
         f"{stage} {getattr(seconds, stage) * 1e3:.1f}"
-        for stage in ("read", "place", "network", "postprocess")
+        for stage in ("read", "preprocess", "network", "postprocess")
     )
     return (
         f"{count} images in {seconds.images:.1f} s, {count / seconds.images:.1f} images/s; "

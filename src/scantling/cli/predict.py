@@ -36,7 +36,7 @@ from .options import (
 from .values import parse_image_size
 
 if TYPE_CHECKING:
-    from ..images import Plan
+    from ..images import InferencePlan
     from ..inference import Predictor
     from ..postprocess import Selection
 
@@ -163,7 +163,7 @@ def load_predictor(options: PredictOptions, *, many: bool = False) -> "Predictor
             threads=options.threads,
             streams=parse_streams(options.streams, many=many),
             image_size=parse_image_size(options.image_size),
-            fit=options.fit,
+            resize_mode=options.fit,
             selection=choose_selection(options),
             plan=plan,
             clip=not options.no_clip,
@@ -222,21 +222,21 @@ def has_many(sources: Sequence[str]) -> bool:
     return any(Path(source).is_dir() or "*" in source for source in sources)
 
 
-def choose_plan(*, tta: bool, tile: str | None, overlap: float, whole: bool) -> "Plan":
+def choose_plan(*, tta: bool, tile: str | None, overlap: float, whole: bool) -> "InferencePlan":
     """The views of each image that `--tta`, `--slice`, `--overlap` and `--no-whole` ask for.
 
     Raises:
         InvalidValue: a size or share that cannot be, or `--no-whole` without `--slice`.
     """
-    from ..images import TTA, Plan
+    from ..images import TTA, InferencePlan
 
     if tile is None and not whole:
         raise InvalidValue("--no-whole", True, "--slice beside it: else there is nothing to see")
-    return Plan(
-        looks=TTA.looks if tta else Plan().looks,
+    return InferencePlan(
+        views=TTA.views if tta else InferencePlan().views,
         tile=parse_image_size(tile, option="--slice"),
         overlap=overlap,
-        whole=whole,
+        whole_image=whole,
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..augment import AUGMENTATIONS, MIXERS, TRANSFORMS, create
 from ..errors import InvalidValue, lookup
-from ..images.letterbox import place
+from ..images.letterbox import resize_and_pad
 from ..images.read import read_image
 from ..reports.drawing import BLACK, FONT, WHITE, Color, draw
 from ..structures import Detections, FloatArray, Image, IntArray, Sample
@@ -130,7 +130,7 @@ def contact_sheet(
 
 def draw_picture(picture: Picture, names: Sequence[str], *, cell: int) -> Image:
     """One image with its boxes, fitted into a square: (cell, cell, 3) RGB."""
-    fitted, placement = place(picture.image, (cell, cell), fill=PAPER)
+    fitted, placement = resize_and_pad(picture.image, (cell, cell), pad_value=PAPER)
     boxes = placement.apply(picture.boxes).astype(np.float32)
     found = Detections(
         boxes, np.ones(len(boxes), np.float32), picture.labels, tuple(names), (cell, cell)

@@ -99,7 +99,7 @@ class Ready:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class EngineSettings:
     """How an engine is to be opened.
 
     Args:

@@ -9,7 +9,7 @@ from ..checkpoints import Model
 from ..errors import InvalidExport, ScantlingError
 from ..io import default_cache
 from ..specs.metadata import GraphForm, Metadata
-from .contract import Settings
+from .contract import EngineSettings
 from .files import read_metadata
 
 logger = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ KEPT = 16  # converted models; the ones used longest ago go first
 PACKAGES = ("torch", "openvino", "onnx", "onnxscript")
 
 
-def convert(model: Model, engine: str, settings: Settings) -> tuple[Path, Metadata]:
+def convert(model: Model, engine: str, settings: EngineSettings) -> tuple[Path, Metadata]:
     """The model as a file for an engine: one made before if it is whole, else a new one.
 
     It takes any number of images, of any size that the model takes.
@@ -53,7 +53,7 @@ def convert(model: Model, engine: str, settings: Settings) -> tuple[Path, Metada
     return path, read_metadata(path)
 
 
-def _metadata_for(model: Model, settings: Settings) -> Metadata:
+def _metadata_for(model: Model, settings: EngineSettings) -> Metadata:
     """For any number of images of any size; of one size where that is all that can be."""
     from .graphs import make_metadata
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidExport, InvalidValue, MissingPackage
 from ..specs.metadata import Metadata
-from .contract import Settings
+from .contract import EngineSettings
 from .file_engine import FileEngine, Outputs, check_graph, check_input
 from .hardware import count_cores
 
@@ -18,7 +18,7 @@ KINDS = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 
 
 def open_onnxruntime(
-    path: Path, metadata: Metadata, settings: Settings, *, tensorrt: bool = False
+    path: Path, metadata: Metadata, settings: EngineSettings, *, tensorrt: bool = False
 ) -> FileEngine:
     """An `.onnx` file in ONNX Runtime.
 

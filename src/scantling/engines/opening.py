@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..errors import InvalidValue, ScantlingError
 from ..specs.metadata import Metadata
 from .choice import MODEL, PACKAGES, Choice, choose_engine
-from .contract import Engine, Settings
+from .contract import Engine, EngineSettings
 from .files import read_metadata
 from .hardware import find_processor, has_nvidia_gpu, has_package
 
@@ -61,7 +61,7 @@ def open_engine(
         raise InvalidValue("streams", streams, f"a number from 1 to {MAX_STREAMS}")
     if threads is not None and not 1 <= threads <= MAX_THREADS:
         raise InvalidValue("threads", threads, f"a number from 1 to {MAX_THREADS}")
-    settings = Settings(
+    settings = EngineSettings(
         device=device,
         precision=precision,
         image_size=(image_size, image_size) if isinstance(image_size, int) else image_size,
@@ -77,7 +77,7 @@ def open_engine(
     )
 
 
-def _open_file(path: Path, asked: str, settings: Settings) -> Engine:
+def _open_file(path: Path, asked: str, settings: EngineSettings) -> Engine:
     metadata = read_metadata(path)
     kind = path.suffix.lower()
     gpu = settings.device.startswith("cuda")
@@ -98,7 +98,7 @@ def _open_file(path: Path, asked: str, settings: Settings) -> Engine:
     return opened
 
 
-def _open_model(model: Model, asked: str, settings: Settings) -> Engine:
+def _open_model(model: Model, asked: str, settings: EngineSettings) -> Engine:
     from .torch_engine import choose_device, choose_image_size
 
     on_gpu = choose_device(settings.device).type == "cuda"
@@ -127,7 +127,7 @@ def _open_model(model: Model, asked: str, settings: Settings) -> Engine:
         return _open_torch(model, Choice("torch", f"{choice.name} failed"), settings)
 
 
-def _open_torch(model: Model, choice: Choice, settings: Settings) -> Engine:
+def _open_torch(model: Model, choice: Choice, settings: EngineSettings) -> Engine:
     from .torch_engine import TorchEngine
 
     opened = TorchEngine(
@@ -144,7 +144,7 @@ def _open_torch(model: Model, choice: Choice, settings: Settings) -> Engine:
     return opened
 
 
-def _open_converted(model: Model, choice: Choice, settings: Settings) -> Engine:
+def _open_converted(model: Model, choice: Choice, settings: EngineSettings) -> Engine:
     from .converted import convert
 
     own = replace(settings, image_size=settings.image_size or model.spec.image_size)
@@ -170,25 +170,19 @@ def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0][:200] if lines else 'no reason given'}"
 
 
-def _open_torch_file(path: Path, metadata: Metadata, settings: Settings) -> Engine:
-    from .torch_file_engine import open_torch_file
-
-    return open_torch_file(path, metadata, settings)
-
-
-def _open_onnxruntime(path: Path, metadata: Metadata, settings: Settings) -> Engine:
+def _open_onnxruntime(path: Path, metadata: Metadata, settings: EngineSettings) -> Engine:
     from .onnxruntime_engine import open_onnxruntime
 
     return open_onnxruntime(path, metadata, settings)
 
 
-def _open_openvino(path: Path, metadata: Metadata, settings: Settings) -> Engine:
+def _open_openvino(path: Path, metadata: Metadata, settings: EngineSettings) -> Engine:
     from .openvino_engine import open_openvino
 
     return open_openvino(path, metadata, settings)
 
 
-def _open_tensorrt(path: Path, metadata: Metadata, settings: Settings) -> Engine:
+def _open_tensorrt(path: Path, metadata: Metadata, settings: EngineSettings) -> Engine:
     if path.suffix.lower() == ".onnx":
         from .onnxruntime_engine import open_onnxruntime
 
@@ -199,8 +193,7 @@ def _open_tensorrt(path: Path, metadata: Metadata, settings: Settings) -> Engine
 
 
 # Every engine that runs exported files: open(path, its metadata, settings) → the engine.
-ENGINES: dict[str, Callable[[Path, Metadata, Settings], Engine]] = {
-    "torch": _open_torch_file,
+ENGINES: dict[str, Callable[[Path, Metadata, EngineSettings], Engine]] = {
     "onnxruntime": _open_onnxruntime,
     "openvino": _open_openvino,
     "tensorrt": _open_tensorrt,

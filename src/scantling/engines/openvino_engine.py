@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import InvalidExport, MissingPackage
 from ..io import default_cache
 from ..specs.metadata import Metadata
-from .contract import Settings
+from .contract import EngineSettings
 from .file_engine import FileEngine, Outputs, check_graph, check_input
 from .hardware import find_processor
 from .precision import choose_arithmetic
@@ -22,7 +22,7 @@ KEPT = 12  # shapes of input that stay compiled; each has copies of the weights
 HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
 
-def open_openvino(path: Path, metadata: Metadata, settings: Settings) -> FileEngine:
+def open_openvino(path: Path, metadata: Metadata, settings: EngineSettings) -> FileEngine:
     """An `.xml` or `.onnx` file in OpenVINO, on the processor.
 
     Raises:

@@ -53,7 +53,7 @@ def as_candidates(
     elif metadata.form.takes == "image":
         canvas = _decode(arrays, metadata, metadata.image_size)
         placement = find_placement(
-            image_size, metadata.image_size, fit=metadata.input_spec.resize_mode
+            image_size, metadata.image_size, resize_mode=metadata.input_spec.resize_mode
         )
         found = Candidates(placement.undo(canvas.boxes, clip=False), canvas.scores)
     else:

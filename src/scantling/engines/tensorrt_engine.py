@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidExport, InvalidValue, MissingPackage
 from ..specs.metadata import Metadata
-from .contract import Settings
+from .contract import EngineSettings
 from .file_engine import FileEngine, Outputs, check_graph
 from .files import read_plan
 
 
-def open_tensorrt(path: Path, metadata: Metadata, settings: Settings) -> FileEngine:
+def open_tensorrt(path: Path, metadata: Metadata, settings: EngineSettings) -> FileEngine:
     """A `.engine` file in TensorRT 10 or later.
 
     Raises:

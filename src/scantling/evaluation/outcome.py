@@ -17,7 +17,7 @@ class Seconds:
 
     Args:
         read: to decode an image.
-        place: to put it onto the network's input.
+        preprocess: to put it onto the network's input.
         network: to run the network.
         postprocess: threshold and NMS.
         images: for all images, by the clock.
@@ -25,7 +25,7 @@ class Seconds:
     """
 
     read: float = 0.0
-    place: float = 0.0
+    preprocess: float = 0.0
     network: float = 0.0
     postprocess: float = 0.0
     images: float = 0.0

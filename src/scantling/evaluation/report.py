@@ -296,7 +296,7 @@ def _milliseconds(evaluation: Evaluation) -> list[tuple[str, float]]:
     """The stages of an image, and what evaluation took for each."""
     seconds = asdict(evaluation.seconds)
     count = len(evaluation.dataset)
-    stages = [(stage, seconds[stage] * 1e3) for stage in ("read", "place", "network")]
+    stages = [(stage, seconds[stage] * 1e3) for stage in ("read", "preprocess", "network")]
     stages.append(("postprocess", seconds["postprocess"] * 1e3))
     stages.append(("in all, by the clock", seconds["images"] / count * 1e3))
     stages.append(("evaluation", seconds["evaluation"] / count * 1e3))

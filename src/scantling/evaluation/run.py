@@ -83,7 +83,7 @@ def evaluate(
     dataset = without_classes(dataset, classes.unknown)
     builder = FoundBuilder(classes.labels)
     unreadable: list[tuple[str, str]] = []
-    stages = dict.fromkeys(("read", "place", "network", "postprocess"), 0.0)
+    stages = dict.fromkeys(("read", "preprocess", "network", "postprocess"), 0.0)
     start = perf_counter()
     paths = [image.path for image in dataset.images]
     stream = predictor.stream_files(
@@ -242,11 +242,11 @@ def _describe(predictor: Predictor, batch_size: int, rectangular: bool) -> dict[
     """What made the detections, for people."""
     height, width = predictor.engine.image_size
     plan, selection = predictor.plan, predictor.selection
-    looks = [f"{look.scale:g}{' mirrored' if look.flip else ''}" for look in plan.looks]
-    views = "one" if looks == ["1"] else f"scales {', '.join(looks)}"
+    scales = [f"{view.scale:g}{' mirrored' if view.flip else ''}" for view in plan.views]
+    views = "one" if scales == ["1"] else f"scales {', '.join(scales)}"
     if plan.tile is not None:
         tile = f"{plan.tile[0]}×{plan.tile[1]} tiles, overlap {plan.overlap:g}"
-        views = f"{views}; {tile}{', and the whole image' if plan.whole else ''}"
+        views = f"{views}; {tile}{', and the whole image' if plan.whole_image else ''}"
     return {
         "input": f"{height}×{width}, {predictor.input_spec.resize_mode}",
         "views of an image": views,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..datasets.dataset import Dataset
 from ..datasets.readers import list_splits, read_dataset
 from ..errors import InvalidData, InvalidSource, InvalidValue
-from ..images.letterbox import place
+from ..images.letterbox import resize_and_pad
 from ..images.read import read_image
 from ..specs.metadata import Metadata
 
@@ -59,7 +59,9 @@ class Images:
         if self.metadata.form.takes == "image":
             return image
         own = self.metadata.input_spec
-        return place(image, self.metadata.image_size, fit=own.resize_mode, fill=own.pad_value)[0]
+        return resize_and_pad(
+            image, self.metadata.image_size, resize_mode=own.resize_mode, pad_value=own.pad_value
+        )[0]
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Images, video and cameras → frames, read ahead and fitted to a network's input. No torch."""
 
-from .crops import TTA, Look, Plan
+from .crops import TTA, InferencePlan, TTAView
 from .frame import Frame, VideoInfo
-from .letterbox import find_placement, place
+from .letterbox import find_placement, resize_and_pad
 from .prefetch import prefetch
 from .read import decode_image, read_image, to_rgb_array
 from .sources import Limits, count_images, read_sources
@@ -10,16 +10,16 @@ from .sources import Limits, count_images, read_sources
 __all__ = [
     "TTA",
     "Frame",
+    "InferencePlan",
     "Limits",
-    "Look",
-    "Plan",
+    "TTAView",
     "VideoInfo",
     "count_images",
     "decode_image",
     "find_placement",
-    "place",
     "prefetch",
     "read_image",
     "read_sources",
+    "resize_and_pad",
     "to_rgb_array",
 ]

@@ -1,6 +1,6 @@
 """An image onto the network's input, and the `Placement` that takes boxes back exactly."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import cv2
 import numpy as np
@@ -8,16 +8,16 @@ import numpy as np
 from ..errors import InvalidValue
 from ..structures import Image, Placement
 
-Fit = Literal["letterbox", "corner", "stretch"]
-FITS = ("letterbox", "corner", "stretch")
+ResizeMode = Literal["letterbox", "corner", "stretch"]
+RESIZE_MODES = get_args(ResizeMode)
 
 
-def place(
+def resize_and_pad(
     image: Image,
     image_size: tuple[int, int],
     *,
-    fit: Fit = "letterbox",
-    fill: int | tuple[int, int, int] = 128,
+    resize_mode: ResizeMode = "letterbox",
+    pad_value: int | tuple[int, int, int] = 128,
     out: Image | None = None,
 ) -> tuple[Image, Placement]:
     """Resize an image onto the network's input, and remember how.
@@ -25,35 +25,36 @@ def place(
     Args:
         image: (H, W, 3) uint8.
         image_size: (height, width) of the input.
-        fit: `letterbox` keeps the aspect ratio, centres, and pads with `fill`; `corner` does so
-            without centring: the padding is right and below; `stretch` does not keep the ratio.
-        fill: value of the padding, 0 to 255; one, or red, green and blue.
+        resize_mode: `letterbox` keeps the aspect ratio, centres, and pads with `pad_value`;
+            `corner` does so without centring: the padding is right and below; `stretch` does not
+            keep the ratio.
+        pad_value: value of the padding, 0 to 255; one, or red, green and blue.
         out: (height, width, 3) uint8 to write into, so that a loop allocates nothing.
 
     Returns:
-        The placed image, which is `out` where it was given, and how it was placed.
+        The resized image, which is `out` where it was given, and how it was placed.
 
     Raises:
-        InvalidValue: an image without pixels, an unknown `fit`, a `fill` out of range, or an `out`
-            of another shape or type.
+        InvalidValue: an image without pixels, an unknown `resize_mode`, a `pad_value` out of range,
+            or an `out` of another shape or type.
 
     Source: darknet's test-time resize, bilinear with half-pixel centres as OpenCV's.
     """
-    _check(image, image_size, fit)
+    _check(image, image_size, resize_mode)
     original = (image.shape[0], image.shape[1])
-    height, width = new_size(original, image_size, fit=fit)
-    placement = find_placement(original, image_size, fit=fit)
+    height, width = new_size(original, image_size, resize_mode=resize_mode)
+    placement = find_placement(original, image_size, resize_mode=resize_mode)
     left, top = int(placement.left), int(placement.top)
     inside = (left, top, left + width, top + height)
-    return put(image, image_size, inside, fill=fill, out=out), placement
+    return paste_resized(image, image_size, inside, pad_value=pad_value, out=out), placement
 
 
-def put(
+def paste_resized(
     image: Image,
     image_size: tuple[int, int],
     inside: tuple[int, int, int, int],
     *,
-    fill: int | tuple[int, int, int] = 128,
+    pad_value: int | tuple[int, int, int] = 128,
     out: Image | None = None,
 ) -> Image:
     """Resize an image into a rectangle of a canvas, and fill the rest of the canvas.
@@ -62,18 +63,18 @@ def put(
         image: (H, W, 3) uint8.
         image_size: (height, width) of the canvas.
         inside: left, top, right and bottom of the rectangle.
-        fill: as for `place`.
-        out: as for `place`.
+        pad_value: as for `resize_and_pad`.
+        out: as for `resize_and_pad`.
 
     Returns:
         The canvas, which is `out` where it was given.
 
     Raises:
-        InvalidValue: a `fill` out of range, or an `out` of another shape or type.
+        InvalidValue: a `pad_value` out of range, or an `out` of another shape or type.
     """
     height, width = image_size
-    if np.shape(fill) not in ((), (3,)) or np.min(fill) < 0 or np.max(fill) > 255:
-        raise InvalidValue("fill", fill, "a number from 0 to 255, or three of them")
+    if np.shape(pad_value) not in ((), (3,)) or np.min(pad_value) < 0 or np.max(pad_value) > 255:
+        raise InvalidValue("pad_value", pad_value, "a number from 0 to 255, or three of them")
     if out is None:
         out = np.empty((height, width, 3), np.uint8)
     elif out.shape != (height, width, 3) or out.dtype != np.uint8 or not out.flags.c_contiguous:
@@ -83,26 +84,26 @@ def put(
             f"a contiguous array of uint8 of shape ({height}, {width}, 3)",
         )
     left, top, right, bottom = inside
-    out[:top] = fill
-    out[bottom:] = fill
-    out[top:bottom, :left] = fill
-    out[top:bottom, right:] = fill
+    out[:top] = pad_value
+    out[bottom:] = pad_value
+    out[top:bottom, :left] = pad_value
+    out[top:bottom, right:] = pad_value
     _resize_into(image, out[top:bottom, left:right])
     return out
 
 
 def new_size(
-    original: tuple[int, int], image_size: tuple[int, int], *, fit: Fit
+    original: tuple[int, int], image_size: tuple[int, int], *, resize_mode: ResizeMode
 ) -> tuple[int, int]:
     """(height, width) that an image is resized to, rounded down as darknet does, at least 1.
 
     Args:
         original: (height, width) of the image.
         image_size: (height, width) of the input.
-        fit: as for `place`.
+        resize_mode: as for `resize_and_pad`.
     """
     (old_height, old_width), (height, width) = original, image_size
-    if fit == "stretch":
+    if resize_mode == "stretch":
         return height, width
     if width * old_height < height * old_width:
         return max(1, old_height * width // old_width), width
@@ -113,11 +114,11 @@ def find_placement(
     original: tuple[int, int],
     image_size: tuple[int, int],
     *,
-    fit: Fit = "letterbox",
+    resize_mode: ResizeMode = "letterbox",
 ) -> Placement:
-    """How `place` puts an image of this size onto the input. Sizes are (height, width)."""
-    new_height, new_width = new_size(original, image_size, fit=fit)
-    centred = fit == "letterbox"
+    """How `resize_and_pad` puts an image of this size onto the input. Sizes are (height, width)."""
+    new_height, new_width = new_size(original, image_size, resize_mode=resize_mode)
+    centred = resize_mode == "letterbox"
     return Placement(
         scale_x=new_width / original[1],  # apart from scale_y by the rounding to whole pixels
         scale_y=new_height / original[0],
@@ -127,13 +128,13 @@ def find_placement(
     )
 
 
-def _check(image: Image, image_size: tuple[int, int], fit: str) -> None:
+def _check(image: Image, image_size: tuple[int, int], resize_mode: str) -> None:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
         raise InvalidValue("image", f"{image.dtype} {image.shape}", "uint8 (H, W, 3) with pixels")
     if min(image_size) < 1:
         raise InvalidValue("image_size", image_size, "(height, width), each at least 1")
-    if fit not in FITS:
-        raise InvalidValue("fit", fit, "one of " + ", ".join(FITS))
+    if resize_mode not in RESIZE_MODES:
+        raise InvalidValue("resize_mode", resize_mode, "one of " + ", ".join(RESIZE_MODES))
 
 
 def _resize_into(image: Image, region: Image) -> None:

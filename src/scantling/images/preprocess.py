@@ -15,7 +15,15 @@ from typing import TypeVar
 
 from ..errors import InvalidSource, InvalidValue, WorkerLost
 from ..structures import Image
-from .crops import Plan, Shape, Size, View, draw_view, find_views, rectangular_canvas
+from .crops import (
+    Crop,
+    InferencePlan,
+    NetworkInput,
+    Size,
+    make_crops,
+    preprocess,
+    rectangular_canvas,
+)
 from .headers import read_header
 from .read import read_bytes, read_image
 
@@ -41,27 +49,27 @@ class PlacedFile:
     index: int
     path: str
     problem: str | None
-    views: tuple[View, ...]
+    views: tuple[Crop, ...]
     canvases: tuple[Image, ...]  # one a view
     image: Image | None  # in place of the canvases, where the image is cut into tiles
     read: float  # seconds
     place: float
 
-    def draw(self, number: int, out: Image, *, fill: int | tuple[int, int, int]) -> None:
+    def draw(self, number: int, out: Image, *, pad_value: int | tuple[int, int, int]) -> None:
         """Put a view onto a slot of a batch."""
         if self.image is None:
             out[...] = self.canvases[number]
         else:
-            draw_view(self.image, self.views[number], fill=fill, out=out)
+            preprocess(self.image, self.views[number], pad_value=pad_value, out=out)
 
 
 @dataclass(frozen=True)
 class Placer:
     """How a file is placed; travels to the processes that do it."""
 
-    plan: Plan
-    shape: Shape
-    fill: int | tuple[int, int, int]
+    plan: InferencePlan
+    network_input: NetworkInput
+    pad_value: int | tuple[int, int, int]
 
     def __call__(self, task: FileTask) -> PlacedFile:
         """Read, decode and place one file."""
@@ -73,10 +81,14 @@ class Placer:
             return PlacedFile(task.index, task.path, error.problem, (), (), None, read, 0.0)
         middle = perf_counter()
         original = (image.shape[0], image.shape[1])
-        views = find_views(original, self.plan, self.shape, canvas=task.canvas)
+        views = make_crops(original, self.plan, self.network_input, canvas=task.canvas)
         # tiles overlap: together they are larger than the image, which may have very many of them
         tiled = self.plan.tile is not None
-        drawn = () if tiled else tuple(draw_view(image, view, fill=self.fill) for view in views)
+        drawn = (
+            ()
+            if tiled
+            else tuple(preprocess(image, view, pad_value=self.pad_value) for view in views)
+        )
         return PlacedFile(
             index=task.index,
             path=task.path,
@@ -184,7 +196,9 @@ def run_ahead(
             future.cancel()
 
 
-def plan_batches(paths: list[str], shape: Shape, pool: Pool, *, batch_size: int) -> list[FileTask]:
+def plan_batches(
+    paths: list[str], network_input: NetworkInput, pool: Pool, *, batch_size: int
+) -> list[FileTask]:
     """Order files by their shape, so that those of a batch fit one small canvas.
 
     Only the size of each is found out here; what has none comes last.
@@ -200,7 +214,7 @@ def plan_batches(paths: list[str], shape: Shape, pool: Pool, *, batch_size: int)
     tasks = []
     for start in range(0, len(sized), batch_size):
         batch = sized[start : start + batch_size]
-        canvas = rectangular_canvas([size for size, _ in batch], shape)
+        canvas = rectangular_canvas([size for size, _ in batch], network_input)
         tasks += [FileTask(index, paths[index], canvas) for _, index in batch]
     unsized = [index for index, size in enumerate(sizes) if size is None]
     return tasks + [FileTask(index, paths[index]) for index in unsized]

@@ -24,8 +24,10 @@ MAX_PIXELS = 178_956_970  # 0.5 GiB decoded; the limit at which Pillow refuses t
 MAX_BYTES = 2**29
 
 # (height, width) of an image, upright → how large it must be at least once it is decoded
-Need = Callable[[tuple[int, int]], tuple[int, int]]
-LEFT = 2.0  # how much larger than needed a reduced copy must be: nearer, small objects suffer
+MinSize = Callable[[tuple[int, int]], tuple[int, int]]
+REDUCE_MARGIN = (
+    2.0  # how much larger than needed a reduced copy must be: nearer, small objects suffer
+)
 # OpenCV's flags for a JPEG, in RGB. (It forgets that flag where it reads a PAM.) What libjpeg does
 # faster than decoding the whole, by the share of each side: the flags called grey are of the share
 # alone, colour is another bit.
@@ -65,14 +67,14 @@ def read_image(
 
 def read_reduced(
     path: str | os.PathLike[str],
-    need: Need,
+    min_size: MinSize,
     *,
     max_pixels: int = MAX_PIXELS,
     max_bytes: int = MAX_BYTES,
 ) -> tuple[Image, tuple[int, int]]:
     """`read_image`, as `decode_reduced` decodes."""
     data = read_bytes(path, max_bytes=max_bytes)
-    return decode_reduced(data, str(path), need, max_pixels=max_pixels)
+    return decode_reduced(data, str(path), min_size, max_pixels=max_pixels)
 
 
 def read_bytes(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> bytes:
@@ -138,7 +140,7 @@ def decode_image(data: bytes, source: str, *, max_pixels: int = MAX_PIXELS) -> I
 
 
 def decode_reduced(
-    data: bytes, source: str, need: Need, *, max_pixels: int = MAX_PIXELS
+    data: bytes, source: str, min_size: MinSize, *, max_pixels: int = MAX_PIXELS
 ) -> tuple[Image, tuple[int, int]]:
     """Decode an image file, a JPEG at a half, a quarter or an eighth of its sides if that will do.
 
@@ -148,7 +150,7 @@ def decode_reduced(
     Args:
         data: as for `decode_image`.
         source: as for `decode_image`.
-        need: how large the result must be at least; a reduced one is twice that.
+        min_size: how large the result must be at least; a reduced one is twice that.
         max_pixels: as for `decode_image`, of the whole image.
 
     Returns:
@@ -168,7 +170,7 @@ def decode_reduced(
         )
     whole = (height, width) if header.orientation < 5 else (width, height)
     is_jpeg = header.kind == "JPEG"
-    flags = _choose_flag(whole, need(whole)) if is_jpeg else cv2.IMREAD_COLOR_BGR
+    flags = _choose_flag(whole, min_size(whole)) if is_jpeg else cv2.IMREAD_COLOR_BGR
     reduced = is_jpeg and flags != WHOLE
     if header.kind != "TIFF":
         flags |= cv2.IMREAD_IGNORE_ORIENTATION
@@ -190,7 +192,9 @@ def decode_reduced(
 def _choose_flag(whole: tuple[int, int], needed: tuple[int, int]) -> int:
     """OpenCV's flag for the smallest that is as large as needed, and some more."""
     for share, flag in REDUCED.items():
-        if all(side >= share * LEFT * least for side, least in zip(whole, needed, strict=True)):
+        if all(
+            side >= share * REDUCE_MARGIN * least for side, least in zip(whole, needed, strict=True)
+        ):
             return flag
     return WHOLE
 

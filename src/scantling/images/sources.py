@@ -15,7 +15,7 @@ from .location import Location
 from .read import (
     MAX_BYTES,
     MAX_PIXELS,
-    Need,
+    MinSize,
     check_regular,
     decode_reduced,
     read_reduced,
@@ -39,7 +39,7 @@ def read_sources(
     *,
     workers: int = 2,
     limits: Limits | None = None,
-    need: Need | None = None,
+    min_size: MinSize | None = None,
 ) -> Generator[Frame, None, None]:
     """Read everything that the sources stand for, lazily, in order.
 
@@ -55,7 +55,7 @@ def read_sources(
             as it comes; the images of a list are decoded in parallel.
         workers: threads that decode still images.
         limits: how much is read at most.
-        need: how large an image must be at least: JPEG files may then come as reduced copies,
+        min_size: how large an image must be at least: JPEG files may then come as reduced copies,
             which takes less time, see `decode_reduced`. None for all of every image.
 
     Raises:
@@ -63,8 +63,8 @@ def read_sources(
     """
     if workers < 1:
         raise InvalidValue("workers", workers, "at least 1")
-    limits, need = limits or Limits(), need or _all
-    return _in_order(locate(sources), lambda location: _open(location, limits, need), workers)
+    limits, min_size = limits or Limits(), min_size or _all
+    return _in_order(locate(sources), lambda location: _open(location, limits, min_size), workers)
 
 
 def count_images(sources: object) -> int | None:
@@ -112,20 +112,20 @@ def _in_order(
                 future.cancel()
 
 
-def _open(location: Location, limits: Limits, need: Need) -> Iterable[Frame]:
+def _open(location: Location, limits: Limits, min_size: MinSize) -> Iterable[Frame]:
     """The frames of one location: a still image is decoded here, a video when it is iterated."""
     name, value, most = location.name, location.value, limits.max_pixels
     size = None
     try:
         if location.kind == "image":
-            image, size = read_reduced(value, need, max_pixels=most, max_bytes=limits.max_bytes)
+            image, size = read_reduced(value, min_size, max_pixels=most, max_bytes=limits.max_bytes)
         elif location.kind == "memory":
             image = to_rgb_array(value, source=name)
         elif location.kind == "url":
             answer = fetch(value, timeout=limits.timeout, max_bytes=limits.max_download)
             if answer.is_stream:
                 return _stream(value, name, limits)
-            image, size = decode_reduced(answer.data, name, need, max_pixels=most)
+            image, size = decode_reduced(answer.data, name, min_size, max_pixels=most)
         elif location.kind == "video":
             check_regular(value)
             # Absolute, so that FFmpeg takes no `name:` at the front of a path for a protocol.

@@ -8,8 +8,8 @@ from typing import Literal, get_args
 
 from ..engines import Engine, is_exported, open_engine, read_metadata
 from ..errors import InvalidValue, NeedsTorch
-from ..images import Plan
-from ..images.letterbox import FITS
+from ..images import InferencePlan
+from ..images.letterbox import RESIZE_MODES, ResizeMode
 from ..postprocess import Selection
 from ..specs import InputSpec
 from ..specs.metadata import Metadata
@@ -19,7 +19,6 @@ logger = logging.getLogger(__name__)
 
 __all__ = ["FilePrediction", "Prediction", "Predictor", "StageSeconds", "load", "predict"]
 
-Fit = Literal["letterbox", "corner", "stretch"]
 Precision = Literal["fp32", "bf16", "fp16", "auto"]
 Size = tuple[int, int]  # (height, width)
 
@@ -35,9 +34,9 @@ def load(
     threads: int | None = None,
     streams: int = 1,
     image_size: int | Size | None = None,
-    fit: Fit | None = None,
+    resize_mode: ResizeMode | None = None,
     selection: Selection | None = None,
-    plan: Plan | None = None,
+    plan: InferencePlan | None = None,
     clip: bool = True,
     fast_decode: bool = True,
     cache: str | Path | None = None,
@@ -61,7 +60,7 @@ def load(
         threads: of the processor; None for as many as it has cores.
         streams: batches that the network works on at once.
         image_size: (height, width) of the network's input, or the side of a square.
-        fit: how an image is made to fit it; the model's own way if None.
+        resize_mode: how an image is made to fit it; the model's own way if None.
         selection: which candidates become detections; if None, as an exported file says.
         plan: the views of each image that the network is shown, such as `TTA`; one if None.
         clip: cut boxes off at the edge of the image.
@@ -72,7 +71,7 @@ def load(
     Raises:
         ScantlingError: the model, its files or a setting do not fit, and what to do about it.
     """
-    check_settings(device, precision, fit)
+    check_settings(device, precision, resize_mode)
     folder = None if cache is None else Path(cache)
 
     def opened(source: object) -> Engine:
@@ -89,7 +88,7 @@ def load(
 
     if is_exported(model):
         metadata = read_metadata(model)
-        refuse_beside_file(str(model), metadata, weights, names, fit)
+        refuse_beside_file(str(model), metadata, weights, names, resize_mode)
         chosen: Selection | None = selection_of(metadata, selection)
         ready, own, labels = opened(Path(model)), metadata.input_spec, metadata.names
     else:
@@ -101,7 +100,7 @@ def load(
         loaded = load_model(model, weights=weights, names=names, cache=cache, progress=progress)
         chosen = selection
         ready, own, labels = opened(loaded), loaded.spec.input, loaded.names
-    spec: InputSpec = own.replace(fit=fit or own.resize_mode)
+    spec: InputSpec = own.replace(resize_mode=resize_mode or own.resize_mode)
     return Predictor(
         ready,
         labels,
@@ -113,18 +112,18 @@ def load(
     )
 
 
-def check_settings(device: str, precision: str | None, fit: str | None) -> None:
+def check_settings(device: str, precision: str | None, resize_mode: str | None) -> None:
     """Refuse what no model could be run with, before anything is read or downloaded.
 
     Raises:
-        InvalidValue: a device, precision or fit that does not exist.
+        InvalidValue: a device, precision or resize mode that does not exist.
     """
     if device not in ("auto", "cpu", "cuda") and not device.removeprefix("cuda:").isdigit():
         raise InvalidValue("device", device, "auto, cpu, cuda or cuda:N")
     if precision is not None and precision not in get_args(Precision):
         raise InvalidValue("precision", precision, "one of " + ", ".join(get_args(Precision)))
-    if fit is not None and fit not in FITS:
-        raise InvalidValue("fit", fit, "one of " + ", ".join(FITS))
+    if resize_mode is not None and resize_mode not in RESIZE_MODES:
+        raise InvalidValue("resize_mode", resize_mode, "one of " + ", ".join(RESIZE_MODES))
 
 
 def refuse_beside_file(
@@ -132,20 +131,25 @@ def refuse_beside_file(
     metadata: Metadata,
     weights: str | Path | None,
     names: str | Path | None,
-    fit: str | None,
+    resize_mode: str | None,
 ) -> None:
     """Refuse what contradicts an exported file.
 
     Raises:
-        InvalidValue: weights or names beside a file that has its own, or a fit other than the one
-            inside it.
+        InvalidValue: weights or names beside a file that has its own, or a resize mode other than
+            the one inside it.
     """
     for setting, given in (("weights", weights), ("names", names)):
         if given is not None:
             raise InvalidValue(setting, str(given), f"none: {model} brings its own")
-    if metadata.form.takes == "image" and fit not in (None, metadata.input_spec.resize_mode):
+    if metadata.form.takes == "image" and resize_mode not in (
+        None,
+        metadata.input_spec.resize_mode,
+    ):
         raise InvalidValue(
-            "fit", fit, f"{metadata.input_spec.resize_mode!r}, which {model} does by itself"
+            "resize_mode",
+            resize_mode,
+            f"{metadata.input_spec.resize_mode!r}, which {model} does by itself",
         )
 
 

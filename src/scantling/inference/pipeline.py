@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from ..engines import Engine, Pending
-from ..images.crops import Size, View
+from ..images.crops import Crop, Size
 from ..postprocess import Rows, Selection, gather
 from ..structures import Candidates, Image, IntArray
 
@@ -25,7 +25,7 @@ class Sheet(Generic[Source]):
 
     source: Source
     name: str
-    views: tuple[View, ...]  # none where the image could not be read
+    views: tuple[Crop, ...]  # none where the image could not be read
     draw: Callable[[int, Image], None]  # puts the view of that number onto a slot of a batch
     read: float  # seconds
     place: float
@@ -37,7 +37,7 @@ class Group(Generic[Source]):
 
     sources: list[Source]
     names: list[str]
-    views: list[tuple[View, ...]]
+    views: list[tuple[Crop, ...]]
     read: float  # seconds, of all
     place: float
 

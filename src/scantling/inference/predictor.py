@@ -13,8 +13,8 @@ import numpy as np
 
 from ..engines import Engine
 from ..errors import InvalidValue
-from ..images import Frame, Plan, prefetch, read_sources, to_rgb_array
-from ..images.crops import Shape, Size, View, draw_view, find_views, needed_size
+from ..images import Frame, InferencePlan, prefetch, read_sources, to_rgb_array
+from ..images.crops import Crop, NetworkInput, Size, make_crops, min_size, preprocess
 from ..images.prefetch import Prefetched
 from ..images.preprocess import (
     THREADS,
@@ -25,7 +25,7 @@ from ..images.preprocess import (
     plan_batches,
     run_ahead,
 )
-from ..images.read import Need
+from ..images.read import MinSize
 from ..postprocess import Selected, Selection, gather, select_views
 from ..specs import InputSpec
 from ..specs.coco import is_unused
@@ -43,7 +43,7 @@ class StageSeconds:
     """
 
     read: float
-    place: float
+    preprocess: float
     network: float
     postprocess: float
 
@@ -96,7 +96,7 @@ class Predictor:
         *,
         input_spec: InputSpec,
         selection: Selection | None = None,
-        plan: Plan | None = None,
+        plan: InferencePlan | None = None,
         clip: bool = True,
         fast_decode: bool = True,
     ) -> None:
@@ -104,14 +104,14 @@ class Predictor:
         self.names = names
         self.input_spec = input_spec
         self.selection = selection or Selection()
-        self.plan = plan or Plan()
+        self.plan = plan or InferencePlan()
         self.clip = clip
         self.fast_decode = fast_decode
-        self.shape = Shape(
+        self.network_input = NetworkInput(
             engine.image_size, engine.size_divisor, input_spec.resize_mode, engine.whole_images
         )
         self._is_class = np.array([not is_unused(name) for name in names], np.bool_)
-        find_views(engine.image_size, self.plan, self.shape)  # a mistake is told at once
+        make_crops(engine.image_size, self.plan, self.network_input)  # a mistake is told at once
 
     def __call__(self, image: object) -> Detections:
         """Find the objects in one image.
@@ -154,7 +154,7 @@ class Predictor:
         """
         _check_batch_size(batch_size)
         need = None if keep_images else self._need()
-        frames = prefetch(_timed(read_sources(sources, need=need)), depth=batch_size + 1)
+        frames = prefetch(_timed(read_sources(sources, min_size=need)), depth=batch_size + 1)
         sheets = map(self._sheet_of_frame, frames)
         with closing(self._stream(sheets, batch_size, frames)) as found:
             for frame, detections, seconds in found:
@@ -193,17 +193,17 @@ class Predictor:
         names = [fspath(path) for path in paths]
         if rectangular and self.plan.tile is not None:
             raise InvalidValue("rectangular", True, "False where images are cut into tiles")
-        fill = self.input_spec.pad_value
-        placer = Placer(self.plan, self.shape, fill)
+        pad_value = self.input_spec.pad_value
+        placer = Placer(self.plan, self.network_input, pad_value)
         with open_pool(workers) as pool:
             tasks: Iterable[FileTask] = (
-                plan_batches(names, self.shape, pool, batch_size=batch_size)
+                plan_batches(names, self.network_input, pool, batch_size=batch_size)
                 if rectangular
                 else map(FileTask, range(len(names)), names)
             )
             ahead = batch_size + 2 * (workers or THREADS)
             placed = run_ahead(tasks, placer, pool, ahead=ahead)
-            sheets = (_sheet_of_file(file, fill) for file in placed)
+            sheets = (_sheet_of_file(file, pad_value) for file in placed)
             with closing(self._stream(sheets, batch_size)) as found:
                 for file, detections, seconds in found:
                     yield FilePrediction(file.index, file.path, detections, file.problem, seconds)
@@ -241,7 +241,7 @@ class Predictor:
         share = 1 / len(group.sources)
         seconds = StageSeconds(
             read=group.read * share,
-            place=group.place * share,
+            preprocess=group.place * share,
             network=work.network * share,
             postprocess=(perf_counter() - start) * share,
         )
@@ -264,23 +264,27 @@ class Predictor:
         views, draw = self._views_of(frame.image, frame.size)
         return Sheet(frame, frame.name, views, draw, seconds, 0.0)
 
-    def _need(self) -> Need | None:
+    def _need(self) -> MinSize | None:
         """How large an image must be at least to be drawn; None for all of it."""
-        return partial(needed_size, plan=self.plan, shape=self.shape) if self.fast_decode else None
+        return (
+            partial(min_size, plan=self.plan, network_input=self.network_input)
+            if self.fast_decode
+            else None
+        )
 
     def _views_of(
         self, image: Image, original: Size
-    ) -> tuple[tuple[View, ...], Callable[[int, Image], None]]:
+    ) -> tuple[tuple[Crop, ...], Callable[[int, Image], None]]:
         """The views of an image that has this size, or of a reduced copy; and what draws them."""
-        views = find_views(original, self.plan, self.shape)
-        fill = self.input_spec.pad_value
+        views = make_crops(original, self.plan, self.network_input)
+        pad_value = self.input_spec.pad_value
 
         def draw(number: int, slot: Image) -> None:
-            draw_view(image, views[number], fill=fill, out=slot)
+            preprocess(image, views[number], pad_value=pad_value, out=slot)
 
         return views, draw
 
-    def _detections(self, selected: Selected, views: tuple[View, ...], source: str) -> Detections:
+    def _detections(self, selected: Selected, views: tuple[Crop, ...], source: str) -> Detections:
         """What was selected of an image; ids without a class are dropped."""
         found = Detections(
             boxes=selected.boxes,
@@ -293,11 +297,11 @@ class Predictor:
         return found[self._is_class[found.labels]]
 
 
-def _sheet_of_file(file: PlacedFile, fill: int | tuple[int, int, int]) -> Sheet[PlacedFile]:
+def _sheet_of_file(file: PlacedFile, pad_value: int | tuple[int, int, int]) -> Sheet[PlacedFile]:
     """The views of a file that was placed elsewhere; its image goes when they are drawn."""
 
     def draw(number: int, slot: Image) -> None:
-        file.draw(number, slot, fill=fill)
+        file.draw(number, slot, pad_value=pad_value)
 
     light = replace(file, canvases=(), image=None)
     return Sheet(light, file.path, file.views, draw, file.read, file.place)

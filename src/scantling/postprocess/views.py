@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..images.crops import View
+from ..images.crops import Crop
 from ..structures import FloatArray, IntArray
 from .fusion import Regions
 from .selection import Rows, Selected, Selection, choose
@@ -17,7 +17,7 @@ _NOTHING = Selected(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.em
 
 def select_views(
     parts: Sequence[tuple[Rows, IntArray]],
-    views: Sequence[Sequence[View]],
+    views: Sequence[Sequence[Crop]],
     *,
     settings: Selection,
     clip: bool = True,
@@ -75,7 +75,7 @@ def _join(parts: Sequence[tuple[Rows, IntArray]]) -> Rows:
     )
 
 
-def _end_at_cut(boxes: FloatArray, view: View) -> NDArray[np.bool_]:
+def _end_at_cut(boxes: FloatArray, view: Crop) -> NDArray[np.bool_]:
     """Which boxes, in pixels of the image, reach an edge at which the view was cut."""
     left, top, right, bottom = view.region
     near = np.array([right - left, bottom - top], np.float32) * CUT_SHARE
@@ -85,7 +85,7 @@ def _end_at_cut(boxes: FloatArray, view: View) -> NDArray[np.bool_]:
     return found
 
 
-def _in_image(selected: Selected, views: Sequence[View], clip: bool) -> Selected:
+def _in_image(selected: Selected, views: Sequence[Crop], clip: bool) -> Selected:
     """The same in pixels of the image, cut off if so wished."""
     boxes = selected.boxes
     if len(views) == 1:

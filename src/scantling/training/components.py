@@ -25,7 +25,7 @@ from ..datasets.dataset import Dataset
 from ..datasets.loader import Augmentation
 from ..detector import Detector
 from ..errors import InvalidSettings, InvalidValue, ScantlingError
-from ..images.letterbox import place
+from ..images.letterbox import resize_and_pad
 from ..losses import Loss, build_loss
 from ..specs import InputSpec, ModelSpec
 from ..structures import Sample
@@ -185,8 +185,8 @@ class Placed:
 
     def __call__(self, sample: Sample, rng: np.random.Generator, *, draw: object) -> Sample:  # noqa: ARG002
         how = self.input_spec
-        image, placement = place(
-            sample.image, self.image_size, fit=how.resize_mode, fill=how.pad_value
+        image, placement = resize_and_pad(
+            sample.image, self.image_size, resize_mode=how.resize_mode, pad_value=how.pad_value
         )
         placed = replace(sample, image=image, boxes=placement.apply(sample.boxes))
         return Compose(self.extra)(placed, rng)

@@ -9,7 +9,7 @@ from time import perf_counter
 import numpy as np
 
 from ..engines import Engine, Ready
-from ..images.letterbox import FITS
+from ..images.letterbox import RESIZE_MODES
 from ..inference.predictor import Predictor
 from ..postprocess import Selection
 from ..specs.metadata import Metadata, Precision
@@ -287,7 +287,7 @@ def _name(comparison: Comparison) -> list[Fault]:
     """Which other way of fitting images explains what the file finds."""
     own = comparison.reference.metadata.input_spec
     says = comparison.metadata.input_spec
-    specs = [says, *(own.replace(fit=fit) for fit in FITS)]
+    specs = [says, *(own.replace(resize_mode=mode) for mode in RESIZE_MODES)]
     floor = min(comparison.floors.values())
     best: tuple[float, InputSpec] | None = None
     for spec in specs:

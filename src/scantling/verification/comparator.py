@@ -8,7 +8,7 @@ import numpy as np
 
 from ..boxes import clip
 from ..engines import Engine
-from ..images.letterbox import find_placement, place
+from ..images.letterbox import find_placement, resize_and_pad
 from ..postprocess import Selection, select
 from ..specs.metadata import Metadata
 from ..specs.schema import InputSpec
@@ -37,7 +37,9 @@ class Probe:
 
 def make_probe(image: Image, spec: InputSpec, image_size: tuple[int, int]) -> Probe:
     """An image, and how the model sees it."""
-    canvas, placement = place(image, image_size, fit=spec.resize_mode, fill=spec.pad_value)
+    canvas, placement = resize_and_pad(
+        image, image_size, resize_mode=spec.resize_mode, pad_value=spec.pad_value
+    )
     return Probe(image, canvas, placement)
 
 
@@ -98,13 +100,15 @@ class Bench:
     def refitted(self, probe: Probe, spec: InputSpec) -> tuple[Told, Placement] | None:
         """What the model says of the image, fitted otherwise."""
         size = self.metadata.image_size
-        canvas, _ = place(probe.image, size, fit=spec.resize_mode, fill=spec.pad_value)
+        canvas, _ = resize_and_pad(
+            probe.image, size, resize_mode=spec.resize_mode, pad_value=spec.pad_value
+        )
         told = self.reference.tell(canvas)
         height, width = probe.image.shape[:2]
         return (
             None
             if told is None
-            else (told, find_placement((height, width), size, fit=spec.resize_mode))
+            else (told, find_placement((height, width), size, resize_mode=spec.resize_mode))
         )
 
     def expect(

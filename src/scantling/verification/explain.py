@@ -6,7 +6,7 @@ from itertools import islice
 
 import numpy as np
 
-from ..images.letterbox import FITS
+from ..images.letterbox import RESIZE_MODES
 from ..specs.schema import InputSpec
 from .classes import describe_order, fit_classes, reorder
 from .comparator import Bench, Probe, Said, measure
@@ -271,8 +271,10 @@ def _of_fits(bench: Bench, probes: Sequence[Probe]) -> Iterator[Hypothesis]:
     if not bench.whole_images:
         return
     own = bench.reference.metadata.input_spec
-    specs = [own.replace(fit=fit) for fit in FITS if fit != own.resize_mode]
-    specs += [own.replace(fill=fill) for fill in (0, 114, 127, 128, 255) if fill != own.pad_value]
+    specs = [own.replace(resize_mode=mode) for mode in RESIZE_MODES if mode != own.resize_mode]
+    specs += [
+        own.replace(pad_value=value) for value in (0, 114, 127, 128, 255) if value != own.pad_value
+    ]
     for spec in specs:
         answers = []
         for probe in probes:

@@ -23,7 +23,7 @@ from scantling.engines.graphs import (
 from scantling.engines.graphs.preprocess import Fit
 from scantling.engines.torch_engine import TorchEngine
 from scantling.errors import InvalidExport
-from scantling.images.letterbox import find_placement, place
+from scantling.images.letterbox import find_placement, resize_and_pad
 from scantling.postprocess import Selection, select
 from scantling.specs import CATALOG, InputSpec, ModelSpec
 from scantling.specs.metadata import KEY, GraphForm, Metadata
@@ -193,7 +193,7 @@ def test_every_kind_of_darknet_level_is_decoded_as_the_network_does(assets: Path
 
 @pytest.mark.parametrize("format_", FORMATS)
 def test_nms_in_a_graph_keeps_what_select_keeps(format_: str, tiny: Model, photograph: np.ndarray):
-    images = np.stack([place(photograph, (256, 256))[0], noise(1, 256, 256)[0]])
+    images = np.stack([resize_and_pad(photograph, (256, 256))[0], noise(1, 256, 256)[0]])
     form = GraphForm(gives="detections", batch=2)
     metadata = make_metadata(tiny, form=form, image_size=256, min_score=0.02, max_detections=40)
     (got,) = runner(tiny, metadata, format_)(images)
@@ -217,7 +217,7 @@ def test_an_image_is_placed_in_a_graph_as_outside(fit: str, size: tuple[int, int
     got = Fit(InputSpec(resize_mode=fit, pad_value=(1, 2, 3)), (96, 128))(
         torch.from_numpy(smooth)[None]
     )
-    expected, _ = place(smooth, (96, 128), fit=fit, fill=(1, 2, 3))
+    expected, _ = resize_and_pad(smooth, (96, 128), resize_mode=fit, pad_value=(1, 2, 3))
     assert np.abs(got[0].numpy() - expected.astype(np.float32)).max() <= 1
 
 
@@ -230,10 +230,12 @@ def test_a_graph_that_takes_images_answers_in_their_pixels(
         photograph[None]
     )
     fit = tiny.spec.input.resize_mode
-    canvas, placement = place(photograph, (256, 256), fit=fit, fill=tiny.spec.input.pad_value)
+    canvas, placement = resize_and_pad(
+        photograph, (256, 256), resize_mode=fit, pad_value=tiny.spec.input.pad_value
+    )
     engine = TorchEngine(tiny, device="cpu", image_size=256)
     found = engine(canvas[None])
-    assert placement == find_placement(photograph.shape[:2], (256, 256), fit=fit)
+    assert placement == find_placement(photograph.shape[:2], (256, 256), resize_mode=fit)
     assert np.abs(scores - found.scores.numpy()).max() < 0.05  # of one grey level here and there
     sure = found.scores[0].amax(1).numpy() > 0.3
     assert sure.any()
@@ -318,7 +320,7 @@ def test_onnx_has_no_bf16():
 
 
 def test_nms_outside_a_runtime_keeps_what_select_keeps(tiny: Model, photograph: np.ndarray):
-    images = place(photograph, (256, 256))[0][None]
+    images = resize_and_pad(photograph, (256, 256))[0][None]
     form = GraphForm(gives="detections")
     metadata = make_metadata(tiny, form=form, image_size=256, max_detections=40)
     with torch.no_grad():

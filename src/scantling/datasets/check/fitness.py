@@ -72,7 +72,7 @@ def input_sides(dataset: Dataset, levels: Levels) -> Columns:
     scales = np.full((len(dataset.images), 2), np.nan)
     for index, image in enumerate(dataset.images):
         if image.size is not None and min(image.size) > 0:
-            placement = find_placement(image.size, levels.image_size, fit=levels.fit)
+            placement = find_placement(image.size, levels.image_size, resize_mode=levels.fit)
             scales[index] = placement.scale_x, placement.scale_y
     boxes = dataset.objects.boxes
     sides: Columns = (boxes[:, 2:] - boxes[:, :2]) * scales[dataset.objects.image_index]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...images.letterbox import Fit
+from ...images.letterbox import ResizeMode
 from ..dataset import Dataset
 from ..findings import CODES, Finding, count_codes
 from ..image_info import ImageFacts
@@ -28,7 +28,7 @@ class Levels:
     image_size: tuple[int, int]
     strides: tuple[int, ...]
     anchors: tuple[tuple[tuple[float, float], ...], ...] = ()
-    fit: Fit = "letterbox"
+    fit: ResizeMode = "letterbox"
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from ...specs.schema import InputSpec
 
 
 class Fit(nn.Module):
-    """What `scantling.images.letterbox.place` does, in operations on whole arrays.
+    """What `scantling.images.letterbox.resize_and_pad` does, in operations on whole arrays.
 
     Every size that depends on the image is a number in a tensor, so that shapes stay fixed: two
     rows and two columns of the image are read for each of the canvas, and blended. OpenCV rounds
