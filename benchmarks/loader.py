@@ -19,7 +19,7 @@ from scantling.augment import DarknetAugmentation, ScaledYoloAugmentation
 from scantling.datasets.dataset import Dataset, LabelledImage, make_objects
 from scantling.datasets.loader import Task, TrainingSet, open_training_set
 from scantling.images import read_image
-from scantling.training.plan import Plan
+from scantling.training.plan import StepPlan
 from scantling.training.recipe import Recipe
 
 SIDE, BATCH, BUDGET = 640, 8, 4 * 10**9
@@ -52,7 +52,7 @@ def measure(training_set: TrainingSet, samples: int) -> tuple[float, float]:
     """(images a second by the clock, by processor time)."""
     count = len(training_set.dataset)
     recipe = Recipe(batch=BATCH, nominal_batch=BATCH, epochs=1 + samples // count)
-    steps = islice(Plan(recipe, count, (SIDE, SIDE), 32).steps(), samples // BATCH)
+    steps = islice(StepPlan(recipe, count, (SIDE, SIDE), 32).steps(), samples // BATCH)
     start, spent, made = perf_counter(), process_time(), 0
     for step in steps:
         (images,) = step.batches

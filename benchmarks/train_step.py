@@ -36,7 +36,7 @@ def make_step(name: str, size: int, batch: int, *, fast: bool) -> Callable[[], N
         use_fast_mish(network)
         network.to(memory_format=torch.channels_last)
         images = images.to(memory_format=torch.channels_last)
-    optimiser = torch.optim.SGD(network.parameters(), lr=1e-4, momentum=0.9)
+    optimizer = torch.optim.SGD(network.parameters(), lr=1e-4, momentum=0.9)
     corner = torch.rand(batch * OBJECTS, 2) * 0.6
     boxes = torch.cat([corner, corner + 0.05 + torch.rand(batch * OBJECTS, 2) * 0.3], 1) * size
     targets = Targets(
@@ -49,8 +49,8 @@ def make_step(name: str, size: int, batch: int, *, fast: bool) -> Callable[[], N
         with torch.autocast("cpu", torch.bfloat16, enabled=fast):
             raw = network(images)
         loss(raw, targets, (size, size)).total.backward()
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
 
     return step
 

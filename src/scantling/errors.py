@@ -158,7 +158,7 @@ class TrainingDiverged(ScantlingError):
         ids = ", ".join(str(image) for image in image_ids)
         super().__init__(
             f"The loss is no longer finite: {terms}. Images of the update: {ids}. Look at their "
-            "labels with `scantling data check`, or lower optimiser.learning_rate."
+            "labels with `scantling data check`, or lower optimizer.learning_rate."
         )
 
 

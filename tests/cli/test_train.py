@@ -44,8 +44,8 @@ def test_a_run_is_announced_shown_and_kept(desk: Path, capsys: pytest.CaptureFix
     # every setting that differs, with its source; the option wins over --set
     table = {line.split()[0]: line for line in out.splitlines() if line.startswith("  ")}
     assert table["batch"].split() == ["batch", "4", "(given)"]
-    assert table["optimiser.momentum"].split() == ["optimiser.momentum", "0.9", "(thin.cfg)"]
-    assert "optimiser.clip_norm" not in table
+    assert table["optimizer.momentum"].split() == ["optimizer.momentum", "0.9", "(thin.cfg)"]
+    assert "optimizer.clip_norm" not in table
     assert "Best possible recall of the model's anchors: " in out
     assert "fitted to the data, now in use" in out
     lines = [line for line in out.splitlines() if line.startswith("epoch ")]
@@ -58,7 +58,7 @@ def test_a_run_is_announced_shown_and_kept(desk: Path, capsys: pytest.CaptureFix
         "metrics.jsonl", "report.html", "samples.jpg", "settings.json", "state.safetensors",
     }  # fmt: skip
     every = json.loads((folder / "settings.json").read_text())["settings"]
-    assert every["optimiser.clip_norm"] == {"value": 0.0, "source": "default"}
+    assert every["optimizer.clip_norm"] == {"value": 0.0, "source": "default"}
     assert cv2.imread(str(folder / "curves.png")) is not None
     assert load(folder / "last.safetensors").names == NAMES
 
@@ -89,10 +89,10 @@ def test_weights_are_taken_up_by_the_names_of_their_classes(
 
 
 def test_frozen_parts_stay_as_they_are(desk: Path, capsys: pytest.CaptureFixture[str]):
-    plain = [*RUN, "--epochs", "1", "--set", "average.decay=0"]
+    plain = [*RUN, "--epochs", "1", "--set", "ema.decay=0"]
     assert main([*plain, "--out", "start"]) == 0
     begun = ["train", "start/last.safetensors", "--data", "set/data.yaml", "--device", "cpu"]
-    frozen = [*GIVEN, "--epochs", "1", "--set", "average.decay=0", "--freeze", "layers.0, layers.1"]
+    frozen = [*GIVEN, "--epochs", "1", "--set", "ema.decay=0", "--freeze", "layers.0, layers.1"]
     assert main([*begun, *frozen, "--out", "r"]) == 0
     assert "of them learned" in capsys.readouterr().out
     before, after = (load_file(f"{name}/last.safetensors") for name in ("start", "r"))
@@ -120,10 +120,10 @@ def test_frozen_parts_stay_as_they_are(desk: Path, capsys: pytest.CaptureFixture
         (
             [
                 "train", "thin.cfg", "--data", "nowhere", "--epochs", "0",
-                "--set", "optimiser.momentun=0.5", "--set", "loss.box_gain=many",
+                "--set", "optimizer.momentun=0.5", "--set", "loss.box_gain=many",
             ],
             [
-                "Did you mean 'optimiser.momentum'?", "epochs (given): 0 given",
+                "Did you mean 'optimizer.momentum'?", "epochs (given): 0 given",
                 'loss.box_gain (given): "many"',
             ],
         ),
@@ -207,7 +207,7 @@ def test_a_run_is_resumed_from_another_folder(
 def test_a_broken_loss_names_the_images_and_leaves_the_last_good_state(
     desk: Path, capsys: pytest.CaptureFixture[str]
 ):
-    exploding = ["--set", "optimiser.learning_rate=1e30", "--set", "schedule.warmup_least=0"]
+    exploding = ["--set", "optimizer.learning_rate=1e30", "--set", "schedule.warmup_least=0"]
     assert main([*RUN, *exploding, "--out", "r", "--precision", "fp32"]) == 2
     err = capsys.readouterr().err
     assert "The loss is no longer finite" in err

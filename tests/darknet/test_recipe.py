@@ -11,7 +11,8 @@ from scantling.darknet.recipe import cfg_recipe
 from scantling.errors import InvalidCfg
 from scantling.specs import CfgSpec
 from scantling.structures import Targets
-from scantling.training.components import make_augmentation, make_loss
+from scantling.training.data import make_augmentation
+from scantling.training.model import loss_for
 from scantling.training.recipe import Recipe
 from scantling.training.resolve import resolve_recipe
 
@@ -96,15 +97,15 @@ def each(value: object, levels: int) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_optimiser_schedule_and_data_are_those_of_the_published_cfg(assets: Path, name: str):
+def test_optimizer_schedule_and_data_are_those_of_the_published_cfg(assets: Path, name: str):
     size, batch, parts, momentum, rate, total, mosaic, letterbox, average = NETS[name]
     spec = read_cfg(assets / "cfg" / f"{name}.cfg")
     recipe = recipe_of(spec)
     assert spec.image_size == (size, size)
     assert (recipe.batch, recipe.nominal_batch) == (batch // parts, batch)
-    optimiser = recipe.optimiser
-    assert (optimiser.momentum, optimiser.learning_rate) == (momentum, rate)
-    assert (optimiser.weight_decay, optimiser.nesterov) == (0.0005, False)
+    optimizer = recipe.optimizer
+    assert (optimizer.momentum, optimizer.learning_rate) == (momentum, rate)
+    assert (optimizer.weight_decay, optimizer.nesterov) == (0.0005, False)
     schedule, steps = recipe.schedule, STEPS.get(name, (400_000, 450_000))
     assert schedule.kind == "steps"
     assert schedule.steps == pytest.approx([step / total for step in steps])
@@ -116,9 +117,9 @@ def test_optimiser_schedule_and_data_are_those_of_the_published_cfg(assets: Path
     assert settings["letterbox"] == bool(letterbox)
     colours = {"saturation": 1.5, "exposure": 1.5, "hue": 0.1, "flip": 0.5}
     assert {key: settings[key] for key in colours} == colours
-    assert recipe.average.decay == average
-    assert recipe.regularise.norm == "batch"
-    assert recipe.adversarial.probability == 0
+    assert recipe.ema.decay == average
+    assert recipe.regularization.norm == "batch"
+    assert recipe.self_adversarial.probability == 0
     make_augmentation(recipe.augment, input_spec=spec.input)
 
 
@@ -156,7 +157,7 @@ def test_every_cfg_that_can_be_trained_has_a_loss(assets: Path):
                 cfg_recipe(spec, levels)
         else:
             recipe = recipe_of(spec)
-            loss = make_loss(Model(spec, network, ()), recipe)
+            loss = loss_for(Model(spec, network, ()), recipe)
             assert len(loss.levels) == len(levels), path.stem
 
 
@@ -165,7 +166,7 @@ def test_the_loss_of_a_cfg_teaches_its_network(assets: Path, name: str):
     spec = read_cfg(assets / "cfg" / f"{name}.cfg").replace(image_size=(64, 64))
     torch.manual_seed(0)
     network = build_cfg_network(spec).train()
-    loss = make_loss(Model(spec, network, ()), recipe_of(spec))
+    loss = loss_for(Model(spec, network, ()), recipe_of(spec))
     targets = Targets(
         torch.tensor([[5.0, 6, 40, 50], [20, 30, 60, 64], [2, 2, 30, 20]]),
         torch.tensor([3, 70, 5]),
@@ -186,8 +187,8 @@ def test_options_that_no_published_cfg_has_are_taken_too(tmp_path: Path):
     recipe = small(tmp_path, net, yolo)
     assert (recipe.loss.label_smoothing, recipe.loss.focal) == (0.1, True)
     assert (recipe.loss.match_similarity, recipe.loss.match_threshold) == ("giou", (0.3,))
-    assert recipe.adversarial.probability == 0.5
-    assert recipe.adversarial.strength == 0.05
+    assert recipe.self_adversarial.probability == 0.5
+    assert recipe.self_adversarial.strength == 0.05
     assert (recipe.shapes.range, recipe.shapes.multiple) == (1.5, 64)
     assert recipe.shapes.dynamic_batch
     settings = recipe.augment.settings
@@ -199,7 +200,7 @@ def test_cross_mini_batch_norm_is_taken_from_a_convolution(tmp_path: Path):
     path = tmp_path / "small.cfg"
     rest = REST.format("").replace("filters=7", "batch_normalize=1\ncbn=1\nfilters=7", 1)
     path.write_text(NET.format("") + rest)
-    assert recipe_of(read_cfg(path)).regularise.norm == "cross-mini"
+    assert recipe_of(read_cfg(path)).regularization.norm == "cross-mini"
 
 
 @pytest.mark.parametrize(

@@ -348,14 +348,14 @@ def test_a_thin_network_learns_two_drawings_by_heart(name):
     spec, loss = build(name)
     network = build_detector(spec)
     images = drawings()
-    optimiser = torch.optim.Adam(network.parameters(), lr=5e-3)
+    optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
     totals = []
     for _ in range(90):
         terms = loss(network(images), TWO, SIZE)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         terms.total.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 10.0)
-        optimiser.step()
+        optimizer.step()
         totals.append(terms.total.item())
     assert totals[-1] < totals[0] / FALLS[name]
     network.train()  # the statistics of these two images

@@ -124,13 +124,13 @@ def test_no_neck_changes_the_features_that_it_is_given(kind: str):
 def test_training_lowers_the_loss_of_every_neck(kind: str):
     finest = (8, 8) if kind in FREE else (32, 32)  # no level of a single cell
     neck, maps = build(describe(kind, 3)), features(finest)
-    optimiser = torch.optim.Adam(neck.parameters(), lr=3e-3)
+    optimizer = torch.optim.Adam(neck.parameters(), lr=3e-3)
     losses = []
     for _ in range(4):
         loss = sum((level - 0.3).square().mean() for level in neck(maps))
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < losses[0]
 

@@ -13,7 +13,7 @@ from scantling.blocks import SyncNorm
 # (variant, recipe, changes): every loss, accumulation, and images changed against the network
 CASES = {
     "darknet": ("yolov4-tiny", "darknet-tiny", {"nominal_batch": 8}),
-    "scaled-yolov4": ("yolov4-tiny", "scaled-yolov4", {"adversarial": {"probability": 1.0}}),
+    "scaled-yolov4": ("yolov4-tiny", "scaled-yolov4", {"self_adversarial": {"probability": 1.0}}),
     "efficientdet": ("efficientdet-d0", "efficientdet", {}),
 }
 
@@ -21,7 +21,7 @@ CASES = {
 def train_case(case: str, *, rank: int, processes: int) -> dict[str, torch.Tensor]:
     """Weights and losses after two updates with normalisation over all processes."""
     name, recipe_name, changes = CASES[case]
-    given = {"regularise": {"norm": "sync"}, "optimiser": {"learning_rate": 0.001}, **changes}
+    given = {"regularization": {"norm": "sync"}, "optimizer": {"learning_rate": 0.001}, **changes}
     recipe = settle(recipe_name, **given)
     state, trainer = make_run(small_model(name), recipe, images=16)
     batches = joint_batches(trainer.plan, rank=rank, processes=processes)

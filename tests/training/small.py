@@ -70,7 +70,7 @@ SETTINGS = {
     "shapes.range": 1.5,
     "shapes.every": 2,
     "shapes.multiple": 8,
-    "average.decay": 0.9,
+    "ema.decay": 0.9,
     "anchors.fit": "never",
     "schedule.warmup_least": 2,
 }

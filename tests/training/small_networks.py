@@ -8,14 +8,15 @@ from accelerate import Accelerator
 from scantling.checkpoints import Model, create_model
 from scantling.specs import CATALOG, ModelSpec
 from scantling.structures import Batch, Targets
-from scantling.training.components import Normalise, make_loss, regularise
-from scantling.training.ema import Average
-from scantling.training.loop import State, Trainer
-from scantling.training.optimizer import build_optimiser
-from scantling.training.plan import Plan
+from scantling.training.ema import EMA
+from scantling.training.loop import Trainer
+from scantling.training.model import Normalize, add_regularization, loss_for
+from scantling.training.optimizer import build_optimizer
+from scantling.training.plan import StepPlan
 from scantling.training.recipe import Recipe
 from scantling.training.recipes import RECIPES
 from scantling.training.resolve import resolve_recipe
+from scantling.training.state import TrainState
 
 SIZE = (96, 96)
 NAMES = ("cat", "dog", "hen")
@@ -55,7 +56,7 @@ def settle(name: str, **changes: object) -> Recipe:
     return resolve_recipe([(name, RECIPES[name]), ("test", steady), ("more", changes)]).recipe
 
 
-def joint_batches(plan: Plan, *, rank: int = 0, processes: int = 1) -> Iterator[Batch]:
+def joint_batches(plan: StepPlan, *, rank: int = 0, processes: int = 1) -> Iterator[Batch]:
     """One process's share of every batch of a plan: noise, with one to three objects an image."""
     for step in plan.steps():
         for rows in step.batches:
@@ -82,14 +83,14 @@ def some_batch(numbers: Sequence[int], size: tuple[int, int] = SIZE) -> Batch:
 
 def make_run(
     model: Model, recipe: Recipe, *, images: int = 8, size: tuple[int, int] = SIZE
-) -> tuple[State, Trainer]:
+) -> tuple[TrainState, Trainer]:
     """What the loop needs, set up in the order of a run."""
-    model = regularise(model, recipe.regularise)
+    model = add_regularization(model, recipe.regularization)
     network = model.network
-    average = Average(network, recipe.average) if recipe.average.decay else None
+    ema = EMA(network, recipe.ema) if recipe.ema.decay else None
     precision = {"fp32": "no"}.get(recipe.precision, recipe.precision)
     accelerator = Accelerator(cpu=True, mixed_precision=precision)
-    plan = Plan(recipe, images, size, max(network.strides))
-    normalise = Normalise(model.spec.input, torch.device("cpu"))
-    state = State(network, build_optimiser(network, recipe.optimiser), average)
-    return state, Trainer(plan, make_loss(model, recipe), accelerator, normalise)
+    plan = StepPlan(recipe, images, size, max(network.strides))
+    normalise = Normalize(model.spec.input, torch.device("cpu"))
+    state = TrainState(network, build_optimizer(network, recipe.optimizer), ema)
+    return state, Trainer(plan, loss_for(model, recipe), accelerator, normalise)

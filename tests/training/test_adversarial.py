@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from scantling.checkpoints import Model
 from scantling.losses import Loss
 from scantling.structures import Targets
-from scantling.training.components import Normalise, make_loss
+from scantling.training.model import Normalize, loss_for
 from scantling.training.recipes import RECIPES
 from scantling.training.resolve import resolve_recipe
 from scantling.training.self_adversarial import attack
@@ -25,11 +25,11 @@ IMAGES = some_batch(range(3)).images
 NONE = Targets(torch.zeros(0, 4), torch.zeros(0).long(), torch.zeros(0).long())
 
 
-def family(recipe: str) -> tuple[Model, Loss, Normalise]:
+def family(recipe: str) -> tuple[Model, Loss, Normalize]:
     model = small_model(FAMILIES[recipe])
-    normalise = Normalise(model.spec.input, torch.device("cpu"))
+    normalise = Normalize(model.spec.input, torch.device("cpu"))
     settle_statistics(model.network, normalise(IMAGES))
-    loss = make_loss(model, resolve_recipe([(recipe, RECIPES[recipe])]).recipe)
+    loss = loss_for(model, resolve_recipe([(recipe, RECIPES[recipe])]).recipe)
     return model, loss, normalise
 
 
@@ -45,7 +45,7 @@ def settle_statistics(network: nn.Module, images: Tensor) -> None:
         norm.momentum = rate
 
 
-def probability_of_objects(model: Model, pixels: Tensor, normalise: Normalise) -> Tensor:
+def probability_of_objects(model: Model, pixels: Tensor, normalise: Normalize) -> Tensor:
     """(N,) the mean over the cells of how sure the network is of an object."""
     with torch.no_grad():
         raw = model.network.eval()(normalise(pixels))
@@ -60,7 +60,7 @@ def probability_of_objects(model: Model, pixels: Tensor, normalise: Normalise) -
 @pytest.mark.parametrize("recipe", FAMILIES)
 def test_the_network_sees_less_in_the_changed_image(recipe: str):
     model, loss, normalise = family(recipe)
-    changed = attack(model.network, loss, IMAGES, strength=0.002, normalise=normalise)
+    changed = attack(model.network, loss, IMAGES, strength=0.002, normalize=normalise)
     before = probability_of_objects(model, IMAGES, normalise)
     after = probability_of_objects(model, changed, normalise)
     assert (after < before).all()
@@ -76,7 +76,7 @@ def test_the_network_sees_less_in_the_changed_image(recipe: str):
 def test_pixels_change_at_most_by_the_strength_and_stay_pixels(recipe: str):
     model, loss, normalise = family(recipe)
     for strength in (0.0, 0.02, 0.5):
-        changed = attack(model.network, loss, IMAGES, strength=strength, normalise=normalise)
+        changed = attack(model.network, loss, IMAGES, strength=strength, normalize=normalise)
         moved = (changed - IMAGES).abs().amax(dim=(1, 2, 3))
         assert (moved <= 255 * strength + 1e-3).all()
         # the steepest pixel takes the whole step, unless it is at the end of its range
@@ -95,7 +95,7 @@ def test_only_pixels_with_a_gradient_change():
 
         return Terms
 
-    changed = attack(LeftHalf(), loss, IMAGES, strength=0.1, normalise=torch.clone)
+    changed = attack(LeftHalf(), loss, IMAGES, strength=0.1, normalize=torch.clone)
     middle = IMAGES.shape[-1] // 2
     assert torch.equal(changed[..., middle:], IMAGES[..., middle:].float())
     assert (changed[..., :middle] < IMAGES[..., :middle]).float().mean() > 0.9
@@ -108,7 +108,7 @@ def test_the_network_stays_as_it_was(recipe: str):
     next(module for module in network.modules() if isinstance(module, nn.BatchNorm2d)).eval()
     state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     modes = [module.training for module in network.modules()]
-    attack(network, loss, IMAGES, strength=0.1, normalise=normalise)
+    attack(network, loss, IMAGES, strength=0.1, normalize=normalise)
     assert [module.training for module in network.modules()] == modes
     assert all(parameter.grad is None for parameter in network.parameters())
     assert all(torch.equal(state[name], tensor) for name, tensor in network.state_dict().items())
@@ -117,7 +117,7 @@ def test_the_network_stays_as_it_was(recipe: str):
 def test_the_given_images_are_not_written_to():
     model, loss, normalise = family("darknet-tiny")
     for given in (IMAGES.clone(), IMAGES.float()):
-        attack(model.network, loss, given, strength=0.1, normalise=normalise)
+        attack(model.network, loss, given, strength=0.1, normalize=normalise)
         assert torch.equal(given, IMAGES.to(given.dtype))
 
 
@@ -126,14 +126,14 @@ def test_the_network_computes_in_the_precision_of_the_run():
     seen = []
     handle = model.network.register_forward_hook(lambda *row: seen.append(row[2][0].dtype))
     for context in (nullcontext, lambda: torch.autocast("cpu", torch.bfloat16)):
-        attack(model.network, loss, IMAGES, strength=0.1, normalise=normalise, autocast=context)
+        attack(model.network, loss, IMAGES, strength=0.1, normalize=normalise, autocast=context)
     handle.remove()
     assert seen == [torch.float32, torch.bfloat16]
 
 
 def images_of_a_run(**settings: object) -> list[Tensor]:
     """What the network saw, batch by batch, of a run of 40 batches of 2."""
-    recipe = settle("darknet-tiny", batch=2, nominal_batch=2, epochs=5, adversarial=settings)
+    recipe = settle("darknet-tiny", batch=2, nominal_batch=2, epochs=5, self_adversarial=settings)
     model = small_model()
     state, trainer = make_run(model, recipe, images=16)
     seen = []

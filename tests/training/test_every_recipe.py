@@ -5,7 +5,7 @@ import torch
 from small_networks import joint_batches, make_run, settle, small_model
 
 from scantling.specs import CATALOG
-from scantling.training.components import make_augmentation
+from scantling.training.data import make_augmentation
 from scantling.training.recipes import RECIPES, recipe_name
 
 VARIANTS = {
@@ -53,8 +53,8 @@ def test_every_normalisation_learns_in_every_precision(norm: str, precision: str
         "precision": precision,
         "batch": 2,
         "nominal_batch": 4,
-        "regularise": {"norm": norm, "drop_block": 0.1, "drop_ramp": 0.1},
-        "adversarial": {"probability": 1.0},
+        "regularization": {"norm": norm, "drop_block": 0.1, "drop_ramp": 0.1},
+        "self_adversarial": {"probability": 1.0},
     }
     model = small_model()
     state, trainer = make_run(model, settle("scaled-yolov4", **changes))

@@ -10,18 +10,18 @@ from torch import Tensor, nn
 
 from scantling.errors import TrainingDiverged
 from scantling.structures import Batch, LossTerms, Targets
-from scantling.training.ema import Average
-from scantling.training.loop import State, Trainer
-from scantling.training.optimizer import build_optimiser
-from scantling.training.plan import Plan
+from scantling.training.ema import EMA
+from scantling.training.loop import Trainer
+from scantling.training.optimizer import build_optimizer
+from scantling.training.plan import StepPlan
 from scantling.training.recipe import (
-    AverageSettings,
-    OptimiserSettings,
+    EmaSettings,
+    OptimizerSettings,
     Recipe,
-    RegulariseSettings,
+    RegularizationSettings,
     ScheduleSettings,
 )
-from scantling.training.resume import load_state, read_notes, save_state
+from scantling.training.state import TrainState, load_state, read_notes, save_state
 
 IMAGES = torch.randint(0, 255, (12, 3, 8, 8), generator=torch.Generator().manual_seed(0))
 
@@ -43,12 +43,12 @@ def recipe(**changes: object) -> Recipe:
         "batch": 2,
         "nominal_batch": 4,
         "schedule": ScheduleSettings(warmup_epochs=1),
-        "optimiser": OptimiserSettings(learning_rate=0.05, clip_norm=5),
+        "optimizer": OptimizerSettings(learning_rate=0.05, clip_norm=5),
     }
     return Recipe(**{**settings, **changes})
 
 
-def batches(plan: Plan, start: int):
+def batches(plan: StepPlan, start: int):
     empty = Targets(torch.zeros(0, 4), torch.zeros(0).long(), torch.zeros(0).long())
     for step in plan.steps(start=start):
         for rows in step.batches:
@@ -60,10 +60,10 @@ def run(
     chosen: Recipe, *, stop: int | None = None, resume: Path | None = None, save=None, net=None
 ):
     net = net or network()
-    state = State(net, build_optimiser(net, chosen.optimiser), Average(net, chosen.average))
+    state = TrainState(net, build_optimizer(net, chosen.optimizer), EMA(net, chosen.ema))
     if resume:
         load_state(state, resume)
-    plan = Plan(chosen, len(IMAGES), (8, 8), 1)
+    plan = StepPlan(chosen, len(IMAGES), (8, 8), 1)
     trainer = Trainer(plan, loss, Accelerator(cpu=True), lambda images: images.float() / 255)
     totals = []
     for report in trainer.steps(state, batches(plan, state.done)):
@@ -75,9 +75,9 @@ def run(
     return state, totals
 
 
-def weights(state: State) -> dict[str, Tensor]:
+def weights(state: TrainState) -> dict[str, Tensor]:
     whole = {**state.network.state_dict(), **dict(state.network.named_buffers())}
-    return {**whole, **{f"a.{k}": v for k, v in state.average.network.state_dict().items()}}
+    return {**whole, **{f"a.{k}": v for k, v in state.ema.network.state_dict().items()}}
 
 
 def test_it_learns():
@@ -88,7 +88,7 @@ def test_it_learns():
 @pytest.mark.parametrize("stop", [1, 4, 8])
 @pytest.mark.parametrize("kind", ["sgd", "adamw"])
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path: Path, stop: int, kind: str):
-    chosen = recipe(optimiser=OptimiserSettings(kind=kind, learning_rate=0.05))
+    chosen = recipe(optimizer=OptimizerSettings(kind=kind, learning_rate=0.05))
     whole, totals = run(chosen)
     file = tmp_path / "state"
     run(chosen, stop=stop, save=file)
@@ -106,17 +106,17 @@ def test_accumulated_batches_have_the_gradient_of_one():
     found = []
     for batch in (1, 4):
         net.load_state_dict(start)
-        plain = OptimiserSettings(learning_rate=0.01, weight_decay=0, nesterov=False)
+        plain = OptimizerSettings(learning_rate=0.01, weight_decay=0, nesterov=False)
         schedule = ScheduleSettings(warmup_epochs=0, kind="constant")
-        run(recipe(batch=batch, optimiser=plain, schedule=schedule), stop=2, net=net)
+        run(recipe(batch=batch, optimizer=plain, schedule=schedule), stop=2, net=net)
         found.append(net[0].weight.detach().clone())
     torch.testing.assert_close(*found)
     assert not torch.equal(found[0], start["0.weight"])
 
 
 def test_gradients_are_clipped_to_their_norm():
-    strict = OptimiserSettings(learning_rate=1, clip_norm=1e-3, weight_decay=0, nesterov=False)
-    chosen = recipe(optimiser=strict, schedule=ScheduleSettings(warmup_epochs=0))
+    strict = OptimizerSettings(learning_rate=1, clip_norm=1e-3, weight_decay=0, nesterov=False)
+    chosen = recipe(optimizer=strict, schedule=ScheduleSettings(warmup_epochs=0))
     before = torch.cat([p.detach().flatten() for p in network().parameters()])
     state, _ = run(chosen, stop=1)
     after = torch.cat([p.detach().flatten() for p in state.network.parameters()])
@@ -124,15 +124,15 @@ def test_gradients_are_clipped_to_their_norm():
 
 
 def test_the_average_follows_by_its_formula():
-    chosen = recipe(average=AverageSettings(decay=0.9, ramp=0))
+    chosen = recipe(ema=EmaSettings(decay=0.9, ramp=0))
     expected = network().state_dict()["0.weight"].clone()
     net = network()
-    state = State(net, build_optimiser(net, chosen.optimiser), Average(net, chosen.average))
-    plan = Plan(chosen, len(IMAGES), (8, 8), 1)
+    state = TrainState(net, build_optimizer(net, chosen.optimizer), EMA(net, chosen.ema))
+    plan = StepPlan(chosen, len(IMAGES), (8, 8), 1)
     trainer = Trainer(plan, loss, Accelerator(cpu=True), lambda images: images.float() / 255)
     for _ in trainer.steps(state, batches(plan, 0)):
         expected = 0.9 * expected + 0.1 * net.state_dict()["0.weight"]
-    torch.testing.assert_close(state.average.network.state_dict()["0.weight"], expected)
+    torch.testing.assert_close(state.ema.network.state_dict()["0.weight"], expected)
 
 
 def test_a_loss_that_breaks_stops_the_run_and_names_the_images():
@@ -155,14 +155,16 @@ def test_frozen_parts_stay_and_keep_their_statistics():
 
 
 def test_the_seed_of_a_step_decides_what_is_dropped():
-    one, other = (run(recipe(seed=seed, regularise=RegulariseSettings()))[1] for seed in (0, 1))
+    one, other = (
+        run(recipe(seed=seed, regularization=RegularizationSettings()))[1] for seed in (0, 1)
+    )
     assert one != other
     assert run(recipe(seed=0))[1] == one
 
 
 def test_kernels_alone_decay():
-    optimiser = build_optimiser(network(), OptimiserSettings(weight_decay=0.1))
-    groups = {group["name"]: group for group in optimiser.param_groups}
+    optimizer = build_optimizer(network(), OptimizerSettings(weight_decay=0.1))
+    groups = {group["name"]: group for group in optimizer.param_groups}
     assert [p.ndim for p in groups["kernels"]["params"]] == [4, 4]
     assert {name: group["weight_decay"] for name, group in groups.items()} == {
         "kernels": 0.1,
@@ -174,7 +176,7 @@ def test_kernels_alone_decay():
 
 def test_the_network_itself_stays_free_of_the_precision_of_training():
     net = network()
-    plan = Plan(recipe(average=AverageSettings(decay=0)), len(IMAGES), (8, 8), 1)
+    plan = StepPlan(recipe(ema=EmaSettings(decay=0)), len(IMAGES), (8, 8), 1)
     seen = []
     accelerator = Accelerator(cpu=True, mixed_precision="bf16")
 
@@ -183,7 +185,7 @@ def test_the_network_itself_stays_free_of_the_precision_of_training():
         return loss(raw.float(), *rest, **more)
 
     trainer = Trainer(plan, noted, accelerator, lambda images: images.float() / 255)
-    state = State(net, build_optimiser(net, plan.recipe.optimiser), None)
+    state = TrainState(net, build_optimizer(net, plan.recipe.optimizer), None)
     for _ in trainer.steps(state, batches(plan, 0)):
         with torch.no_grad():
             assert net(IMAGES[:2] / 255).dtype == torch.float32

@@ -9,9 +9,8 @@ from small import NAMES, write_cfg
 
 from scantling.checkpoints import Model, prepare_model
 from scantling.losses import DarknetSettings, Loss
-from scantling.training.accelerator import fit_memory
-from scantling.training.components import make_loss
-from scantling.training.memory import bytes_of_image, bytes_of_step, fitting_batch, free_memory
+from scantling.training.accelerator import TrialStep, fit_batch_to_memory, free_memory
+from scantling.training.model import loss_for
 from scantling.training.recipe import Recipe
 from scantling.training.resolve import resolve_recipe
 
@@ -26,12 +25,16 @@ def no_autocast() -> torch.autocast:
 @pytest.fixture
 def thin(tmp_path: Path) -> tuple[Model, Loss]:
     model = prepare_model(write_cfg(tmp_path), NAMES)
-    return model, make_loss(model, Recipe(loss=DarknetSettings()))
+    return model, loss_for(model, Recipe(loss=DarknetSettings()))
+
+
+def trial(thin: tuple[Model, Loss]) -> TrialStep:
+    model, loss = thin
+    return TrialStep(model.network, loss, SIZE, CPU, no_autocast)
 
 
 def count(thin: tuple[Model, Loss], batch: int) -> int:
-    model, loss = thin
-    return bytes_of_step(model.network, loss, batch, SIZE, device=CPU, autocast=no_autocast)
+    return trial(thin).bytes_for_backward(batch)
 
 
 def test_what_a_step_takes_grows_with_every_image_alike(thin: tuple[Model, Loss]):
@@ -53,10 +56,7 @@ def test_a_trial_step_leaves_weights_statistics_and_gradients_as_they_are(
 
 
 def fit(thin: tuple[Model, Loss], batch: int, free: int | None) -> int:
-    model, loss = thin
-    return fitting_batch(
-        model.network, loss, batch, SIZE, device=CPU, autocast=no_autocast, free=lambda: free
-    )
+    return trial(thin).fitting_batch(batch, free=lambda: free)
 
 
 def test_a_batch_is_halved_until_it_fits(thin: tuple[Model, Loss]):
@@ -72,19 +72,17 @@ def test_a_batch_is_halved_until_it_fits(thin: tuple[Model, Loss]):
 
 def test_one_image_is_counted_where_batch_norm_takes_none_alone(thin: tuple[Model, Loss]):
     model = prepare_model("efficientdet-d0", NAMES)
-    loss = make_loss(model, resolve_recipe([("", {"loss": {"kind": "efficientdet"}})]).recipe)
+    loss = loss_for(model, resolve_recipe([("", {"loss": {"kind": "efficientdet"}})]).recipe)
     size = (128, 128)  # the coarsest map has one cell
-    one = bytes_of_image(model.network, loss, size, device=CPU, autocast=no_autocast)
-    two = bytes_of_step(model.network, loss, 2, size, device=CPU, autocast=no_autocast)
-    assert one == pytest.approx(two / 2, rel=0.01)
+    step = TrialStep(model.network, loss, size, CPU, no_autocast)
+    assert step.bytes_per_image() == pytest.approx(step.bytes_for_backward(2) / 2, rel=0.01)
 
 
 def test_a_batch_that_does_not_fit_is_split_and_accumulated_and_said(
     thin: tuple[Model, Loss], logged: list[str]
 ):
-    model, loss = thin
     resolved = resolve_recipe([("given", {"batch": 16, "nominal_batch": 8})])
-    fitted = fit_memory(model, loss, resolved, SIZE, Accelerator(cpu=True), free=lambda: 1)
+    fitted = fit_batch_to_memory(resolved, trial(thin), Accelerator(cpu=True), free=lambda: 1)
     assert (fitted.recipe.batch, fitted.recipe.nominal_batch) == (1, 16)
     assert fitted.sources["batch"] == "memory"
     (line,) = logged
@@ -93,9 +91,8 @@ def test_a_batch_that_does_not_fit_is_split_and_accumulated_and_said(
 
 
 def test_a_batch_that_fits_stays_and_nothing_is_said(thin: tuple[Model, Loss], logged: list[str]):
-    model, loss = thin
     resolved = resolve_recipe([("given", {"batch": 4})])
-    fitted = fit_memory(model, loss, resolved, SIZE, Accelerator(cpu=True), free=lambda: 10**12)
+    fitted = fit_batch_to_memory(resolved, trial(thin), Accelerator(cpu=True), free=lambda: 10**12)
     assert fitted is resolved
     assert not logged
 

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scantling.training.plan import POOL, Plan
+from scantling.training.plan import POOL, StepPlan
 from scantling.training.recipe import Recipe, ScheduleSettings, ShapeSettings
 
 
-def make(images: int = 50, *, size: tuple[int, int] = (416, 416), **settings: object) -> Plan:
+def make(images: int = 50, *, size: tuple[int, int] = (416, 416), **settings: object) -> StepPlan:
     recipe = Recipe(**{"epochs": 3, "batch": 4, "nominal_batch": 16, **settings})
-    return Plan(recipe, images, size, 32)
+    return StepPlan(recipe, images, size, 32)
 
 
 @given(

@@ -27,28 +27,28 @@ def test_every_variant_has_the_recipe_of_its_family():
 
 def test_published_values():
     tiny = resolve_recipe([("x", RECIPES["darknet-tiny"])]).recipe
-    assert (tiny.optimiser.learning_rate, tiny.optimiser.momentum) == (0.00261, 0.9)
+    assert (tiny.optimizer.learning_rate, tiny.optimizer.momentum) == (0.00261, 0.9)
     assert (tiny.schedule.warmup_least, tiny.schedule.warmup_power) == (1000, 4)
     scaled = resolve_recipe([("x", RECIPES["scaled-yolov4"])]).recipe
-    assert (scaled.optimiser.learning_rate, scaled.optimiser.momentum) == (0.01, 0.937)
+    assert (scaled.optimizer.learning_rate, scaled.optimizer.momentum) == (0.01, 0.937)
     efficient = resolve_recipe([("x", RECIPES["efficientdet"])]).recipe
-    assert (efficient.optimiser.learning_rate, efficient.optimiser.clip_norm) == (0.08, 10)
+    assert (efficient.optimizer.learning_rate, efficient.optimizer.clip_norm) == (0.08, 10)
 
 
 def test_the_stronger_layer_wins_and_every_value_says_where_it_is_from(tmp_path: Path):
     file = tmp_path / "run.toml"
-    file.write_text("epochs = 7\n[optimiser]\nmomentum = 0.5\n")
+    file.write_text("epochs = 7\n[optimizer]\nmomentum = 0.5\n")
     resolved = resolve_recipe(
         [
             ("recipe darknet", RECIPES["darknet"]),
             (str(file), read_run_file(file)),
-            ("--set", parse_settings(["optimiser.momentum=0.6", "freeze=['backbone']"])),
+            ("--set", parse_settings(["optimizer.momentum=0.6", "freeze=['backbone']"])),
         ]
     )
     rows = {name: (value, source) for name, value, source in resolved.rows()}
-    assert rows["optimiser.momentum"] == (0.6, "--set")
+    assert rows["optimizer.momentum"] == (0.6, "--set")
     assert rows["epochs"] == (7, str(file))
-    assert rows["optimiser.learning_rate"] == (0.0013, "recipe darknet")
+    assert rows["optimizer.learning_rate"] == (0.0013, "recipe darknet")
     assert rows["seed"] == (0, "default")
     assert resolved.recipe.freeze == ("backbone",)
 
@@ -64,11 +64,11 @@ def test_another_kind_leaves_nothing_of_the_old_one():
 def test_all_mistakes_are_told_together():
     with pytest.raises(InvalidSettings) as error:
         resolve_recipe(
-            [("--set", parse_settings(["epochs=-3", "optimiser.momentun=1", "schedule.kind=cos"]))]
+            [("--set", parse_settings(["epochs=-3", "optimizer.momentun=1", "schedule.kind=cos"]))]
         )
     text = str(error.value)
     assert "epochs (--set): -3 given; input should be greater than 0" in text
-    assert "optimiser.momentun (--set): there is no such setting. Did you mean" in text
+    assert "optimizer.momentun (--set): there is no such setting. Did you mean" in text
     assert "schedule.kind (--set)" in text
     assert len(error.value.problems) == 3
 
@@ -86,14 +86,14 @@ def test_a_word_without_a_value_is_told():
         parse_settings(["epochs"])
 
 
-def test_another_schedule_or_optimiser_keeps_what_both_have():
-    words = ["schedule.final=0.5", "schedule.kind=cosine", "optimiser.kind=adamw"]
+def test_another_schedule_or_optimizer_keeps_what_both_have():
+    words = ["schedule.final=0.5", "schedule.kind=cosine", "optimizer.kind=adamw"]
     recipe = resolve_recipe(
         [("recipe", RECIPES["darknet"]), ("given", parse_settings(words))]
     ).recipe
     assert (recipe.schedule.kind, recipe.schedule.final) == ("cosine", 0.5)
     assert (recipe.schedule.warmup_least, recipe.schedule.warmup_power) == (1000, 4)
-    assert (recipe.optimiser.kind, recipe.optimiser.learning_rate) == ("adamw", 0.0013)
+    assert (recipe.optimizer.kind, recipe.optimizer.learning_rate) == ("adamw", 0.0013)
 
 
 def test_another_kind_may_stand_behind_its_settings():
@@ -113,6 +113,6 @@ def test_the_loss_of_no_kind_is_that_of_the_default():
 
 
 @pytest.mark.parametrize("word", ["momentum=0", "momentum=1"])
-def test_what_no_optimiser_can_do_is_told_before_it_is_built(word: str):
-    with pytest.raises(InvalidSettings, match=r"optimiser.*\(--set\)"):
-        resolve_recipe([("--set", parse_settings([f"optimiser.{word}"]))])
+def test_what_no_optimizer_can_do_is_told_before_it_is_built(word: str):
+    with pytest.raises(InvalidSettings, match=r"optimizer.*\(--set\)"):
+        resolve_recipe([("--set", parse_settings([f"optimizer.{word}"]))])

@@ -10,12 +10,11 @@ from torch import Tensor
 
 from scantling.blocks import read_past
 from scantling.errors import InvalidCheckpoint
-from scantling.training.loop import State
 from scantling.training.recipe import Recipe
-from scantling.training.resume import load_state, read_notes, save_state
+from scantling.training.state import TrainState, load_state, read_notes, save_state
 
 
-def go(recipe: Recipe, *, until: int, file: Path | None = None, resume: bool = False) -> State:
+def go(recipe: Recipe, *, until: int, file: Path | None = None, resume: bool = False) -> TrainState:
     """A run up to an update, from the start or from a file; then it is saved there."""
     state, trainer = make_run(small_model(), recipe)
     if resume and file is not None:
@@ -29,13 +28,13 @@ def go(recipe: Recipe, *, until: int, file: Path | None = None, resume: bool = F
     return state
 
 
-def weights(state: State) -> dict[str, Tensor]:
+def weights(state: TrainState) -> dict[str, Tensor]:
     return dict(state.network.named_parameters()) | dict(state.network.named_buffers())
 
 
 @pytest.mark.parametrize("norm", ["batch", "cross", "cross-mini"])
 def test_every_normalisation_goes_on_to_the_bit(tmp_path: Path, norm: str):
-    recipe = settle("scaled-yolov4", regularise={"norm": norm, "drop_block": 0.2})
+    recipe = settle("scaled-yolov4", regularization={"norm": norm, "drop_block": 0.2})
     whole = go(recipe, until=4)
     go(recipe, until=2, file=tmp_path / "state")
     resumed = go(recipe, until=4, file=tmp_path / "state", resume=True)
@@ -45,7 +44,7 @@ def test_every_normalisation_goes_on_to_the_bit(tmp_path: Path, norm: str):
 
 def test_without_its_window_cbn_would_go_on_otherwise(tmp_path: Path):
     """The window is really part of the state: the test above can fail."""
-    recipe = settle("scaled-yolov4", regularise={"norm": "cross"})
+    recipe = settle("scaled-yolov4", regularization={"norm": "cross"})
     saved = go(recipe, until=2, file=tmp_path / "state")
     past = read_past(saved.network)
     assert past
@@ -69,7 +68,7 @@ def test_the_scale_of_fp16_gradients_goes_on(tmp_path: Path):
     state.scaler = scaler(512)
     for _ in range(4):  # grows once, and is one step on its way to the next time
         state.scaler.scale(next(state.network.parameters()).sum()).backward()
-        state.scaler.step(state.optimiser)
+        state.scaler.step(state.optimizer)
         state.scaler.update()
     save_state(state, tmp_path / "state", notes={})
     other, _ = make_run(small_model(), settle("darknet-tiny"))

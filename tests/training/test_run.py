@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from small import NAMES, SETTINGS, write_cfg, write_set
 
 from scantling.checkpoints import load_model
@@ -17,8 +18,8 @@ from scantling.inference import load
 from scantling.structures import LossTerms
 from scantling.training import EpochDone, Run, StepDone, open_run, resume_run
 from scantling.training.accelerator import TRACKERS, check_trackers
-from scantling.training.meters import Sums
 from scantling.training.resolve import parse_settings
+from scantling.training.state import LossMeter
 
 
 def begin(
@@ -85,7 +86,7 @@ def test_a_poisoned_weight_stops_the_run_and_what_was_saved_stays(tmp_path: Path
 def test_a_weight_that_breaks_in_the_last_update_of_an_epoch_is_not_saved(tmp_path: Path):
     run = begin(tmp_path)
     with pytest.raises(TrainingDiverged):
-        go(run, poison=lambda event: isinstance(event, StepDone) and event.report.step.last)
+        go(run, poison=lambda event: isinstance(event, StepDone) and event.step.last)
     assert not run.folder.last.exists()
     assert not run.folder.state.exists()
 
@@ -99,8 +100,8 @@ def test_one_process_can_make_runs_of_different_precision(tmp_path: Path):
 
 
 def test_a_run_that_cannot_begin_leaves_no_folder(tmp_path: Path):
-    with pytest.raises(InvalidValue, match=r"regularise"):
-        begin(tmp_path, **{"regularise.drop_path": 0.5})
+    with pytest.raises(InvalidValue, match=r"regularization"):
+        begin(tmp_path, **{"regularization.drop_path": 0.5})
     assert not (tmp_path / "run").exists()
 
 
@@ -111,18 +112,55 @@ def test_several_processes_need_a_folder_by_name(tmp_path: Path, monkeypatch: py
         open_run(write_cfg(tmp_path), tmp_path / "set" / "data.yaml")
 
 
-def test_sums_that_are_taken_up_give_the_same_means():
+def test_a_meter_restored_from_its_sums_gives_the_same_averages():
     terms = [LossTerms(*(torch.tensor(0.1 * n + k) for k in range(4))) for n in range(7)]
-    whole, first = Sums(), Sums()
+    whole, first = LossMeter(), LossMeter()
     for part in terms:
-        whole.add(part, 3)
+        whole.update(part, 3)
     for part in terms[:4]:
-        first.add(part, 3)
-    second = Sums(json.loads(json.dumps(first.values())), first.images)
+        first.update(part, 3)
+    second = LossMeter(json.loads(json.dumps(first.sums())), first.images)
     for part in terms[4:]:
-        second.add(part, 3)
-    assert second.values() == whole.values()
-    assert whole.values()["box"] / whole.images == pytest.approx(0.3)
+        second.update(part, 3)
+    assert second.sums() == whole.sums()
+    assert whole.sums()["box"] / whole.images == pytest.approx(0.3)
+
+
+OLD_NAMES = {
+    "self_adversarial": "adversarial", "ema": "average", "optimizer": "optimiser",
+    "regularization": "regularise",
+}  # fmt: skip
+
+
+def old_name(name: str) -> str:
+    group, dot, rest = name.partition(".")
+    return OLD_NAMES.get(group, group) + dot + rest
+
+
+def test_a_run_folder_with_the_old_names_of_settings_resumes(tmp_path: Path):
+    whole = begin(tmp_path, name="whole")
+    for _ in whole.events():
+        pass
+    run = begin(tmp_path, name="old")
+    for _ in run.events(stop=lambda: run.state.done == 2):
+        pass
+    record = json.loads(run.folder.settings.read_text())
+    record["begun"] = record.pop("args")
+    for table in ("settings", "recipe", "sources"):
+        record[table] = {old_name(name): value for name, value in record[table].items()}
+    run.folder.settings.write_text(json.dumps(record))
+    with safe_open(run.folder.state, framework="pt") as file:
+        header = file.metadata()
+    tensors = load_file(run.folder.state)
+    assert {"ema", "optimizer"} <= {name.partition(".")[0] for name in tensors}
+    renamed = {old_name(name): tensor for name, tensor in tensors.items()}
+    save_file(renamed, run.folder.state, metadata=header)
+
+    resumed = resume_run(run.folder.path, cache=tmp_path / "cache")
+    assert resumed.resolved == whole.resolved
+    for _ in resumed.events():
+        pass
+    assert resumed.folder.last.read_bytes() == whole.folder.last.read_bytes()
 
 
 def test_the_page_and_the_curves_show_the_run(tmp_path: Path):
@@ -134,7 +172,7 @@ def test_the_page_and_the_curves_show_the_run(tmp_path: Path):
     assert page.count("data:image/png;base64,") >= 1
     assert page.count("data:image/jpeg;base64,") >= 2  # samples and images of the evaluation
     assert all(f"<td>{name}</td>" in page for name in NAMES)
-    row = re.search(r"<td>optimiser.momentum</td><td[^>]*>0.9</td><td>thin.cfg</td>", page)
+    row = re.search(r"<td>optimizer.momentum</td><td[^>]*>0.9</td><td>thin.cfg</td>", page)
     assert row
     assert "<td>packages.torch</td>" in page
     assert not re.search(r"""(src|href)=(?!"data:)""", page)

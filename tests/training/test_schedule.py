@@ -4,14 +4,14 @@ import math
 
 import pytest
 
-from scantling.training.recipe import OptimiserSettings, Recipe, ScheduleSettings
-from scantling.training.schedule import decay, learning_rate, momentum
+from scantling.training.optimizer import decay, learning_rate, momentum
+from scantling.training.recipe import OptimizerSettings, Recipe, ScheduleSettings
 
 
 def make(**schedule: object) -> Recipe:
     return Recipe(
         epochs=100,
-        optimiser=OptimiserSettings(learning_rate=0.01, momentum=0.937),
+        optimizer=OptimizerSettings(learning_rate=0.01, momentum=0.937),
         batch=16,
         nominal_batch=16,
         schedule=ScheduleSettings(**{"warmup_epochs": 0, **schedule}),

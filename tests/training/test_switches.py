@@ -26,17 +26,12 @@ from scantling.darknet.layers import DropBlock as DarknetDropBlock
 from scantling.datasets.loader import Task, open_training_set
 from scantling.engines.torch_engine import TorchEngine
 from scantling.errors import InvalidSettings, InvalidValue
-from scantling.training.components import (
-    choose_anchors,
-    make_augmentation,
-    make_loss,
-    make_mixers,
-    regularise,
-)
-from scantling.training.loop import State
+from scantling.training.data import make_augmentation, make_mixers
+from scantling.training.model import add_regularization, fit_model_anchors, loss_for
 from scantling.training.optimizer import freeze
 from scantling.training.recipe import Recipe
 from scantling.training.resolve import parse_settings, resolve_recipe
+from scantling.training.state import TrainState
 
 IMAGES = some_batch(range(2)).images.float() / 255
 NORMS = {
@@ -80,7 +75,7 @@ def set_to(*words: str) -> Recipe:
     return resolve_recipe([("--set", parse_settings(words))]).recipe
 
 
-def first_update(words: tuple[str, ...] = (), *, updates: int = 1) -> State:
+def first_update(words: tuple[str, ...] = (), *, updates: int = 1) -> TrainState:
     recipe = settle("scaled-yolov4", **parse_settings(words))
     state, trainer = make_run(small_model(), recipe)
     for _ in islice(trainer.steps(state, joint_batches(trainer.plan)), updates):
@@ -93,7 +88,7 @@ def loss_of(*words: str) -> float:
     batch = some_batch(range(2))
     noise = torch.Generator().manual_seed(0)
     raw = [torch.randn(2, 24, side, side, generator=noise) for side in (6, 3)]
-    return float(make_loss(model, set_to(*words))(raw, batch.targets, SIZE).total)
+    return float(loss_for(model, set_to(*words))(raw, batch.targets, SIZE).total)
 
 
 @pytest.mark.parametrize(
@@ -121,10 +116,10 @@ def test_a_setting_of_the_loss_changes_it(kind: str, words: list[str]):
 @pytest.mark.parametrize(
     ("words", "kind", "count"),
     [
-        (["regularise.drop_block=0.3", "regularise.drop_block_size=3"], DropBlock, 1),
-        (["regularise.spatial_dropout=0.3"], SpatialDropout, 1),
-        (["regularise.drop_path=0.5"], DropPath, 3),
-        (["regularise.drop_connect=0.3"], DropConnect, 10),
+        (["regularization.drop_block=0.3", "regularization.drop_block_size=3"], DropBlock, 1),
+        (["regularization.spatial_dropout=0.3"], SpatialDropout, 1),
+        (["regularization.drop_path=0.5"], DropPath, 3),
+        (["regularization.drop_connect=0.3"], DropConnect, 10),
     ],
 )
 def test_what_is_dropped_changes_training_and_nothing_else(
@@ -132,7 +127,7 @@ def test_what_is_dropped_changes_training_and_nothing_else(
 ):
     name = "yolov4-csp" if kind is DropPath else "yolov4-tiny"
     model, plain = small_model(name), small_model(name)
-    regularise(model, set_to(*words).regularise)
+    add_regularization(model, set_to(*words).regularization)
     found = [module for module in model.network.modules() if isinstance(module, kind)]
     assert len(found) >= count
     assert model.network.state_dict().keys() == plain.network.state_dict().keys()
@@ -143,9 +138,9 @@ def test_what_is_dropped_changes_training_and_nothing_else(
 
 
 def test_drop_block_zeroes_the_share_that_the_recipe_says():
-    model = regularise(
+    model = add_regularization(
         small_model(),
-        set_to("regularise.drop_block=0.2", "regularise.drop_block_size=2").regularise,
+        set_to("regularization.drop_block=0.2", "regularization.drop_block_size=2").regularization,
     )
     torch.manual_seed(0)
     gone = (model.network.drop(torch.ones(64, 32, 20, 20)) == 0).float().mean()
@@ -153,7 +148,7 @@ def test_drop_block_zeroes_the_share_that_the_recipe_says():
 
 
 def test_dropping_grows_to_its_full_strength_at_the_ramp():
-    recipe = settle("scaled-yolov4", regularise={"drop_block": 0.3, "drop_ramp": 0.5})
+    recipe = settle("scaled-yolov4", regularization={"drop_block": 0.3, "drop_ramp": 0.5})
     state, trainer = make_run(small_model(), recipe, images=16)
     (drop,) = [one for one in state.network.modules() if isinstance(one, DropBlock)]
     found = [drop.progress for _ in trainer.steps(state, joint_batches(trainer.plan))]
@@ -162,13 +157,15 @@ def test_dropping_grows_to_its_full_strength_at_the_ramp():
 
 def test_drop_path_without_residuals_is_refused():
     with pytest.raises(InvalidValue, match="it has no residuals"):
-        regularise(small_model("yolov4-tiny"), set_to("regularise.drop_path=0.2").regularise)
+        add_regularization(
+            small_model("yolov4-tiny"), set_to("regularization.drop_path=0.2").regularization
+        )
 
 
 @pytest.mark.parametrize("kind", NORMS)
 def test_a_native_network_normalises_as_told_and_is_saved_as_ever(tmp_path: Path, kind: str):
     plain = small_model()
-    model = regularise(small_model(), set_to(f"regularise.norm={kind}").regularise)
+    model = add_regularization(small_model(), set_to(f"regularization.norm={kind}").regularization)
     found = {type(module) for module in model.network.modules()} & set(NORMS.values())
     assert found == {NORMS[kind]}
     names = model.network.state_dict().keys()
@@ -198,7 +195,7 @@ def test_a_native_network_normalises_as_told_and_is_saved_as_ever(tmp_path: Path
 def test_the_network_of_a_cfg_normalises_as_told(tmp_path: Path, kind: str):
     model = cfg_model(tmp_path)
     names = model.network.state_dict().keys()
-    regularise(model, set_to(f"regularise.norm={kind}").regularise)
+    add_regularization(model, set_to(f"regularization.norm={kind}").regularization)
     assert [type(m) for m in model.network.modules() if isinstance(m, nn.BatchNorm2d)] == [
         NORMS[kind]
     ]
@@ -211,12 +208,12 @@ def test_the_network_of_a_cfg_normalises_as_told(tmp_path: Path, kind: str):
 @pytest.mark.parametrize("word", ["norm=frn", "drop_block=0.1", "drop_connect=0.1"])
 def test_what_only_a_cfg_itself_can_say_is_refused_for_one(tmp_path: Path, word: str):
     with pytest.raises(InvalidValue, match=r"\[dropout\] section"):
-        regularise(cfg_model(tmp_path), set_to(f"regularise.{word}").regularise)
+        add_regularization(cfg_model(tmp_path), set_to(f"regularization.{word}").regularization)
 
 
 def test_the_drop_block_of_a_cfg_grows_as_well(tmp_path: Path):
     between = "[dropout]\nprobability=0.3\ndropblock=1\ndropblock_size_abs=2"
-    recipe = settle("darknet", regularise={"drop_ramp": 0.5})
+    recipe = settle("darknet", regularization={"drop_ramp": 0.5})
     state, trainer = make_run(cfg_model(tmp_path, between), recipe, images=16)
     (drop,) = [one for one in state.network.modules() if isinstance(one, DarknetDropBlock)]
     found = [drop.progress for _ in trainer.steps(state, joint_batches(trainer.plan))]
@@ -241,13 +238,15 @@ def test_norms_of_another_library_are_never_taken_for_plain_ones():
 def test_cmbn_sees_all_batches_of_an_update():
     """With the statistics of both, two batches are normalised unlike each on its own."""
     words = ("batch=2", "nominal_batch=4")
-    cross, plain = (first_update((*words, f"regularise.norm={k}")) for k in ("cross-mini", "batch"))
+    cross, plain = (
+        first_update((*words, f"regularization.norm={k}")) for k in ("cross-mini", "batch")
+    )
     one = next(iter(cross.network.parameters()))
     assert not torch.equal(one, next(iter(plain.network.parameters())))
     # and forgets them with the update: where each is one batch, it is plain batch norm
     whole = ("batch=4", "nominal_batch=4")
     cross, plain = (
-        first_update((*whole, f"regularise.norm={kind}"), updates=3)
+        first_update((*whole, f"regularization.norm={kind}"), updates=3)
         for kind in ("cross-mini", "batch")
     )
     for name, tensor in cross.network.state_dict().items():
@@ -255,11 +254,11 @@ def test_cmbn_sees_all_batches_of_an_update():
 
 
 def test_the_average_is_kept_where_there_is_a_decay_and_only_there():
-    assert first_update(("average.decay=0",)).average is None
-    state = first_update(("average.decay=0.5", "average.ramp=0"))
+    assert first_update(("ema.decay=0",)).ema is None
+    state = first_update(("ema.decay=0.5", "ema.ramp=0"))
     start = next(small_model().network.parameters())
     expected = 0.5 * start + 0.5 * next(state.network.parameters())
-    torch.testing.assert_close(next(state.average.network.parameters()), expected)
+    torch.testing.assert_close(next(state.ema.network.parameters()), expected)
 
 
 def test_freezing_a_part_of_a_detector_keeps_it_and_its_statistics():
@@ -279,7 +278,7 @@ def test_freezing_a_part_of_a_detector_keeps_it_and_its_statistics():
 
 
 def test_the_gradient_is_clipped_where_the_recipe_says():
-    words = ("optimiser.nesterov=false", "optimiser.weight_decay=0", "optimiser.learning_rate=1.0")
+    words = ("optimizer.nesterov=false", "optimizer.weight_decay=0", "optimizer.learning_rate=1.0")
     start = torch.cat([one.flatten() for one in small_model().network.parameters()])
 
     def moved(*more: str) -> float:
@@ -288,18 +287,18 @@ def test_the_gradient_is_clipped_where_the_recipe_says():
             (torch.cat([one.flatten() for one in network.parameters()]) - start).detach().norm()
         )
 
-    assert moved("optimiser.clip_norm=0.01") == pytest.approx(0.01, rel=0.01)
+    assert moved("optimizer.clip_norm=0.01") == pytest.approx(0.01, rel=0.01)
     assert moved() > 0.1
 
 
 @pytest.mark.parametrize("kind", ["cosine", "steps", "poly", "constant"])
-def test_the_schedule_sets_the_rate_of_the_optimiser(kind: str):
+def test_the_schedule_sets_the_rate_of_the_optimizer(kind: str):
     recipe = settle(
         "scaled-yolov4", schedule={"kind": kind, "final": 0.0, "by_epoch": False, "steps": [0.5]}
     )
     state, trainer = make_run(small_model(), recipe, images=16)
     rates = [
-        report.learning_rate / recipe.optimiser.learning_rate
+        report.learning_rate / recipe.optimizer.learning_rate
         for report in trainer.steps(state, joint_batches(trainer.plan))
     ]
     share = np.arange(8) / 8
@@ -310,8 +309,8 @@ def test_the_schedule_sets_the_rate_of_the_optimiser(kind: str):
         "constant": np.ones(8),
     }
     assert rates == pytest.approx(expected[kind])
-    assert state.optimiser.param_groups[0]["lr"] == pytest.approx(
-        expected[kind][-1] * recipe.optimiser.learning_rate
+    assert state.optimizer.param_groups[0]["lr"] == pytest.approx(
+        expected[kind][-1] * recipe.optimizer.learning_rate
     )
 
 
@@ -387,13 +386,13 @@ def test_anchors_are_fitted_to_the_data_as_told(tmp_path: Path, fit: str, change
     dataset = make_dataset(tmp_path, rows)
     model = small_model()
     recipe = set_to(f"anchors.fit={fit}", "anchors.generations=20")
-    found, before, after = choose_anchors(model, dataset, recipe, image_size=SIZE)
+    found, before, after = fit_model_anchors(model, dataset, recipe, image_size=SIZE)
     assert before.recall < 0.5
     assert (after is not None) == changed
     assert (found.spec.head.anchors != model.spec.head.anchors) == changed
     if after is not None:
         assert after.recall > 0.98
-        loss = make_loss(found, recipe)
+        loss = loss_for(found, recipe)
         assert {float(a) for grid in loss.grids for a in grid.anchors.flatten()} == {
             float(np.float32(side))
             for group in found.spec.head.anchors

@@ -20,8 +20,8 @@ JOINT = {
     "batch": 4,
     "nominal_batch": 8,
     "precision": "fp32",
-    "regularise.norm": "sync",
-    "optimiser.learning_rate": 0.001,
+    "regularization.norm": "sync",
+    "optimizer.learning_rate": 0.001,
     "loader.workers": 0,
 }
 
@@ -77,7 +77,7 @@ def test_two_processes_learn_what_one_does_with_the_joint_batch(desk: Path):
         one, two = (load_file(desk / run / f"{name}.safetensors") for run in ("one", "two"))
         assert one.keys() == two.keys()
         for key, tensor in one.items():
-            if not key.startswith("optimiser."):
+            if not key.startswith("optimizer."):
                 torch.testing.assert_close(two[key], tensor, rtol=1e-3, atol=1e-4)
 
 

@@ -36,7 +36,7 @@ class TrainOptions:
     ] = None
     set: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="One setting, as optimiser.momentum=0.9."),
+        typer.Option(metavar="KEY=VALUE", help="One setting, as optimizer.momentum=0.9."),
     ] = None
     weights: Annotated[
         str | None,

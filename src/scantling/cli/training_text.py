@@ -84,10 +84,10 @@ class Show:
             )
 
     def _add_step(self, event: "StepDone") -> None:
-        step = event.report.step
+        step = event.step
         self._images += step.images
         if (step.index + 1) % EVERY == 0 or step.index < EVERY:
-            terms = event.report.terms
+            terms = event.terms
             shown = (f"{short} {float(getattr(terms, name)):.3g}" for name, short in TERMS.items())
             self._terms = "  ".join(shown)
         rate = self._images / max(1e-9, perf_counter() - self._since)

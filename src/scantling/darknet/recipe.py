@@ -36,7 +36,7 @@ def cfg_recipe(spec: CfgSpec, levels: Sequence[int]) -> dict[str, Any]:
     return {
         "batch": max(1, batch // net.integer("subdivisions", 1, low=1)),
         "nominal_batch": batch,
-        "optimiser": {
+        "optimizer": {
             "learning_rate": net.number("learning_rate", 0.001, low=1e-9),
             "momentum": net.number("momentum", 0.9, low=0, high=1),
             "nesterov": False,
@@ -44,13 +44,13 @@ def cfg_recipe(spec: CfgSpec, levels: Sequence[int]) -> dict[str, Any]:
         },
         "schedule": _schedule(net),
         # darknet begins at half of the run; a ramp from the start comes to the same
-        "average": {"decay": net.number("ema_alpha", 0, low=0, high=1), "kind": "ramp"},
+        "ema": {"decay": net.number("ema_alpha", 0, low=0, high=1), "kind": "ramp"},
         "loss": _loss([layers[level] for level in levels]),
         # of these, darknet heeds its last detection layer alone
         "augment": {"kind": "darknet", "settings": _augment(net, yolo[-1])},
         "shapes": _shapes(net, yolo[-1]),
-        "adversarial": _adversarial(net),
-        "regularise": {"norm": "cross-mini" if _crosses(layers) else "batch"},
+        "self_adversarial": _adversarial(net),
+        "regularization": {"norm": "cross-mini" if _crosses(layers) else "batch"},
         "anchors": {"fitness": "iou", "threshold": 0.25},
     }
 

@@ -41,7 +41,7 @@ def make_settings(epochs: int, seed: int) -> dict[str, Any]:
         "nominal_batch": BATCH,
         "seed": seed,
         "evaluate_every": EVALUATE_EVERY,
-        "optimiser": {
+        "optimizer": {
             "kind": "adamw",
             "learning_rate": 0.004,
             "momentum": 0.9,
@@ -54,7 +54,7 @@ def make_settings(epochs: int, seed: int) -> dict[str, Any]:
             "warmup_least": 0,
             "warmup_accumulation": False,
         },
-        "average": {"decay": 0.99, "ramp": 50},
+        "ema": {"decay": 0.99, "ramp": 50},
         "loss": {"objectness_gain": 0.3, "class_gain": 3.0},
         "augment": {
             "kind": "none",

@@ -6,19 +6,20 @@ from ..lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .folder import RunFolder as RunFolder
+    from .loop import StepDone as StepDone
     from .run import EpochDone as EpochDone
     from .run import Run as Run
-    from .run import StepDone as StepDone
     from .run import fitness as fitness
-    from .start import open_run as open_run
-    from .start import resume_run as resume_run
-    from .start import train as train
+    from .setup import open_run as open_run
+    from .setup import resume_run as resume_run
+    from .setup import train as train
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "folder": ["RunFolder"],
-        "run": ["EpochDone", "Run", "StepDone", "fitness"],
-        "start": ["open_run", "resume_run", "train"],
+        "loop": ["StepDone"],
+        "run": ["EpochDone", "Run", "fitness"],
+        "setup": ["open_run", "resume_run", "train"],
     },
 )

@@ -1,24 +1,32 @@
-"""Where a run computes: device, precision, processes, memory; and which trackers follow it."""
+"""The machine of a run: device, precision, processes, trackers, and the batch that fits memory."""
 
 import logging
+import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from torch import Tensor, nn
 
-from ..checkpoints import Model
+from ..blocks import read_past, write_past
 from ..engines.torch_engine import choose_device, choose_dtype
 from ..errors import InvalidValue, MissingPackage, lookup
 from ..losses import Loss
+from ..structures import Targets
 from .folder import RunFolder
-from .memory import fitting_batch, free_memory
 from .recipe import Recipe
-from .resolve import Resolved
+from .resolve import ResolvedRecipe
 
 logger = logging.getLogger(__name__)
+
+HEADROOM = 0.8  # share of the free memory that a step may take
+TRANSIENT = 1.5  # the peak of a step over what is kept for its backward pass, measured
+OF_WEIGHTS = 3  # as large as the weights: their gradients, momentum and EMA
+OBJECTS = 8  # an image, of the trial
 
 # Every tracker: the module that it needs, and the package that has it.
 TRACKERS = {
@@ -29,7 +37,7 @@ TRACKERS = {
 
 
 def check_trackers(names: Sequence[str]) -> None:
-    """Refuse what cannot follow a run here.
+    """Require that every experiment tracker is known and installed.
 
     Raises:
         UnknownName, MissingPackage: a tracker that does not exist, or is not installed.
@@ -43,73 +51,34 @@ def check_trackers(names: Sequence[str]) -> None:
 def open_accelerator(
     device: str, recipe: Recipe, trackers: Sequence[str], folder: RunFolder
 ) -> Accelerator:
-    """Where and in which precision to compute, with which other processes.
+    """Make accelerate's `Accelerator` for a device, with the recipe's precision.
 
     Raises:
-        InvalidValue: this machine lacks the device, or the device the precision.
+        InvalidValue: this machine lacks the device, or the device the precision; or the processes
+            cannot share a batch evenly.
     """
     place = choose_device(device)
     precision = recipe.precision if recipe.precision != "auto" else _fast_precision(place)
     choose_dtype(precision, place)
     # accelerate keeps the device and precision of the first run of a Python process for all
     AcceleratorState._reset_state(reset_partial_state=True)
-    return Accelerator(
+    accelerator = Accelerator(
         cpu=place.type == "cpu",
         mixed_precision={"fp32": "no"}.get(precision, precision),
         log_with=list(trackers) or None,
         project_dir=str(folder.path),
     )
+    _check_share(recipe, accelerator.num_processes)
+    return accelerator
 
 
-def check_share(recipe: Recipe, accelerator: Accelerator) -> None:
-    """Refuse a batch that the processes cannot share evenly.
-
-    Raises:
-        InvalidValue: it is no multiple of their number.
-    """
-    processes = accelerator.num_processes
+def _check_share(recipe: Recipe, processes: int) -> None:
+    """Require a batch that is a multiple of the number of processes."""
     if recipe.batch % processes:
         expected = f"a multiple of {processes}, the number of processes"
         raise InvalidValue("batch", recipe.batch, expected)
     if recipe.shapes.dynamic_batch and processes > 1:
         raise InvalidValue("shapes.dynamic_batch", True, "false with several processes")
-
-
-def fit_memory(
-    model: Model,
-    loss: Loss,
-    resolved: Resolved,
-    largest_size: tuple[int, int],
-    accelerator: Accelerator,
-    *,
-    free: Callable[[], int | None] = free_memory,
-) -> Resolved:
-    """The settings with a batch that fits into memory at the largest shape, which is said.
-
-    What is accumulated to one update stays the same.
-    """
-    recipe, processes = resolved.recipe, accelerator.num_processes
-    wanted = -(-recipe.batch // processes)
-    found = fitting_batch(
-        model.network,
-        loss,
-        wanted,
-        largest_size,
-        device=accelerator.device,
-        autocast=accelerator.autocast,
-        free=free,
-    )
-    # the least of all processes, so that they agree
-    found = int(accelerator.gather(torch.tensor([found], device=accelerator.device)).min())
-    if found >= wanted:
-        return resolved
-    nominal = max(recipe.nominal_batch, recipe.batch)
-    logger.info(
-        f"a batch of {recipe.batch} images of {largest_size[0]}x{largest_size[1]} does not fit into"
-        f" memory: {found * processes} at once, accumulated to {nominal}"
-    )
-    smaller = recipe.replace(batch=found * processes, nominal_batch=nominal)
-    return replace(resolved, recipe=smaller, sources={**resolved.sources, "batch": "memory"})
 
 
 def _fast_precision(device: torch.device) -> str:
@@ -119,3 +88,165 @@ def _fast_precision(device: torch.device) -> str:
     except InvalidValue:
         return "fp16" if device.type == "cuda" else "fp32"
     return "bf16"
+
+
+def free_memory() -> int | None:
+    """Bytes of memory that this process can still get; None where the system does not say."""
+    found = []
+    try:
+        found.append(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+        fields = dict(line.split(":", 1) for line in lines)
+        found = [int(fields["MemAvailable"].split()[0]) * 1024]
+    except (ValueError, OSError, KeyError, AttributeError):
+        pass
+    for folder, limit, used, cached in (
+        ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+        (
+            "/sys/fs/cgroup/memory",
+            "memory.limit_in_bytes",
+            "memory.usage_in_bytes",
+            "total_inactive_file",
+        ),
+    ):
+        try:
+            most, taken = (int(Path(folder, name).read_text("ascii")) for name in (limit, used))
+            lines = Path(folder, "memory.stat").read_text("ascii").splitlines()
+            # files that were read count as taken, but make room when it is needed
+            spare = next((int(line.split()[1]) for line in lines if line.split()[0] == cached), 0)
+        except (OSError, ValueError, IndexError):
+            continue
+        found.append(most - taken + spare)
+    return min(found) if found else None
+
+
+@dataclass(frozen=True)
+class TrialStep:
+    """A training step on random images, made to find out how much memory it takes.
+
+    Neither weights nor statistics change.
+
+    Args:
+        network, loss: of the run.
+        image_size: (height, width) of the largest images.
+        device: of the network.
+        autocast: makes the context that the network runs in.
+    """
+
+    network: nn.Module
+    loss: Loss
+    image_size: tuple[int, int]
+    device: torch.device
+    autocast: Callable[[], torch.autocast]
+
+    def fitting_batch(self, wanted: int, *, free: Callable[[], int | None] = free_memory) -> int:
+        """The largest batch that a step has memory for: the one wanted, its half, …, at least 1.
+
+        On a GPU the step is tried. On a processor, where the system would end the run without a
+        word, what one image needs is counted and compared with what is free.
+
+        Args:
+            wanted: images at once, in this process.
+            free: says how many bytes there are; None where nobody knows.
+        """
+        if self.device.type == "cuda":
+            return self._largest_tried(wanted)
+        batch, room = wanted, free()
+        if room is None or batch == 1:
+            return batch
+        one = self.bytes_per_image()
+        own = OF_WEIGHTS * sum(weight.nbytes for weight in self.network.parameters())
+        while batch > 1 and one * batch * TRANSIENT + own > room * HEADROOM:
+            batch = -(-batch // 2)
+        return batch
+
+    def _largest_tried(self, batch: int) -> int:
+        # what the optimizer and the EMA will take, held while steps are tried
+        parameters = self.network.parameters()
+        ballast = [torch.empty_like(weight) for weight in parameters for _ in range(2)]
+        while True:
+            try:
+                self.bytes_for_backward(batch)
+            except torch.OutOfMemoryError:
+                if batch == 1:
+                    raise
+                batch = -(-batch // 2)
+            else:
+                ballast.clear()
+                return batch
+            finally:
+                torch.cuda.empty_cache()
+
+    def bytes_per_image(self) -> int:
+        """Bytes that one image of a batch takes, rounded up."""
+        try:
+            return self.bytes_for_backward(1)
+        except ValueError:  # batch norm of a map of a single cell takes no single image
+            return -(-self.bytes_for_backward(2) // 2)
+
+    def bytes_for_backward(self, batch: int) -> int:
+        """Make one step and forget it; the bytes that were kept for its backward pass."""
+        kept: dict[int, int] = {}
+
+        def keep(tensor: Tensor) -> Tensor:
+            storage = tensor.untyped_storage()
+            kept[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        network = self.network
+        buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
+        past = read_past(network)
+        weights = {parameter.data_ptr() for parameter in network.parameters()}
+        images = torch.rand(batch, 3, *self.image_size, device=self.device)
+        try:
+            with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+                with self.autocast():
+                    raw = network(images)
+                total = self.loss(raw, self._random_targets(batch), self.image_size).total
+            torch.autograd.backward(total)
+        finally:
+            network.zero_grad(set_to_none=True)
+            for name, buffer in network.named_buffers():
+                buffer.copy_(buffers[name])
+            write_past(network, past)
+        return sum(size for pointer, size in kept.items() if pointer not in weights)
+
+    def _random_targets(self, batch: int) -> Targets:
+        """A few objects in every image."""
+        height, width = self.image_size
+        corner = torch.rand(batch * OBJECTS, 2, device=self.device) * 0.5
+        size = torch.rand(batch * OBJECTS, 2, device=self.device) * 0.4 + 0.05
+        scale = torch.tensor([width, height, width, height], device=self.device)
+        return Targets(
+            boxes=torch.cat([corner, corner + size], dim=1) * scale,
+            labels=torch.zeros(batch * OBJECTS, dtype=torch.int64, device=self.device),
+            image_index=torch.arange(batch, device=self.device).repeat_interleave(OBJECTS),
+        )
+
+
+def fit_batch_to_memory(
+    resolved: ResolvedRecipe,
+    step: TrialStep,
+    accelerator: Accelerator,
+    *,
+    free: Callable[[], int | None] = free_memory,
+) -> ResolvedRecipe:
+    """The recipe with the largest batch that fits into memory, which is logged where it is smaller.
+
+    Batches are accumulated to as many images an update as before.
+    """
+    recipe, processes = resolved.recipe, accelerator.num_processes
+    wanted = -(-recipe.batch // processes)
+    found = step.fitting_batch(wanted, free=free)
+    # the least of all processes, so that they agree
+    found = int(accelerator.gather(torch.tensor([found], device=accelerator.device)).min())
+    if found >= wanted:
+        return resolved
+    nominal = max(recipe.nominal_batch, recipe.batch)
+    height, width = step.image_size
+    logger.info(
+        f"a batch of {recipe.batch} images of {height}x{width} does not fit into"
+        f" memory: {found * processes} at once, accumulated to {nominal}"
+    )
+    smaller = recipe.replace(batch=found * processes, nominal_batch=nominal)
+    return replace(resolved, recipe=smaller, sources={**resolved.sources, "batch": "memory"})

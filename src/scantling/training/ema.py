@@ -6,10 +6,10 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from .recipe import AverageSettings
+from .recipe import EmaSettings
 
 
-class Average:
+class EMA:
     """A copy of a network that follows it slowly.
 
     Weights and the statistics of normalisations are averaged; counters are copied.
@@ -22,7 +22,7 @@ class Average:
     min(decay, (1 + n) / (10 + n))).
     """
 
-    def __init__(self, network: nn.Module, settings: AverageSettings) -> None:
+    def __init__(self, network: nn.Module, settings: EmaSettings) -> None:
         self.settings = settings
         self.network = deepcopy(network).eval().requires_grad_(False)
         self._followed = network
@@ -34,7 +34,7 @@ class Average:
         Args:
             updates: of the weights so far, this one included.
         """
-        decay = decay_of(self.settings, updates)
+        decay = ema_decay(self.settings, updates)
         own, their = self._state(self.network), self._state(self._followed)
         pairs = list(zip(own, their, strict=True))
         smooth = [pair for pair in pairs if pair[0].is_floating_point()]
@@ -48,7 +48,7 @@ class Average:
         return [*network.parameters(), *network.buffers()]
 
 
-def decay_of(settings: AverageSettings, updates: int) -> float:
+def ema_decay(settings: EmaSettings, updates: int) -> float:
     """How much of the average stays at one update."""
     if settings.kind == "ratio":
         return min(settings.decay, (1 + updates) / (10 + updates))

@@ -7,21 +7,59 @@ import os
 import platform
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ..errors import InvalidValue
+from accelerate import Accelerator
+
+from ..errors import InvalidSettings, InvalidValue
 from ..io import write_file
-from .resolve import Resolved
+from .recipe import current_name
+from .resolve import ResolvedRecipe
 
 PACKAGES = ("scantling", "torch", "accelerate", "numpy", "opencv-python-headless")
 
 
 @dataclass(frozen=True)
+class RunArgs:
+    """What a run is started with, beside its recipe; `open_run` explains each."""
+
+    model: str
+    data: str
+    weights: str | None
+    split: str | None
+    validation_split: str | None
+    format: str | None
+    max_data_errors: int
+    device: str
+    trackers: tuple[str, ...]
+    seed: int
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What `settings.json` of a run holds.
+
+    Args:
+        args: of the run.
+        data: classes and counts of its data.
+        settings: of each setting its `value` and `source`.
+        recipe: as nested tables.
+        sources: of the settings that are not defaults.
+    """
+
+    args: RunArgs
+    data: dict[str, Any]
+    settings: dict[str, dict[str, Any]]
+    recipe: dict[str, Any]
+    sources: dict[str, str]
+
+
+@dataclass(frozen=True)
 class RunFolder:
-    """Where a run keeps what it makes.
+    """The files of a run, by name.
 
     Args:
         path: of the folder.
@@ -31,7 +69,7 @@ class RunFolder:
 
     @property
     def settings(self) -> Path:
-        """Every setting with its source, and what the run was begun with."""
+        """Every setting with its source, and the run's arguments."""
         return self.path / "settings.json"
 
     @property
@@ -46,7 +84,7 @@ class RunFolder:
 
     @property
     def state(self) -> Path:
-        """All that is needed to go on."""
+        """The state that a run resumes from."""
         return self.path / "state.safetensors"
 
     @property
@@ -76,7 +114,7 @@ class RunFolder:
 
 
 def new_folder(path: Path | None, *, base: Path = Path("runs")) -> RunFolder:
-    """An empty folder for a run: the one named, or the next `runs/train-N`.
+    """Make an empty folder for a run: the one named, or the next `runs/train-N`.
 
     Raises:
         InvalidValue: there is something in it already.
@@ -98,25 +136,40 @@ def new_folder(path: Path | None, *, base: Path = Path("runs")) -> RunFolder:
 
 
 def write_settings(
-    folder: RunFolder,
-    resolved: Resolved,
-    begun: Mapping[str, Any],
-    data: Mapping[str, Any],
+    folder: RunFolder, resolved: ResolvedRecipe, args: RunArgs, data: dict[str, Any]
 ) -> None:
-    """Keep every setting with its source, what the run was begun with, and what is in its data."""
-    settings = {name: {"value": value, "source": source} for name, value, source in resolved.rows()}
-    record = {
-        "begun": dict(begun),
-        "data": dict(data),
-        "settings": settings,
-        "recipe": resolved.recipe.model_dump(mode="json"),
-        "sources": resolved.sources,
-    }
-    write_file(folder.settings, json.dumps(record, indent=1) + "\n")
+    """Write `settings.json`: every setting with its source, the arguments, what the data holds."""
+    record = RunRecord(
+        args,
+        data,
+        {name: {"value": value, "source": source} for name, value, source in resolved.rows()},
+        resolved.recipe.model_dump(mode="json"),
+        resolved.sources,
+    )
+    write_file(folder.settings, json.dumps(asdict(record), indent=1) + "\n")
 
 
-def write_environment(folder: RunFolder, *, device: str, precision: str, processes: int) -> None:
-    """Keep what the run was made with."""
+def read_settings(folder: RunFolder) -> RunRecord:
+    """Read `settings.json`, also one with the names that settings had before.
+
+    Raises:
+        InvalidSettings: the folder is not that of a run.
+    """
+    try:
+        record = json.loads(folder.settings.read_text("utf-8"))
+        args = record["begun" if "begun" in record else "args"]
+        named = {
+            table: {current_name(name): value for name, value in record[table].items()}
+            for table in ("settings", "recipe", "sources")
+        }
+        trackers = tuple(args["trackers"])
+        return RunRecord(RunArgs(**{**args, "trackers": trackers}), record["data"], **named)
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise InvalidSettings([f"{folder.path}: is not the folder of a run ({error})"]) from error
+
+
+def write_environment(folder: RunFolder, accelerator: Accelerator) -> None:
+    """Write `environment.json`: versions, machine, device, precision."""
     versions = {}
     for name in PACKAGES:
         try:
@@ -128,23 +181,23 @@ def write_environment(folder: RunFolder, *, device: str, precision: str, process
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
-        "device": device,
-        "precision": precision,
-        "processes": processes,
+        "device": str(accelerator.device),
+        "precision": accelerator.mixed_precision,
+        "processes": accelerator.num_processes,
         "packages": versions,
     }
     write_file(folder.environment, json.dumps(record, indent=1) + "\n")
 
 
 def read_metrics(folder: RunFolder) -> list[dict[str, Any]]:
-    """The rows so far; nothing where there are none."""
+    """The rows of `metrics.jsonl`, one an epoch; none where there is no file."""
     if not folder.metrics.exists():
         return []
     return [json.loads(line) for line in folder.metrics.read_text("utf-8").splitlines() if line]
 
 
 def write_metrics(folder: RunFolder, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write all rows anew, as JSON lines and as CSV."""
+    """Write `metrics.jsonl` and `metrics.csv` with all rows."""
     rows = list(rows)
     write_file(folder.metrics, "".join(json.dumps(row) + "\n" for row in rows))
     columns = list(dict.fromkeys(name for row in rows for name in row))

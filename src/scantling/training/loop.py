@@ -17,40 +17,21 @@ from ..blocks import begin_update, set_progress
 from ..errors import TrainingDiverged
 from ..losses import Loss
 from ..structures import Batch, LossTerms, Targets
-from .ema import Average
 from .optimizer import set_rates, set_training
-from .plan import Plan, Step, rng_for
+from .plan import StepPlan, TrainStep, rng_for
 from .self_adversarial import attack
+from .state import TrainState
 
 TERMS = tuple(field.name for field in fields(LossTerms))
 
 
 @dataclass(frozen=True, eq=False)
-class Report:
+class StepDone:
     """What one update did. The terms stay on their device: reading them waits for it."""
 
-    step: Step
+    step: TrainStep
     learning_rate: float
     terms: LossTerms  # mean over the images of the update
-
-
-@dataclass
-class State:
-    """What a run changes.
-
-    Args:
-        network: that learns; as it is, not wrapped for several processes.
-        optimiser: of its parameters.
-        average: that follows it, if any.
-        scaler: of the gradients in fp16, if any.
-        done: updates so far.
-    """
-
-    network: nn.Module
-    optimiser: torch.optim.Optimizer
-    average: Average | None
-    scaler: torch.amp.GradScaler | None = None
-    done: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,15 +46,15 @@ class Trainer:
             against the network, float32, to what the network takes.
     """
 
-    plan: Plan
+    plan: StepPlan
     loss: Loss
     accelerator: Accelerator
-    normalise: Callable[[Tensor], Tensor]
+    normalize: Callable[[Tensor], Tensor]
 
-    def steps(self, state: State, batches: Iterator[Batch]) -> Iterator[Report]:
+    def steps(self, state: TrainState, batches: Iterator[Batch]) -> Iterator[StepDone]:
         """Make update after update, from where the state is to the end of the plan.
 
-        When a report is handed out, the state is that after its update.
+        When an update is handed out, the state is that after it.
 
         Args:
             state: what is changed.
@@ -84,19 +65,21 @@ class Trainer:
                 nobody waits for the device.
         """
         recipe, accelerator = self.plan.recipe, self.accelerator
-        network, optimiser = self._joined(state.network), accelerator.prepare(state.optimiser)
+        network, optimizer = self._joined(state.network), accelerator.prepare(state.optimizer)
         total = self.plan.count()
         before: _Watched | None = None
         for step in self.plan.steps(start=state.done):
             rate = set_rates(
-                state.optimiser,
+                state.optimizer,
                 recipe,
                 progress=step.progress,
                 batch_index=step.first_batch,
                 per_epoch=self.plan.per_epoch,
             )
             set_training(state.network)
-            set_progress(state.network, min(1.0, step.index / total / recipe.regularise.drop_ramp))
+            set_progress(
+                state.network, min(1.0, step.index / total / recipe.regularization.drop_ramp)
+            )
             begin_update(state.network)
             # dropped blocks and paths come from torch's own generator
             seed = rng_for(recipe.seed, "torch", step.index, accelerator.process_index)
@@ -104,17 +87,17 @@ class Trainer:
 
             used = [next(batches) for _ in step.batches]
             terms = self._collect(network, state.network, step, used, strength=step.index / total)
-            if recipe.optimiser.clip_norm:
-                accelerator.clip_grad_norm_(network.parameters(), recipe.optimiser.clip_norm)
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
+            if recipe.optimizer.clip_norm:
+                accelerator.clip_grad_norm_(network.parameters(), recipe.optimizer.clip_norm)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
             state.done = step.index + 1
-            if state.average is not None:
-                state.average.update(state.done)
+            if state.ema is not None:
+                state.ema.update(state.done)
             if before is not None:
                 before.check()
             before = _Watched(terms, [image for batch in used for image in batch.image_ids])
-            yield Report(step, rate, terms)
+            yield StepDone(step, rate, terms)
         if before is not None:
             before.check()
 
@@ -134,7 +117,7 @@ class Trainer:
         self,
         network: nn.Module,
         plain: nn.Module,
-        step: Step,
+        step: TrainStep,
         batches: Sequence[Batch],
         *,
         strength: float,
@@ -147,7 +130,7 @@ class Trainer:
                 images = batch.images.to(accelerator.device, non_blocking=True)
                 images = self._attacked(plain, images, step.first_batch + place, strength)
                 with accelerator.autocast():
-                    raw = network(self.normalise(images))
+                    raw = network(self.normalize(images))
                 targets = _to(batch.targets, accelerator.device)
                 terms = self.loss(raw, targets, step.image_size, add_up=self._add_up)
                 share = len(step.batches[place]) / step.images
@@ -157,7 +140,7 @@ class Trainer:
 
     def _attacked(self, network: nn.Module, images: Tensor, batch: int, strength: float) -> Tensor:
         """The images, on a share of the batches changed against the network."""
-        settings = self.plan.recipe.adversarial
+        settings = self.plan.recipe.self_adversarial
         draw = rng_for(self.plan.recipe.seed, "adversarial", batch).random()
         if draw >= settings.probability:
             return images
@@ -166,7 +149,7 @@ class Trainer:
             self.loss,
             images,
             strength=settings.strength * strength,
-            normalise=self.normalise,
+            normalize=self.normalize,
             autocast=self.accelerator.autocast,
         )
 

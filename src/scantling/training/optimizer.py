@@ -1,17 +1,17 @@
-"""Which weights are updated, with which decay: the groups of the optimiser."""
+"""The optimizer's parameter groups, and the learning rate and momentum of every update."""
 
+import math
 from collections.abc import Iterable
 
 import torch
 from torch import nn
 
 from ..errors import InvalidValue, nearest_hint
-from .recipe import OptimiserSettings, Recipe
-from .schedule import learning_rate, momentum
+from .recipe import OptimizerSettings, Recipe
 
 
-def build_optimiser(network: nn.Module, settings: OptimiserSettings) -> torch.optim.Optimizer:
-    """An optimiser with three groups: kernels, which decay; norms and others; biases.
+def build_optimizer(network: nn.Module, settings: OptimizerSettings) -> torch.optim.Optimizer:
+    """An optimizer with three groups: kernels, which decay; norms and others; biases.
 
     Source: Scaled-YOLOv4; darknet decays kernels only, too.
     """
@@ -51,7 +51,7 @@ def split_parameters(
 
 
 def set_rates(
-    optimiser: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer,
     recipe: Recipe,
     *,
     progress: float,
@@ -61,7 +61,7 @@ def set_rates(
     """Set the learning rate and momentum of every group; the rate of the kernels is returned."""
     where = {"batch_index": batch_index, "per_epoch": per_epoch}
     speed = momentum(recipe, **where)
-    for group in optimiser.param_groups:
+    for group in optimizer.param_groups:
         group["lr"] = learning_rate(
             recipe, progress=progress, is_bias=group["name"] == "biases", **where
         )
@@ -69,7 +69,7 @@ def set_rates(
             group["betas"] = (speed, group["betas"][1])
         else:
             group["momentum"] = speed
-    rate: float = optimiser.param_groups[0]["lr"]
+    rate: float = optimizer.param_groups[0]["lr"]
     return rate
 
 
@@ -110,3 +110,66 @@ def set_training(network: nn.Module) -> None:
         own = list(module.parameters(recurse=False))
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and own:
             module.train(any(parameter.requires_grad for parameter in own))
+
+
+def learning_rate(
+    recipe: Recipe, *, progress: float, batch_index: int, per_epoch: int, is_bias: bool = False
+) -> float:
+    """What the update after this batch is multiplied by.
+
+    Args:
+        recipe: its optimizer and schedule.
+        progress: epochs so far, with their fraction.
+        batch_index: batches so far.
+        per_epoch: batches in an epoch.
+        is_bias: some recipes warm biases up from above.
+
+    Sources: darknet's policies, with its burn-in; Scaled-YOLOv4's cosine, an epoch a step, to a
+    share of the start; EfficientDet's cosine.
+    """
+    schedule, base = recipe.schedule, recipe.optimizer.learning_rate
+    warmup = recipe.warmup_batches(per_epoch)
+    rate = base * decay(recipe, progress)
+    if batch_index >= warmup:
+        return rate
+    share: float = (batch_index / warmup) ** schedule.warmup_power
+    start = schedule.warmup_start * base
+    if is_bias and schedule.warmup_bias is not None:
+        start = schedule.warmup_bias
+    return start + (rate - start) * share
+
+
+def decay(recipe: Recipe, progress: float) -> float:
+    """The share of the learning rate that is left after so many epochs, without the warm-up."""
+    schedule = recipe.schedule
+    if schedule.by_epoch:
+        progress = math.floor(progress)
+    share = min(1.0, progress / recipe.epochs)
+    if schedule.kind == "cosine":
+        share = _in_cycle(share, schedule.cycles, schedule.cycle_growth)
+        return schedule.final + (1 - schedule.final) * (1 + math.cos(math.pi * share)) / 2
+    if schedule.kind == "steps":
+        return schedule.step_factor ** sum(share >= step for step in schedule.steps)
+    if schedule.kind == "poly":
+        return schedule.final + (1 - schedule.final) * float((1 - share) ** schedule.power)
+    return 1.0
+
+
+def momentum(recipe: Recipe, *, batch_index: int, per_epoch: int) -> float:
+    """The momentum of the update after this batch."""
+    start, full = recipe.schedule.warmup_momentum, recipe.optimizer.momentum
+    warmup = recipe.warmup_batches(per_epoch)
+    if start is None or batch_index >= warmup:
+        return full
+    return start + (full - start) * batch_index / warmup
+
+
+def _in_cycle(share: float, cycles: int, growth: float) -> float:
+    """How far into its cycle a run is; each cycle is `growth` times as long as the one before."""
+    lengths = [growth**cycle for cycle in range(cycles)]
+    position = share * sum(lengths)
+    for length in lengths[:-1]:
+        if position < length:
+            return position / length
+        position -= length
+    return min(1.0, position / lengths[-1])

@@ -19,7 +19,7 @@ POOL = 128  # images, near in order, that a mosaic takes its others from: few en
 
 
 @dataclass(frozen=True)
-class Step:
+class TrainStep:
     """One update of the weights.
 
     Args:
@@ -49,7 +49,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Plan:
+class StepPlan:
     """The steps of a run.
 
     Args:
@@ -83,7 +83,7 @@ class Plan:
             return replace(self, recipe=one_size).count()
         return sum(1 for _ in self._walk())
 
-    def steps(self, *, start: int = 0) -> Iterator[Step]:
+    def steps(self, *, start: int = 0) -> Iterator[TrainStep]:
         """Every step, from the `start`-th."""
         order: tuple[int, IntArray] | None = None
         for index, epoch, done, first, sizes, image_size in self._walk():
@@ -93,7 +93,7 @@ class Plan:
                 order = epoch, rng_for(self.recipe.seed, "order", epoch).permutation(self.images)
             ends = np.cumsum(sizes)
             rows = order[1][(done + np.arange(ends[-1])) % self.images]
-            yield Step(
+            yield TrainStep(
                 index=index,
                 epoch=epoch,
                 progress=epoch + done / self.images,

@@ -1,4 +1,4 @@
-"""A recipe: everything that a training run is told, as frozen, self-checking data.
+"""A recipe: every setting of a training run, as frozen values that check themselves.
 
 Sources: darknet's cfg files; Scaled-YOLOv4, https://arxiv.org/abs/2011.08036; EfficientDet,
 https://arxiv.org/abs/1911.09070.
@@ -16,9 +16,23 @@ Share = Annotated[float, Field(ge=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Above = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
+# What groups were called in run folders that were written before.
+OLD_NAMES = {
+    "adversarial": "self_adversarial",
+    "average": "ema",
+    "optimiser": "optimizer",
+    "regularise": "regularization",
+}
 
-class OptimiserSettings(Frozen):
-    """How weights follow their gradients.
+
+def current_name(name: str) -> str:
+    """The present name of a setting or of a tensor of a state: `average.x` → `ema.x`."""
+    group, dot, rest = name.partition(".")
+    return f"{OLD_NAMES.get(group, group)}{dot}{rest}"
+
+
+class OptimizerSettings(Frozen):
+    """The optimizer.
 
     Args:
         kind: `sgd` or `adamw`.
@@ -44,7 +58,7 @@ class OptimiserSettings(Frozen):
 
 
 class ScheduleSettings(Frozen):
-    """How the learning rate changes over the run.
+    """The learning-rate schedule, with its warm-up.
 
     Args:
         kind: `cosine` from 1 to `final`; `steps`: times `step_factor` at each share of the run in
@@ -78,11 +92,11 @@ class ScheduleSettings(Frozen):
     warmup_accumulation: bool = False
 
 
-class AverageSettings(Frozen):
-    """The moving average of the weights.
+class EmaSettings(Frozen):
+    """The exponential moving average (EMA) of the weights.
 
     Args:
-        decay: how much of it stays at an update; 0 for no average.
+        decay: how much of it stays at an update; 0 for no EMA.
         kind: how it begins: `ramp`: decay · (1 − e^(−n / `ramp`)); `ratio`: at most
             (1 + n) / (10 + n).
         ramp: updates; 0 for the full decay from the start.
@@ -94,7 +108,7 @@ class AverageSettings(Frozen):
 
 
 class ShapeSettings(Frozen):
-    """Random training shapes.
+    """Multi-scale training: images of a random size.
 
     Args:
         range: sizes lie between the image size divided by this and times this; 1 for one size.
@@ -110,8 +124,8 @@ class ShapeSettings(Frozen):
     dynamic_batch: bool = False
 
 
-class AdversarialSettings(Frozen):
-    """Self-adversarial training: first the image is changed against the network, then it learns.
+class SelfAdversarialSettings(Frozen):
+    """Self-adversarial training (SAT): images are first changed against the network.
 
     Args:
         probability: share of the batches.
@@ -122,8 +136,8 @@ class AdversarialSettings(Frozen):
     strength: NotNegative = 0.05
 
 
-class RegulariseSettings(Frozen):
-    """What is dropped, and how features are normalised.
+class RegularizationSettings(Frozen):
+    """DropBlock, stochastic depth, dropout of channels, and the kind of normalisation.
 
     Args:
         drop_block: share of each feature map that is zeroed in blocks, reached at `drop_ramp`.
@@ -172,7 +186,7 @@ class TransformSettings(Frozen):
 
 
 class AugmentSettings(Frozen):
-    """How images are changed before the network sees them.
+    """The data augmentation.
 
     Args:
         kind: a name in `scantling.augment.AUGMENTATIONS`, or `none`: resized only.
@@ -188,7 +202,7 @@ class AugmentSettings(Frozen):
 
 
 class AnchorSettings(Frozen):
-    """Whether anchors are fitted to the data before training.
+    """Whether anchors are fitted to the boxes of the data before training.
 
     Args:
         fit: `auto`: where the best possible recall of the model's own is below `least_recall`;
@@ -207,7 +221,7 @@ class AnchorSettings(Frozen):
 
 
 class LoaderSettings(Frozen):
-    """How images come to the network.
+    """The data loader.
 
     Args:
         workers: processes that make batches; 0 for a thread.
@@ -219,7 +233,7 @@ class LoaderSettings(Frozen):
 
 
 class Recipe(Frozen):
-    """How a model is trained.
+    """All settings of a training run.
 
     Args:
         epochs: how often every image is seen.
@@ -248,16 +262,16 @@ class Recipe(Frozen):
     close_mosaic: Annotated[int, Field(ge=0)] = 0
     save_minutes: Above = 10.0
     evaluate_every: Positive = 1
-    optimiser: OptimiserSettings = OptimiserSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
     schedule: ScheduleSettings = ScheduleSettings()
-    average: AverageSettings = AverageSettings()
+    ema: EmaSettings = EmaSettings()
     loss: LossSettings = ScaledYolov4Settings()
     augment: AugmentSettings = AugmentSettings()
     anchors: AnchorSettings = AnchorSettings()
     loader: LoaderSettings = LoaderSettings()
     shapes: ShapeSettings = ShapeSettings()
-    adversarial: AdversarialSettings = AdversarialSettings()
-    regularise: RegulariseSettings = RegulariseSettings()
+    self_adversarial: SelfAdversarialSettings = SelfAdversarialSettings()
+    regularization: RegularizationSettings = RegularizationSettings()
 
     def warmup_batches(self, per_epoch: int) -> int:
         """How many batches the warm-up lasts, of an epoch of so many."""

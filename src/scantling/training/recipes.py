@@ -4,12 +4,20 @@ Sources: darknet's cfg files, in the public domain; Scaled-YOLOv4, https://arxiv
 EfficientDet, https://arxiv.org/abs/1911.09070.
 """
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from ..checkpoints import Model
+from ..darknet import DarknetNetwork
+from ..darknet.recipe import cfg_recipe
+from ..specs import CfgSpec, ModelSpec, find_spec
+
+MODEL_FILES = (".safetensors", ".pt", ".pth")
 Table = dict[str, Any]
 
 DARKNET: Table = {
-    "optimiser": {
+    "optimizer": {
         "learning_rate": 0.0013,
         "momentum": 0.949,
         "nesterov": False,
@@ -23,7 +31,7 @@ DARKNET: Table = {
         "warmup_least": 1000,
         "warmup_power": 4,
     },
-    "average": {"decay": 0.0},
+    "ema": {"decay": 0.0},
     "loss": {"kind": "darknet", "box_gain": 0.07, "match_threshold": 0.213, "max_delta": 5},
     "augment": {"kind": "darknet", "settings": {"mosaic": 0.5, "jitter": 0.3}},
     "shapes": {"range": 1.4, "every": 10},
@@ -32,14 +40,14 @@ DARKNET: Table = {
 
 DARKNET_TINY: Table = {
     **DARKNET,
-    "optimiser": {**DARKNET["optimiser"], "learning_rate": 0.00261, "momentum": 0.9},
+    "optimizer": {**DARKNET["optimizer"], "learning_rate": 0.00261, "momentum": 0.9},
     "loss": {"kind": "darknet", "box_gain": 0.07, "match_threshold": 1.0},
     "augment": {"kind": "darknet", "settings": {"mosaic": 0.0, "jitter": 0.3, "resize": 1.5}},
     "shapes": {},
 }
 
 SCALED_YOLOV4: Table = {
-    "optimiser": {
+    "optimizer": {
         "learning_rate": 0.01,
         "momentum": 0.937,
         "nesterov": True,
@@ -55,7 +63,7 @@ SCALED_YOLOV4: Table = {
         "warmup_momentum": 0.8,
         "warmup_accumulation": True,
     },
-    "average": {"decay": 0.9999, "kind": "ramp", "ramp": 2000},
+    "ema": {"decay": 0.9999, "kind": "ramp", "ramp": 2000},
     "loss": {"kind": "scaled-yolov4", "objectness_gain": 0.7, "class_gain": 0.3},
     "augment": {"kind": "scaled-yolov4"},
 }
@@ -80,7 +88,7 @@ SCALED_YOLOV4_FINETUNE: Table = {
 }
 
 EFFICIENTDET: Table = {
-    "optimiser": {
+    "optimizer": {
         "learning_rate": 0.08,
         "momentum": 0.9,
         "nesterov": False,
@@ -88,7 +96,7 @@ EFFICIENTDET: Table = {
         "clip_norm": 10,
     },
     "schedule": {"kind": "cosine", "final": 0.0, "warmup_epochs": 1, "warmup_start": 0.1},
-    "average": {"decay": 0.9998, "kind": "ratio"},
+    "ema": {"decay": 0.9998, "kind": "ratio"},
     "loss": {"kind": "efficientdet"},
     "augment": {"kind": "efficientdet"},
     "anchors": {"fit": "never"},
@@ -99,7 +107,7 @@ SMALL: Table = {
     "batch": 8,
     "nominal_batch": 8,
     "close_mosaic": 8,
-    "optimiser": {
+    "optimizer": {
         "kind": "adamw",
         "learning_rate": 0.001,
         "momentum": 0.9,
@@ -107,7 +115,7 @@ SMALL: Table = {
         "weight_decay": 0.01,
     },
     "schedule": {"kind": "cosine", "final": 0.02, "warmup_epochs": 2},
-    "average": {"decay": 0.995, "ramp": 200},
+    "ema": {"decay": 0.995, "ramp": 200},
     "loss": {"kind": "scaled-yolov4"},
     "augment": {"kind": "scaled-yolov4", "settings": {"mosaic": 0.5, "scale": 0.5}},
     "anchors": {"fit": "always"},
@@ -145,3 +153,30 @@ def recipe_name(model: str, *, head: str) -> str:
     if begins:
         return FAMILIES[max(begins, key=len)]
     return "efficientdet" if head == "efficientdet" else "scaled-yolov4"
+
+
+def recipe_of_model(model: Model) -> tuple[str, Mapping[str, Any]]:
+    """The source and settings of a model's own recipe: those of its cfg, or of its family."""
+    network, spec = model.network, model.spec
+    if isinstance(network, DarknetNetwork) and isinstance(spec, CfgSpec):
+        return f"{spec.name}.cfg", cfg_recipe(spec, network.detection_layers)
+    name = recipe_name(spec.name, head=spec.head.kind if isinstance(spec, ModelSpec) else "yolo")
+    return f"recipe {name}", RECIPES[name]
+
+
+def recipe_before_loading(model: str | Path) -> tuple[str, Mapping[str, Any]] | None:
+    """As `recipe_of_model`, of a model that is not loaded yet; None for a checkpoint.
+
+    Of a cfg it is only what decides which other settings there are.
+
+    Raises:
+        UnknownName: no model is called so.
+    """
+    suffix = Path(model).suffix.lower()
+    if suffix == ".cfg":
+        return "cfg", {"loss": {"kind": "darknet"}, "augment": {"kind": "darknet"}}
+    if suffix in MODEL_FILES:
+        return None
+    spec = find_spec(str(model))
+    name = recipe_name(spec.name, head=spec.head.kind)
+    return f"recipe {name}", RECIPES[name]

@@ -1,8 +1,8 @@
-"""What a run looks like so far: its curves as a picture, and everything on one page."""
+"""The report of a run: its curves as a picture, and everything on one HTML page."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import cv2
@@ -35,7 +35,7 @@ from ..reports import (
     render_page,
     to_png,
 )
-from .folder import RunFolder
+from .folder import RunFolder, read_settings
 from .recipe import Recipe
 from .resolve import flatten
 
@@ -96,11 +96,10 @@ def write_report(folder: RunFolder, rows: Rows, evaluation: Evaluation | None) -
 
 def render_run(folder: RunFolder, rows: Rows, evaluation: Evaluation | None, curves: bytes) -> str:
     """One HTML page of a run: curves, the last evaluation, settings, environment, samples."""
-    record = json.loads(folder.settings.read_text("utf-8"))
-    begun, recipe = record["begun"], record["recipe"]
+    record = read_settings(folder)
     parts: list[Part] = [
-        Text(_describe_progress(rows, recipe["epochs"])),
-        Text(f"{begun['model']} on {begun['data']}", "note"),
+        Text(_describe_progress(rows, record.recipe["epochs"])),
+        Text(f"{record.args.model} on {record.args.data}", "note"),
         Heading("Curves"),
         Picture(curves, "Loss terms, average precision and learning rate over the epochs."),
         _render_epochs(rows),
@@ -109,7 +108,7 @@ def render_run(folder: RunFolder, rows: Rows, evaluation: Evaluation | None, cur
         Heading("What the network sees"),
         *_render_samples(folder),
         Heading("Settings"),
-        *_render_settings(record["settings"], begun),
+        *_render_settings(record.settings, asdict(record.args)),
         Heading("Environment"),
         _render_environment(folder),
     ]
@@ -120,7 +119,7 @@ def changed_settings(rows: Iterable[tuple[str, Any, str]]) -> list[tuple[str, An
     """The settings that differ from the defaults.
 
     Args:
-        rows: (setting, value, source) of each, as `Resolved.rows` gives them.
+        rows: (setting, value, source) of each, as `ResolvedRecipe.rows` gives them.
     """
     usual = dict(flatten(Recipe().model_dump(mode="json")))
     unknown = object()  # a setting of another kind of loss has no default here
@@ -218,16 +217,16 @@ def _render_samples(folder: RunFolder) -> list[Part]:
     return [Picture(folder.samples.read_bytes(), text)]
 
 
-def _render_settings(settings: Mapping[str, Any], begun: Mapping[str, Any]) -> list[Part]:
-    """Those that differ from the defaults, then what the run was begun with, then all."""
+def _render_settings(settings: Mapping[str, Any], args: Mapping[str, Any]) -> list[Part]:
+    """Settings that differ from the defaults, then the arguments, then every setting."""
     plain = [(name, one["value"], one["source"]) for name, one in settings.items()]
     rows: list[tuple[Cell, ...]] = [(name, _show(value), told) for name, value, told in plain]
     changed = [(name, _show(value), told) for name, value, told in changed_settings(plain)]
-    given = [(name, _show(value)) for name, value in begun.items()]
+    given = [(name, _show(value)) for name, value in args.items()]
     columns = ("setting", "value", "source")
     return [
         Table(columns, changed, "What differs from the defaults."),
-        Details("What the run was begun with", [Table(("option", "value"), given)]),
+        Details("Arguments of the run", [Table(("option", "value"), given)]),
         Details("Every setting", [Table(columns, rows)]),
     ]
 

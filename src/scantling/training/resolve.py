@@ -1,4 +1,4 @@
-"""From defaults, a named recipe, a file and the command line to one recipe, and its sources.
+"""Merge layers of settings into one recipe that knows the source of every value.
 
 Weakest first: the field's default, the recipe of the model, the run file, the command line.
 """
@@ -15,7 +15,11 @@ from pydantic import ValidationError
 
 from ..errors import InvalidSettings, nearest_hint
 from ..images.read import read_bytes
-from .recipe import Recipe
+from .recipe import OLD_NAMES, Recipe
+from .recipes import RECIPES
+
+# (source, settings as nested tables), weakest first.
+SettingsLayers = Sequence[tuple[str, Mapping[str, Any]]]
 
 MAX_FILE = 1 << 20  # bytes of a run file
 # Settings that decide which others there are, and those others.
@@ -23,12 +27,12 @@ CLEARED = {"loss.kind": "loss", "augment.kind": "augment.settings"}
 
 
 @dataclass(frozen=True)
-class Resolved:
-    """A recipe, and the source of each of its values.
+class ResolvedRecipe:
+    """A recipe, and where each of its values was given.
 
     Args:
         recipe: what holds.
-        sources: where each setting, such as `optimiser.momentum`, was given: `default` or the name
+        sources: where each setting, such as `optimizer.momentum`, was given: `default` or the name
             of a source.
     """
 
@@ -43,8 +47,8 @@ class Resolved:
         ]
 
 
-def resolve_recipe(layers: Sequence[tuple[str, Mapping[str, Any]]]) -> Resolved:
-    """Put layers of settings on one another.
+def resolve_recipe(layers: SettingsLayers) -> ResolvedRecipe:
+    """Merge layers of settings, the later over the earlier, and check the result.
 
     Args:
         layers: (source, settings), weakest first; settings are nested tables.
@@ -61,10 +65,39 @@ def resolve_recipe(layers: Sequence[tuple[str, Mapping[str, Any]]]) -> Resolved:
     if isinstance(merged.get("loss"), dict):  # without a kind nobody knows what the rest means
         merged["loss"].setdefault("kind", Recipe().loss.kind)
     try:
-        return Resolved(Recipe.model_validate(merged), sources)
+        return ResolvedRecipe(Recipe.model_validate(merged), sources)
     except ValidationError as error:
         problems = [_explain(problem, sources) for problem in error.errors()]
         raise InvalidSettings(dict.fromkeys(problems)) from error
+
+
+def read_layers(recipe: str | Path | None, settings: Mapping[str, Any]) -> SettingsLayers:
+    """The layers of a recipe's name or file and of given settings; the model's own comes below.
+
+    Raises:
+        InvalidSettings: there is no such recipe.
+        InvalidSource: the file cannot be read.
+    """
+    layers: list[tuple[str, Mapping[str, Any]]] = []
+    known = ", ".join(RECIPES)
+    name: object = recipe if isinstance(recipe, str) and recipe in RECIPES else None
+    if recipe is not None and name is None:
+        if not str(recipe).endswith(".toml"):
+            raise InvalidSettings([f"recipe {str(recipe)!r}: expected a .toml file, or {known}"])
+        table = read_run_file(Path(recipe))
+        name = table.pop("recipe", None)
+        layers.append((str(recipe), table))
+    if name is not None:
+        if name not in RECIPES:
+            raise InvalidSettings([f"recipe: {name!r} given; expected one of {known}"])
+        layers.insert(0, (f"recipe {name}", RECIPES[str(name)]))
+    layers.append(("given", settings))
+    return layers
+
+
+def names_a_recipe(layers: SettingsLayers) -> bool:
+    """Whether a recipe was asked for by name, in place of the model's own."""
+    return any(source.startswith("recipe ") for source, _ in layers)
 
 
 def read_run_file(path: Path) -> dict[str, Any]:
@@ -82,7 +115,7 @@ def read_run_file(path: Path) -> dict[str, Any]:
 
 
 def parse_settings(words: Sequence[str]) -> dict[str, Any]:
-    """`optimiser.momentum=0.9` and so on, as nested tables; values are TOML, or else text.
+    """`optimizer.momentum=0.9` and so on, as nested tables; values are TOML, or else text.
 
     Raises:
         InvalidSettings: a word has no `=`.
@@ -155,6 +188,8 @@ def _explain(problem: Any, sources: Mapping[str, str]) -> str:
     given = json.dumps(problem["input"], default=str)[:80]
     where = f" ({source})" if source else ""
     if problem["type"] == "extra_forbidden":
+        if name in OLD_NAMES:
+            return f"{name}{where}: it is called {OLD_NAMES[name]} now"
         known = [setting for setting, _ in flatten(Recipe().model_dump(mode="json"))]
         return f"{name}{where}: there is no such setting.{nearest_hint(name, known)}"
     return f"{name}{where}: {given} given; {problem['msg'][0].lower()}{problem['msg'][1:]}"

@@ -1,4 +1,4 @@
-"""A training run, gone through event by event."""
+"""A training run as a generator of events: updates and epochs, evaluated and saved."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -21,28 +21,19 @@ from ..evaluation import Evaluation, choose_protocol, evaluate, selection_for
 from ..inference import Predictor
 from ..structures import Batch, LossTerms
 from .folder import RunFolder, read_metrics, write_metrics
-from .loop import Report, State, Trainer
-from .meters import Sums
-from .plan import Step
+from .loop import StepDone, Trainer
+from .plan import TrainStep
 from .recipe import Recipe
 from .report import write_report, write_samples
-from .resolve import Resolved
-from .resume import save_state
+from .resolve import ResolvedRecipe
+from .state import LossMeter, TrainState, save_state
 
 ASK_EVERY = 8  # updates after which several processes ask one another whether to stop
 
 
 @dataclass(frozen=True, eq=False)
-class StepDone:
-    """One update was made. The terms stay on their device: reading them waits for it."""
-
-    report: Report
-    seconds: float  # since the update before
-
-
-@dataclass(frozen=True, eq=False)
 class EpochDone:
-    """An epoch is over, its weights are evaluated, if it was time for that, and saved."""
+    """An epoch is over; its weights are saved, and evaluated where it was time for that."""
 
     epoch: int  # from 0
     row: Mapping[str, Any]  # of the metrics
@@ -52,7 +43,7 @@ class EpochDone:
 
 @dataclass(eq=False)
 class Run:
-    """A run, ready to begin or to go on.
+    """A training run, ready to begin or to be resumed.
 
     Args:
         folder: where everything is kept.
@@ -61,22 +52,22 @@ class Run:
         trainer, state: of the loop.
         training_set: what it learns from.
         validation: what it is evaluated on, if there is anything.
-        anchors: how the anchors fit, before and after they were fitted.
+        anchors: how the model's anchors fit the data, and the new ones, if it has got new ones.
         best: the best fitness so far.
-        sums: of the loss terms in the epoch that is under way.
+        meter: of the loss terms in the epoch that is under way.
         evaluation: the last one, if there was any since the run was opened.
     """
 
     folder: RunFolder
     model: Model
-    resolved: Resolved
+    resolved: ResolvedRecipe
     trainer: Trainer
-    state: State
+    state: TrainState
     training_set: TrainingSet
     validation: Dataset | None
     anchors: tuple[Anchors, Anchors | None]
     best: float = -1.0
-    sums: Sums = field(default_factory=Sums)
+    meter: LossMeter = field(default_factory=LossMeter)
     evaluation: Evaluation | None = None
 
     @property
@@ -85,7 +76,7 @@ class Run:
         return self.resolved.recipe
 
     def events(self, *, stop: Callable[[], bool] = lambda: False) -> Iterator[StepDone | EpochDone]:
-        """Go on to the end, or until told to stop; all that matters is saved by then.
+        """Train to the end, or until `stop` says so; everything is saved by then.
 
         Args:
             stop: asked after every update; where it says so, the state is saved and the run ends.
@@ -107,13 +98,13 @@ class Run:
             batches.close()  # ends the workers
             self.trainer.accelerator.end_training()
 
-    def take_up(self, notes: Mapping[str, Any]) -> None:
-        """Go on with what was saved beside a state."""
+    def restore(self, notes: Mapping[str, Any]) -> None:
+        """Restore the best fitness and the meter, which `save_state` kept as notes."""
         self.best = float(notes["best"])
-        self.sums = Sums(dict(notes["sums"]), int(notes["images"]))
+        self.meter = LossMeter(dict(notes["sums"]), int(notes["images"]))
 
     def _begin(self) -> None:
-        """Tell the trackers the settings; draw the first images as the network will see them."""
+        """Give the trackers the settings; draw the first augmented images."""
         accelerator = self.trainer.accelerator
         if accelerator.log_with:
             plain = {
@@ -131,71 +122,69 @@ class Run:
     ) -> Iterator[StepDone | EpochDone]:
         rows = [row for row in read_metrics(self.folder) if row["step"] <= self.state.done]
         images = 0
-        saved = since = before = perf_counter()
-        for report in self.trainer.steps(self.state, batches):
-            now = perf_counter()
-            self.sums.add(report.terms, report.step.images)
-            yield StepDone(report, now - before)
-            before = perf_counter()
-            images += report.step.images
-            if report.step.last:
-                self._require_sound(report)
+        saved = since = perf_counter()
+        for update in self.trainer.steps(self.state, batches):
+            self.meter.update(update.terms, update.step.images)
+            images += update.step.images
+            yield update
+            if update.step.last:
+                self._require_finite(update)
                 row = {
-                    "epoch": report.step.epoch + 1,
+                    "epoch": update.step.epoch + 1,
                     "step": self.state.done,
-                    "learning_rate": report.learning_rate,
-                    **self.sums.means(self.trainer.accelerator),
+                    "learning_rate": update.learning_rate,
+                    **self.meter.averages(self.trainer.accelerator),
                     "images_per_second": round(images / (perf_counter() - since), 2),
                 }
-                done = self._end_epoch(report.step, row)
-                rows.append(dict(done.row))
-                self.sums, images = Sums(), 0
-                self._keep(rows, is_best=done.is_best)
-                yield done
-                saved = since = before = perf_counter()
-            stopped = self._agreed(stop(), report)
+                epoch = self._end_epoch(update.step, row)
+                rows.append(dict(epoch.row))
+                self.meter, images = LossMeter(), 0
+                self._save_epoch(rows, is_best=epoch.is_best)
+                yield epoch
+                saved = since = perf_counter()
+            stopped = self._stop_agreed(stop(), update.step)
             if stopped or perf_counter() - saved > 60 * self.recipe.save_minutes:
-                self._require_sound(report)
+                self._require_finite(update)
                 self._save_state()
                 saved = perf_counter()
             if stopped:
                 self._save_model(self.folder.last)
                 return
 
-    def _agreed(self, told: bool, report: Report) -> bool:
-        """Whether to stop: all processes after the same update, whichever of them was told to."""
-        accelerator, step = self.trainer.accelerator, report.step
+    def _stop_agreed(self, asked: bool, step: TrainStep) -> bool:
+        """All-reduce the stop request, so that every rank stops after the same update."""
+        accelerator = self.trainer.accelerator
         if accelerator.num_processes == 1:
-            return told
+            return asked
         if step.index % ASK_EVERY and not step.last:  # to ask, processes wait for one another
             return False
-        votes = torch.tensor([float(told)], device=accelerator.device)
+        votes = torch.tensor([float(asked)], device=accelerator.device)
         return bool(accelerator.reduce(votes, reduction="sum").item() > 0)
 
-    def _require_sound(self, report: Report) -> None:
-        """Save nothing that is broken.
+    def _require_finite(self, update: StepDone) -> None:
+        """Require finite losses and weights before anything is saved.
 
         Raises:
             TrainingDiverged: a term of the loss or a weight is not finite.
         """
-        terms = {part.name: float(getattr(report.terms, part.name)) for part in fields(LossTerms)}
+        terms = {part.name: float(getattr(update.terms, part.name)) for part in fields(LossTerms)}
         weights = [weight.isfinite().all() for weight in self.state.network.parameters()]
         if isfinite(terms["total"]) and bool(torch.stack(weights).all()):
             return
         images = self.training_set.dataset.images
         raise TrainingDiverged(
             ", ".join(f"{name} {value:g}" for name, value in terms.items()),
-            [images[place].image_id for batch in report.step.batches for place in batch],
+            [images[place].image_id for batch in update.step.batches for place in batch],
         )
 
-    def averaged(self) -> Model:
-        """The model with the averaged weights, or those of the last update without an average."""
-        average = self.state.average
-        network = self.state.network if average is None else average.network
+    def ema_model(self) -> Model:
+        """The model with the weights of the EMA, or of the last update where there is none."""
+        ema = self.state.ema
+        network = self.state.network if ema is None else ema.network
         return replace(self.model, network=cast(Detector | DarknetNetwork, network))
 
     def _tasks(self) -> Iterator[Task]:
-        """This process's share of every batch."""
+        """The part of every batch that this process makes."""
         accelerator, recipe = self.trainer.accelerator, self.recipe
         for step in self.trainer.plan.steps(start=self.state.done):
             mixing = step.epoch < recipe.epochs - recipe.close_mosaic
@@ -211,8 +200,8 @@ class Run:
                     pool=step.pool,
                 )
 
-    def _end_epoch(self, step: Step, row: dict[str, Any]) -> EpochDone:
-        """Evaluate where it is time to, and say whether it was the best so far."""
+    def _end_epoch(self, step: TrainStep, row: dict[str, Any]) -> EpochDone:
+        """Evaluate where it is time to, and whether it was the best so far."""
         last = step.epoch + 1 == self.recipe.epochs
         due = last or (step.epoch + 1) % self.recipe.evaluate_every == 0
         evaluation, is_best = None, self.validation is None
@@ -229,7 +218,7 @@ class Run:
         return EpochDone(step.epoch, row, evaluation, is_best)
 
     def _evaluate(self, dataset: Dataset) -> Evaluation:
-        model, accelerator = self.averaged(), self.trainer.accelerator
+        model, accelerator = self.ema_model(), self.trainer.accelerator
         engine = TorchEngine(
             model,
             # of several processes on a processor, accelerate calls it cpu:0
@@ -245,8 +234,8 @@ class Run:
         )
         return evaluate(predictor, dataset, batch_size=min(8, self.recipe.batch))
 
-    def _keep(self, rows: Sequence[Mapping[str, Any]], *, is_best: bool) -> None:
-        """Save what an epoch ends with; the state last, as it is what a run goes on from."""
+    def _save_epoch(self, rows: Sequence[Mapping[str, Any]], *, is_best: bool) -> None:
+        """Save models, metrics, state and report at the end of an epoch."""
         if not self.trainer.accelerator.is_main_process:
             return
         self._save_model(self.folder.last)
@@ -264,14 +253,14 @@ class Run:
     def _save_model(self, path: Path) -> None:
         if self.trainer.accelerator.is_main_process:
             seen = self.state.done * max(self.recipe.nominal_batch, self.recipe.batch)
-            save_model(replace(self.averaged(), seen=seen), path)
+            save_model(replace(self.ema_model(), seen=seen), path)
 
     def _save_state(self) -> None:
         if self.trainer.accelerator.is_main_process:
-            notes = {"best": self.best, "sums": self.sums.values(), "images": self.sums.images}
+            notes = {"best": self.best, "sums": self.meter.sums(), "images": self.meter.images}
             save_state(self.state, self.folder.state, notes=notes)
 
 
 def fitness(figures: Mapping[str, Any]) -> float:
-    """How good an evaluation is: a tenth AP50, nine tenths AP. Source: Scaled-YOLOv4."""
+    """What the best weights are chosen by: 0.1 AP50 + 0.9 AP. Source: Scaled-YOLOv4."""
     return 0.1 * float(figures["AP50"]) + 0.9 * float(figures["AP"])

@@ -21,7 +21,7 @@ def attack(
     images: Tensor,
     *,
     strength: float,
-    normalise: Callable[[Tensor], Tensor],
+    normalize: Callable[[Tensor], Tensor],
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Tensor:
     """Change images against the network: a step of gradient descent on "there is no object here".
@@ -52,7 +52,7 @@ def attack(
     try:
         pixels = images.detach().to(torch.float32, copy=True).requires_grad_(True)
         with autocast():
-            raw = network(normalise(pixels))
+            raw = network(normalize(pixels))
         total = loss(raw, empty, (images.shape[2], images.shape[3])).total
         (gradient,) = torch.autograd.grad(total, pixels)
     finally:

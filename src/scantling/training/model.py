@@ -1,14 +1,13 @@
-"""From a model and a recipe to what the loop needs: loss, normalisations, what is dropped."""
+"""A model made ready to train: input size, anchors, normalisations, dropping, compiling, loss."""
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..augment import AUGMENTATIONS, MIXERS, TRANSFORMS, Compose, Transform, create, load_transform
 from ..blocks import (
     DropBlock,
     SpatialDropout,
@@ -17,26 +16,64 @@ from ..blocks import (
     set_norms,
     use_fast_mish,
 )
-from ..checkpoints import Model, anchors_of, with_anchors
+from ..checkpoints import Model, anchors_of, with_anchors, with_image_size
 from ..checkpoints.networks import build_network
 from ..darknet import DarknetNetwork
 from ..datasets.anchors import Anchors, box_sizes, fit_anchors, judge_anchors
 from ..datasets.dataset import Dataset
-from ..datasets.loader import Augmentation
 from ..detector import Detector
-from ..errors import InvalidSettings, InvalidValue, ScantlingError
-from ..images.letterbox import resize_and_pad
+from ..errors import InvalidValue
 from ..losses import Loss, build_loss
-from ..specs import InputSpec, ModelSpec
-from ..structures import Sample
+from ..specs import CfgSpec, InputSpec, ModelSpec
+from ..specs.schema import check_image_size
+from .optimizer import freeze
 from .plan import rng_for
-from .recipe import AugmentSettings, Recipe, RegulariseSettings
+from .recipe import Recipe, RegularizationSettings
 
 logger = logging.getLogger(__name__)
 
 
-def make_loss(model: Model, recipe: Recipe) -> Loss:
-    """The loss of a recipe for a model, native or of a cfg.
+def prepare_for_training(
+    model: Model, dataset: Dataset, recipe: Recipe
+) -> tuple[Model, tuple[Anchors, Anchors | None]]:
+    """A model with the input size, anchors, normalisations, dropping and freezing of a recipe.
+
+    Returns:
+        The model; and how its own anchors fit, and the new ones, if it has got new ones.
+
+    Raises:
+        InvalidValue, InvalidSpec: a setting does not fit the model.
+    """
+    image_size = choose_image_size(model, recipe)
+    model = with_image_size(model, image_size)  # what it was trained with is what it is run with
+    model, before, fitted = fit_model_anchors(model, dataset, recipe, image_size=image_size)
+    model = add_regularization(model, recipe.regularization)
+    compile_network(model, recipe)
+    frozen = freeze(model.network, recipe.freeze)
+    if frozen:
+        logger.info(f"{len(frozen)} tensors of {', '.join(recipe.freeze)} are frozen")
+    return model, (before, fitted)
+
+
+def choose_image_size(model: Model, recipe: Recipe) -> tuple[int, int]:
+    """The (height, width) to train at: the recipe's, or the model's own.
+
+    Raises:
+        InvalidValue, InvalidSpec: a side, or a multiple of random sizes, does not fit the strides.
+    """
+    spec = model.spec
+    image_size = recipe.image_size or spec.image_size
+    divisor = max(model.network.strides)
+    whole_cells = isinstance(spec, CfgSpec) or spec.size_divisor > 1
+    check_image_size(spec.name, image_size, divisor if whole_cells else 1)
+    multiple = recipe.shapes.multiple
+    if multiple is not None and whole_cells and multiple % divisor:
+        raise InvalidValue("shapes.multiple", multiple, f"a multiple of the stride, {divisor}")
+    return image_size
+
+
+def loss_for(model: Model, recipe: Recipe) -> Loss:
+    """Build the loss of a recipe for a model, native or of a cfg.
 
     Raises:
         InvalidValue: the loss cannot read the boxes of this model.
@@ -47,8 +84,8 @@ def make_loss(model: Model, recipe: Recipe) -> Loss:
     return build_loss(levels, model.spec.num_classes, recipe.loss)
 
 
-def regularise(model: Model, settings: RegulariseSettings) -> Model:
-    """A model with the normalisations and droppings of a recipe.
+def add_regularization(model: Model, settings: RegularizationSettings) -> Model:
+    """Set the normalisation, DropBlock, spatial dropout and stochastic depth of a recipe.
 
     Its weights and what is saved of it stay the same, but with `frn`, which is another network.
 
@@ -61,7 +98,7 @@ def regularise(model: Model, settings: RegulariseSettings) -> Model:
     )
     if isinstance(network, DarknetNetwork) and (dropped or settings.norm == "frn"):
         raise InvalidValue(
-            "regularise",
+            "regularization",
             settings.norm if settings.norm == "frn" else "dropping",
             "nothing of that for a cfg, but a [dropout] section in it",
         )
@@ -83,14 +120,16 @@ def regularise(model: Model, settings: RegulariseSettings) -> Model:
             drops.append(SpatialDropout(settings.spatial_dropout))
         network.drop = nn.Sequential(*drops) if drops else nn.Identity()
         if settings.drop_path and not set_drop_path(network, settings.drop_path):
-            raise InvalidValue("regularise.drop_path", settings.drop_path, "0: it has no residuals")
+            raise InvalidValue(
+                "regularization.drop_path", settings.drop_path, "0: it has no residuals"
+            )
         if settings.drop_connect:
             set_drop_connect(network, settings.drop_connect)
     return model
 
 
-def speed_up(model: Model, recipe: Recipe) -> None:
-    """Compile what the recipe wants compiled, in place; weights and names stay.
+def compile_network(model: Model, recipe: Recipe) -> None:
+    """Compile the network, or its Mish activations, as the recipe says, in place.
 
     Raises:
         InvalidValue: it is wanted, and there is no compiler here.
@@ -106,10 +145,10 @@ def speed_up(model: Model, recipe: Recipe) -> None:
         logger.info("no C++ compiler was found: Mish is PyTorch's, three times slower")
 
 
-def choose_anchors(
+def fit_model_anchors(
     model: Model, dataset: Dataset, recipe: Recipe, *, image_size: tuple[int, int]
 ) -> tuple[Model, Anchors, Anchors | None]:
-    """A model whose anchors fit the data, if the settings want it so.
+    """Fit the model's anchors to the boxes of the data, where the recipe asks for it.
 
     Returns:
         The model; how its own anchors fit; and the new ones, if it has got new ones.
@@ -136,8 +175,8 @@ def choose_anchors(
     return with_anchors(model, sizes), before, found
 
 
-class Normalise:
-    """(N, 3, H, W) pixels, 0 to 255 → float32, less the mean, over the deviation.
+class Normalize:
+    """Subtract the mean and divide by the deviation: (N, 3, H, W) pixels, 0 to 255 → float32.
 
     Args:
         spec: with mean and deviation of red, green and blue scaled to 0–1.
@@ -152,77 +191,3 @@ class Normalise:
 
     def __call__(self, images: Tensor) -> Tensor:
         return torch.sub(images, self._mean).div_(self._std)  # uint8 becomes float32 on the way
-
-
-@dataclass(frozen=True)
-class SizedAugmentation:
-    """From an image size to the augmentation of that size; it can be sent to another process.
-
-    Args:
-        own: of some size; None to place images as in prediction, and nothing else.
-        extra: transforms after the placing.
-        input_spec: how images are placed.
-    """
-
-    own: Any
-    extra: tuple[Transform, ...]
-    input_spec: InputSpec
-
-    def __call__(self, image_size: tuple[int, int]) -> Augmentation:
-        if self.own is None:
-            return Placed(image_size, self.extra, self.input_spec)
-        sized: Augmentation = replace(self.own, image_size=image_size)
-        return sized
-
-
-@dataclass(frozen=True)
-class Placed:
-    """No augmentation: the image placed as in prediction, then transforms."""
-
-    image_size: tuple[int, int]
-    extra: tuple[Transform, ...]
-    input_spec: InputSpec
-
-    def __call__(self, sample: Sample, rng: np.random.Generator, *, draw: object) -> Sample:  # noqa: ARG002
-        how = self.input_spec
-        image, placement = resize_and_pad(
-            sample.image, self.image_size, resize_mode=how.resize_mode, pad_value=how.pad_value
-        )
-        placed = replace(sample, image=image, boxes=placement.apply(sample.boxes))
-        return Compose(self.extra)(placed, rng)
-
-
-def make_augmentation(settings: AugmentSettings, *, input_spec: InputSpec) -> SizedAugmentation:
-    """The augmentation of a recipe.
-
-    Args:
-        settings: of the recipe.
-        input_spec: how images are placed where there is no augmentation.
-
-    Raises:
-        InvalidSettings: a setting that does not exist or does not hold.
-    """
-    try:
-        extra = tuple(
-            load_transform(one.name, one.settings)
-            if ":" in one.name
-            else create(TRANSFORMS, one.name, one.settings)
-            for one in settings.extra
-        )
-        if settings.kind == "none":
-            return SizedAugmentation(None, extra, input_spec)
-        own = create(AUGMENTATIONS, settings.kind, {**settings.settings, "extra": extra})
-    except ScantlingError as error:
-        raise InvalidSettings([f"augment: {error}"]) from error
-    return SizedAugmentation(own, (), input_spec)
-
-
-def make_mixers(settings: AugmentSettings) -> dict[Any, float]:
-    """The mixers of whole samples, each with its chance.
-
-    Raises:
-        UnknownName, InvalidValue: a mixer or setting that does not exist or hold.
-    """
-    return {
-        create(MIXERS, mixer.name, mixer.settings): mixer.probability for mixer in settings.mixers
-    }

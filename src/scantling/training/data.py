@@ -1,0 +1,174 @@
+"""The data of a run: the splits to train and evaluate on, augmentations and mixers."""
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..augment import AUGMENTATIONS, MIXERS, TRANSFORMS, Compose, Transform, create, load_transform
+from ..datasets.check import require_sound
+from ..datasets.dataset import Dataset
+from ..datasets.loader import Augmentation, TrainingSet, open_training_set
+from ..datasets.readers import describe_dataset, list_splits, read_dataset
+from ..errors import InvalidData, InvalidSettings, ScantlingError
+from ..images.letterbox import resize_and_pad
+from ..io import default_cache
+from ..specs import InputSpec
+from ..structures import Sample
+from .folder import RunArgs
+from .recipe import AugmentSettings, Recipe
+
+logger = logging.getLogger(__name__)
+
+GIGABYTE = 10**9
+
+
+def read_splits(args: RunArgs) -> tuple[Dataset, Dataset | None]:
+    """Read the split to train on, and the one to evaluate on, if there is one.
+
+    Raises:
+        InvalidData: a split cannot be read or has too many errors, or their classes differ.
+    """
+    known = list_splits(args.data, format=args.format)
+    split = args.split or ("train" if len(known) > 1 or "train" in known else known[0])
+    dataset = _read_split(args, split)
+    chosen = args.validation_split
+    if chosen is None:
+        rest = [name for name in known if name != dataset.split]
+        chosen = next(
+            (name for part in ("val", "test") for name in rest if name.startswith(part)), None
+        )
+    if chosen is None:
+        logger.info(
+            f"{args.data}: no split to evaluate on; the run keeps its last weights as its best"
+        )
+        return dataset, None
+    validation = _read_split(args, chosen)
+    unknown = set(validation.names) ^ set(dataset.names)
+    if unknown:
+        raise InvalidData(
+            args.data,
+            f"the splits {dataset.split!r} and {chosen!r} do not have the same classes: "
+            f"{', '.join(sorted(unknown)[:10])}",
+            "Give both the same list of names",
+        )
+    return dataset, validation
+
+
+def _read_split(args: RunArgs, split: str) -> Dataset:
+    dataset = read_dataset(args.data, split=split, format=args.format)
+    require_sound(dataset, max_errors=args.max_data_errors)
+    logger.info(f"{args.data}: {describe_dataset(dataset)}")
+    return dataset
+
+
+def fingerprint(dataset: Dataset) -> dict[str, Any]:
+    """Classes and counts of a data set; where they change, a run cannot be resumed."""
+    return {
+        "classes": list(dataset.names),
+        "images": len(dataset),
+        "objects": len(dataset.objects),
+    }
+
+
+def open_augmented(
+    dataset: Dataset,
+    recipe: Recipe,
+    input_spec: InputSpec,
+    *,
+    largest_size: tuple[int, int],
+    cache: str | Path | None,
+) -> TrainingSet:
+    """The training set of a run, with the augmentations and mixers of its recipe.
+
+    Args:
+        dataset: to train on.
+        recipe: of the run.
+        input_spec: of the model.
+        largest_size: (height, width) of the largest images that the network gets.
+        cache: folder for decoded images; the user's own if None.
+    """
+    return open_training_set(
+        dataset,
+        make_augmentation(recipe.augment, input_spec=input_spec),
+        long_side=max(largest_size),
+        folder=(Path(cache) if cache is not None else default_cache()) / "images",
+        budget=int(recipe.loader.store_gigabytes * GIGABYTE),
+        mixers=make_mixers(recipe.augment),
+    )
+
+
+@dataclass(frozen=True)
+class SizedAugmentation:
+    """Makes the augmentation of an image size; it can be sent to another process.
+
+    Args:
+        own: of some size; None to place images as in prediction, and nothing else.
+        extra: transforms after the placing.
+        input_spec: how images are placed.
+    """
+
+    own: Any
+    extra: tuple[Transform, ...]
+    input_spec: InputSpec
+
+    def __call__(self, image_size: tuple[int, int]) -> Augmentation:
+        if self.own is None:
+            return ResizeOnly(image_size, self.extra, self.input_spec)
+        sized: Augmentation = replace(self.own, image_size=image_size)
+        return sized
+
+
+@dataclass(frozen=True)
+class ResizeOnly:
+    """No augmentation: the image is resized as in prediction, then transformed."""
+
+    image_size: tuple[int, int]
+    extra: tuple[Transform, ...]
+    input_spec: InputSpec
+
+    def __call__(self, sample: Sample, rng: np.random.Generator, *, draw: object) -> Sample:  # noqa: ARG002
+        how = self.input_spec
+        image, placement = resize_and_pad(
+            sample.image, self.image_size, resize_mode=how.resize_mode, pad_value=how.pad_value
+        )
+        placed = replace(sample, image=image, boxes=placement.apply(sample.boxes))
+        return Compose(self.extra)(placed, rng)
+
+
+def make_augmentation(settings: AugmentSettings, *, input_spec: InputSpec) -> SizedAugmentation:
+    """Build the augmentation of a recipe.
+
+    Args:
+        settings: of the recipe.
+        input_spec: how images are placed where there is no augmentation.
+
+    Raises:
+        InvalidSettings: a setting that does not exist or does not hold.
+    """
+    try:
+        extra = tuple(
+            load_transform(one.name, one.settings)
+            if ":" in one.name
+            else create(TRANSFORMS, one.name, one.settings)
+            for one in settings.extra
+        )
+        if settings.kind == "none":
+            return SizedAugmentation(None, extra, input_spec)
+        own = create(AUGMENTATIONS, settings.kind, {**settings.settings, "extra": extra})
+    except ScantlingError as error:
+        raise InvalidSettings([f"augment: {error}"]) from error
+    return SizedAugmentation(own, (), input_spec)
+
+
+def make_mixers(settings: AugmentSettings) -> dict[Any, float]:
+    """Build the mixers of whole samples, such as cutmix, each with its probability.
+
+    Raises:
+        UnknownName, InvalidValue: a mixer or setting that does not exist or hold.
+    """
+    return {
+        create(MIXERS, mixer.name, mixer.settings): mixer.probability for mixer in settings.mixers
+    }

@@ -1,0 +1,243 @@
+"""Start, resume and set up a run: what is cheap to find wrong is found before anything is read."""
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..checkpoints import prepare_model
+from ..errors import InvalidData, InvalidSettings, InvalidValue, ScantlingError
+from ..specs import InputSpec
+from .accelerator import TrialStep, check_trackers, fit_batch_to_memory, open_accelerator
+from .data import fingerprint, make_augmentation, make_mixers, open_augmented, read_splits
+from .ema import EMA
+from .folder import (
+    RunArgs,
+    RunFolder,
+    new_folder,
+    read_settings,
+    write_environment,
+    write_settings,
+)
+from .loop import Trainer
+from .model import Normalize, loss_for, prepare_for_training
+from .optimizer import build_optimizer
+from .plan import StepPlan
+from .recipes import recipe_before_loading, recipe_of_model
+from .resolve import SettingsLayers, names_a_recipe, read_layers, resolve_recipe
+from .run import Run
+from .state import TrainState, load_state, read_notes
+
+
+def open_run(
+    model: str | Path,
+    data: str | Path,
+    *,
+    recipe: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    weights: str | Path | None = None,
+    split: str | None = None,
+    validation_split: str | None = None,
+    format: str | None = None,  # noqa: A002 - what every function of the data calls it
+    max_data_errors: int = 0,
+    device: str = "auto",
+    out: str | Path | None = None,
+    cache: str | Path | None = None,
+    trackers: Sequence[str] = (),
+) -> Run:
+    """Set up a new run; training begins with `Run.events`.
+
+    Args:
+        model: what to train: a name, a `.cfg`, a checkpoint; see `prepare_model`.
+        data: a labelled data set; classes and their names come from it.
+        recipe: a name in `RECIPES`, or a TOML file of settings, which may name one as `recipe`;
+            the model's own if None.
+        settings: over those of the recipe, as nested tables.
+        weights: to start from; see `prepare_model`.
+        split: of the data to learn from; `train` if None.
+        validation_split: to evaluate on; what is meant for it if None.
+        format: of the data, where it cannot be found out.
+        max_data_errors: errors in the data that are accepted.
+        device: `auto`, `cpu` or `cuda`.
+        out: folder of the run; a new `runs/train-N` if None.
+        cache: folder for small images and downloads; the user's own if None.
+        trackers: `tensorboard`, `wandb`, `mlflow`.
+
+    Raises:
+        InvalidSettings: all that is wrong with the settings, before any data is read.
+        ScantlingError: the model, the data or a file does not fit.
+    """
+    layers = read_layers(recipe, settings or {})
+    seed = _check_settings(model, layers)  # a mistake should not cost a download
+    check_trackers(trackers)
+    args = RunArgs(
+        model=_absolute(model),
+        data=str(Path(data).absolute()),
+        weights=None if weights is None else _absolute(weights),
+        split=split,
+        validation_split=validation_split,
+        format=format,
+        max_data_errors=max_data_errors,
+        device=device,
+        trackers=tuple(trackers),
+        seed=seed,
+    )
+    rank, processes = _process_rank()
+    if processes > 1 and out is None:
+        raise InvalidValue("out", None, "a folder, when several processes train together")
+    new = out is None or not Path(out).exists()
+    home = RunFolder(Path(out)) if rank and out else new_folder(None if out is None else Path(out))
+    try:
+        return _open(home, args, layers, cache=cache, fresh=True)
+    except BaseException:
+        if new and not rank:
+            with suppress(OSError):
+                home.path.rmdir()  # only while nothing is in it
+        raise
+
+
+def resume_run(
+    folder: str | Path,
+    *,
+    cache: str | Path | None = None,
+    trackers: Sequence[str] = (),
+) -> Run:
+    """Resume a run from its last saved state, as if it had never been stopped.
+
+    Args:
+        folder: of the run.
+        cache, trackers: as for `open_run`.
+
+    Raises:
+        InvalidSettings: the folder is not that of a run.
+        ScantlingError: as `open_run`; data or weights changed.
+    """
+    home = RunFolder(Path(folder))
+    record = read_settings(home)
+    args = replace(record.args, trackers=tuple(trackers)) if trackers else record.args
+    check_trackers(args.trackers)
+    run = _open(home, args, [("resumed", record.recipe)], cache=cache, fresh=False)
+    now = fingerprint(run.training_set.dataset)
+    if record.data != now:
+        changed = ", ".join(name for name in now if now[name] != record.data.get(name))
+        raise InvalidData(
+            args.data,
+            f"it is not what the run began with: {changed} changed",
+            "Begin a new run, from its last.safetensors if you like",
+        )
+    run.resolved = replace(run.resolved, sources=record.sources)
+    if home.state.exists():
+        load_state(run.state, home.state)
+        run.restore(read_notes(home.state))
+    return run
+
+
+def train(model: str | Path, data: str | Path, **options: Any) -> Run:
+    """Train a model to the end of its recipe; `open_run` takes the options.
+
+    >>> train("yolov4-tiny", "data.yaml", settings={"epochs": 50}).folder.best  # doctest: +SKIP
+    """
+    run = open_run(model, data, **options)
+    for _ in run.events():
+        pass
+    return run
+
+
+def _open(
+    folder: RunFolder,
+    args: RunArgs,
+    layers: SettingsLayers,
+    *,
+    cache: str | Path | None,
+    fresh: bool,
+) -> Run:
+    """Build a run: data, model, device, loss, steps, training set, state.
+
+    What is cheap to find wrong comes first. A run that is resumed keeps the batch it was fitted to.
+    """
+    dataset, validation = read_splits(args)
+    torch.manual_seed(args.seed)  # of the fresh weights
+    model = prepare_model(args.model, dataset.names, weights=args.weights, cache=cache)
+    if fresh and not names_a_recipe(layers):
+        layers = [recipe_of_model(model), *layers]
+    resolved = resolve_recipe(layers)
+    model, anchors = prepare_for_training(model, dataset, resolved.recipe)
+
+    accelerator = open_accelerator(args.device, resolved.recipe, args.trackers, folder)
+    device = accelerator.device
+    loss = loss_for(model, resolved.recipe)
+    loss.to(device)
+    model.network.to(device).to(memory_format=torch.channels_last)
+    divisor = max(model.network.strides)
+    plan = StepPlan(resolved.recipe, len(dataset), model.spec.image_size, divisor)
+    if fresh:
+        trial = TrialStep(model.network, loss, plan.largest_size, device, accelerator.autocast)
+        resolved = fit_batch_to_memory(resolved, trial, accelerator)
+        plan = replace(plan, recipe=resolved.recipe)
+    recipe, input_spec = resolved.recipe, model.spec.input
+    training_set = open_augmented(
+        dataset, recipe, input_spec, largest_size=plan.largest_size, cache=cache
+    )
+    ema = EMA(model.network, recipe.ema) if recipe.ema.decay else None
+    optimizer = build_optimizer(model.network, recipe.optimizer)
+    state = TrainState(model.network, optimizer, ema, accelerator.scaler)
+    trainer = Trainer(plan, loss, accelerator, Normalize(input_spec, device))
+    if fresh and accelerator.is_main_process:
+        write_environment(folder, accelerator)
+        write_settings(folder, resolved, args, fingerprint(dataset))
+    return Run(folder, model, resolved, trainer, state, training_set, validation, anchors)
+
+
+def _check_settings(model: str | Path, layers: SettingsLayers) -> int:
+    """Check the settings, as far as that is possible before the model is read; the seed.
+
+    Args:
+        model: as `prepare_model` takes it. Of a file that is not a cfg the family is not known
+            yet, and what the settings say of its loss is checked when it is read.
+        layers: as `read_layers` made them.
+
+    Raises:
+        InvalidSettings: all that is wrong.
+        UnknownName: no model is called so.
+    """
+    if not names_a_recipe(layers):
+        base = recipe_before_loading(model)
+        if base is None:
+            layers = [(source, _without_loss(table)) for source, table in layers]
+        else:
+            layers = [base, *layers]
+    recipe = resolve_recipe(layers).recipe
+    make_augmentation(recipe.augment, input_spec=InputSpec())
+    try:
+        make_mixers(recipe.augment)
+    except ScantlingError as error:
+        raise InvalidSettings([f"augment.mixers: {error}"]) from error
+    return recipe.seed
+
+
+def _without_loss(table: Mapping[str, Any]) -> Mapping[str, Any]:
+    kind = isinstance(table.get("loss"), Mapping) and "kind" in table["loss"]
+    return table if kind else {name: value for name, value in table.items() if name != "loss"}
+
+
+def _process_rank() -> tuple[int, int]:
+    """Rank and world size, as `torchrun` and `accelerate launch` set them.
+
+    Raises:
+        InvalidValue: they say no numbers.
+    """
+    given = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
+    try:
+        return int(given[0]), int(given[1])
+    except ValueError:
+        raise InvalidValue("RANK, WORLD_SIZE", given, "numbers") from None
+
+
+def _absolute(given: str | Path) -> str:
+    """The path of a file, so that it holds from every folder; a name stays."""
+    path = Path(given)
+    return str(path.absolute()) if path.is_file() else str(given)
