@@ -34,10 +34,10 @@ SEEDS = range(25)
     [
         HorizontalFlip(1.0),
         VerticalFlip(1.0),
-        Affine(translate=0.3, scale=0.4, fill=120),
-        Affine(image_size=(150, 260), translate=0.2, scale=0.4, fill=120),
-        DarknetCrop(image_size=(190, 210), jitter=0.3, fill=120),
-        DarknetCrop(image_size=(190, 210), jitter=0.2, resize=1.5, letterbox=True, fill=120),
+        Affine(translate=0.3, scale=0.4, pad_value=120),
+        Affine(image_size=(150, 260), translate=0.2, scale=0.4, pad_value=120),
+        DarknetCrop(image_size=(190, 210), jitter=0.3, pad_value=120),
+        DarknetCrop(image_size=(190, 210), jitter=0.2, resize=1.5, letterbox=True, pad_value=120),
         ScaleJitter(image_size=(200, 180), scale=(0.4, 2.0)),
     ],
     ids=lambda transform: type(transform).__name__,
@@ -56,9 +56,9 @@ def test_an_upright_move_takes_boxes_where_the_pixels_go(transform):
 @pytest.mark.parametrize(
     "transform",
     [
-        Affine(degrees=180, translate=0.05, scale=0.3, fill=120),
-        Affine(degrees=0, translate=0.05, scale=0.3, shear=25, fill=120),
-        Affine(degrees=0, translate=0.05, scale=0.3, perspective=0.0015, fill=120),
+        Affine(degrees=180, translate=0.05, scale=0.3, pad_value=120),
+        Affine(degrees=0, translate=0.05, scale=0.3, shear=25, pad_value=120),
+        Affine(degrees=0, translate=0.05, scale=0.3, perspective=0.0015, pad_value=120),
         Affine(image_size=(280, 200), degrees=45, shear=10, perspective=0.0005, scale=0.5),
     ],
     ids=["turned", "sheared", "tilted", "all"],
@@ -82,7 +82,7 @@ def test_darknets_mosaic_puts_boxes_where_the_pixels_are(letterbox, flip):
         saturation=1,
         exposure=1,
         hue=0,
-        fill=120,
+        pad_value=120,
     )
     kept = 0
     for seed in SEEDS:

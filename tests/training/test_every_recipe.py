@@ -1,10 +1,16 @@
 """Every recipe with a variant of its family: an update is finite, and weights follow."""
 
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 from small_networks import joint_batches, make_run, settle, small_model
 
+from scantling.augment import TRANSFORMS, Affine, CutOut, create
 from scantling.specs import CATALOG
+from scantling.structures import Sample
 from scantling.training.data import make_augmentation
 from scantling.training.recipes import RECIPES, recipe_name
 
@@ -75,6 +81,31 @@ def test_the_augmentation_of_every_recipe_can_be_made(name: str):
         given = tuple(value) if isinstance(value, list) else value
         assert getattr(made, setting) == given
     assert made.image_size == (64, 96)
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_every_variant_is_trained_on_the_padding_that_it_predicts_on(name: str):
+    spec = CATALOG[name]
+    recipe = settle(recipe_name(name, head=spec.head.kind))
+    made = make_augmentation(recipe.augment, input_spec=spec.input)((64, 64)).without_mixing()
+    plain = {"hue": 0, "value": 0, "exposure": 1, "saturation": 1 if hasattr(made, "blur") else 0}
+    made = replace(made, **{key: one for key, one in plain.items() if hasattr(made, key)})
+    none = np.zeros(0, np.int64)
+    boxes = np.zeros((0, 4), np.float32)
+    black = Sample(np.zeros((16, 64, 3), np.uint8), boxes, none, none.astype(bool), 0)
+    seen: Counter[tuple[int, ...]] = Counter()
+    for seed in range(10):
+        image = made(black, np.random.default_rng(seed), draw=None).image
+        seen.update(map(tuple, image.reshape(-1, 3).tolist()))
+    del seen[0, 0, 0]  # the image itself; where it ends, the two are blended
+    pad_value = spec.input.pad_value
+    expected = pad_value if isinstance(pad_value, tuple) else (pad_value,) * 3
+    assert seen.most_common(1)[0][0] == expected
+
+
+def test_settings_of_a_run_made_before_still_name_the_padding():
+    assert create(TRANSFORMS, "affine", {"fill": 7}) == Affine(pad_value=7)
+    assert create(TRANSFORMS, "cutout", {"fill": 7}) == CutOut(fill=7)
 
 
 def test_published_gains_and_warm_ups():

@@ -14,7 +14,12 @@ from .degrade import Blur, GaussianNoise
 from .flips import HorizontalFlip, VerticalFlip
 from .hide import CutOut, GridMask, HideAndSeek, RandomErase
 from .mix import CutMix, MixUp
-from .recipes import DarknetAugmentation, Draw, EfficientDetAugmentation, ScaledYoloAugmentation
+from .recipes import (
+    DarknetAugmentation,
+    DrawSample,
+    EfficientDetAugmentation,
+    ScaledYoloAugmentation,
+)
 from .scaled_mosaic import ScaledMosaic
 
 # Every transform: a frozen dataclass, called (sample, rng) -> Sample. Add a file, then a line here.
@@ -66,7 +71,7 @@ __all__ = [
     "DarknetColour",
     "DarknetCrop",
     "DarknetMosaic",
-    "Draw",
+    "DrawSample",
     "EfficientDetAugmentation",
     "GaussianNoise",
     "GridMask",

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..structures import FloatArray, Sample
-from .checks import Fill, check_fill, check_image_size, check_number, check_shares
+from .checks import Colour, check_colour, check_image_size, check_number, check_shares
 from .geometry import (
     Flags,
     Matrix,
@@ -103,7 +103,7 @@ class Affine:
         scale: factor in 1 ± this.
         shear: ± degrees.
         perspective: ± a pixel.
-        fill: colour outside of the image.
+        pad_value: colour outside of the image.
         min_side: in pixels of the result.
         min_area: share of the box's area, scaled, that must be left.
         max_aspect: longer side over shorter.
@@ -117,7 +117,7 @@ class Affine:
     scale: float = 0.9
     shear: float = 0.0
     perspective: float = 0.0
-    fill: Fill = 114
+    pad_value: Colour = 114
     min_side: float = 2.0
     min_area: float = 0.2
     max_aspect: float = 20.0
@@ -125,7 +125,7 @@ class Affine:
     def __post_init__(self) -> None:
         if self.image_size is not None:
             check_image_size("Affine.image_size", self.image_size)
-        check_fill("Affine.fill", self.fill)
+        check_colour("Affine.pad_value", self.pad_value)
         check_number("Affine.min_side", self.min_side, 0, 1000)
         check_shares(self, "min_area")
         check_number("Affine.max_aspect", self.max_aspect, 1, 1e6)
@@ -151,7 +151,7 @@ class Affine:
             min_area=self.min_area,
             max_aspect=self.max_aspect,
         )
-        image = warp(sample.image, matrix, size, fill=self.fill)
+        image = warp(sample.image, matrix, size, fill=self.pad_value)
         return with_boxes(sample, image, clipped, kept)
 
 

@@ -5,7 +5,8 @@ from math import isfinite
 
 from ..errors import InvalidValue
 
-Fill = int | tuple[int, int, int]
+# One grey value, or red, green and blue; 0 to 255.
+Colour = int | tuple[int, int, int]
 
 
 def check_number(setting: str, value: object, low: float, high: float) -> None:
@@ -67,7 +68,7 @@ def check_image_size(setting: str, value: object) -> None:
         raise InvalidValue(setting, value, "(height, width), each 1 to 16384")
 
 
-def check_fill(setting: str, value: object) -> None:
+def check_colour(setting: str, value: object) -> None:
     """A colour: one whole number from 0 to 255, or three.
 
     Raises:

@@ -91,6 +91,10 @@ def _run(path: Path) -> dict[str, Any]:
 def _with_settings(made: Callable[..., Any], name: str, settings: Mapping[str, Any]) -> Any:
     if is_dataclass(made):
         known = [field.name for field in fields(made) if field.init]
+        if "fill" in settings and "fill" not in known and "pad_value" in known:
+            # as settings of version 0.1 call it
+            settings = {**settings, "pad_value": settings["fill"]}
+            del settings["fill"]
         for setting in settings:
             if setting not in known:
                 raise UnknownName(f"setting of {name}", setting, known)

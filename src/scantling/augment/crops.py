@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..structures import Image, Sample
-from .checks import Fill, check_fill, check_image_size, check_number, check_range
+from .checks import Colour, check_colour, check_image_size, check_number, check_range
 from .geometry import (
     Matrix,
     clip_boxes,
@@ -54,7 +54,7 @@ class DarknetCrop:
             only away; 1 is none.
         letterbox: widen the window to the aspect ratio of `image_size`, so that nothing is
             stretched but by the jitter.
-        fill: colour where the window reaches out of the image; None is the mean colour of it.
+        pad_value: colour where the window reaches out of the image; None is the mean colour of it.
 
     Source: darknet's `load_data_detection`: `jitter`, `resize`, `letter_box`.
     """
@@ -63,14 +63,14 @@ class DarknetCrop:
     jitter: float = 0.3
     resize: float = 1.0
     letterbox: bool = False
-    fill: Fill | None = None
+    pad_value: Colour | None = None
 
     def __post_init__(self) -> None:
         check_image_size("DarknetCrop.image_size", self.image_size)
         check_number("DarknetCrop.jitter", self.jitter, 0, 0.99)
         check_number("DarknetCrop.resize", self.resize, 0.05, 20)
-        if self.fill is not None:
-            check_fill("DarknetCrop.fill", self.fill)
+        if self.pad_value is not None:
+            check_colour("DarknetCrop.pad_value", self.pad_value)
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         height, width = sample.image.shape[:2]
@@ -84,7 +84,7 @@ class DarknetCrop:
         )
         matrix = window.onto(self.image_size)
         boxes = clip_boxes(move_boxes(sample.boxes, matrix), self.image_size)
-        fill = padding(sample.image, window, self.fill)
+        fill = padding(sample.image, window, self.pad_value)
         image = warp(sample.image, matrix, self.image_size, fill=fill)
         return with_boxes(sample, image, boxes, large_enough(boxes, 1))
 
@@ -141,7 +141,7 @@ def _zoom_range(resize: float) -> tuple[float, float]:
     return (1 - away) / 2, (1 - 1 / resize) / 2 if resize > 1 else 0.0
 
 
-def padding(image: Image, window: Window, fill: Fill | None) -> Fill | None:
+def padding(image: Image, window: Window, fill: Colour | None) -> Colour | None:
     """What to fill with where a window reaches out of the image; None where it does not."""
     height, width = image.shape[:2]
     if window.inside((height, width)):
@@ -160,7 +160,7 @@ class ScaleJitter:
         scale: the image is fitted into this share of the result; uniform from the first to the
             second. What is too large is cut at a random place, what is too small is padded right
             and below.
-        fill: colour of the padding; the mean colour of ImageNet, which EfficientDet's
+        pad_value: colour of the padding; the mean colour of ImageNet, which EfficientDet's
             normalisation makes zero.
 
     Source: EfficientDet's scale jitter, https://arxiv.org/abs/1911.09070, 0.1 to 2.0.
@@ -168,12 +168,12 @@ class ScaleJitter:
 
     image_size: tuple[int, int] = (512, 512)
     scale: tuple[float, float] = (0.1, 2.0)
-    fill: Fill = (124, 116, 104)
+    pad_value: Colour = (124, 116, 104)
 
     def __post_init__(self) -> None:
         check_image_size("ScaleJitter.image_size", self.image_size)
         check_range("ScaleJitter.scale", self.scale, 0.01, 10)
-        check_fill("ScaleJitter.fill", self.fill)
+        check_colour("ScaleJitter.pad_value", self.pad_value)
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         height, width = sample.image.shape[:2]
@@ -186,6 +186,6 @@ class ScaleJitter:
         matrix = translation(-left, -top) @ scaling(wide / width, tall / height)
         boxes = clip_boxes(move_boxes(sample.boxes, matrix), self.image_size)
         seen = (min(tall, out_height), min(wide, out_width))
-        image = plain_image(self.image_size, self.fill)
+        image = plain_image(self.image_size, self.pad_value)
         image[: seen[0], : seen[1]] = warp(sample.image, matrix, seen)
         return with_boxes(sample, image, boxes, large_enough(boxes, 1))

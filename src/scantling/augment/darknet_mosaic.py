@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..structures import Image, Sample
-from .checks import Fill, check_count, check_fill, check_image_size, check_number, check_shares
+from .checks import Colour, check_colour, check_count, check_image_size, check_number, check_shares
 from .colour import DarknetColour
 from .crops import draw_window, padding
 from .geometry import (
@@ -46,7 +46,7 @@ class DarknetMosaic:
         hue: largest shift, a share of the circle.
         clip_to_tile: cut boxes off at the edge of their tile (darknet's `mosaic_bound`); without,
             at the edge of the result, although another image lies there.
-        fill: colour of padding; None is the mean colour of the padded image.
+        pad_value: colour of padding; None is the mean colour of the padded image.
 
     Source: darknet's `load_data_detection` with `mosaic=1`; https://arxiv.org/abs/2004.10934.
     """
@@ -63,7 +63,7 @@ class DarknetMosaic:
     exposure: float = 1.5
     hue: float = 0.1
     clip_to_tile: bool = True
-    fill: Fill | None = None
+    pad_value: Colour | None = None
 
     def __post_init__(self) -> None:
         check_image_size("DarknetMosaic.image_size", self.image_size)
@@ -71,8 +71,8 @@ class DarknetMosaic:
         check_number("DarknetMosaic.jitter", self.jitter, 0, 0.99)
         check_number("DarknetMosaic.resize", self.resize, 0.05, 20)
         check_shares(self, "flip")
-        if self.fill is not None:
-            check_fill("DarknetMosaic.fill", self.fill)
+        if self.pad_value is not None:
+            check_colour("DarknetMosaic.pad_value", self.pad_value)
         self._colour()
 
     def __call__(self, samples: Sequence[Sample], rng: np.random.Generator) -> Sample:
@@ -114,7 +114,7 @@ class DarknetMosaic:
             matrix = mirror(width) @ matrix
         shift_x, shift_y = _shift(matrix, original, self.image_size, tile, place)
         matrix = translation(shift_x, shift_y) @ matrix
-        fill = padding(sample.image, window, self.fill)
+        fill = padding(sample.image, window, self.pad_value)
         onto_tile = translation(-left, -top) @ matrix
         seen = warp(sample.image, onto_tile, (bottom - top, right - left), fill=fill)
         canvas[top:bottom, left:right] = self._colour().change(seen, rng)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..structures import FloatArray, Image, Sample
-from .checks import Fill
+from .checks import Colour
 
 Matrix = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -33,7 +33,7 @@ def mirror(width: float) -> Matrix:
 
 
 def warp(
-    image: Image, matrix: Matrix, image_size: tuple[int, int], *, fill: Fill | None = None
+    image: Image, matrix: Matrix, image_size: tuple[int, int], *, fill: Colour | None = None
 ) -> Image:
     """Move an image by `matrix`, bilinear, with pixels taken at their centres.
 
@@ -49,7 +49,7 @@ def warp(
     centred = translation(-0.5, -0.5) @ matrix @ translation(0.5, 0.5)
     height, width = image_size
     border = cv2.BORDER_REPLICATE if fill is None else cv2.BORDER_CONSTANT
-    colour = (0, 0, 0) if fill is None else as_colour(fill)
+    colour = (0, 0, 0) if fill is None else as_rgb(fill)
     out = np.empty((height, width, 3), np.uint8)
     if (matrix[2] == (0, 0, 1)).all():
         cv2.warpAffine(image, centred[:2], (width, height), out, cv2.INTER_LINEAR, border, colour)
@@ -58,17 +58,17 @@ def warp(
     return out
 
 
-def plain_image(image_size: tuple[int, int], fill: Fill) -> Image:
+def plain_image(image_size: tuple[int, int], colour: Colour) -> Image:
     """A new image of (height, width) in one colour."""
     height, width = image_size
     row = np.empty((width, 3), np.uint8)
-    row[...] = fill
+    row[...] = colour
     return np.repeat(row[None], height, axis=0)  # whole rows: many times faster than pixels
 
 
-def as_colour(fill: Fill) -> tuple[int, int, int]:
-    """Red, green and blue of a fill."""
-    return fill if isinstance(fill, tuple) else (fill, fill, fill)
+def as_rgb(colour: Colour) -> tuple[int, int, int]:
+    """Red, green and blue of a colour."""
+    return colour if isinstance(colour, tuple) else (colour, colour, colour)
 
 
 def mean_colour(image: Image) -> tuple[int, int, int]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..structures import FloatArray, Image, Sample
-from .checks import Fill, check_fill, check_range, check_shares, check_whole
+from .checks import Colour, check_colour, check_range, check_shares, check_whole
 from .geometry import mean_colour, plain_image, with_boxes
 
 Mask = NDArray[np.uint8]  # (H, W), 1 where the image is hidden
@@ -34,14 +34,14 @@ class CutOut:
 
     holes: int = 1
     size: float = 0.25
-    fill: Fill | None = None
+    fill: Colour | None = None
     max_covered: float = 0.9
     probability: float = 0.5
 
     def __post_init__(self) -> None:
         check_whole("CutOut.holes", self.holes, 1, 10_000)
         check_shares(self, "size", "max_covered", "probability")
-        _check_optional_fill("CutOut.fill", self.fill)
+        _check_optional_colour("CutOut.fill", self.fill)
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         if rng.random() >= self.probability:
@@ -73,7 +73,7 @@ class RandomErase:
 
     area: tuple[float, float] = (0.02, 0.4)
     aspect: tuple[float, float] = (0.3, 1 / 0.3)
-    fill: Fill | None = None
+    fill: Colour | None = None
     max_covered: float = 0.9
     probability: float = 0.5
 
@@ -81,7 +81,7 @@ class RandomErase:
         check_range("RandomErase.area", self.area, 0, 1)
         check_range("RandomErase.aspect", self.aspect, 0.01, 100)
         check_shares(self, "max_covered", "probability")
-        _check_optional_fill("RandomErase.fill", self.fill)
+        _check_optional_colour("RandomErase.fill", self.fill)
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         if rng.random() >= self.probability:
@@ -119,14 +119,14 @@ class HideAndSeek:
 
     patches: int = 8
     share: float = 0.5
-    fill: Fill | None = None
+    fill: Colour | None = None
     max_covered: float = 0.9
     probability: float = 0.5
 
     def __post_init__(self) -> None:
         check_whole("HideAndSeek.patches", self.patches, 1, 1024)
         check_shares(self, "share", "max_covered", "probability")
-        _check_optional_fill("HideAndSeek.fill", self.fill)
+        _check_optional_colour("HideAndSeek.fill", self.fill)
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         if rng.random() >= self.probability:
@@ -156,14 +156,14 @@ class GridMask:
 
     period: tuple[float, float] = (0.15, 0.45)
     keep: float = 0.6
-    fill: Fill | None = None
+    fill: Colour | None = None
     max_covered: float = 0.9
     probability: float = 0.5
 
     def __post_init__(self) -> None:
         check_range("GridMask.period", self.period, 0.001, 10)
         check_shares(self, "keep", "max_covered", "probability")
-        _check_optional_fill("GridMask.fill", self.fill)
+        _check_optional_colour("GridMask.fill", self.fill)
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         if rng.random() >= self.probability:
@@ -205,12 +205,12 @@ def _hide(sample: Sample, mask: Mask, paint: Image, max_covered: float) -> Sampl
     return with_boxes(sample, image, sample.boxes, kept)
 
 
-def _colour(image: Image, fill: Fill | None) -> Image:
+def _colour(image: Image, fill: Colour | None) -> Image:
     """An image of one colour, of the size of another; its mean where no colour is given."""
     height, width = image.shape[:2]
     return plain_image((height, width), mean_colour(image) if fill is None else fill)
 
 
-def _check_optional_fill(setting: str, fill: object) -> None:
+def _check_optional_colour(setting: str, fill: object) -> None:
     if fill is not None:
-        check_fill(setting, fill)
+        check_colour(setting, fill)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from ..structures import FloatArray, Image, Sample
-from .checks import Fill, check_count, check_fill, check_number, check_shares
+from .checks import Colour, check_colour, check_count, check_number, check_shares
 from .geometry import clip_boxes, joined, large_enough, plain_image, sides, with_boxes
 
 
@@ -21,7 +21,7 @@ class MixUp:
     Args:
         beta: the share of the first image is drawn from Beta(beta, beta); Scaled-YOLOv4 takes 8.
             0 is always one half, as darknet's `mixup=1`.
-        fill: colour of the canvas where an image does not reach.
+        pad_value: colour of the canvas where an image does not reach.
 
     Paper: https://arxiv.org/abs/1710.09412.
     """
@@ -29,16 +29,16 @@ class MixUp:
     samples_needed: ClassVar[int] = 2
 
     beta: float = 8.0
-    fill: Fill = 114
+    pad_value: Colour = 114
 
     def __post_init__(self) -> None:
         check_number("MixUp.beta", self.beta, 0, 1000)
-        check_fill("MixUp.fill", self.fill)
+        check_colour("MixUp.pad_value", self.pad_value)
 
     def __call__(self, samples: Sequence[Sample], rng: np.random.Generator) -> Sample:
         check_count(samples, self.samples_needed, "MixUp")
         share = float(rng.beta(self.beta, self.beta)) if self.beta else 0.5
-        first, second = _same_size(samples, self.fill)
+        first, second = _same_size(samples, self.pad_value)
         image = np.empty_like(first)
         cv2.addWeighted(first, share, second, 1 - share, 0, image)
         return joined(image, list(samples))
@@ -56,7 +56,7 @@ class CutMix:
         beta: the share of the first image is drawn from Beta(beta, beta); the paper takes 1,
             which is uniform.
         min_visible: share of a box's area that must be seen.
-        fill: colour of the canvas where an image does not reach.
+        pad_value: colour of the canvas where an image does not reach.
 
     Paper: https://arxiv.org/abs/1905.04899, which mixes the labels of a classifier; the rule for
     boxes is ours. Darknet has CutMix for classifiers only.
@@ -66,16 +66,16 @@ class CutMix:
 
     beta: float = 1.0
     min_visible: float = 0.25
-    fill: Fill = 114
+    pad_value: Colour = 114
 
     def __post_init__(self) -> None:
         check_number("CutMix.beta", self.beta, 0.001, 1000)
         check_shares(self, "min_visible")
-        check_fill("CutMix.fill", self.fill)
+        check_colour("CutMix.pad_value", self.pad_value)
 
     def __call__(self, samples: Sequence[Sample], rng: np.random.Generator) -> Sample:
         check_count(samples, self.samples_needed, "CutMix")
-        first, second = _same_size(samples, self.fill)
+        first, second = _same_size(samples, self.pad_value)
         height, width = first.shape[:2]
         side = np.sqrt(1 - rng.beta(self.beta, self.beta)) / 2
         centre = rng.random(2)
@@ -128,7 +128,7 @@ def visible_part(boxes: FloatArray, hole: FloatArray) -> FloatArray:
     return np.concatenate([new_low, np.where(gone, new_low, new_high)], axis=1)
 
 
-def _same_size(samples: Sequence[Sample], fill: Fill) -> list[Image]:
+def _same_size(samples: Sequence[Sample], fill: Colour) -> list[Image]:
     """The images as they are where all have one size, else on canvases of the largest sides."""
     images = [sample.image for sample in samples]
     height = max(image.shape[0] for image in images)

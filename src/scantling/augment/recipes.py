@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import InvalidValue
 from ..structures import Sample
 from .affine import Affine
-from .checks import check_image_size, check_number, check_shares, check_whole
+from .checks import Colour, check_image_size, check_number, check_shares, check_whole
 from .colour import DarknetColour, HsvGains
 from .compose import Compose, Transform
 from .crops import DarknetCrop, ScaleJitter
@@ -23,7 +23,7 @@ from .flips import HorizontalFlip, VerticalFlip
 from .mix import MixUp
 from .scaled_mosaic import ScaledMosaic
 
-Draw = Callable[[np.random.Generator], Sample]
+DrawSample = Callable[[np.random.Generator], Sample]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class DarknetAugmentation:
         blur: 0 is off; else the kernel for whole images, see `Blur`, of which 1 blurs only
             backgrounds.
         noise: standard deviation of noise on half of the images, 0 to 127.
+        pad_value: colour of the padding; training takes the model's own `InputSpec.pad_value`.
+            None is the mean colour of the image, as darknet pads.
         extra: applied last.
 
     Source: darknet's `load_data_detection`; the defaults are those of yolov4.cfg.
@@ -64,6 +66,7 @@ class DarknetAugmentation:
     hue: float = 0.1
     blur: int = 0
     noise: float = 0.0
+    pad_value: Colour | None = None
     extra: tuple[Transform, ...] = ()
 
     def __post_init__(self) -> None:
@@ -76,7 +79,7 @@ class DarknetAugmentation:
         self._alone()
         self._last()
 
-    def __call__(self, sample: Sample, rng: np.random.Generator, *, draw: Draw) -> Sample:
+    def __call__(self, sample: Sample, rng: np.random.Generator, *, draw: DrawSample) -> Sample:
         chance = rng.random()
         if chance < self.mosaic:
             result = self._mosaic()([sample, *(draw(rng) for _ in range(3))], rng)
@@ -100,10 +103,13 @@ class DarknetAugmentation:
             saturation=self.saturation,
             exposure=self.exposure,
             hue=self.hue,
+            pad_value=self.pad_value,
         )
 
     def _alone(self) -> Compose:
-        crop = DarknetCrop(self.image_size, self.jitter, self.resize, self.letterbox)
+        crop = DarknetCrop(
+            self.image_size, self.jitter, self.resize, self.letterbox, self.pad_value
+        )
         colour = DarknetColour(self.saturation, self.exposure, self.hue)
         return Compose((crop, HorizontalFlip(self.flip), colour))
 
@@ -135,6 +141,7 @@ class ScaledYoloAugmentation:
         value: factor in 1 ± this.
         flip_vertical: chance of a mirror image, top to bottom.
         flip_horizontal: chance of a mirror image, left to right.
+        pad_value: colour of the padding; training takes the model's own `InputSpec.pad_value`.
         extra: applied last.
 
     Source: Scaled-YOLOv4's training; the defaults are those of CSP from scratch.
@@ -154,6 +161,7 @@ class ScaledYoloAugmentation:
     value: float = 0.4
     flip_vertical: float = 0.0
     flip_horizontal: float = 0.5
+    pad_value: Colour = 114
     extra: tuple[Transform, ...] = ()
 
     def __post_init__(self) -> None:
@@ -162,7 +170,7 @@ class ScaledYoloAugmentation:
         self._mosaic()
         self._last()
 
-    def __call__(self, sample: Sample, rng: np.random.Generator, *, draw: Draw) -> Sample:
+    def __call__(self, sample: Sample, rng: np.random.Generator, *, draw: DrawSample) -> Sample:
         result = self._one(sample, rng, draw)
         if rng.random() < self.mixup:
             result = MixUp()([result, self._one(draw(rng), rng, draw)], rng)
@@ -172,7 +180,7 @@ class ScaledYoloAugmentation:
         """The same with one image in each result."""
         return replace(self, mosaic=0.0, mixup=0.0)
 
-    def _one(self, sample: Sample, rng: np.random.Generator, draw: Draw) -> Sample:
+    def _one(self, sample: Sample, rng: np.random.Generator, draw: DrawSample) -> Sample:
         if rng.random() < self.mosaic:
             return self._mosaic()([sample, *(draw(rng) for _ in range(3))], rng)
         return self._affine()(sample, rng)
@@ -185,6 +193,7 @@ class ScaledYoloAugmentation:
             scale=self.scale,
             shear=self.shear,
             perspective=self.perspective,
+            pad_value=self.pad_value,
         )
 
     def _mosaic(self) -> ScaledMosaic:
@@ -196,6 +205,7 @@ class ScaledYoloAugmentation:
             scale=self.scale,
             shear=self.shear,
             perspective=self.perspective,
+            pad_value=self.pad_value,
         )
 
     def _last(self) -> Compose:
@@ -212,6 +222,7 @@ class EfficientDetAugmentation:
         image_size: (height, width) of the result.
         scale: see `ScaleJitter`.
         flip: chance of a mirror image, left to right.
+        pad_value: colour of the padding; training takes the model's own `InputSpec.pad_value`.
         extra: applied last.
 
     Source: https://arxiv.org/abs/1911.09070, whose baselines use no AutoAugment.
@@ -220,13 +231,14 @@ class EfficientDetAugmentation:
     image_size: tuple[int, int] = (512, 512)
     scale: tuple[float, float] = (0.1, 2.0)
     flip: float = 0.5
+    pad_value: Colour = (124, 116, 104)
     extra: tuple[Transform, ...] = ()
 
     def __post_init__(self) -> None:
         check_shares(self, "flip")
         self._steps()
 
-    def __call__(self, sample: Sample, rng: np.random.Generator, *, draw: Draw) -> Sample:  # noqa: ARG002
+    def __call__(self, sample: Sample, rng: np.random.Generator, *, draw: DrawSample) -> Sample:  # noqa: ARG002
         return self._steps()(sample, rng)
 
     def without_mixing(self) -> "EfficientDetAugmentation":
@@ -234,5 +246,5 @@ class EfficientDetAugmentation:
         return self
 
     def _steps(self) -> Compose:
-        jitter = ScaleJitter(self.image_size, self.scale)
+        jitter = ScaleJitter(self.image_size, self.scale, pad_value=self.pad_value)
         return Compose((HorizontalFlip(self.flip), jitter, *self.extra))

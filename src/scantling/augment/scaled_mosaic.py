@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..structures import Image, Sample
 from .affine import Affine, check_motion, still_there
-from .checks import Fill, check_count, check_image_size, check_range
+from .checks import Colour, check_count, check_image_size, check_range
 from .crops import Window
 from .geometry import (
     Matrix,
@@ -42,7 +42,7 @@ class ScaledMosaic:
         scale: factor in 1 ± this.
         shear: ± degrees.
         perspective: ± a pixel.
-        fill: colour where no image lies.
+        pad_value: colour where no image lies.
         min_side: as `min_area` and `max_aspect`, see `Affine`.
         min_area: share of a box's area, scaled, that must be left.
         max_aspect: longer side over shorter.
@@ -59,7 +59,7 @@ class ScaledMosaic:
     scale: float = 0.9
     shear: float = 0.0
     perspective: float = 0.0
-    fill: Fill = 114
+    pad_value: Colour = 114
     min_side: float = 2.0
     min_area: float = 0.2
     max_aspect: float = 20.0
@@ -80,7 +80,7 @@ class ScaledMosaic:
             _beside(sample, self.image_size, canvas_size, cut, place)
             for place, sample in enumerate(samples)
         ]
-        image = _draw(samples, placed, canvas_size, matrix, self.image_size, self.fill)
+        image = _draw(samples, placed, canvas_size, matrix, self.image_size, self.pad_value)
         parts = [
             self._boxes(sample, onto, canvas_size, matrix, scale)
             for sample, (onto, _) in zip(samples, placed, strict=True)
@@ -116,7 +116,7 @@ class ScaledMosaic:
             scale=self.scale,
             shear=self.shear,
             perspective=self.perspective,
-            fill=self.fill,
+            pad_value=self.pad_value,
             min_side=self.min_side,
             min_area=self.min_area,
             max_aspect=self.max_aspect,
@@ -152,13 +152,13 @@ def _draw(
     canvas_size: tuple[int, int],
     matrix: Matrix,
     image_size: tuple[int, int],
-    fill: Fill,
+    pad_value: Colour,
 ) -> Image:
     """The moved canvas. Where nothing is turned or tilted, it is never made: each image is warped
     straight to where it lands, which takes a quarter of the memory traffic."""
     upright = matrix[0, 1] == 0 and matrix[1, 0] == 0 and not matrix[2, :2].any()
     out_size = image_size if upright else canvas_size
-    out = plain_image(out_size, fill)
+    out = plain_image(out_size, pad_value)
     for sample, (onto, covered) in zip(samples, placed, strict=True):
         corners = np.array([[covered.left, covered.top, covered.right, covered.bottom]], np.float32)
         landed = move_boxes(corners, matrix) if upright else corners
@@ -166,7 +166,7 @@ def _draw(
         if left < right and top < bottom:
             whole = translation(-left, -top) @ (matrix @ onto if upright else onto)
             out[top:bottom, left:right] = warp(sample.image, whole, (bottom - top, right - left))
-    return out if upright else warp(out, matrix, image_size, fill=fill)
+    return out if upright else warp(out, matrix, image_size, fill=pad_value)
 
 
 def _whole(box: NDArray[np.floating], image_size: tuple[int, int]) -> tuple[int, int, int, int]:

@@ -143,7 +143,8 @@ def make_augmentation(settings: AugmentSettings, *, input_spec: InputSpec) -> Si
 
     Args:
         settings: of the recipe.
-        input_spec: how images are placed where there is no augmentation.
+        input_spec: of the model: the padding, and how images are placed where there is no
+            augmentation.
 
     Raises:
         InvalidSettings: a setting that does not exist or does not hold.
@@ -157,7 +158,8 @@ def make_augmentation(settings: AugmentSettings, *, input_spec: InputSpec) -> Si
         )
         if settings.kind == "none":
             return SizedAugmentation(None, extra, input_spec)
-        own = create(AUGMENTATIONS, settings.kind, {**settings.settings, "extra": extra})
+        chosen = {"pad_value": input_spec.pad_value, **settings.settings, "extra": extra}
+        own = create(AUGMENTATIONS, settings.kind, chosen)
     except ScantlingError as error:
         raise InvalidSettings([f"augment: {error}"]) from error
     return SizedAugmentation(own, (), input_spec)
