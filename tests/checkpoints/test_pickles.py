@@ -1,5 +1,6 @@
 """Ordinary `.pt` files: what torch saved is what is read."""
 
+import _compat_pickle
 import argparse
 import collections
 import pathlib
@@ -8,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch._weights_only_unpickler import _get_allowed_globals
 
+from scantling.checkpoints import load_model, pickle_rules
 from scantling.checkpoints.pickles import read_pickled_model
 from scantling.checkpoints.torch_files import read_tensors
 from scantling.errors import InvalidCheckpoint
@@ -141,3 +144,19 @@ def test_damaged_numbers_are_refused(tmp_path):
     path.write_bytes(data[:position] + b"\xff" + data[position + 1 :])
     with pytest.raises(InvalidCheckpoint, match="damaged"):
         read(path)
+
+
+@pytest.mark.parametrize("name", [*pickle_rules._CALLS, *pickle_rules.STORAGES])
+def test_all_that_is_built_is_on_torchs_own_list_of_what_is_safe(name):
+    module, _, name = name.rpartition(".")
+    modern = _compat_pickle.IMPORT_MAPPING.get(module, module)  # as Python 2 spelled it
+    assert f"{modern}.{name}" in _get_allowed_globals()
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_real_weights_are_read_as_torchs_own_safe_reader_reads_them(tmp_path, assets, legacy):
+    model = load_model(assets / "weights" / "yolov4-tiny-coco" / "yolov4-tiny.cfg")
+    path = tmp_path / "network.pth"
+    saved = {"state_dict": model.network.state_dict(), "epoch": 3}
+    torch.save(saved, path, _use_new_zipfile_serialization=not legacy)
+    assert_equal_states(read(path)[1], torch.load(path, weights_only=True)["state_dict"])

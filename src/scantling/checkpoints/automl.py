@@ -23,7 +23,7 @@ from .model import Model
 from .names import spec_names
 from .networks import build_empty, build_with
 from .pickle_rules import Malformed
-from .torch_zip import check_directory
+from .torch_files import check_directory
 
 logger = logging.getLogger(__name__)
 

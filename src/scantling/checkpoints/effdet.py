@@ -21,7 +21,7 @@ from .hub import OFFICIAL
 from .model import Model
 from .names import spec_names
 from .networks import build_empty, build_with
-from .pickle_values import StoredTensor
+from .pickle_rules import StoredTensor
 from .pickles import PickledModel
 from .torch_files import read_tensors
 

@@ -21,7 +21,7 @@ from ..specs import CATALOG, CfgSpec, InputSpec, ModelSpec
 from .cfg_edit import detection_convolutions, edit_cfg
 from .model import Model
 from .names import default_names
-from .pickle_values import StoredTensor
+from .pickle_rules import StoredTensor
 from .pickles import PickledModel
 from .torch_files import read_tensors
 

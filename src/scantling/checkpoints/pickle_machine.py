@@ -10,8 +10,7 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from . import pickle_rules as rules
-from .pickle_rules import Malformed, Refused
-from .pickle_values import Global, Record, Storage, StoredTensor
+from .pickle_rules import Global, Malformed, Record, Refused, Storage, StoredTensor
 
 MAX_STEPS = 1_000_000  # opcodes; the largest published network takes about 150 thousand
 MAX_PROTOCOL = 5

@@ -3,14 +3,17 @@
 Torch's own tensor helpers become `StoredTensor`, containers become plain ones, classes of other
 people become a `Record`. Whatever else a pickle asks to call is refused by name. No name is ever
 imported.
+
+`torch.load(weights_only=True)` allows the same calls, and a test holds the list against torch's.
+It is not used because a pickle can keep it busy without end, and because it refuses whole networks
+of packages that are not installed, as Scaled-YOLOv4's files are.
 """
 
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
-
-from .pickle_values import Global, Record, Storage, StoredTensor
 
 # The storage classes of torch, and the element type that each of them holds.
 STORAGES = {
@@ -73,6 +76,51 @@ _GUARDED = sys.stdlib_module_names | {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Global:
+    """The name of a class or function that a pickle mentions. It is never imported."""
+
+    module: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.name}"
+
+
+@dataclass(eq=False, slots=True)
+class Record:
+    """An object of a class that was not imported: what it would have been made from."""
+
+    kind: Global
+    arguments: tuple[Any, ...]
+    state: Any = field(default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """A run of numbers elsewhere in the file.
+
+    Args:
+        key: its name in the file.
+        dtype: name of the element type, as torch spells it: `float16`.
+        length: number of elements.
+    """
+
+    key: str
+    dtype: str
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTensor:
+    """A tensor that has not been read yet; `offset` and `stride` count elements."""
+
+    storage: Storage
+    offset: int
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+
+
 class Refused(Exception):
     """A pickle asks for something that is not allowed."""
 
@@ -106,7 +154,10 @@ def call(function: object, arguments: object) -> Any:
         return Record(function, arguments)
     if str(function) not in _CALLS:
         raise Refused(f"calls {function}")
-    return _CALLS[str(function)](*_checked_count(function, arguments))
+    build, fewest, most = _CALLS[str(function)]
+    if not fewest <= len(arguments) <= most:
+        raise Malformed(f"{function} is called with {len(arguments)} arguments")
+    return build(*arguments)
 
 
 def create(kind: object, arguments: object) -> Any:
@@ -163,13 +214,6 @@ def container_key(key: object) -> Any:
 
 def _is_count(value: object) -> bool:
     return type(value) is int and 0 <= value <= MAX_ELEMENTS
-
-
-def _checked_count(function: Global, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    fewest, most = _ARGUMENT_COUNTS[str(function)]
-    if not fewest <= len(arguments) <= most:
-        raise Malformed(f"{function} is called with {len(arguments)} arguments")
-    return arguments
 
 
 def _tensor(source: object, offset: object, shape: object, stride: object, *_: object) -> Any:
@@ -238,25 +282,15 @@ def _latin_bytes(text: object, encoding: object) -> bytes:
         raise Malformed("bytes hold a character that is not a byte") from error
 
 
-_CALLS: dict[str, Callable[..., Any]] = {
-    "__builtin__.set": _set,
-    "_codecs.encode": _latin_bytes,
-    "builtins.set": _set,
-    "collections.OrderedDict": _ordered_dict,
-    "torch.Size": _size,
-    "torch._utils._rebuild_parameter": _parameter,
-    "torch._utils._rebuild_parameter_with_state": _parameter,
-    "torch._utils._rebuild_tensor": _tensor,
-    "torch._utils._rebuild_tensor_v2": _tensor,
-}
-_ARGUMENT_COUNTS = {
-    "__builtin__.set": (0, 1),
-    "_codecs.encode": (2, 2),
-    "builtins.set": (0, 1),
-    "collections.OrderedDict": (0, 1),
-    "torch.Size": (0, 1),
-    "torch._utils._rebuild_parameter": (3, 3),
-    "torch._utils._rebuild_parameter_with_state": (4, 4),
-    "torch._utils._rebuild_tensor": (4, 4),
-    "torch._utils._rebuild_tensor_v2": (6, 7),
+# What may be called: name → what stands for the call, and the fewest and most arguments.
+_CALLS: dict[str, tuple[Callable[..., Any], int, int]] = {
+    "__builtin__.set": (_set, 0, 1),
+    "_codecs.encode": (_latin_bytes, 2, 2),
+    "builtins.set": (_set, 0, 1),
+    "collections.OrderedDict": (_ordered_dict, 0, 1),
+    "torch.Size": (_size, 0, 1),
+    "torch._utils._rebuild_parameter": (_parameter, 3, 3),
+    "torch._utils._rebuild_parameter_with_state": (_parameter, 4, 4),
+    "torch._utils._rebuild_tensor": (_tensor, 4, 4),
+    "torch._utils._rebuild_tensor_v2": (_tensor, 6, 7),
 }

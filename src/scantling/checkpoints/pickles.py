@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidCheckpoint
-from .pickle_values import Record, StoredTensor
+from .pickle_rules import Record, StoredTensor
 from .torch_files import TorchFile, read_torch_file
 
 MAX_TENSORS = 100_000

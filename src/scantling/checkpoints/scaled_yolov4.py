@@ -17,7 +17,7 @@ from .joint_layout import Place, detect_layer, joint_layout
 from .model import Model
 from .names import default_names
 from .networks import build_empty, build_with
-from .pickle_values import StoredTensor
+from .pickle_rules import StoredTensor
 from .pickles import PickledModel
 from .torch_files import read_tensors
 
