@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from scantling.blocks import fuse_norms
 from scantling.detector import build_detector
 from scantling.errors import InvalidSpec, UnknownName
-from scantling.heads import decode_level
+from scantling.heads.yolo_decoding import decode_level
 from scantling.specs import CATALOG, ModelSpec
 from scantling.specs.level import Level
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from .backbones import BACKBONES
 from .blocks import use_filter_response
 from .errors import lookup
-from .heads import HEADS, Head
+from .heads import HEADS, ClassRows, Head
 from .necks import NECKS
 from .specs import ModelSpec
 from .structures import Candidates
@@ -19,19 +19,23 @@ class Detector(nn.Module):
     Attributes:
         levels: how the raw predictions of each level are read, finest first.
         strides: input pixels per cell of each level, finest first.
+        size_divisor: what each side of an image must be a multiple of.
         drop: what features go through, in front of the neck and of the head: nothing, unless a
             training run says otherwise.
     """
 
     head: Head
 
-    def __init__(self, backbone: nn.Module, neck: nn.Module, head: Head) -> None:
+    def __init__(
+        self, backbone: nn.Module, neck: nn.Module, head: Head, *, size_divisor: int = 1
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.neck = neck
         self.head = head
         self.levels = head.levels
         self.strides = tuple(level.stride for level in head.levels)
+        self.size_divisor = size_divisor
         self.drop: nn.Module = nn.Identity()
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -48,6 +52,16 @@ class Detector(nn.Module):
         """
         return self.head.decode(raw, image_size)
 
+    def class_rows(self) -> tuple[ClassRows, ...]:
+        """The convolutions that predict classes."""
+        return self.head.class_rows()
+
+    def export_decoder(
+        self, image_size: tuple[int, int] | None, cells: Sequence[tuple[int, int]]
+    ) -> nn.Module:
+        """A module that decodes inside an exported graph; see `Head`."""
+        return self.head.export_decoder(image_size, cells)
+
 
 def build_detector(spec: ModelSpec) -> Detector:
     """Build a freshly initialised network from its description.
@@ -57,10 +71,10 @@ def build_detector(spec: ModelSpec) -> Detector:
     """
     backbone = lookup(BACKBONES, spec.backbone.kind, "backbone")(spec.backbone)
     neck = lookup(NECKS, spec.neck.kind, "neck")(backbone.channels, spec.neck)
-    head = lookup(HEADS, spec.head.kind, "head")(
+    head = lookup(HEADS, spec.head.kind, "head").build(
         neck.channels, spec.strides, spec.head, spec.num_classes
     )
-    detector = Detector(backbone, neck, head)
+    detector = Detector(backbone, neck, head, size_divisor=spec.size_divisor)
     own = spec.norm_eps if spec.backbone.name is None else None  # else its library's
     for name, part in detector.named_children():
         eps = spec.backbone.norm_eps or own if name == "backbone" else spec.norm_eps

@@ -22,3 +22,18 @@ def lazy_exports(
         return getattr(import_module(f".{home_of[name]}", package), name)
 
     return get, lambda: sorted(home_of), sorted(home_of)
+
+
+def import_late(package: str, module: str, name: str) -> Callable[..., Any]:
+    """A function or class of another module, which is imported when it is first called.
+
+    Args:
+        package: `__name__` of the package that the module is in.
+        module: its name there.
+        name: of the function or class.
+    """
+
+    def call(*args: Any, **options: Any) -> Any:
+        return getattr(import_module(f".{module}", package), name)(*args, **options)
+
+    return call

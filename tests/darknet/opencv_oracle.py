@@ -11,7 +11,7 @@ from torch import nn
 
 from scantling.darknet import DarknetNetwork, WeightsHeader, stored_tensors, write_weights
 from scantling.darknet.layers import WeightedShortcut
-from scantling.heads.yolo import decode_level
+from scantling.heads.yolo_decoding import decode_level
 
 
 def resized(text: str, side: int) -> str:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from scantling.engines.outputs import as_candidates, decode_cells
+from scantling.engines.outputs import as_candidates
 from scantling.errors import InvalidExport
 from scantling.heads.efficientdet import EfficientDetHead
-from scantling.heads.yolo import decode_level
+from scantling.heads.yolo_decoding import decode_level
 from scantling.specs import CATALOG, InputSpec
 from scantling.specs.level import Level
 from scantling.specs.metadata import GraphForm
@@ -24,7 +24,7 @@ def test_yolo_levels_are_decoded_as_the_head_does(coding, activated, classes):
     settings = {"box_coding": coding, "scale_xy": 1.05, "activated": activated}
     level = Level(stride=32, anchors=anchors, class_activation=classes, **settings)
     expected = decode_level(raw, level, (128, 192))
-    got = decode_cells(raw.numpy(), level, (128, 192), classes=4)
+    got = decode_level(raw.numpy(), level, (128, 192))
     np.testing.assert_allclose(got.boxes, expected.boxes.numpy(), rtol=2e-5, atol=1e-3)
     np.testing.assert_allclose(got.scores, expected.scores.numpy(), rtol=2e-5, atol=1e-6)
 
@@ -45,7 +45,11 @@ def test_efficientdet_levels_are_decoded_as_the_head_does():
         for stride, anchors in zip(spec.strides, spec.head.anchors, strict=True)
     )
     metadata = SimpleNamespace(
-        form=GraphForm(gives="raw"), levels=levels, names=tuple("abcdefg"), source="a"
+        form=GraphForm(gives="raw"),
+        levels=levels,
+        names=tuple("abcdefg"),
+        source="a",
+        spec=SimpleNamespace(head_kind="efficientdet"),
     )
     outputs = {f"raw{number}": values.numpy() for number, values in enumerate(raw)}
     got = as_candidates(outputs, metadata, (128, 256))
@@ -71,7 +75,14 @@ def test_outputs_of_another_shape_are_refused():
 def test_raw_predictions_of_a_graph_that_fits_images_itself_are_in_pixels_of_the_image():
     raw = np.random.default_rng(0).normal(size=(1, 8, 2, 2)).astype(np.float32)
     level = Level(stride=32, anchors=((10.0, 14.0),), box_coding="exponential")
-    told = {"levels": (level,), "names": tuple("abc"), "source": "a", "image_size": (64, 64)}
+    spec = SimpleNamespace(head_kind="yolo")
+    told = {
+        "spec": spec,
+        "levels": (level,),
+        "names": tuple("abc"),
+        "source": "a",
+        "image_size": (64, 64),
+    }
     fitted = {"input_spec": InputSpec(resize_mode="letterbox")}
     canvas = SimpleNamespace(form=GraphForm(gives="raw"), **told)
     whole = SimpleNamespace(form=GraphForm(takes="image", gives="raw"), **told, **fitted)

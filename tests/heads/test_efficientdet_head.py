@@ -8,9 +8,11 @@ from torch import nn
 
 from scantling.blocks import fuse_norms
 from scantling.errors import InvalidSpec
-from scantling.heads import EfficientDetHead, YoloHead
-from scantling.heads.efficientdet import cell_anchors
+from scantling.heads.efficientdet import EfficientDetHead
+from scantling.heads.efficientdet_decoding import cell_anchors
+from scantling.heads.yolo import YoloHead
 from scantling.specs import HeadSpec, find_spec
+from scantling.specs.level import Level
 
 SPEC = HeadSpec(kind="efficientdet", anchors=(((64, 32), (16, 16)),), box_coding="offset")
 YOLO = find_spec("yolov4").head
@@ -27,7 +29,7 @@ def level_anchors(name: str, level: int, image_size: tuple[int, int]) -> torch.T
     spec = find_spec(name)
     stride = spec.strides[level]
     cells = torch.zeros(1, 1, *(math.ceil(side / stride) for side in image_size))
-    return cell_anchors(cells, spec.head.anchors[level], image_size, stride=stride)
+    return cell_anchors(cells, spec.levels[level], image_size)
 
 
 def test_d0_has_the_published_number_of_anchors():
@@ -61,7 +63,8 @@ def test_anchors_have_the_published_sides_and_ratios(name: str, level: int, side
 
 
 def test_anchors_shrink_with_cells_where_the_stride_does_not_divide_the_image():
-    anchors = cell_anchors(torch.zeros(1, 1, 2, 1), [(32, 64)], (60, 30), stride=32)
+    level = Level(stride=32, anchors=((32, 64),), box_coding="offset")
+    anchors = cell_anchors(torch.zeros(1, 1, 2, 1), level, (60, 30))
     assert anchors.tolist() == [[15, 15, 30, 60], [15, 45, 30, 60]]
 
 

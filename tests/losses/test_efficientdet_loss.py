@@ -202,7 +202,7 @@ def test_gradients_are_those_of_finite_differences():
 
 
 def test_encoded_boxes_decode_to_themselves():
-    from scantling.heads.efficientdet import decode_offsets
+    from scantling.heads.efficientdet_decoding import decode_offsets
 
     rng = torch.Generator().manual_seed(0)
     anchors = torch.rand(5, 4, generator=rng) * 50 + 10

@@ -1,37 +1,16 @@
 """A network for other classes, which keeps what it knows of those that it shares."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..darknet import DarknetNetwork
-from ..detector import Detector
 from ..errors import InvalidSpec
-from ..heads import EfficientDetHead, YoloHead
-from ..specs import CfgSpec, ModelSpec
+from ..heads import ClassRows
 from ..specs.classes import ClassTable, match_classes
-from .cfg_edit import detection_convolutions, edit_cfg
+from .change_spec import with_classes
 from .model import Model
-from .networks import build_empty, build_network
-
-BOX = 5  # values of a YOLO anchor in front of its classes: x, y, width, height, objectness
-
-
-@dataclass(frozen=True)
-class Predictor:
-    """A convolution whose rows are classes, for each anchor in turn.
-
-    Args:
-        convolution: with anchors · (first + classes) rows.
-        anchors: of a cell.
-        first: rows of an anchor in front of its classes.
-    """
-
-    convolution: nn.Conv2d
-    anchors: int
-    first: int
+from .networks import build_network
 
 
 @torch.no_grad()
@@ -53,9 +32,9 @@ def adapt_classes(model: Model, names: Sequence[str]) -> tuple[Model, ClassTable
     table = match_classes(model.names, names)
     spec = with_classes(model.spec, len(names))
     network = build_network(spec)
-    old = _predictors(model)
+    old = _class_rows(model)
     adapted = Model(spec, network.train(model.network.training), tuple(names))
-    new = _predictors(adapted)
+    new = _class_rows(adapted)
 
     rows_of = {f"{name}.{part}" for name in old for part in ("weight", "bias")}
     state = model.network.state_dict()
@@ -72,51 +51,15 @@ def adapt_classes(model: Model, names: Sequence[str]) -> tuple[Model, ClassTable
     return adapted, table
 
 
-def with_classes(spec: ModelSpec | CfgSpec, count: int) -> ModelSpec | CfgSpec:
-    """The same model for another number of classes; in a cfg the filters change with it."""
-    if isinstance(spec, ModelSpec):
-        return spec.replace(num_classes=count)
-    network = build_empty(spec)
-    if not isinstance(network, DarknetNetwork):
-        raise InvalidSpec(spec.name, "its network is none of a cfg", "Report this")
-    levels = zip(network.detection_layers, network.levels, strict=True)
-    anchors = {layer: len(level.anchors) for layer, level in levels}
-    edits: dict[int, dict[str, int]] = {}
-    for detection, convolution in detection_convolutions(spec).items():
-        edits[detection] = {"classes": count}
-        edits[convolution] = {"filters": anchors[detection] * (BOX + count)}
-    return spec.replace(cfg=edit_cfg(spec.cfg, edits), num_classes=count)
+def _class_rows(model: Model) -> dict[str, ClassRows]:
+    """The convolutions that predict classes, by name."""
+    names = {module: name for name, module in model.network.named_modules()}
+    return {names[rows.convolution]: rows for rows in model.network.class_rows()}
 
 
-def _predictors(model: Model) -> dict[str, Predictor]:
-    """The convolutions that predict classes, by name, finest first."""
-    network = model.network
-    names = {module: name for name, module in network.named_modules()}
-    if isinstance(network, Detector) and isinstance(network.head, YoloHead):
-        anchors = [len(group) for group in network.head.spec.anchors]
-        pairs = zip(network.head.predict, anchors, strict=True)
-        return {
-            names[conv]: Predictor(conv, count, BOX)
-            for conv, count in pairs
-            if isinstance(conv, nn.Conv2d)
-        }
-    if isinstance(network, Detector) and isinstance(network.head, EfficientDetHead):
-        conv = network.head.classes.predict.pointwise
-        return {names[conv]: Predictor(conv, len(network.head.spec.anchors[0]), 0)}
-    if isinstance(network, DarknetNetwork) and isinstance(model.spec, CfgSpec):
-        convolutions = detection_convolutions(model.spec)
-        found = {}
-        for detection, level in zip(network.detection_layers, network.levels, strict=True):
-            layer = network.layers[convolutions[detection]]
-            conv = next(module for module in layer.modules() if isinstance(module, nn.Conv2d))
-            found[names[conv]] = Predictor(conv, len(level.anchors), BOX)
-        return found
-    raise InvalidSpec(model.spec.name, "its head has no rows for single classes", "Use another")
-
-
-def _copy_rows(source: Tensor, target: Tensor, predictor: Predictor, table: ClassTable) -> None:
+def _copy_rows(source: Tensor, target: Tensor, rows: ClassRows, table: ClassTable) -> None:
     """(A · (F + K), …) → (A · (F + K'), …), with F values of an anchor in front of its classes."""
-    anchors, first = predictor.anchors, predictor.first
+    anchors, first = rows.anchors, rows.first
     old = source.view(anchors, -1, *source.shape[1:])
     new = target.view(anchors, -1, *target.shape[1:])
     new[:, :first] = old[:, :first]

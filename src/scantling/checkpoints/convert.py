@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from ..darknet import WeightsHeader, stored_tensors, write_weights
+from ..darknet.edit import edit_cfg
 from ..darknet.native import native_cfg, native_tensors
 from ..datasets.darknet_files import write_names
 from ..detector import Detector
 from ..errors import InvalidValue
 from ..specs import CfgSpec, ModelSpec
-from .cfg_edit import edit_cfg
 from .download import Progress
 from .effdet import save_effdet
 from .load import load_model

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from ..darknet import DarknetNetwork, build_cfg_network, stored_tensors
+from ..darknet.edit import detection_convolutions, edit_cfg
 from ..darknet.native import VARIANTS, native_tensors
 from ..detector import Detector, build_detector
 from ..errors import InvalidCheckpoint
 from ..specs import CATALOG, CfgSpec, InputSpec, ModelSpec
-from .cfg_edit import detection_convolutions, edit_cfg
 from .model import Model
 from .names import default_names
 from .pickle_rules import StoredTensor

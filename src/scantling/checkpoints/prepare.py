@@ -4,14 +4,15 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..darknet import DarknetNetwork, loaded_tensors, parse_cfg, read_cfg, read_weights
+from ..darknet import DarknetNetwork, loaded_tensors, read_cfg, read_weights
 from ..darknet.native import native_tensors
 from ..errors import InvalidSpec
 from ..specs import CfgSpec, ModelSpec, find_spec, is_spec_file
 from ..specs.classes import check_names
 from ..specs.level import Anchor
-from .cfg_edit import NET, edit_cfg
-from .classes import adapt_classes, with_classes
+from . import change_spec
+from .change_spec import with_classes
+from .classes import adapt_classes
 from .create import create_model
 from .download import Progress
 from .load import is_partial_weights, load_model
@@ -116,13 +117,7 @@ def with_anchors(model: Model, anchors: Sequence[Anchor]) -> Model:
             model.spec.name, f"{len(anchors)} anchors for {len(old)}", "Give one for each"
         )
     new = dict(zip(old, sorted(anchors, key=_area), strict=True))
-    spec = model.spec
-    if isinstance(spec, CfgSpec):
-        changed: ModelSpec | CfgSpec = _edit_anchors(spec, model.network, new)
-    else:
-        moved = tuple(tuple(new[anchor] for anchor in group) for group in groups)
-        changed = spec.replace(head=spec.head.replace(anchors=moved))
-    return _rebuilt(model, changed)
+    return _rebuilt(model, change_spec.with_anchors(model.spec, new))
 
 
 def with_image_size(model: Model, image_size: tuple[int, int]) -> Model:
@@ -138,11 +133,7 @@ def with_image_size(model: Model, image_size: tuple[int, int]) -> Model:
     spec = model.spec
     if image_size == spec.image_size:
         return model
-    if isinstance(spec, CfgSpec):
-        height, width = image_size
-        text = edit_cfg(spec.cfg, {NET: {"width": width, "height": height}})
-        return _rebuilt(model, spec.replace(cfg=text, image_size=image_size))
-    return _rebuilt(model, spec.replace(image_size=image_size))
+    return _rebuilt(model, change_spec.with_image_size(spec, image_size))
 
 
 def _rebuilt(model: Model, spec: ModelSpec | CfgSpec) -> Model:
@@ -154,24 +145,6 @@ def _rebuilt(model: Model, spec: ModelSpec | CfgSpec) -> Model:
 
 def _area(anchor: Anchor) -> float:
     return anchor[0] * anchor[1]
-
-
-def _edit_anchors(spec: CfgSpec, network: object, new: dict[Anchor, Anchor]) -> CfgSpec:
-    if not isinstance(network, DarknetNetwork):
-        raise InvalidSpec(spec.name, "its network is none of a cfg", "Report this")
-    sections = parse_cfg(spec.cfg, f"{spec.name}.cfg")[1:]
-    edits = {}
-    for layer in network.detection_layers:
-        section = sections[layer]
-        if section.kind != "yolo":
-            raise InvalidSpec(
-                spec.name, f"[{section.kind}] anchors are counted in cells", "Set anchors.fit=never"
-            )
-        numbers = section.numbers("anchors")
-        pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
-        flat = [f"{side:g}" for pair in pairs for side in new.get(pair, pair)]
-        edits[layer] = {"anchors": ",".join(flat)}
-    return spec.replace(cfg=edit_cfg(spec.cfg, edits))
 
 
 def _adapted(model: Model, names: Sequence[str]) -> Model:

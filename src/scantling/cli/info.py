@@ -137,7 +137,7 @@ def describe_model(model: "Model") -> dict[str, Any]:
 
 def find_parts(model: "Model") -> dict[str, "nn.Module"]:
     """The parts of a network, by name. A head of two networks counts as two parts."""
-    from ..heads import EfficientDetHead
+    from ..heads.efficientdet import EfficientDetHead
 
     children = model.network.named_children()
     parts = {name: part for name, part in children if any(True for _ in part.parameters())}

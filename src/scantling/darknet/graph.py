@@ -45,6 +45,16 @@ def find_sources(sections: Sequence[Section]) -> tuple[tuple[int, ...], ...]:
     return sources
 
 
+def find_predictor(
+    sections: Sequence[Section], sources: Sequence[tuple[int, ...]], detection: int
+) -> int:
+    """The layer whose output a detection layer reads, through routes that only rename it."""
+    layer = sources[detection][0]
+    while layer != IMAGE and sections[layer].kind == "route" and len(sources[layer]) == 1:
+        layer = sources[layer][0]
+    return layer
+
+
 def plan(sections: Sequence[Section], sources: Sequence[tuple[int, ...]]) -> tuple[Step, ...]:
     """The layers that a detection layer needs, in order, and when each output can be let go."""
     detection = [index for index, section in enumerate(sections) if section.kind in DETECTION]

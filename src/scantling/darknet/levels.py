@@ -27,6 +27,11 @@ def read_level(section: Section, stride: int, *, logits: bool) -> Level:
     )
 
 
+def count_anchors(section: Section) -> int:
+    """How many anchors a cell of a detection layer has."""
+    return len(_anchors(section) if section.kind == "region" else _masked(section))
+
+
 def _read_region(section: Section, stride: int) -> Level:
     if not section.flag("softmax"):
         raise section.error("without softmax=1 it cannot be honoured", "Write softmax=1")

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..blocks import ConvNormAct
 from ..detector import Detector
 from ..errors import InvalidSpec, InvalidValue
-from ..heads import YoloHead
+from ..heads.yolo import YoloHead
 from ..necks import PathAggregation, TinyFpn
 from ..specs import CATALOG, HeadSpec, InputSpec, ModelSpec
 from ..specs.level import Anchor

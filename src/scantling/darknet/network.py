@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from ..blocks import ConvNormAct
 from ..errors import InvalidSpec
-from ..heads.yolo import decode_level, join_levels
+from ..heads import ClassRows
+from ..heads.yolo_decoding import BOX_VALUES, decode_yolo
+from ..heads.yolo_export import YoloDecoder
 from ..specs import CfgSpec
 from ..specs.level import Level
 from ..structures import Candidates
@@ -18,7 +20,7 @@ from .build import LAYERS
 from .cfg import Section
 from .convolution import build_convolution, share_weights
 from .describe import count_classes, num_classes_of, read_cfg, read_sections
-from .graph import IMAGE, Step, find_logit_layers, find_sources, plan
+from .graph import IMAGE, Step, find_logit_layers, find_predictor, find_sources, plan
 from .layers import WeightedShortcut
 from .levels import read_level
 from .native import conv_tensors
@@ -58,6 +60,7 @@ class DarknetNetwork(nn.Module):
         levels: how their raw predictions are read.
         strides: input pixels per cell of each raw output, finest first.
         storage: per layer, what a `.weights` file holds of it.
+        predictors: for each detection layer, the layer whose output it reads.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class DarknetNetwork(nn.Module):
         steps: tuple[Step, ...],
         levels: Mapping[int, Level],
         storage: tuple[Storage, ...],
+        predictors: Mapping[int, int],
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
@@ -74,6 +78,7 @@ class DarknetNetwork(nn.Module):
         self.levels = tuple(levels[layer] for layer in self.detection_layers)
         self.strides = tuple(level.stride for level in self.levels)
         self.storage = storage
+        self.predictors = predictors
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """(N, 3, H, W) images scaled to 0–1 → raw predictions per level, finest first.
@@ -96,8 +101,39 @@ class DarknetNetwork(nn.Module):
             raw: what `forward` returned.
             image_size: (height, width) of the images that it saw.
         """
-        levels = zip(self.levels, raw, strict=True)
-        return join_levels([decode_level(values, level, image_size) for level, values in levels])
+        return decode_yolo(raw, self.levels, image_size)
+
+    @property
+    def size_divisor(self) -> int:
+        """What each side of an image must be a multiple of."""
+        return self.strides[-1]
+
+    def class_rows(self) -> tuple[ClassRows, ...]:
+        """The convolutions that predict classes.
+
+        Raises:
+            InvalidSpec: a detection layer reads something else.
+        """
+        found = []
+        for detection, level in zip(self.detection_layers, self.levels, strict=True):
+            layer = self.layers[self.predictors[detection]]
+            convolution = next((m for m in layer.modules() if isinstance(m, nn.Conv2d)), None)
+            if convolution is None:
+                raise InvalidSpec(
+                    "cfg",
+                    f"detection layer {detection} does not read a convolution",
+                    "Use a cfg whose detection layers do",
+                )
+            found.append(ClassRows(convolution, len(level.anchors), BOX_VALUES))
+        return tuple(found)
+
+    def export_decoder(
+        self,
+        image_size: tuple[int, int] | None,
+        cells: Sequence[tuple[int, int]],  # noqa: ARG002 - they follow from the strides
+    ) -> nn.Module:
+        """A module that decodes inside an exported graph; see `heads.Head`."""
+        return YoloDecoder(self.levels, image_size)
 
 
 def build_cfg_network(spec: CfgSpec) -> DarknetNetwork:
@@ -133,7 +169,8 @@ def build_cfg_network(spec: CfgSpec) -> DarknetNetwork:
         )
         for section in sections
     )
-    return DarknetNetwork(modules, plan(sections, sources), levels, storage)
+    predictors = {layer: find_predictor(sections, sources, layer) for layer in levels}
+    return DarknetNetwork(modules, plan(sections, sources), levels, storage, predictors)
 
 
 def load_cfg_network(

@@ -1,8 +1,4 @@
-"""What a graph gives → candidates, in NumPy: the decoding of `scantling.heads` without torch.
-
-Papers: YOLOv3, https://arxiv.org/abs/1804.02767; Scaled-YOLOv4, https://arxiv.org/abs/2011.08036;
-EfficientDet, https://arxiv.org/abs/1911.09070.
-"""
+"""The outputs of a graph → candidates of NumPy arrays. Loads no torch."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InvalidExport
+from ..errors import InvalidExport, lookup
+from ..heads import HEADS, HeadKind, RawLayout
 from ..images.letterbox import find_placement
-from ..specs.level import Level
 from ..specs.metadata import Metadata
 from ..structures import Candidates, FloatArray
 
@@ -25,8 +21,8 @@ def output_names(metadata: Metadata) -> tuple[str, ...]:
         return ("boxes", "scores")
     if metadata.form.gives == "detections":
         return ("detections",)
-    per_level = 2 if metadata.levels[0].box_coding == "offset" else 1
-    return tuple(f"raw{number}" for number in range(per_level * len(metadata.levels)))
+    outputs = layout_of(metadata).channels(metadata.levels, len(metadata.names))
+    return tuple(f"raw{number}" for number in range(len(outputs)))
 
 
 def as_candidates(
@@ -64,106 +60,23 @@ def as_candidates(
     return found
 
 
+def layout_of(metadata: Metadata) -> RawLayout:
+    """What of a graph's raw outputs is what."""
+    return _head_kind(metadata).layout
+
+
 def _decode(raw: list[FloatArray], metadata: Metadata, image_size: Size) -> Candidates:
     """Raw predictions of all levels → boxes in pixels of the network's input, and scores."""
-    if metadata.levels[0].box_coding == "offset":
-        return decode_offsets(raw, metadata, image_size)
-    return _join(
-        [
-            decode_cells(
-                one, level, image_size, classes=len(metadata.names), source=metadata.source
-            )
-            for one, level in zip(raw, metadata.levels, strict=True)
-        ]
-    )
+    kind = _head_kind(metadata)
+    channels = kind.layout.channels(metadata.levels, len(metadata.names))
+    for maps, count in zip(raw, channels, strict=True):
+        if maps.ndim != 4 or maps.shape[1] != count:
+            raise _unlike(metadata.source, f"{maps.shape} where (N, {count}, H, W) is due")
+    return kind.decode(raw, metadata.levels, image_size)
 
 
-def decode_cells(
-    raw: FloatArray, level: Level, image_size: Size, *, classes: int, source: str = ""
-) -> Candidates:
-    """Raw predictions of one level of a YOLO → boxes and scores.
-
-    Args:
-        raw: (N, A · (5 + K), H, W).
-        level: how to read them.
-        image_size: (height, width) of the network's input.
-        classes: K.
-        source: what an error calls the file.
-
-    Returns:
-        As `scantling.heads.yolo.decode_level`: ordered by anchor, then row, then column.
-
-    Raises:
-        InvalidExport: `raw` has another number of channels.
-    """
-    anchors = len(level.anchors)
-    if raw.ndim != 4 or raw.shape[1] != anchors * (5 + classes):
-        raise _unlike(source, f"{raw.shape} where (N, {anchors * (5 + classes)}, H, W) is due")
-    images, _, rows, columns = raw.shape
-    values = raw.reshape(images, anchors, 5 + classes, rows, columns)
-    height, width = image_size
-    cell = np.array([width / columns, height / rows], np.float32)[:, None, None]
-    corner = np.stack(np.meshgrid(np.arange(columns), np.arange(rows), indexing="xy"))
-    corner = corner.astype(np.float32)
-    xy = values[:, :, 0:2] if level.activated else _sigmoid(values[:, :, 0:2])
-    scale = np.float32(level.scale_xy)
-    centre = (corner + (scale * xy - (scale - 1) / 2)) * cell
-    anchor = np.array(level.anchors, np.float32)[:, :, None, None]
-    wh = values[:, :, 2:4]
-    if level.box_coding == "sigmoid":
-        size = anchor * np.square(2 * (wh if level.activated else _sigmoid(wh)))
-    else:
-        with np.errstate(over="ignore"):  # an untrained network's boxes may be that large
-            size = anchor * np.exp(wh)
-    with np.errstate(invalid="ignore"):
-        boxes = np.concatenate([centre - size / 2, centre + size / 2], axis=2)
-    chances, objectness = values[:, :, 5:], values[:, :, 4:5]
-    if level.class_activation == "softmax":
-        chances = _softmax(chances)
-    elif not level.activated:
-        chances = _sigmoid(chances)
-    scores = chances * (objectness if level.activated else _sigmoid(objectness))
-    return Candidates(_one_row_a_box(boxes), _one_row_a_box(scores))
-
-
-def decode_offsets(raw: list[FloatArray], metadata: Metadata, image_size: Size) -> Candidates:
-    """Raw predictions of an EfficientDet → boxes and scores.
-
-    Args:
-        raw: first per level (N, A · K, H, W) logits, then per level (N, A · 4, H, W) offsets.
-        metadata: its levels and names say how to read them.
-        image_size: (height, width) of the network's input.
-
-    Returns:
-        By level, then row, column and anchor.
-    """
-    count = len(metadata.levels)
-    decoded = []
-    for logits, offsets, level in zip(raw[:count], raw[count:], metadata.levels, strict=True):
-        anchors = _cell_anchors(offsets, level, image_size)
-        moved = _one_row_an_anchor(offsets, 4, metadata.source)
-        centres = anchors[:, :2] + moved[..., 1::-1] * anchors[:, 2:]
-        with np.errstate(over="ignore"):
-            halves = np.exp(moved[..., :1:-1]) * anchors[:, 2:] / 2
-        with np.errstate(invalid="ignore"):
-            boxes = np.concatenate([centres - halves, centres + halves], axis=-1)
-        chances = _sigmoid(_one_row_an_anchor(logits, len(metadata.names), metadata.source))
-        decoded.append(Candidates(boxes, chances))
-    return _join(decoded)
-
-
-def _cell_anchors(raw: FloatArray, level: Level, image_size: Size) -> FloatArray:
-    """(H · W · A, 4) centre x, centre y, width and height of the anchors around every cell."""
-    rows, columns = raw.shape[-2:]
-    height, width = image_size[0] / rows, image_size[1] / columns
-    y = (np.arange(rows, dtype=np.float32) + np.float32(0.5)) * np.float32(height)
-    x = (np.arange(columns, dtype=np.float32) + np.float32(0.5)) * np.float32(width)
-    centres = np.stack(np.meshgrid(x, y, indexing="xy"), axis=-1)[:, :, None]
-    cell = np.array([width / level.stride, height / level.stride], np.float32)
-    sizes = np.array(level.anchors, np.float32) * cell
-    shape = (rows, columns, len(level.anchors), 2)
-    both = [np.broadcast_to(centres, shape), np.broadcast_to(sizes, shape)]
-    return np.concatenate(both, axis=-1).reshape(-1, 4)
+def _head_kind(metadata: Metadata) -> HeadKind:
+    return lookup(HEADS, metadata.spec.head_kind, "head")
 
 
 def _of_detections(rows: FloatArray, metadata: Metadata) -> Candidates:
@@ -179,40 +92,8 @@ def _of_detections(rows: FloatArray, metadata: Metadata) -> Candidates:
     return Candidates(np.ascontiguousarray(rows[..., :4]), scores)
 
 
-def _join(levels: list[Candidates]) -> Candidates:
-    return Candidates(
-        np.concatenate([level.boxes for level in levels], axis=1),
-        np.concatenate([level.scores for level in levels], axis=1),
-    )
-
-
-def _one_row_a_box(values: FloatArray) -> FloatArray:
-    """(N, A, V, H, W) → (N, A · H · W, V)."""
-    images, _, numbers, _, _ = values.shape
-    return values.transpose(0, 1, 3, 4, 2).reshape(images, -1, numbers)
-
-
-def _one_row_an_anchor(level: FloatArray, values: int, source: str) -> FloatArray:
-    """(N, A · values, H, W) → (N, H · W · A, values), by row, then column, then anchor."""
-    if level.ndim != 4 or level.shape[1] % values:
-        raise _unlike(source, f"{level.shape} where (N, A · {values}, H, W) is due")
-    return level.transpose(0, 2, 3, 1).reshape(level.shape[0], -1, values)
-
-
 def _wide(array: NDArray[Any]) -> FloatArray:
     return array.astype(np.float32, copy=False)
-
-
-def _sigmoid(values: FloatArray) -> FloatArray:
-    with np.errstate(over="ignore"):  # far below zero it is 0, as it should be
-        chances: FloatArray = np.float32(1) / (np.float32(1) + np.exp(-values))
-    return chances
-
-
-def _softmax(values: FloatArray) -> FloatArray:
-    powers: FloatArray = np.exp(values - values.max(axis=2, keepdims=True))
-    shares: FloatArray = powers / powers.sum(axis=2, keepdims=True)
-    return shares
 
 
 def _unlike(source: str, given: str) -> InvalidExport:

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from ..blocks import fuse_norms
 from ..blocks.mish import mish
 from ..checkpoints import Model
+from ..darknet import DarknetNetwork
+from ..detector import Detector
 from ..errors import InvalidValue, lookup
-from ..specs import CfgSpec, ModelSpec
 from ..specs.schema import check_image_size
 from ..structures import Candidates, FloatArray, Image
 from .contract import Ready
@@ -155,7 +156,7 @@ class TorchEngine:
 
     def _check(self, image_size: tuple[int, int]) -> None:
         if image_size != self.image_size:
-            check_size(self._spec, image_size, max(self._network.strides))
+            check_size(self._network, image_size, self._spec.name)
 
 
 class _OneExp(nn.Module):
@@ -182,12 +183,12 @@ def choose_image_size(model: Model, image_size: int | tuple[int, int] | None) ->
     if image_size is None:
         return model.spec.image_size
     size = (image_size, image_size) if isinstance(image_size, int) else image_size
-    check_size(model.spec, size, max(model.network.strides))
+    check_size(model.network, size, model.spec.name)
     return size
 
 
-def check_size(spec: ModelSpec | CfgSpec, image_size: tuple[int, int], stride: int) -> None:
-    """Refuse a size that a network with this coarsest stride cannot take.
+def check_size(network: Detector | DarknetNetwork, image_size: tuple[int, int], name: str) -> None:
+    """Refuse a size that a network cannot take.
 
     Raises:
         InvalidSpec: the stride does not divide it; a network whose boxes are no share of a cell
@@ -196,8 +197,7 @@ def check_size(spec: ModelSpec | CfgSpec, image_size: tuple[int, int], stride: i
     """
     if min(image_size) < 1:
         raise InvalidValue("image_size", image_size, "sides of one pixel or more")
-    whole_cells = isinstance(spec, CfgSpec) or spec.size_divisor > 1
-    check_image_size(spec.name, image_size, stride if whole_cells else 1)
+    check_image_size(name, image_size, network.size_divisor)
 
 
 def choose_device(device: str) -> torch.device:

@@ -1,34 +1,20 @@
-"""Fused features → raw predictions, and their decoding."""
+"""Fused features → raw predictions, and their decoding. Imports no torch."""
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from ..lazy import import_late
+from .base import ClassRows, Head, HeadKind, RawLayout
+from .efficientdet_decoding import decode_efficientdet
+from .yolo_decoding import decode_yolo
 
-from torch import Tensor
-
-from ..specs.level import Level
-from ..structures import Candidates
-from .efficientdet import EfficientDetHead
-from .yolo import YoloHead, decode_level, join_levels
-
-
-class Head(Protocol):
-    """What every head offers, besides being a module."""
-
-    levels: tuple[Level, ...]
-
-    def __call__(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Fused features → raw predictions, per level, finest first."""
-        ...
-
-    def decode(self, raw: Sequence[Tensor], image_size: tuple[int, int]) -> Candidates:
-        """Raw predictions → boxes and scores, for images of (height, width) `image_size`."""
-        ...
-
-
-# Every head: Head(in_channels, strides, spec, num_classes), levels finest first.
-HEADS: dict[str, Callable[..., Head]] = {
-    "efficientdet": EfficientDetHead,
-    "yolo": YoloHead,
+# Every kind of head. Add a file, then an entry here.
+HEADS: dict[str, HeadKind] = {
+    "efficientdet": HeadKind(
+        import_late(__name__, "efficientdet", "EfficientDetHead"),
+        decode_efficientdet,
+        RawLayout(separate=True, objectness=False),
+        shares_levels=True,
+        fits_anchors=False,
+    ),
+    "yolo": HeadKind(import_late(__name__, "yolo", "YoloHead"), decode_yolo),
 }
 
-__all__ = ["HEADS", "EfficientDetHead", "Head", "YoloHead", "decode_level", "join_levels"]
+__all__ = ["HEADS", "ClassRows", "Head", "HeadKind", "RawLayout"]

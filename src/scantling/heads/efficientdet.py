@@ -15,6 +15,9 @@ from ..errors import InvalidSpec
 from ..specs import HeadSpec
 from ..specs.settings import refuse_settings
 from ..structures import Candidates
+from .base import ClassRows
+from .efficientdet_decoding import decode_efficientdet
+from .efficientdet_export import EfficientDetDecoder
 
 PRIOR = 0.01  # share of anchors that hold an object, before anything is learned
 
@@ -51,22 +54,29 @@ class EfficientDetHead(nn.Module):
         boxes: list[Tensor] = self.boxes(features)
         return classes + boxes
 
-    def decode(self, raw: Sequence[Tensor], image_size: tuple[int, int]) -> Candidates:
-        """Raw predictions → boxes and scores.
+    def class_rows(self) -> tuple[ClassRows, ...]:
+        """The last convolution of the class network, which all levels share."""
+        return (ClassRows(self.classes.predict.pointwise, len(self.levels[0].anchors), 0),)
 
-        Args:
-            raw: what `forward` returned.
-            image_size: (height, width) of the images that it saw.
+    def decode(self, raw: Sequence[Tensor], image_size: tuple[int, int]) -> Candidates:
+        """Raw predictions → boxes and scores, for images of (height, width) `image_size`."""
+        return decode_efficientdet(raw, self.levels, image_size)
+
+    @torch.no_grad()
+    def export_decoder(
+        self, image_size: tuple[int, int] | None, cells: Sequence[tuple[int, int]]
+    ) -> nn.Module:
+        """The same decoding inside an exported graph.
+
+        The last convolution of the boxes is changed to predict x, y, width, height in place of
+        y, x, height, width: the decoder then needs no reordering.
         """
-        levels = len(self.spec.anchors)
-        logits = [_one_row_an_anchor(level, self.num_classes) for level in raw[:levels]]
-        offsets = [_one_row_an_anchor(level, 4) for level in raw[levels:]]
-        anchors = [
-            cell_anchors(maps, level.anchors, image_size, stride=level.stride)
-            for maps, level in zip(raw[levels:], self.levels, strict=True)
-        ]
-        boxes = decode_offsets(torch.cat(offsets, dim=1), torch.cat(anchors))
-        return Candidates(boxes, torch.cat(logits, dim=1).sigmoid())
+        predict = self.boxes.predict.pointwise
+        for tensor in (predict.weight, predict.bias):
+            if tensor is not None:
+                rows = tensor.reshape(-1, 4, *tensor.shape[1:])[:, [1, 0, 3, 2]]
+                tensor.copy_(rows.reshape(tensor.shape))
+        return EfficientDetDecoder(self.levels, self.num_classes, image_size, cells)
 
 
 class SharedNet(nn.Module):
@@ -93,52 +103,6 @@ class SharedNet(nn.Module):
         return predicted
 
 
-def cell_anchors(
-    raw: Tensor,
-    anchors: Sequence[tuple[float, float]],
-    image_size: tuple[int, int],
-    *,
-    stride: int,
-) -> Tensor:
-    """The anchors of one level, around the middle of every cell.
-
-    Args:
-        raw: (N, …, H, W) of the level, for its size and device.
-        anchors: A × (width, height) in pixels of the network's input.
-        image_size: (height, width) of the network's input.
-        stride: input pixels per cell that the anchors are for. Where it does not divide the image,
-            cells are smaller, and the anchors shrink with them.
-
-    Returns:
-        (H · W · A, 4) float32: centre x, centre y, width, height; by row, then column, then anchor.
-    """
-    rows, columns = raw.shape[-2:]
-    height, width = image_size[0] / rows, image_size[1] / columns
-    y = (torch.arange(rows, device=raw.device) + 0.5) * height
-    x = (torch.arange(columns, device=raw.device) + 0.5) * width
-    centres = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)[:, :, None]
-    cell = torch.tensor([width / stride, height / stride], device=raw.device)
-    sizes = torch.tensor(anchors, dtype=torch.float32, device=raw.device) * cell
-    shape = (rows, columns, len(anchors), 2)
-    return torch.cat([centres.expand(shape), sizes.expand(shape)], dim=-1).flatten(0, 2)
-
-
-def decode_offsets(offsets: Tensor, anchors: Tensor) -> Tensor:
-    """Boxes from their offsets to anchors.
-
-    Args:
-        offsets: (N, P, 4) y and x in anchor sizes, then log of height and width over the anchor's.
-        anchors: (P, 4) centre x, centre y, width, height.
-
-    Returns:
-        (N, P, 4) xyxy float32, in the unit of the anchors.
-    """
-    offsets = offsets.float()
-    centres = anchors[:, :2] + offsets[..., [1, 0]] * anchors[:, 2:]
-    halves = offsets[..., [3, 2]].exp() * anchors[:, 2:] / 2
-    return torch.cat([centres - halves, centres + halves], dim=-1)
-
-
 def _check(spec: HeadSpec, in_channels: Sequence[int]) -> None:
     """Refuse what networks that all levels share cannot serve."""
     refuse_settings(spec, "channels", "scale_xy")
@@ -161,8 +125,3 @@ def _check(spec: HeadSpec, in_channels: Sequence[int]) -> None:
             f"box_coding is {spec.box_coding!r}",
             "Use 'offset', the only one that this head has",
         )
-
-
-def _one_row_an_anchor(level: Tensor, values: int) -> Tensor:
-    """(N, A · values, H, W) → (N, H · W · A, values), by row, then column, then anchor."""
-    return level.permute(0, 2, 3, 1).reshape(level.shape[0], -1, values).float()

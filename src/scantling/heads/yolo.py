@@ -1,4 +1,4 @@
-"""The YOLO head: raw predictions per cell and anchor, and their decoding.
+"""The YOLO head: raw predictions for every anchor of every cell.
 
 Papers: YOLOv3, https://arxiv.org/abs/1804.02767; Scaled-YOLOv4, https://arxiv.org/abs/2011.08036.
 """
@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from ..blocks import ConvNormAct
 from ..errors import InvalidSpec
 from ..specs import HeadSpec
-from ..specs.level import Level
 from ..specs.settings import refuse_settings
 from ..structures import Candidates
-
-BOX_CODINGS = ("exponential", "sigmoid")
+from .base import ClassRows
+from .yolo_decoding import BOX_CODINGS, BOX_VALUES, decode_yolo
+from .yolo_export import YoloDecoder
 
 
 class YoloHead(nn.Module):
-    """A 3×3 convolution, then one 1×1 that says everything about every anchor of every cell.
+    """A 3×3 convolution per level, then a 1×1 that predicts boxes, objectness and classes.
 
     Shape: per level (N, C, H, W) → (N, A · (5 + K), H, W); for each anchor x, y, width, height,
     objectness, then one channel a class, all before their activation.
@@ -62,15 +62,25 @@ class YoloHead(nn.Module):
         levels = zip(self.predict, self.hidden, features, strict=True)
         return [predict(hidden(x)) for predict, hidden, x in levels]
 
-    def decode(self, raw: Sequence[Tensor], image_size: tuple[int, int]) -> Candidates:
-        """Raw predictions → boxes and scores.
+    def class_rows(self) -> tuple[ClassRows, ...]:
+        """The last convolution of each level."""
+        return tuple(
+            ClassRows(predict, len(level.anchors), BOX_VALUES)
+            for predict, level in zip(self.predict, self.levels, strict=True)
+            if isinstance(predict, nn.Conv2d)
+        )
 
-        Args:
-            raw: what `forward` returned.
-            image_size: (height, width) of the images that it saw.
-        """
-        levels = zip(self.levels, raw, strict=True)
-        return join_levels([decode_level(values, level, image_size) for level, values in levels])
+    def decode(self, raw: Sequence[Tensor], image_size: tuple[int, int]) -> Candidates:
+        """Raw predictions → boxes and scores, for images of (height, width) `image_size`."""
+        return decode_yolo(raw, self.levels, image_size)
+
+    def export_decoder(
+        self,
+        image_size: tuple[int, int] | None,
+        cells: Sequence[tuple[int, int]],  # noqa: ARG002 - they follow from the strides
+    ) -> nn.Module:
+        """The same decoding inside an exported graph."""
+        return YoloDecoder(self.levels, image_size)
 
 
 @torch.no_grad()
@@ -86,64 +96,3 @@ def _start_from_prior(predict: nn.Conv2d, anchors: int, stride: int) -> None:
         values = predict.bias.view(anchors, -1)
         values[:, 4] += math.log(8 / (640 / stride) ** 2)
         values[:, 5:] += math.log(0.6 / (values.shape[1] - 5 - 0.99))
-
-
-def join_levels(levels: Sequence[Candidates]) -> Candidates:
-    """The candidates of all levels in one list, in the order given."""
-    return Candidates(
-        torch.cat([level.boxes for level in levels], dim=1),
-        torch.cat([level.scores for level in levels], dim=1),
-    )
-
-
-def decode_level(raw: Tensor, level: Level, image_size: tuple[int, int]) -> Candidates:
-    """Raw predictions of one level → boxes and scores.
-
-    Args:
-        raw: (N, A · (5 + K), H, W), before any activation.
-        level: how to read them. Box coding `exponential`: size = anchor · exp(t); `sigmoid`: size =
-            anchor · (2σ(t))². `scale_xy` is s in centre = cell + s · σ(t) − (s − 1) / 2.
-        image_size: (height, width) of the network's input.
-
-    Returns:
-        boxes (N, A · H · W, 4), scores (N, A · H · W, K) = objectness · class, float32; ordered by
-        anchor, then row, then column.
-    """
-    images, channels, rows, columns = raw.shape
-    values = raw.float().view(
-        images, len(level.anchors), channels // len(level.anchors), rows, columns
-    )
-
-    height, width = image_size
-    cell = raw.new_tensor([width / columns, height / rows], dtype=torch.float32)
-    corner = torch.stack(
-        torch.meshgrid(
-            torch.arange(columns, dtype=torch.float32, device=raw.device),
-            torch.arange(rows, dtype=torch.float32, device=raw.device),
-            indexing="xy",
-        )
-    )
-    sigma = _unchanged if level.activated else torch.sigmoid
-    offset = level.scale_xy * sigma(values[:, :, 0:2]) - (level.scale_xy - 1) / 2
-    centre = (corner + offset) * cell[:, None, None]
-
-    anchor = raw.new_tensor(level.anchors, dtype=torch.float32)[:, :, None, None]
-    if level.box_coding == "sigmoid":
-        size = anchor * (2 * sigma(values[:, :, 2:4])).square()
-    else:
-        size = anchor * values[:, :, 2:4].exp()
-
-    boxes = torch.cat([centre - size / 2, centre + size / 2], dim=2)
-    classes = values[:, :, 5:]
-    classes = classes.softmax(dim=2) if level.class_activation == "softmax" else sigma(classes)
-    scores = sigma(values[:, :, 4:5]) * classes
-    return Candidates(_one_row_a_box(boxes), _one_row_a_box(scores))
-
-
-def _unchanged(values: Tensor) -> Tensor:
-    return values
-
-
-def _one_row_a_box(values: Tensor) -> Tensor:
-    """(N, A, V, H, W) → (N, A · H · W, V)."""
-    return values.permute(0, 1, 3, 4, 2).flatten(1, 3)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from ..boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from ..errors import InvalidValue
-from ..heads.efficientdet import cell_anchors, decode_offsets
+from ..heads.efficientdet_decoding import cell_anchors, decode_offsets
 from ..specs.level import Level
 from ..structures import LossTerms, Targets
 from .elements import SIMILARITIES, at_least_float32, hardest, huber, per_process, unchanged
@@ -96,10 +96,7 @@ class EfficientDetLoss(nn.Module):
             if len(self._anchors) >= KEPT_SIZES:
                 self._anchors.clear()
             levels = zip(self.levels, offsets, strict=True)
-            parts = [
-                cell_anchors(raw, level.anchors, image_size, stride=level.stride)
-                for level, raw in levels
-            ]
+            parts = [cell_anchors(raw, level, image_size) for level, raw in levels]
             self._anchors[key] = torch.cat(parts)
         return self._anchors[key]
 

@@ -13,6 +13,7 @@ from torch.autograd.function import once_differentiable
 
 from ..boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from ..errors import InvalidValue
+from ..heads.yolo_decoding import BOX_VALUES, activate, centre_in_cell, size_over_anchor
 from ..specs.level import Level
 from ..structures import Targets
 from .elements import at_least_float32
@@ -77,7 +78,7 @@ class YoloGrid(nn.Module):
     def __init__(self, level: Level, num_classes: int) -> None:
         super().__init__()
         self.level = level
-        self.values = 5 + num_classes
+        self.values = BOX_VALUES + num_classes
         self.register_buffer("anchors", torch.tensor(level.anchors).float(), persistent=False)
 
     @property
@@ -103,16 +104,7 @@ class YoloGrid(nn.Module):
 
     def sigma(self, values: Tensor) -> Tensor:
         """The logistic function, where the level has one."""
-        return values if self.level.activated else values.sigmoid()
-
-    def centre_in_cell(self, values: Tensor) -> Tensor:
-        """Raw x or y → where in its cell a centre is, in cells."""
-        scale = self.level.scale_xy
-        return scale * self.sigma(values) - (scale - 1) / 2
-
-    def size_over_anchor(self, values: Tensor) -> Tensor:
-        """Raw width or height → how many times its anchor's a size is."""
-        return values.exp() if self.exponential else (2 * self.sigma(values)).square()
+        return activate(values, self.level)
 
     def anchor_shares(self, image_size: tuple[int, int]) -> Tensor:
         """(A, 2) width and height in shares of the image."""
@@ -146,9 +138,9 @@ class YoloGrid(nn.Module):
         Returns:
             (R, 4) centre x, centre y, width, height in shares of the image.
         """
-        x = (rows.column + self.centre_in_cell(values[:, 0])) / size[1]
-        y = (rows.row + self.centre_in_cell(values[:, 1])) / size[0]
-        sizes = self.size_over_anchor(values[:, 2:4]) * shares[rows.anchor]
+        x = (rows.column + centre_in_cell(values[:, 0], self.level)) / size[1]
+        y = (rows.row + centre_in_cell(values[:, 1], self.level)) / size[0]
+        sizes = size_over_anchor(values[:, 2:4], self.level) * shares[rows.anchor]
         return torch.cat([x[:, None], y[:, None], sizes], dim=1)
 
     @torch.no_grad()
@@ -166,9 +158,9 @@ class YoloGrid(nn.Module):
         row = torch.arange(rows, device=values.device)[:, None]
         column = torch.arange(columns, device=values.device)
         raw = at_least_float32(values[:, :, :4])
-        x = (column + self.centre_in_cell(raw[:, :, 0])) / columns
-        y = (row + self.centre_in_cell(raw[:, :, 1])) / rows
-        sizes = self.size_over_anchor(raw[:, :, 2:4]) * shares[:, :, None, None]
+        x = (column + centre_in_cell(raw[:, :, 0], self.level)) / columns
+        y = (row + centre_in_cell(raw[:, :, 1], self.level)) / rows
+        sizes = size_over_anchor(raw[:, :, 2:4], self.level) * shares[:, :, None, None]
         boxes = torch.stack([x, y, sizes[:, :, 0], sizes[:, :, 1]], dim=-1)
         return cxcywh_to_xyxy(boxes).flatten(1, 3)
 
@@ -192,7 +184,7 @@ class YoloGrid(nn.Module):
     def activate(self, values: Tensor) -> Tensor:
         """(R, 4) raw → what `wanted` is compared with."""
         sizes = values[:, 2:4] if self.exponential else self.sigma(values[:, 2:4])
-        return torch.cat([self.centre_in_cell(values[:, :2]), sizes], dim=1)
+        return torch.cat([centre_in_cell(values[:, :2], self.level), sizes], dim=1)
 
 
 class _Read(torch.autograd.Function):

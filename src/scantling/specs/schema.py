@@ -305,6 +305,11 @@ class ModelSpec(Frozen):
         return tuple(finest << level for level in range(self.neck.levels))
 
     @property
+    def head_kind(self) -> str:
+        """A name in `scantling.heads.HEADS`."""
+        return self.head.kind
+
+    @property
     def levels(self) -> tuple[Level, ...]:
         """How the raw predictions of each level are read, finest first."""
         return self.head.levels_at(self.strides)
@@ -323,6 +328,11 @@ class CfgSpec(Frozen):
     image_size: Size
     num_classes: Positive
     input: InputSpec = InputSpec(resize_mode="stretch")
+
+    @property
+    def head_kind(self) -> str:
+        """A name in `scantling.heads.HEADS`: detection layers are read as a YOLO head is."""
+        return "yolo"
 
 
 def _check_named_backbone(spec: BackboneSpec) -> None:

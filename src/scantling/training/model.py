@@ -24,7 +24,7 @@ from ..datasets.dataset import Dataset
 from ..detector import Detector
 from ..errors import InvalidValue
 from ..losses import Loss, build_loss
-from ..specs import CfgSpec, InputSpec, ModelSpec
+from ..specs import InputSpec, ModelSpec
 from ..specs.schema import check_image_size
 from .optimizer import freeze
 from .plan import rng_for
@@ -64,8 +64,8 @@ def choose_image_size(model: Model, recipe: Recipe) -> tuple[int, int]:
     spec = model.spec
     image_size = recipe.image_size or spec.image_size
     divisor = max(model.network.strides)
-    whole_cells = isinstance(spec, CfgSpec) or spec.size_divisor > 1
-    check_image_size(spec.name, image_size, divisor if whole_cells else 1)
+    whole_cells = model.network.size_divisor > 1
+    check_image_size(spec.name, image_size, model.network.size_divisor)
     multiple = recipe.shapes.multiple
     if multiple is not None and whole_cells and multiple % divisor:
         raise InvalidValue("shapes.multiple", multiple, f"a multiple of the stride, {divisor}")

@@ -6,13 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from ...checkpoints import Model
-from ...detector import Detector
-from ...heads.efficientdet import EfficientDetHead
 from ...specs.metadata import Metadata
-from .decode import CellDecoder, OffsetDecoder
 from .nms import Suppress
 from .preprocess import Fit
-from .rewrite import MishForm, order_offsets, rewrite
+from .rewrite import MishForm, rewrite
 
 
 class ExportGraph(nn.Module):
@@ -41,14 +38,16 @@ class ExportGraph(nn.Module):
     ) -> None:
         super().__init__()
         form = metadata.form
-        self.takes, self.gives = form.takes, form.gives
+        self.takes = form.takes
         self.dtype = dtype
         # a graph of open size pads as for the least of them
         least = (metadata.size_divisor,) * 2 if form.any_size else metadata.image_size
         network, shapes = rewrite(model.network, least, mish=mish)
-        self.decoder = _decoder(network, metadata, shapes)
-        if form.gives != "raw" and isinstance(self.decoder, OffsetDecoder):
-            order_offsets(network.head)  # type: ignore[arg-type]
+        self.decoder: nn.Module | None = None
+        if form.gives != "raw":
+            fixed = None if form.any_size else metadata.image_size
+            cells = [(shape[2], shape[3]) for shape in shapes[: len(metadata.levels)]]
+            self.decoder = network.export_decoder(fixed, cells)
         self.network = network.to(dtype=dtype)
         unit = 1 if form.takes == "float" else 255
         for name in ("mean", "std"):
@@ -71,7 +70,7 @@ class ExportGraph(nn.Module):
         if self.scales:
             pixels = pixels / self.std
         raw: Sequence[Tensor] = self.network(pixels.to(self.dtype))
-        if self.gives == "raw":
+        if self.decoder is None:
             return tuple(level.float() for level in raw)
         boxes, scores = self.decoder(raw)
         edges = None
@@ -80,12 +79,3 @@ class ExportGraph(nn.Module):
         if self.suppress is not None:
             return (self.suppress(boxes, scores, edges),)
         return boxes, scores
-
-
-def _decoder(network: nn.Module, metadata: Metadata, shapes: Sequence[torch.Size]) -> nn.Module:
-    """What makes boxes and scores of raw predictions."""
-    fixed = None if metadata.form.any_size else metadata.image_size
-    if isinstance(network, Detector) and isinstance(network.head, EfficientDetHead):
-        cells = [(shape[2], shape[3]) for shape in shapes[: len(metadata.levels)]]
-        return OffsetDecoder(metadata.levels, network.head.num_classes, fixed, cells)
-    return CellDecoder(metadata.levels, fixed)

@@ -7,7 +7,7 @@ import torch
 
 from ...checkpoints import Model
 from ...errors import InvalidExport
-from ...specs import CfgSpec, ModelSpec
+from ...specs import CfgSpec
 from ...specs.metadata import Calibration, GraphForm, Metadata, Precision
 from ...specs.schema import check_image_size
 
@@ -61,7 +61,7 @@ def make_metadata(
         spec=spec,
         names=model.names,
         form=form,
-        image_size=_choose_size(spec, image_size, stride, any_size=form.any_size),
+        image_size=_choose_size(model, image_size, any_size=form.any_size),
         size_divisor=stride,
         precision=precision,
         levels=model.network.levels,
@@ -76,13 +76,13 @@ def make_metadata(
 
 
 def _choose_size(
-    spec: ModelSpec | CfgSpec,
+    model: Model,
     image_size: int | tuple[int, int] | None,
-    stride: int,
     *,
     any_size: bool,
 ) -> tuple[int, int]:
     """(height, width) of the graph's usual input, once it is known to fit."""
+    spec, stride = model.spec, model.network.strides[-1]
     size = spec.image_size if image_size is None else image_size
     size = (size, size) if isinstance(size, int) else size
     if min(size) < 1:
@@ -95,6 +95,5 @@ def _choose_size(
             f"a graph for any size takes multiples of {stride}, but its own is {size[0]}×{size[1]}",
             f"Use the image size {nearest[0]}×{nearest[1]}, or a graph for one size",
         )
-    own = stride if isinstance(spec, CfgSpec) else spec.size_divisor
-    check_image_size(spec.name, size, own)
+    check_image_size(spec.name, size, model.network.size_divisor)
     return size

@@ -13,7 +13,6 @@ from ...blocks import ConvNormAct, Resample, SamePad, WeightedSum, fuse_norms
 from ...darknet import DarknetNetwork
 from ...darknet.layers import WeightedShortcut
 from ...detector import Detector
-from ...heads.efficientdet import EfficientDetHead
 
 MishForm = Literal["op", "sigmoid"]
 Network = Detector | DarknetNetwork
@@ -113,16 +112,6 @@ def rewrite(
         elif isinstance(module, Resample):
             module.pool = _pool_padded(module.pool)
     return made, shapes
-
-
-@torch.no_grad()
-def order_offsets(head: EfficientDetHead) -> None:
-    """Let the last convolution say x, y, width, height in place of y, x, height, width."""
-    conv = head.boxes.predict.pointwise
-    for tensor in (conv.weight, conv.bias):
-        if tensor is not None:
-            rows = tensor.reshape(-1, 4, *tensor.shape[1:])[:, [1, 0, 3, 2]]
-            tensor.copy_(rows.reshape(tensor.shape))
 
 
 def _measure(network: nn.Module, image_size: tuple[int, int]) -> list[torch.Size]:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...heads.efficientdet import cell_anchors, decode_offsets
-from ...heads.yolo import decode_level, join_levels
+from ...heads.efficientdet_decoding import decode_efficientdet
+from ...heads.yolo_decoding import decode_yolo
 from ...specs.level import Level
 from ..costs import trace_module
 from ..latency.operation_table import (
@@ -23,9 +23,9 @@ from .chain import CELL_ANCHORS, ENDS, OFFSET_ANCHORS, Chain, ChainStep
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _ANCHORS = tuple((16.0 * size, 16.0 * size) for size in range(1, OFFSET_ANCHORS + 1))
-_CELL_LEVELS = tuple(
-    Level(stride=8 << level, anchors=_ANCHORS[:CELL_ANCHORS], box_coding="exponential")
-    for level in range(8)
+_CELL_LEVELS, _OFFSET_LEVELS = (
+    tuple(Level(stride=8 << n, anchors=anchors, box_coding=coding) for n in range(8))
+    for anchors, coding in ((_ANCHORS[:CELL_ANCHORS], "exponential"), (_ANCHORS, "offset"))
 )
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "mish": nn.Mish,
@@ -150,27 +150,11 @@ def _decode(chain: Chain, raw: list[Tensor]) -> Any:
     end = chain.steps[-1]
     if end.kind == "cells":
         size = (raw[0].shape[2] * 8, raw[0].shape[3] * 8)
-        levels = [
-            decode_level(one, level, size) for level, one in zip(_CELL_LEVELS, raw, strict=False)
-        ]
-        return join_levels(levels)
+        return decode_yolo(raw, _CELL_LEVELS[: len(raw)], size)
     if end.kind == "offsets":
-        half = len(raw) // 2
         size = (raw[0].shape[2] * 8, raw[0].shape[3] * 8)
-        logits = torch.cat([_in_rows(one, end.width) for one in raw[:half]], 1)
-        offsets = torch.cat([_in_rows(one, 4) for one in raw[half:]], 1)
-        anchors = torch.cat(
-            [
-                cell_anchors(one, _ANCHORS, size, stride=8 << level)
-                for level, one in enumerate(raw[half:])
-            ]
-        )
-        return decode_offsets(offsets, anchors), logits.sigmoid()
+        return decode_efficientdet(raw, _OFFSET_LEVELS[: len(raw) // 2], size)
     return raw
-
-
-def _in_rows(x: Tensor, values: int) -> Tensor:
-    return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, values).float()
 
 
 def _weighted(given: list[Tensor]) -> Tensor:

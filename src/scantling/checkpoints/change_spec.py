@@ -1,0 +1,31 @@
+"""A description changed for a task: classes, anchors, image size; of a variant or of a cfg."""
+
+from collections.abc import Mapping
+
+from ..darknet import edit
+from ..specs import CfgSpec, ModelSpec
+from ..specs.level import Anchor
+
+Spec = ModelSpec | CfgSpec
+
+
+def with_classes(spec: Spec, count: int) -> Spec:
+    """The same model for another number of classes."""
+    if isinstance(spec, CfgSpec):
+        return edit.with_classes(spec, count)
+    return spec.replace(num_classes=count)
+
+
+def with_anchors(spec: Spec, new: Mapping[Anchor, Anchor]) -> Spec:
+    """The same model with other anchors: each by the old one that it replaces."""
+    if isinstance(spec, CfgSpec):
+        return edit.with_anchors(spec, new)
+    moved = tuple(tuple(new[anchor] for anchor in group) for group in spec.head.anchors)
+    return spec.replace(head=spec.head.replace(anchors=moved))
+
+
+def with_image_size(spec: Spec, image_size: tuple[int, int]) -> Spec:
+    """The same model for images of another (height, width); anchors stay, in pixels."""
+    if isinstance(spec, CfgSpec):
+        return edit.with_image_size(spec, image_size)
+    return spec.replace(image_size=image_size)

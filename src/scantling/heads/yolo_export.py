@@ -1,0 +1,114 @@
+"""YOLO decoding inside an exported graph: what no image changes stands there as constants."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import torch
+from torch import Tensor, nn
+
+from ..specs.level import Level
+from .export import Decoded, corners_last
+from .yolo_decoding import activate, class_scores
+
+
+class YoloDecoder(nn.Module):
+    """Raw predictions of cells and anchors (a YOLO head) → boxes and scores, all levels at once.
+
+    Equal to `decode_yolo`, in a few operations on long lists instead of many on each map.
+
+    Args:
+        levels: finest first.
+        image_size: (height, width) of the input, whose cells then are constants; None to make them
+            anew from the size of what comes in.
+    """
+
+    def __init__(self, levels: Sequence[Level], image_size: tuple[int, int] | None) -> None:
+        super().__init__()
+        alike = groupby(
+            levels, key=lambda level: (level.box_coding, level.activated, level.class_activation)
+        )
+        self.runs = nn.ModuleList(_Run(list(run), image_size) for _, run in alike)
+
+    def forward(self, raw: Sequence[Tensor]) -> Decoded:
+        found: list[Decoded] = []
+        first = 0
+        for run in self.runs:
+            last = first + len(run.levels)  # type: ignore[arg-type]
+            found.append(run(raw[first:last]))
+            first = last
+        if len(found) == 1:
+            return found[0]
+        boxes, scores = zip(*found, strict=True)
+        return torch.cat(boxes, 1), torch.cat(scores, 1)
+
+
+class _Run(nn.Module):
+    """Levels that are decoded by the same formula."""
+
+    places: Tensor
+    reach: Tensor
+    anchors: Tensor
+
+    def __init__(self, levels: Sequence[Level], image_size: tuple[int, int] | None) -> None:
+        super().__init__()
+        self.levels = tuple(levels)
+        self.level = levels[0]
+        self.fixed = image_size is not None
+        if image_size is not None:
+            height, width = image_size
+            cells = [(height // level.stride, width // level.stride) for level in levels]
+            for name, value in zip(("places", "reach", "anchors"), self._rows(cells), strict=True):
+                self.register_buffer(name, value, persistent=False)
+
+    def forward(self, raw: Sequence[Tensor]) -> Decoded:
+        if self.fixed:
+            places, reach, anchors = self.places, self.reach, self.anchors
+        else:
+            places, reach, anchors = self._rows([(x.shape[-2], x.shape[-1]) for x in raw])
+        lists = [
+            _one_row_a_box(x.float(), len(level.anchors))
+            for x, level in zip(raw, self.levels, strict=True)
+        ]
+        values = torch.cat(lists, 1) if len(lists) > 1 else lists[0]
+        box, classes = values[..., :4], values[..., 5:]
+        objectness = activate(values[..., 4:5], self.level)
+        centre = activate(box[..., :2], self.level) * reach + places
+        half = self._halves(box[..., 2:], anchors)
+        boxes = torch.cat([centre - half, centre + half], -1)
+        return boxes, class_scores(classes, self.level, axis=-1) * objectness
+
+    def _halves(self, size: Tensor, anchors: Tensor) -> Tensor:
+        """Half of width and height, from what is said of them and half of each anchor."""
+        if self.level.box_coding == "exponential":
+            return size.exp() * anchors
+        size = activate(size, self.level)
+        return size * size * (4 * anchors)
+
+    def _rows(self, cells: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor, Tensor]:
+        """A row a box: place of its cell's corner, reach of its centre, half of its anchor."""
+        rows = [
+            _rows_of(level, height, width)
+            for level, (height, width) in zip(self.levels, cells, strict=True)
+        ]
+        places, reach, anchors = zip(*rows, strict=True)
+        return torch.cat(places), torch.cat(reach), torch.cat(anchors)
+
+
+def _rows_of(level: Level, rows: int, columns: int) -> tuple[Tensor, Tensor, Tensor]:
+    """For each anchor, row and column of a level: place, reach and half anchor; all (P, 2)."""
+    shape = (len(level.anchors), rows, columns, 2)
+    places = (corners_last(rows, columns) - (level.scale_xy - 1) / 2) * level.stride
+    anchors = torch.tensor(level.anchors) / 2
+    reach = torch.ones(2) * (level.scale_xy * level.stride)
+    return (
+        places.expand(shape).reshape(-1, 2),
+        reach.expand(shape).reshape(-1, 2),
+        anchors[:, None, None].expand(shape).reshape(-1, 2),
+    )
+
+
+def _one_row_a_box(values: Tensor, anchors: int) -> Tensor:
+    """(N, A · V, H, W) → (N, A · H · W, V)."""
+    images, channels, rows, columns = values.shape
+    last = values.permute(0, 2, 3, 1).reshape(images, rows * columns, anchors, channels // anchors)
+    return last.transpose(1, 2).reshape(images, anchors * rows * columns, channels // anchors)
