@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
-from scantling.datasets.image_info import ImageFacts, examine, gather_facts, pack, unpack
-from scantling.datasets.image_info_cache import NAME, FactsCache, sign
+from scantling.datasets.image_info import ImageInfo, inspect_image, pack, read_image_info, unpack
+from scantling.datasets.image_info_cache import NAME, ImageInfoCache, sign
 
 
 def texture(seed: int, height: int = 48, width: int = 64) -> np.ndarray:
@@ -27,12 +27,12 @@ def write(path: Path, seed: int, **size: int) -> Path:
     return path
 
 
-def remembering(paths, folder, **more) -> dict[Path, ImageFacts]:
-    return gather_facts(paths, cache=folder, settle_seconds=0, workers=2, **more)
+def remembering(paths, folder, **more) -> dict[Path, ImageInfo]:
+    return read_image_info(paths, cache=folder, settle_seconds=0, workers=2, **more)
 
 
 def was_remembered(path: Path, folder: Path) -> bool:
-    """Whether the facts come from the cache: a planted row is given back as it stands."""
+    """Whether the info comes from the cache: a planted row is given back as it stands."""
     with sqlite3.connect(folder / NAME) as database:
         database.execute("UPDATE facts SET value = replace(value, '\"PNG\"', '\"planted\"')")
     return remembering([path], folder)[path].kind == "planted"
@@ -40,12 +40,12 @@ def was_remembered(path: Path, folder: Path) -> bool:
 
 def test_the_facts_of_a_plain_image(tmp_path):
     path = write(tmp_path / "a.png", 1)
-    facts = examine(path)
-    assert (facts.problem, facts.code, facts.kind) == ("", "", "PNG")
-    assert (facts.size, facts.upright, facts.channels, facts.bits) == ((48, 64), (48, 64), 3, 8)
-    assert not facts.one_colour
-    assert facts.looks is not None
-    assert unpack(pack(facts)) == facts
+    info = inspect_image(path)
+    assert (info.problem, info.code, info.kind) == ("", "", "PNG")
+    assert (info.size, info.upright, info.channels, info.bits) == ((48, 64), (48, 64), 3, 8)
+    assert not info.one_colour
+    assert info.perceptual_hash is not None
+    assert unpack(pack(info)) == info
 
 
 @pytest.mark.parametrize(
@@ -60,21 +60,21 @@ def test_the_facts_of_a_plain_image(tmp_path):
 def test_channels_and_bits_are_those_stored(tmp_path, array, channels, bits):
     path = tmp_path / "a.png"
     cv2.imwrite(str(path), array)
-    facts = examine(path)
-    assert (facts.channels, facts.bits) == (channels, bits)
+    info = inspect_image(path)
+    assert (info.channels, info.bits) == (channels, bits)
 
 
 def test_a_grey_jpeg_has_one_channel(tmp_path):
     path = tmp_path / "a.jpg"
     cv2.imwrite(str(path), texture(1)[..., 0])
-    assert examine(path).channels == 1
+    assert inspect_image(path).channels == 1
 
 
 def test_an_image_of_floats_is_looked_at_too(tmp_path):
     path = tmp_path / "a.tiff"
     cv2.imwrite(str(path), texture(1).astype(np.float32) / 255)
-    facts = examine(path)
-    assert (facts.bits, facts.channels, facts.code) == (32, 3, "")
+    info = inspect_image(path)
+    assert (info.bits, info.channels, info.code) == (32, 3, "")
 
 
 def test_damage_has_a_code_of_its_own(tmp_path):
@@ -86,24 +86,25 @@ def test_damage_has_a_code_of_its_own(tmp_path):
         ("holed.png", whole[:60] + bytes(200) + whole[260:], "E304"),
     ):
         (tmp_path / name).write_bytes(data)
-        facts = examine(tmp_path / name)
-        assert facts.code == code, name
-        assert facts.problem
-    assert examine(tmp_path / "absent.png").code == "E301"
-    assert examine(tmp_path).code == "E303"
+        info = inspect_image(tmp_path / name)
+        assert info.code == code, name
+        assert info.problem
+    assert inspect_image(tmp_path / "absent.png").code == "E301"
+    assert inspect_image(tmp_path).code == "E303"
 
 
 def test_a_picture_that_claims_to_be_enormous_is_not_decoded(tmp_path):
     data = bytearray(write(tmp_path / "a.png", 1).read_bytes())
     data[16:24] = (60_000).to_bytes(4, "big") * 2
     (tmp_path / "b.png").write_bytes(data)
-    assert examine(tmp_path / "b.png").code == "E305"
+    assert inspect_image(tmp_path / "b.png").code == "E305"
 
 
 def test_equal_content_has_an_equal_digest_whatever_the_name(tmp_path):
     first, second = write(tmp_path / "a.png", 1), write(tmp_path / "b.png", 1)
     third = write(tmp_path / "c.png", 2)
-    assert examine(first).digest == examine(second).digest != examine(third).digest
+    digests = [inspect_image(path).digest for path in (first, second, third)]
+    assert digests[0] == digests[1] != digests[2]
 
 
 def test_an_unchanged_image_is_remembered(tmp_path):
@@ -125,7 +126,7 @@ def test_a_changed_image_is_seen_though_size_and_time_stay_the_same(tmp_path):
     assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
     new = remembering([path], tmp_path / "c")[path]
     assert new.digest != old.digest
-    assert new.looks != old.looks
+    assert new.perceptual_hash != old.perceptual_hash
 
 
 def test_an_image_put_in_place_of_another_is_seen(tmp_path):
@@ -147,18 +148,18 @@ def test_a_touched_image_is_read_again(tmp_path):
 
 def test_an_image_that_was_only_just_written_is_not_remembered(tmp_path):
     path = write(tmp_path / "a.png", 1)
-    gather_facts([path], cache=tmp_path / "c", settle_seconds=3600)
+    read_image_info([path], cache=tmp_path / "c", settle_seconds=3600)
     with sqlite3.connect(tmp_path / "c" / NAME) as database:
         assert database.execute("SELECT count(*) FROM facts").fetchone() == (0,)
 
 
 def test_an_image_that_changes_while_it_is_read_is_not_remembered(tmp_path):
     path = write(tmp_path / "a.png", 1)
-    with FactsCache(tmp_path / "c", settle_seconds=0) as cache:
+    with ImageInfoCache(tmp_path / "c", settle_seconds=0) as cache:
         signature = sign(path)
         write(path, 2)
         cache.add(path, signature, ["old"])
-    with FactsCache(tmp_path / "c") as cache:
+    with ImageInfoCache(tmp_path / "c") as cache:
         assert cache.find({path: sign(path)}) == {}
         assert cache.find({path: signature}) == {}
 
@@ -166,11 +167,11 @@ def test_an_image_that_changes_while_it_is_read_is_not_remembered(tmp_path):
 def test_what_another_decoder_found_out_is_not_remembered(tmp_path):
     path = write(tmp_path / "a.png", 1)
     signature = sign(path)
-    with FactsCache(tmp_path / "c", tag="4.12", settle_seconds=0) as cache:
+    with ImageInfoCache(tmp_path / "c", tag="4.12", settle_seconds=0) as cache:
         cache.add(path, signature, ["old"])
-    with FactsCache(tmp_path / "c", tag="4.13") as cache:
+    with ImageInfoCache(tmp_path / "c", tag="4.13") as cache:
         assert cache.find({path: signature}) == {}
-    with FactsCache(tmp_path / "c", tag="4.12") as cache:
+    with ImageInfoCache(tmp_path / "c", tag="4.12") as cache:
         assert cache.find({path: signature}) == {path: ["old"]}
 
 
@@ -180,8 +181,8 @@ def test_what_another_decoder_found_out_is_not_remembered(tmp_path):
 def test_a_damaged_cache_is_passed_over_with_a_note(tmp_path, damage, logged: list[str]):
     path = write(tmp_path / "a.png", 1)
     (tmp_path / NAME).write_bytes(damage)
-    facts = remembering([path], tmp_path)
-    assert facts[path] == examine(path)
+    infos = remembering([path], tmp_path)
+    assert infos[path] == inspect_image(path)
     assert len(logged) == 1
     assert str(tmp_path / NAME) in logged[0]
 
@@ -207,18 +208,18 @@ def test_a_row_that_is_not_ours_is_read_as_missing(tmp_path, value):
     remembering([path], tmp_path / "c")
     with sqlite3.connect(tmp_path / "c" / NAME) as database:
         database.execute("UPDATE facts SET value = ?", (value,))
-    assert remembering([path], tmp_path / "c")[path] == examine(path)
+    assert remembering([path], tmp_path / "c")[path] == inspect_image(path)
 
 
 FILL = """
 import sys
 from pathlib import Path
-from scantling.datasets.image_info import gather_facts
+from scantling.datasets.image_info import read_image_info
 folder = Path(sys.argv[1])
 print("begun", flush=True)
 for _ in range(int(sys.argv[2])):
-    facts = gather_facts(sorted(folder.glob("*.png")), cache=folder / "cache", settle_seconds=0)
-print(len(facts), sum(one.code == "" for one in facts.values()), flush=True)
+    infos = read_image_info(sorted(folder.glob("*.png")), cache=folder / "cache", settle_seconds=0)
+print(len(infos), sum(one.code == "" for one in infos.values()), flush=True)
 """
 
 
@@ -236,9 +237,9 @@ def test_several_runs_may_fill_one_cache_while_one_is_killed(tmp_path, logged: l
     assert doomed.wait() == -signal.SIGKILL
     assert [run.communicate(timeout=60)[0] for run in runs] == ["begun\n120 120\n"] * 3
     paths = sorted(tmp_path.glob("*.png"))
-    facts = remembering(paths, tmp_path / "cache")
+    infos = remembering(paths, tmp_path / "cache")
     assert logged == []
-    assert facts == {path: examine(path) for path in paths}
+    assert infos == {path: inspect_image(path) for path in paths}
     with sqlite3.connect(tmp_path / "cache" / NAME) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert database.execute("SELECT count(*) FROM facts").fetchone() == (120,)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..images.paths import OUTPUT_MARK
 from ..io import unused, write_file
-from ..reports import Details, Heading, Part, Picture, Table, Text, render_page
+from ..reports import Block, Details, Heading, Picture, Table, Text, render_page
 from .figures import draw_accuracy, draw_latency
 from .outcome import Benchmark, notes_of, problems_of, summarise
 from .tables import (
@@ -59,7 +59,7 @@ def draw_figures(benchmark: Benchmark) -> dict[str, bytes]:
 
 def render_report(benchmark: Benchmark, figures: Mapping[str, bytes]) -> str:
     """One HTML page that holds everything."""
-    parts: list[Part] = [
+    parts: list[Block] = [
         Text(describe_machine_line(benchmark.machine)),
         Text(f"Measured with {benchmark.images}.", "note"),
         *([Text(f"AP on {benchmark.data}", "note")] if benchmark.data else []),

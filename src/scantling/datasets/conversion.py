@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .dataset import Dataset
 from .readers import list_splits, read_dataset
-from .writers import Loss, check_target, write_dataset
+from .writers import Dropped, check_target, write_dataset
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Conversion:
     folder: Path
     to: str
     splits: tuple[ConvertedSplit, ...]
-    lost: tuple[Loss, ...]
+    lost: tuple[Dropped, ...]
 
 
 def convert_dataset(

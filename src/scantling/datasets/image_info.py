@@ -1,4 +1,4 @@
-"""What is known of an image file: its kind and size, its hashes, whether it decodes.
+"""Image files: their format and size, their hashes, whether they decode.
 
 Only images are remembered between runs, never labels: those are cheap, and are always read again.
 """
@@ -22,7 +22,7 @@ from ..images.headers import READERS, read_header
 from ..images.read import MAX_PIXELS, decode_image, read_bytes
 from ..structures import Image
 from .fingerprints import perceptual_hash
-from .image_info_cache import SETTLE_SECONDS, FactsCache, sign
+from .image_info_cache import SETTLE_SECONDS, ImageInfoCache, sign
 
 # Pixels above which images are decoded one at a time: 16 at once of the largest would take 8 GiB.
 LARGE = 2**25
@@ -31,8 +31,8 @@ NO_LOCK = nullcontext()
 
 
 @dataclass(frozen=True)
-class ImageFacts:
-    """What is known of an image file.
+class ImageInfo:
+    """Format, size, hashes and faults of an image file.
 
     Args:
         problem: why it cannot be used, in words that follow its name; empty where it can.
@@ -41,7 +41,7 @@ class ImageFacts:
         size: (height, width) as stored, before EXIF turns it.
         orientation: 1 to 8, as EXIF counts; 1 is upright.
         digest: of the content of the file, in hexadecimal.
-        looks: what `perceptual_hash` gives; None without contrast or where it does not decode.
+        perceptual_hash: of 64 bits; None without contrast or where it does not decode.
         channels: as stored: 1 grey, 3 colour, 4 with transparency or of four inks.
         bits: of a channel.
         one_colour: whether all its pixels are the same.
@@ -53,7 +53,7 @@ class ImageFacts:
     size: tuple[int, int] = (0, 0)
     orientation: int = 1
     digest: str = ""
-    looks: int | None = None
+    perceptual_hash: int | None = None
     channels: int = 3
     bits: int = 8
     one_colour: bool = False
@@ -64,15 +64,15 @@ class ImageFacts:
         return self.size[::-1] if self.orientation >= 5 else self.size
 
 
-def gather_facts(
+def read_image_info(
     paths: Sequence[Path],
     *,
     cache: Path | None = None,
     workers: int | None = None,
     settle_seconds: float = SETTLE_SECONDS,
     progress: Callable[[int, int], None] | None = None,
-) -> dict[Path, ImageFacts]:
-    """The facts of every image, read by several threads, or remembered from an earlier run.
+) -> dict[Path, ImageInfo]:
+    """Read the info of every image with several threads, or take it from the cache.
 
     A file is read again when its name, size, times or place on the disk are others than then.
 
@@ -85,56 +85,56 @@ def gather_facts(
         progress: told how many are done, and of how many.
     """
     wanted = list(dict.fromkeys(paths))
-    facts: dict[Path, ImageFacts] = {}
-    with FactsCache(cache, tag=cv2.__version__, settle_seconds=settle_seconds) as store:
+    infos: dict[Path, ImageInfo] = {}
+    with ImageInfoCache(cache, tag=cv2.__version__, settle_seconds=settle_seconds) as store:
         signatures = {path: sign(path) for path in wanted}
         for path, values in store.find(signatures).items():
             known = unpack(values)
             if known is not None:
-                facts[path] = known
+                infos[path] = known
         if progress is not None:
-            progress(len(facts), len(wanted))
-        missing = [path for path in wanted if path not in facts]
-        for path, found in _examine_all(missing, workers or min(8, os.cpu_count() or 1)):
-            facts[path] = found
+            progress(len(infos), len(wanted))
+        missing = [path for path in wanted if path not in infos]
+        for path, found in _inspect_all(missing, workers or min(8, os.cpu_count() or 1)):
+            infos[path] = found
             store.add(path, signatures[path], pack(found))
             if progress is not None:
-                progress(len(facts), len(wanted))
-    return {path: facts[path] for path in wanted}
+                progress(len(infos), len(wanted))
+    return {path: infos[path] for path in wanted}
 
 
-def examine(path: Path, *, lock: AbstractContextManager[object] = NO_LOCK) -> ImageFacts:
-    """The facts of one image file, from the file.
+def inspect_image(path: Path, *, lock: AbstractContextManager[object] = NO_LOCK) -> ImageInfo:
+    """Read the info of one image file.
 
     Args:
-        path: of the image; what is wrong with it is among the facts, not raised.
+        path: of the image; what is wrong with it is in `problem` and `code`, not raised.
         lock: held while a very large image is decoded.
     """
     try:
         data = read_bytes(path)
     except InvalidSource as error:
         code = "E101" if path.is_file() else "E303"  # no permission, or a folder, a pipe
-        return ImageFacts(error.problem, code if path.exists() else "E301")
+        return ImageInfo(error.problem, code if path.exists() else "E301")
     if not data:
-        return ImageFacts("is empty", "E302")
+        return ImageInfo("is empty", "E302")
     digest = hashlib.blake2b(data, digest_size=DIGEST_BYTES).hexdigest()
     try:
         header = read_header(data, str(path))
     except InvalidSource as error:
         is_image = any(signature.match(data) for _, signature, _ in READERS)
         code = "E304" if is_image else "E303"
-        return ImageFacts(error.problem, code, digest=digest)
-    known = ImageFacts("", "", header.kind, header.size, header.orientation, digest)
+        return ImageInfo(error.problem, code, digest=digest)
+    known = ImageInfo("", "", header.kind, header.size, header.orientation, digest)
     height, width = header.size
     if height * width > MAX_PIXELS:
         problem = f"is {width} × {height} pixels, more than the limit of {MAX_PIXELS:,} in all"
         return _with_problem(known, problem, "E305")
     with lock if height * width > LARGE else NO_LOCK:
-        return _look_at(known, data, str(path))
+        return _read_pixels(known, data, str(path))
 
 
-def _look_at(known: ImageFacts, data: bytes, source: str) -> ImageFacts:
-    """Add what only the pixels tell."""
+def _read_pixels(known: ImageInfo, data: bytes, source: str) -> ImageInfo:
+    """Add what only the decoded pixels show."""
     flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         raw = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
@@ -153,16 +153,16 @@ def _look_at(known: ImageFacts, data: bytes, source: str) -> ImageFacts:
         bits, channels = 8 * raw.dtype.itemsize, 1 if raw.ndim == 2 else raw.shape[2]
         if known.kind == "JPEG":
             bits, channels = _jpeg_samples(data)
-    looks = perceptual_hash(image, orientation=orientation)
-    return ImageFacts(
+    found = perceptual_hash(image, orientation=orientation)
+    return ImageInfo(
         kind=known.kind,
         size=size,
         orientation=known.orientation,
         digest=known.digest,
-        looks=looks,
+        perceptual_hash=found,
         channels=channels,
         bits=bits,
-        one_colour=looks is None and bool((image == image[:1, :1]).all()),
+        one_colour=found is None and bool((image == image[:1, :1]).all()),
     )
 
 
@@ -195,20 +195,20 @@ def _jpeg_samples(data: bytes) -> tuple[int, int]:
     return 8, 3
 
 
-def _with_problem(known: ImageFacts, problem: str, code: str) -> ImageFacts:
-    return ImageFacts(**{**vars(known), "problem": problem, "code": code})
+def _with_problem(known: ImageInfo, problem: str, code: str) -> ImageInfo:
+    return ImageInfo(**{**vars(known), "problem": problem, "code": code})
 
 
-def _examine_all(paths: Sequence[Path], workers: int) -> Iterator[tuple[Path, ImageFacts]]:
-    """The facts of each file as they come; no more files in memory than a few a thread."""
+def _inspect_all(paths: Sequence[Path], workers: int) -> Iterator[tuple[Path, ImageInfo]]:
+    """The info of each file as it comes; no more files in memory than a few a thread."""
     lock = threading.Lock()
     waiting = iter(paths)
-    running: dict[Future[ImageFacts], Path] = {}
-    with ThreadPoolExecutor(workers, thread_name_prefix="scantling-facts") as pool:
+    running: dict[Future[ImageInfo], Path] = {}
+    with ThreadPoolExecutor(workers, thread_name_prefix="scantling-image-info") as pool:
         try:
             while True:
                 while len(running) < 2 * workers and (path := next(waiting, None)) is not None:
-                    running[pool.submit(examine, path, lock=lock)] = path
+                    running[pool.submit(inspect_image, path, lock=lock)] = path
                 if not running:
                     return
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -219,22 +219,22 @@ def _examine_all(paths: Sequence[Path], workers: int) -> Iterator[tuple[Path, Im
                 future.cancel()
 
 
-_FIELDS = tuple(ImageFacts.__dataclass_fields__)
+_FIELDS = tuple(ImageInfo.__dataclass_fields__)
 
 
-def pack(facts: ImageFacts) -> list[object]:
-    """Facts as plain values for the cache."""
-    values = [getattr(facts, name) for name in _FIELDS]
+def pack(info: ImageInfo) -> list[object]:
+    """Convert to plain values for the cache."""
+    values = [getattr(info, name) for name in _FIELDS]
     return [list(value) if isinstance(value, tuple) else value for value in values]
 
 
-def unpack(values: object) -> ImageFacts | None:
-    """Facts from plain values; None where they are not what `pack` made."""
+def unpack(values: object) -> ImageInfo | None:
+    """Convert from plain values; None where they are not what `pack` made."""
     if not isinstance(values, list) or len(values) != len(_FIELDS):
         return None
-    problem, code, kind, size, orientation, digest, looks, channels, bits, one_colour = values
+    problem, code, kind, size, orientation, digest, found, channels, bits, one_colour = values
     texts = (problem, code, kind, digest)
-    numbers = (orientation, channels, bits, 0 if looks is None else looks)
+    numbers = (orientation, channels, bits, 0 if found is None else found)
     if not (
         all(isinstance(value, str) for value in texts)
         and all(type(value) is int for value in numbers)
@@ -243,10 +243,10 @@ def unpack(values: object) -> ImageFacts | None:
         and all(type(side) is int for side in size)
         and isinstance(one_colour, bool)
         and 1 <= orientation <= 8
-        and (looks is None or 0 <= looks < 2**64)
+        and (found is None or 0 <= found < 2**64)
     ):
         return None
-    return ImageFacts(
-        problem, code, kind, (size[0], size[1]), orientation, digest, looks, channels, bits,
+    return ImageInfo(
+        problem, code, kind, (size[0], size[1]), orientation, digest, found, channels, bits,
         one_colour,
     )  # fmt: skip

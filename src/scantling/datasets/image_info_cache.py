@@ -11,7 +11,7 @@ from typing import Self
 
 logger = logging.getLogger(__name__)
 
-# Part of the file's name: another scheme of facts never reads this one's rows.
+# Part of the file's name: another layout of `ImageInfo` never reads this one's rows.
 SCHEME = 1
 NAME = f"image-facts-{SCHEME}.sqlite"
 BUSY_SECONDS = 10.0  # how long to wait for another run to finish writing
@@ -34,7 +34,7 @@ def sign(path: Path) -> Signature | None:
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
-class FactsCache:
+class ImageInfoCache:
     """Rows of plain values by path, kept while the signature of the file stays the same.
 
     SQLite's own journal makes it safe: several runs may use one at a time, and a run may be killed

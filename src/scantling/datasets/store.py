@@ -142,11 +142,11 @@ def _smaller(size: Size, long_side: int) -> Size:
 
 def _create(folder: Path, store: ImageStore) -> tuple[Path, Path]:
     """The two files of a store, as long as they will be; made by whoever comes first."""
-    told = "\n".join(
+    listing = "\n".join(
         f"{path.absolute()} {shape}" for path, shape in zip(store.paths, store.shapes, strict=True)
     )
     key = hashlib.blake2b(
-        f"{VERSION} {store.long_side} {store.stored} {told}".encode(errors="surrogateescape"),
+        f"{VERSION} {store.long_side} {store.stored} {listing}".encode(errors="surrogateescape"),
         digest_size=12,
     ).hexdigest()
     folder.mkdir(parents=True, exist_ok=True)
@@ -162,8 +162,8 @@ def _signature(path: Path) -> np.uint64:
     """What changes when a file is changed, replaced or touched; never 0."""
     try:
         status = path.stat()
-        told = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
+        state = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
     except OSError:
-        told = "missing"
-    digest = hashlib.blake2b(told.encode(), digest_size=8).digest()
+        state = "missing"
+    digest = hashlib.blake2b(state.encode(), digest_size=8).digest()
     return np.uint64(int.from_bytes(digest, "little") or 1)

@@ -17,7 +17,7 @@ from ..structures import Image
 from .dataset import Dataset
 from .readers import list_splits, read_dataset
 from .readers.splits import choose_split
-from .writers import Loss, check_target, write_dataset
+from .writers import Dropped, check_target, write_dataset
 from .writers.yolo import role_of
 
 KEPT_STYLES = 64  # in memory
@@ -45,7 +45,7 @@ class StylizedSet:
     styles: int
     images: Mapping[str, int]
     stylized: Mapping[str, int]
-    lost: tuple[Loss, ...]
+    lost: tuple[Dropped, ...]
 
 
 def stylize_dataset(

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from ..checkpoints import create_model, save_model
+from ..datasets.contact_sheets import dataset_sheet
 from ..datasets.readers import read_dataset
-from ..datasets.sheets import dataset_sheet
 from ..errors import InvalidValue
 from ..evaluation import evaluate, save_report
 from ..inference import load

@@ -15,7 +15,7 @@ from ..errors import InvalidSource
 from ..images import read_image
 from ..images.paths import OUTPUT_MARK
 from ..io import unused, write_file
-from ..reports import Details, Gallery, Heading, Part, Picture, Table, Text, render_page
+from ..reports import Block, Details, Gallery, Heading, Picture, Table, Text, render_page
 from ..structures import Image
 from .coco import CocoResult, format_coco_block
 from .figures import draw_bars, draw_confusion, draw_f1, draw_precision_recall
@@ -134,7 +134,7 @@ def render_report(evaluation: Evaluation, figures: dict[str, bytes]) -> str:
     """One HTML page that holds everything, images included."""
     judged, dataset = evaluation.judged, evaluation.dataset
     columns, rows = class_table(judged)
-    parts: list[Part] = [
+    parts: list[Block] = [
         Text(describe_data(evaluation)),
         Text(evaluation.protocol_line, "note"),
         *[Text(line, "look") for line in warnings_of(evaluation)],
@@ -236,7 +236,7 @@ _CAPTIONS = {
 }
 
 
-def _render_confused(evaluation: Evaluation) -> list[Part]:
+def _render_confused(evaluation: Evaluation) -> list[Block]:
     """The pairs of classes that are taken for one another most often."""
     pairs = evaluation.judged.confusion.most_confused(20)
     if not pairs:
@@ -244,21 +244,21 @@ def _render_confused(evaluation: Evaluation) -> list[Part]:
     return [Details("Most often confused", [Table(("is", "was taken for", "times"), pairs)])]
 
 
-def _render_names(evaluation: Evaluation) -> list[Part]:
+def _render_names(evaluation: Evaluation) -> list[Block]:
     """Which class of the data is which of the model."""
     classes = evaluation.classes
     if classes is None:
         return []
     pairs: list[tuple[str, str | None]] = [*classes.pairs]
     pairs += [(name, None) for name in classes.unknown]
-    parts: list[Part] = [Table(("in the data", "in the model"), pairs)]
+    parts: list[Block] = [Table(("in the data", "in the model"), pairs)]
     if classes.unjudged:
         names = ", ".join(classes.unjudged)
         parts.append(Text(f"Not in the data, and so left out of what was found: {names}", "note"))
     return [Details("Classes, matched by name", parts)]
 
 
-def render_images(evaluation: Evaluation, scores: Iterable[ImageScore], most: int) -> Part:
+def render_images(evaluation: Evaluation, scores: Iterable[ImageScore], most: int) -> Block:
     """The first images of a ranking that can be read, drawn, for a page.
 
     Args:

@@ -1,15 +1,15 @@
 """Pages and figures for people: one HTML file that needs nothing else, and PNG of matplotlib."""
 
 from .figures import COLORS, new_figure, plain_text, to_png
-from .page import Cell, Details, Gallery, Heading, Part, Picture, Table, Text, render_page
+from .page import Block, Cell, Details, Gallery, Heading, Picture, Table, Text, render_page
 
 __all__ = [
     "COLORS",
+    "Block",
     "Cell",
     "Details",
     "Gallery",
     "Heading",
-    "Part",
     "Picture",
     "Table",
     "Text",

@@ -112,14 +112,14 @@ class Details:
     """Parts that are folded away behind a line, unless `opened`."""
 
     summary: str
-    parts: "Sequence[Part]"
+    parts: "Sequence[Block]"
     opened: bool = False
 
 
-Part = Heading | Text | Table | Picture | Gallery | Details
+Block = Heading | Text | Table | Picture | Gallery | Details
 
 
-def render_page(title: str, parts: Sequence[Part]) -> str:
+def render_page(title: str, parts: Sequence[Block]) -> str:
     """A whole HTML page, to be written as UTF-8.
 
     Every text is escaped, images lie within the page, and it forbids itself scripts and network.
@@ -138,7 +138,7 @@ def render_page(title: str, parts: Sequence[Part]) -> str:
     )
 
 
-def _render(part: Part) -> str:
+def _render(part: Block) -> str:
     match part:
         case Heading():
             return f"<h{part.level}>{_escape(part.text)}</h{part.level}>"

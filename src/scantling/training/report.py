@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from ..datasets.contact_sheets import Picture as SheetPicture
+from ..datasets.contact_sheets import contact_sheet
 from ..datasets.loader import Arrays, Task, TrainingSet
-from ..datasets.sheets import Picture as SheetPicture
-from ..datasets.sheets import contact_sheet
 from ..evaluation import (
     Evaluation,
     class_table,
@@ -24,10 +24,10 @@ from ..evaluation import (
 from ..evaluation.pictures import LEGEND
 from ..io import write_file
 from ..reports import (
+    Block,
     Cell,
     Details,
     Heading,
-    Part,
     Picture,
     Table,
     Text,
@@ -97,7 +97,7 @@ def write_report(folder: RunFolder, rows: Rows, evaluation: Evaluation | None) -
 def render_run(folder: RunFolder, rows: Rows, evaluation: Evaluation | None, curves: bytes) -> str:
     """One HTML page of a run: curves, the last evaluation, settings, environment, samples."""
     record = read_settings(folder)
-    parts: list[Part] = [
+    parts: list[Block] = [
         Text(_describe_progress(rows, record.recipe["epochs"])),
         Text(f"{record.args.model} on {record.args.data}", "note"),
         Heading("Curves"),
@@ -185,14 +185,14 @@ def _describe_progress(rows: Rows, epochs: int) -> str:
     )
 
 
-def _render_epochs(rows: Rows) -> Part:
+def _render_epochs(rows: Rows) -> Block:
     columns = list(dict.fromkeys(name for row in rows for name in row))
     cells = [[row.get(name) for name in columns] for row in rows[-SHOWN_EPOCHS:]]
     summary = "Epoch by epoch" if len(rows) <= SHOWN_EPOCHS else f"The last {SHOWN_EPOCHS} epochs"
     return Details(summary, [Table(columns, cells, "All are in metrics.csv.", places=4)])
 
 
-def _render_evaluation(evaluation: Evaluation | None) -> list[Part]:
+def _render_evaluation(evaluation: Evaluation | None) -> list[Block]:
     if evaluation is None:
         return [Text("None since the run was begun or resumed.", "note")]
     judged = evaluation.judged
@@ -210,14 +210,14 @@ def _render_evaluation(evaluation: Evaluation | None) -> list[Part]:
     ]
 
 
-def _render_samples(folder: RunFolder) -> list[Part]:
+def _render_samples(folder: RunFolder) -> list[Block]:
     if not folder.samples.exists():
         return [Text("Not drawn.", "note")]
     text = "The first images of the run after augmentation, with their labels"
     return [Picture(folder.samples.read_bytes(), text)]
 
 
-def _render_settings(settings: Mapping[str, Any], args: Mapping[str, Any]) -> list[Part]:
+def _render_settings(settings: Mapping[str, Any], args: Mapping[str, Any]) -> list[Block]:
     """Settings that differ from the defaults, then the arguments, then every setting."""
     plain = [(name, one["value"], one["source"]) for name, one in settings.items()]
     rows: list[tuple[Cell, ...]] = [(name, _show(value), told) for name, value, told in plain]
@@ -231,7 +231,7 @@ def _render_settings(settings: Mapping[str, Any], args: Mapping[str, Any]) -> li
     ]
 
 
-def _render_environment(folder: RunFolder) -> Part:
+def _render_environment(folder: RunFolder) -> Block:
     facts = dict(flatten(json.loads(folder.environment.read_text("utf-8"))))
     return Table(("what", "value"), [(name, _show(value)) for name, value in facts.items()])
 

@@ -19,10 +19,10 @@ from clean_sets import (
     texture,
 )
 
-from scantling.datasets.check import Levels
+from scantling.datasets.check import ModelLevels
 
 FIRST = clean_content().splits["train"][0]
-LEVELS = Levels("a model", (HEIGHT, WIDTH), (8, 16, 32))
+LEVELS = ModelLevels("a model", (HEIGHT, WIDTH), (8, 16, 32))
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Corruption:
     at: str = ""
     line: int | None = None
     also: frozenset[str] = frozenset()
-    levels: Levels | None = None
+    levels: ModelLevels | None = None
 
 
 def corrupt_picture(
@@ -161,7 +161,7 @@ def corrupt_things(kind: str) -> dict[str, Corruption]:
     left, top, right, bottom = base[0].box
 
     def things(
-        code: str, *given: Thing, line: int | None = None, levels: Levels | None = None
+        code: str, *given: Thing, line: int | None = None, levels: ModelLevels | None = None
     ) -> Corruption:
         return Corruption(
             code,

@@ -76,7 +76,7 @@ def test_a_fast_check_decodes_nothing_and_says_so(tmp_path):
     assert codes(check_dataset(folder).findings) == ["E304"]
     fast = check_dataset(folder, fast=True)
     assert fast.findings == ()
-    assert not fast.facts
+    assert not fast.infos
     assert len(fast.notes) == 1
 
 

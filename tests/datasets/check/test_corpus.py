@@ -30,7 +30,7 @@ def test_a_clean_set_has_no_findings(tmp_path: Path, kind: str):
         ("train", 4, 12),
         ("val", 2, 6),
     ]
-    assert len(result.facts) == 6
+    assert len(result.infos) == 6
 
 
 @pytest.mark.parametrize(

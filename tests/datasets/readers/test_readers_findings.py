@@ -20,7 +20,7 @@ from scantling.datasets.dataset import Dataset
 from scantling.datasets.findings import Finding
 from scantling.datasets.problems import MAX_PER_CODE
 from scantling.datasets.readers import read_dataset
-from scantling.datasets.readers.twins import find_twins
+from scantling.datasets.readers.duplicate_boxes import find_duplicate_boxes
 from scantling.errors import InvalidData
 
 GOOD = "0 0.3 0.5 0.4 0.5"
@@ -226,7 +226,8 @@ def test_twins_are_those_that_comparing_all_with_all_finds():
     area = (boxes[:, 2:] - boxes[:, :2]).prod(-1)
     iou = shared / (area[:, None] + area[None] - shared)
     expected = np.argwhere(np.triu((iou >= 0.95) & (image[:, None] == image[None]), 1))
-    found_pairs = sorted(zip(*(side.tolist() for side in find_twins(boxes, image)), strict=True))
+    pairs = (side.tolist() for side in find_duplicate_boxes(boxes, image))
+    found_pairs = sorted(zip(*pairs, strict=True))
     assert len(expected) > 20
     assert found_pairs == [tuple(pair) for pair in expected.tolist()]
 

@@ -15,7 +15,7 @@ from ..values import parse_image_size
 from .options import DataArgument, FormatOption, bar
 
 if TYPE_CHECKING:
-    from ...datasets.check import CheckResult, Levels
+    from ...datasets.check import CheckResult, ModelLevels
 
 SHOWN = 3  # findings of each code on the terminal
 MOST_FINDINGS = 100_000  # in --json: of more, the counts tell enough
@@ -84,7 +84,7 @@ def check(options: CheckOptions) -> int:
     return code
 
 
-def find_levels(options: CheckOptions) -> "Levels | None":
+def find_levels(options: CheckOptions) -> "ModelLevels | None":
     """What the objects are held against, if a model is named.
 
     Raises:
@@ -92,7 +92,7 @@ def find_levels(options: CheckOptions) -> "Levels | None":
         InvalidValue: an input size without a model.
         InvalidSpec: the model takes no input of that size.
     """
-    from ...datasets.check import Levels
+    from ...datasets.check import ModelLevels
     from ...specs import find_spec
 
     image_size = parse_image_size(options.image_size)
@@ -103,7 +103,7 @@ def find_levels(options: CheckOptions) -> "Levels | None":
     spec = find_spec(options.model)
     if image_size is not None:
         spec = spec.replace(image_size=image_size)
-    return Levels(
+    return ModelLevels(
         spec.name, spec.image_size, spec.strides, spec.head.anchors, spec.input.resize_mode
     )
 

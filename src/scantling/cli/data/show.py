@@ -52,8 +52,8 @@ def show(options: ShowOptions) -> int:
     """Draw images with their labels on one sheet, drawn at random."""
     import numpy as np
 
+    from ...datasets.contact_sheets import choose_augmentation, dataset_sheet
     from ...datasets.readers import describe_dataset, read_dataset
-    from ...datasets.sheets import choose_augmentation, dataset_sheet
 
     dataset = read_dataset(options.data, split=options.split, format=options.format)
     typer.echo(printable(describe_dataset(dataset), keep="\n"), err=True)

@@ -1,12 +1,12 @@
 """Data set → findings: what is wrong with it, with a report for people and one for machines."""
 
 from .report import render_report
-from .result import CheckResult, Levels, finding_to_record, summarise, to_record
+from .result import CheckResult, ModelLevels, finding_to_record, summarise, to_record
 from .run import check_dataset, check_quickly, require_sound
 
 __all__ = [
     "CheckResult",
-    "Levels",
+    "ModelLevels",
     "check_dataset",
     "check_quickly",
     "finding_to_record",

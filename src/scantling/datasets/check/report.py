@@ -6,11 +6,11 @@ from typing import Literal
 import numpy as np
 
 from ...reports import (
+    Block,
     Cell,
     Details,
     Gallery,
     Heading,
-    Part,
     Picture,
     Table,
     Text,
@@ -21,10 +21,10 @@ from ...reports import (
 )
 from ..dataset import Dataset
 from ..findings import CODES, Finding, count_codes
+from .distribution import class_counts, input_sides
+from .duplicates import without_unions
 from .examples import draw_example
-from .fitness import class_counts, input_sides
-from .repeats import without_unions
-from .result import CheckResult, Levels, place_in, summarise
+from .result import CheckResult, ModelLevels, place_in, summarise
 
 EXAMPLES = 6  # drawn of each code
 LISTED = 200  # findings of each code in the tables: a page that a browser still opens
@@ -41,7 +41,7 @@ def render_report(result: CheckResult, *, examples: int = EXAMPLES) -> str:
     return render_page(f"Check of {result.source}", list(_parts(result, examples)))
 
 
-def _parts(result: CheckResult, examples: int) -> Iterator[Part]:
+def _parts(result: CheckResult, examples: int) -> Iterator[Block]:
     kind: Literal["bad", "look", "plain"] = "look" if result.findings else "plain"
     yield Text(f"{summarise(result)}.", "bad" if result.errors else kind)
     yield Table(
@@ -66,7 +66,7 @@ def _parts(result: CheckResult, examples: int) -> Iterator[Part]:
         yield from _describe_sizes(parts, result.levels)
 
 
-def _describe_code(code: str, result: CheckResult, examples: int) -> Iterator[Part]:
+def _describe_code(code: str, result: CheckResult, examples: int) -> Iterator[Block]:
     """What was found under one code: examples, then a list."""
     findings = [finding for finding in result.findings if finding.code == code]
     yield Heading(f"{code}: {CODES[code][0]} ({len(findings):,})", 3)
@@ -99,7 +99,7 @@ def _line(finding: Finding) -> str:
     return "" if finding.line is None else str(finding.line)
 
 
-def _describe_classes(datasets: Sequence[Dataset]) -> Iterator[Part]:
+def _describe_classes(datasets: Sequence[Dataset]) -> Iterator[Block]:
     """How many objects each class has: a figure and a table."""
     counts = class_counts(datasets)
     if not counts:
@@ -128,7 +128,7 @@ def _describe_classes(datasets: Sequence[Dataset]) -> Iterator[Part]:
     yield Details("Objects of each class as a table", [Table(columns, rows)])
 
 
-def _describe_sizes(datasets: Sequence[Dataset], levels: Levels) -> Iterator[Part]:
+def _describe_sizes(datasets: Sequence[Dataset], levels: ModelLevels) -> Iterator[Block]:
     """The sizes of objects on the input of a model, with its strides."""
     height, width = levels.image_size
     yield Heading(f"Sizes on the {width} × {height} input of {levels.name}")

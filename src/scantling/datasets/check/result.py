@@ -8,12 +8,12 @@ from typing import Any
 from ...images.letterbox import ResizeMode
 from ..dataset import Dataset
 from ..findings import CODES, Finding, count_codes
-from ..image_info import ImageFacts
+from ..image_info import ImageInfo
 
 
 @dataclass(frozen=True)
-class Levels:
-    """The part of a model that decides which objects it can find, as plain numbers.
+class ModelLevels:
+    """Input size, strides and anchors of a model, to check object sizes against.
 
     Args:
         name: of the model.
@@ -21,14 +21,14 @@ class Levels:
         strides: input pixels a cell, finest level first.
         anchors: (width, height) of each level's, in input pixels; empty for a model whose boxes
             are a multiple of the stride.
-        fit: how an image is put onto the input.
+        resize_mode: how an image is put onto the input.
     """
 
     name: str
     image_size: tuple[int, int]
     strides: tuple[int, ...]
     anchors: tuple[tuple[tuple[float, float], ...], ...] = ()
-    fit: ResizeMode = "letterbox"
+    resize_mode: ResizeMode = "letterbox"
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class CheckResult:
         format: `coco`, `yolo`, `darknet` or `voc`; empty where it could not be read at all.
         datasets: its splits, as far as they could be read.
         findings: errors first, by code, then by file and line.
-        facts: of every image; empty after a fast check.
+        infos: of every image; empty after a fast check.
         others: of a finding about two images, the other one.
         levels: the model that sizes were held against, if any.
         notes: what was not looked at, and why.
@@ -50,9 +50,9 @@ class CheckResult:
     format: str
     datasets: tuple[Dataset, ...]
     findings: tuple[Finding, ...]
-    facts: Mapping[Path, ImageFacts] = field(default_factory=dict)
+    infos: Mapping[Path, ImageInfo] = field(default_factory=dict)
     others: Mapping[Finding, Path] = field(default_factory=dict)
-    levels: Levels | None = None
+    levels: ModelLevels | None = None
     notes: tuple[str, ...] = ()
 
     @property

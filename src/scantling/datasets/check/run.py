@@ -6,12 +6,12 @@ from pathlib import Path
 from ...errors import InvalidData, printable
 from ..dataset import Dataset
 from ..findings import Finding
-from ..image_info import ImageFacts, gather_facts
+from ..image_info import ImageInfo, read_image_info
 from ..readers import detect_format, list_splits, read_dataset
-from .fitness import check_classes, check_sizes
-from .pictures import check_pictures, check_stated_sizes
-from .repeats import MAX_PAIRS, find_repeats, without_unions
-from .result import CheckResult, Levels
+from .distribution import check_classes, check_sizes
+from .duplicates import MAX_PAIRS, find_duplicates, without_unions
+from .image_files import check_images, check_stated_sizes
+from .result import CheckResult, ModelLevels
 
 SHOWN = 10  # errors in the message of a refusal
 
@@ -21,7 +21,7 @@ def check_dataset(
     *,
     format: str | None = None,  # noqa: A002 - what every function of the data calls it
     splits: Sequence[str] | None = None,
-    levels: Levels | None = None,
+    levels: ModelLevels | None = None,
     fast: bool = False,
     cache: Path | None = None,
     workers: int | None = None,
@@ -35,7 +35,7 @@ def check_dataset(
         splits: names of those to check; None for all there are.
         levels: of a model that the sizes of the objects are held against.
         fast: decode no image: labels, headers and classes only.
-        cache: folder that remembers what is known of images; see `gather_facts`.
+        cache: folder that remembers what is known of images; see `read_image_info`.
         workers: threads that decode; None for one a core.
         progress: told how many images are done, and of how many.
 
@@ -47,7 +47,7 @@ def check_dataset(
         UnknownName: there is no such split or format.
     """
     datasets, broken = _read_splits(source, format=format, splits=splits)
-    facts: dict[Path, ImageFacts] = {}
+    infos: dict[Path, ImageInfo] = {}
     others: dict[Finding, Path] = {}
     notes = []
     found = [*broken, *(finding for dataset in datasets for finding in check_quickly(dataset))]
@@ -59,10 +59,10 @@ def check_dataset(
         notes.append("no image was decoded: damage and repetition were not looked for")
     else:
         paths = [image.path for dataset in datasets for image in dataset.images]
-        facts = gather_facts(paths, cache=cache, workers=workers, progress=progress)
-        found += check_pictures(datasets, facts)
-        found += check_stated_sizes(datasets, facts)
-        others, is_complete = find_repeats(parts, facts)
+        infos = read_image_info(paths, cache=cache, workers=workers, progress=progress)
+        found += check_images(datasets, infos)
+        found += check_stated_sizes(datasets, infos)
+        others, is_complete = find_duplicates(parts, infos)
         found += others
         if not is_complete:
             notes.append(f"more than {MAX_PAIRS:,} pairs look nearly the same; not all are told")
@@ -71,7 +71,7 @@ def check_dataset(
         format or _format_of(source),
         tuple(datasets),
         tuple(sorted(dict.fromkeys(found), key=_order)),
-        facts,
+        infos,
         others,
         levels,
         tuple(notes),

@@ -10,7 +10,7 @@ from ...structures import IntArray
 from ..dataset import Columns, Flags, ImageId, LabelledImage
 from ..problems import Problems, shorten
 from .coco_faults import HUGE, are_plain, fault_of, image_of
-from .table import BEYOND, Table, make_table, report, sizes_of
+from .table import BEYOND, Table, add_findings, make_table, sizes_of
 
 # How far width and height must lead out of the image, in shares of its side, before they are taken
 # for the second corner where they fit as that; less is a box that reaches a little beyond.
@@ -46,15 +46,15 @@ def read_annotations(
     owners = np.array([by_id[item["image_id"]] for item in kept], np.int64)
     places = np.array(rows, np.int64)
 
-    def say(code: str, bad: Any, describe: Callable[[int], str]) -> None:
-        report(
+    def add(code: str, bad: Any, describe: Callable[[int], str]) -> None:
+        add_findings(
             problems, code, np.flatnonzero(bad), describe,
             locate=lambda row: (file, None, f"annotations[{rows[row]}]"),
             image_of=lambda row: images[int(owners[row])].path,
         )  # fmt: skip
 
-    usable = _check_values(boxes, owners, images, say)
-    areas = _read_areas(kept, boxes, usable, say)
+    usable = _check_values(boxes, owners, images, add)
+    areas = _read_areas(kept, boxes, usable, add)
     table = make_table(
         np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)[usable],
         np.array([labels[item["category_id"]] for item in kept], np.int64)[usable],
@@ -96,7 +96,7 @@ def _check_values(
     boxes: Columns,
     owners: IntArray,
     images: tuple[LabelledImage, ...],
-    say: Callable[[str, Any, Callable[[int], str]], None],
+    add: Callable[[str, Any, Callable[[int], str]], None],
 ) -> Flags:
     """E208, E212: which (x, y, width, height) can be used."""
     size = sizes_of(images)[owners][:, ::-1] if len(owners) else np.empty((0, 2))
@@ -113,9 +113,9 @@ def _check_values(
         fits = (second > first).all(axis=1) & (second <= size).all(axis=1)
     shares &= large
     corners = far & fits & (first >= 0).all(axis=1)
-    say("E208", negative, show)
-    say("E212", shares, lambda row: f"{show(row)}; expected pixels, not shares of the image")
-    say("E212", corners,
+    add("E208", negative, show)
+    add("E212", shares, lambda row: f"{show(row)}; expected pixels, not shares of the image")
+    add("E212", corners,
         lambda row: f"{show(row)} fits as two corners; expected x, y, width, height")  # fmt: skip
     return np.asarray(~(negative | shares | corners))
 
@@ -124,7 +124,7 @@ def _read_areas(
     annotations: list[Any],
     boxes: Columns,
     usable: Flags,
-    say: Callable[[str, Any, Callable[[int], str]], None],
+    add: Callable[[str, Any, Callable[[int], str]], None],
 ) -> Columns:
     """(M,) the areas as the file has them; those of the boxes where it has none that is a number.
 
@@ -144,6 +144,6 @@ def _read_areas(
     areas = np.where(sound, areas, of_box)
     factor, more = ROOM
     wrong = (areas <= 0) & (of_box > 0) | (areas > of_box * factor + more) | ~sound
-    say("W231", wrong & ~absent & usable,
+    add("W231", wrong & ~absent & usable,
         lambda row: f"area is {shorten(given[row])}, that of the box {of_box[row]:g}")  # fmt: skip
     return areas

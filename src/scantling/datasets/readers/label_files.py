@@ -14,7 +14,7 @@ from ..dataset import Columns, Dataset, LabelledImage
 from ..problems import Problems, shorten
 from .files import Folders, HeaderReader, is_image, name_images, read_size
 from .label_text import Grammar, read_labels
-from .table import Locate, Table, check_boxes, make_table, report, sizes_of
+from .table import Locator, Table, add_findings, check_boxes, make_table, sizes_of
 
 # Shares of the image, so 1 is its whole side. A box that is said to reach to twice that is not a
 # bad box but another unit: pixels, or per cent.
@@ -107,7 +107,7 @@ def read_text_dataset(data: TextDataset, problems: Problems, reader: HeaderReade
     )  # fmt: skip
 
 
-def _locator(table: Table, images: list[LabelledImage]) -> Locate:
+def _locator(table: Table, images: list[LabelledImage]) -> Locator:
     def locate(row: int) -> tuple[Path, int | None, str]:
         image = images[int(table.image_index[row])]
         return image.label_file or image.path, int(table.marks[row]), ""
@@ -146,7 +146,7 @@ def _to_pixels(
 
     def refuse(code: str, bad: Any, describe: Callable[[int], str]) -> None:
         rows = np.flatnonzero(bad & usable)
-        report(problems, code, rows, describe, locate=locate,
+        add_findings(problems, code, rows, describe, locate=locate,
                image_of=lambda row: images[int(owners[row])].path)  # fmt: skip
         usable[rows] = False
 

@@ -9,7 +9,7 @@ import numpy as np
 from ...structures import IntArray
 from ..dataset import Columns, Flags, LabelledImage, Objects
 from ..problems import Problems
-from .twins import MAX_COMPARED, find_twins
+from .duplicate_boxes import MAX_COMPARED, find_duplicate_boxes
 
 # Rounding to six digits of an image 4,000 wide moves an edge by 0.002 pixels; marking tools put
 # edges between pixels half a pixel off. More than that beyond the image is worth a warning.
@@ -17,7 +17,7 @@ BEYOND = 0.5  # pixels
 DETECTIONS_COUNTED = 100  # in one image, by COCO's protocol
 
 # Where an object is written: its row in the table → (file, line, item in the file).
-Locate = Callable[[int], tuple[Path, int | None, str]]
+Locator = Callable[[int], tuple[Path, int | None, str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,13 +92,13 @@ def sizes_of(images: tuple[LabelledImage, ...]) -> Columns:
     return np.array([image.size or nan for image in images], np.float64).reshape(-1, 2)
 
 
-def report(
+def add_findings(
     problems: Problems,
     code: str,
     rows: IntArray,
     describe: Callable[[int], str],
     *,
-    locate: Locate,
+    locate: Locator,
     image_of: Callable[[int], Path | None],
     boxes: Columns | None = None,
 ) -> None:
@@ -121,7 +121,7 @@ def check_boxes(
     images: tuple[LabelledImage, ...],
     *,
     problems: Problems,
-    locate: Locate,
+    locate: Locator,
     names: tuple[str, ...],
     lowest: float = 0.0,
 ) -> Table:
@@ -140,8 +140,8 @@ def check_boxes(
     def image_of(row: int) -> Path:
         return images[int(table.image_index[row])].path
 
-    def say(code: str, rows: IntArray, describe: Callable[[int], str]) -> None:
-        report(problems, code, rows, describe, locate=locate, image_of=image_of, boxes=boxes)
+    def add(code: str, rows: IntArray, describe: Callable[[int], str]) -> None:
+        add_findings(problems, code, rows, describe, locate=locate, image_of=image_of, boxes=boxes)
 
     size = sizes_of(images)[table.image_index] if len(images) else np.empty((0, 2))
     empty, outside, beyond = _sort_out(boxes, size, lowest)
@@ -157,10 +157,10 @@ def check_boxes(
         sides = boxes[row, 2:] - boxes[row, :2]
         return f"the box is {sides[0]:g} wide and {sides[1]:g} high"
 
-    say("E207", np.flatnonzero(empty), describe_empty)
-    say("E210", np.flatnonzero(outside), lambda row: f"{describe(row)} shows nothing of it")
-    say("W211", np.flatnonzero(beyond), lambda row: f"{describe(row)} reaches beyond it")
-    _check_repetition(table, ~(empty | outside), say, locate, names)
+    add("E207", np.flatnonzero(empty), describe_empty)
+    add("E210", np.flatnonzero(outside), lambda row: f"{describe(row)} shows nothing of it")
+    add("W211", np.flatnonzero(beyond), lambda row: f"{describe(row)} reaches beyond it")
+    _check_repetition(table, ~(empty | outside), add, locate, names)
     _check_crowding(table, images, problems)
     return table.take(~(empty | outside))
 
@@ -187,13 +187,13 @@ def _sort_out(boxes: Columns, size: Columns, lowest: float) -> tuple[Flags, Flag
 def _check_repetition(
     table: Table,
     usable: Flags,
-    say: Callable[[str, IntArray, Callable[[int], str]], None],
-    locate: Locate,
+    add: Callable[[str, IntArray, Callable[[int], str]], None],
+    locate: Locator,
     names: tuple[str, ...],
 ) -> None:
     """W213, W214, W215: the same object, or nearly the same, more than once in an image."""
     places = np.flatnonzero(usable & ~table.crowd)
-    first, second = find_twins(table.boxes[places], table.image_index[places])
+    first, second = find_duplicate_boxes(table.boxes[places], table.image_index[places])
     first, second = places[first], places[second]
     same_class = table.labels[first] == table.labels[second]
     same_box = (table.boxes[first] == table.boxes[second]).all(axis=1)
@@ -211,7 +211,7 @@ def _check_repetition(
             mine, other = (repr(names[table.labels[i]]) for i in (row, earlier[row]))
             return f"{mine} {what.format(there=there, other=other)}"
 
-        say(code, later, describe)
+        add(code, later, describe)
 
 
 def _check_crowding(table: Table, images: tuple[LabelledImage, ...], problems: Problems) -> None:

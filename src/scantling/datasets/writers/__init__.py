@@ -11,16 +11,16 @@ from .coco import write_coco
 from .darknet import write_darknet
 from .files import IMAGE_MODES, ImageMode
 from .plan import make_plan
-from .values import Loss, Plan
+from .values import Dropped, WritePlan
 from .voc import write_voc
 from .yolo import write_yolo
 
 __all__ = [
     "IMAGE_MODES",
     "WRITERS",
+    "Dropped",
     "ImageMode",
-    "Loss",
-    "Plan",
+    "WritePlan",
     "Writer",
     "check_target",
     "write_dataset",
@@ -31,8 +31,8 @@ class Writer(Protocol):
     """Writes a data set in one format into an empty folder, and says what did not fit in."""
 
     def __call__(
-        self, plan: Plan, folder: Path, *, images: ImageMode, advance: Callable[[], None]
-    ) -> tuple[Loss, ...]:
+        self, plan: WritePlan, folder: Path, *, images: ImageMode, advance: Callable[[], None]
+    ) -> tuple[Dropped, ...]:
         """Write; `advance` is called once an image."""
         ...
 
@@ -53,7 +53,7 @@ def write_dataset(
     to: str,
     images: str = "link",
     advance: Callable[[], None] = lambda: None,
-) -> tuple[Loss, ...]:
+) -> tuple[Dropped, ...]:
     """Write the splits of a data set into a new folder, in any format of `WRITERS`.
 
     What is there is whole, whenever a run was killed.

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 
 from .files import ImageMode, name_files, place_images
-from .values import Loss, Part, Plan
+from .values import Dropped, SplitPlan, WritePlan
 
 DIGITS = 8  # after the point: far below a pixel, and what arithmetic adds does not show
 LARGEST_ID = 2**53  # whole numbers that every reader of JSON keeps
 
 
 def write_coco(
-    plan: Plan, folder: Path, *, images: ImageMode, advance: Callable[[], None]
-) -> tuple[Loss, ...]:
+    plan: WritePlan, folder: Path, *, images: ImageMode, advance: Callable[[], None]
+) -> tuple[Dropped, ...]:
     """Write `annotations/instances_SPLIT.json` and `SPLIT/`; all flags and areas are kept.
 
     COCO itself has no difficult flag; it is written as `"difficult": 1`, which other readers pass
@@ -38,15 +38,16 @@ def write_coco(
         with path.open("w", encoding="utf-8") as file:
             file.writelines(_json_lines(plan, part, names, ids))
     if renumbered:
-        lost.append(Loss("image ids", renumbered, "COCO's are whole numbers; they were numbered"))
+        note = "COCO's are whole numbers; they were numbered"
+        lost.append(Dropped("image ids", renumbered, note))
     difficult = sum(int(part.objects.difficult.sum()) for part in plan.parts)
     if difficult:
         note = "kept under the key `difficult`, which other readers pass over: to them they count"
-        lost.append(Loss("difficult flags", difficult, note))
+        lost.append(Dropped("difficult flags", difficult, note))
     return tuple(lost)
 
 
-def _number_images(part: Part) -> list[int]:
+def _number_images(part: SplitPlan) -> list[int]:
     """The ids of the images where they are whole numbers, else the next that is free."""
     taken = {image.image_id for image in part.images if _is_number(image.image_id)}
     used: set[int | str] = set()
@@ -66,7 +67,9 @@ def _is_number(image_id: int | str) -> bool:
     return isinstance(image_id, int) and 0 <= image_id <= LARGEST_ID
 
 
-def _json_lines(plan: Plan, part: Part, names: Sequence[str], ids: Sequence[int]) -> Iterator[str]:
+def _json_lines(
+    plan: WritePlan, part: SplitPlan, names: Sequence[str], ids: Sequence[int]
+) -> Iterator[str]:
     """The file line by line, an image or object a line, so that memory does not grow with it."""
     yield '{"info": {"description": ' + json.dumps(f"{plan.name} {part.split}") + "},\n"
     yield '"licenses": [],\n"categories": [\n'
@@ -86,7 +89,7 @@ def _json_lines(plan: Plan, part: Part, names: Sequence[str], ids: Sequence[int]
     yield "\n]}\n"
 
 
-def _annotations(plan: Plan, part: Part, ids: Sequence[int]) -> Iterator[dict[str, Any]]:
+def _annotations(plan: WritePlan, part: SplitPlan, ids: Sequence[int]) -> Iterator[dict[str, Any]]:
     objects = part.objects
     sides = objects.boxes[:, 2:] - objects.boxes[:, :2]
     boxes = np.round(np.concatenate([objects.boxes[:, :2], sides], axis=1), DIGITS)

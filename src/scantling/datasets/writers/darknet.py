@@ -6,16 +6,16 @@ from pathlib import Path
 
 from ...errors import InvalidData
 from ..darknet_files import DataFile, write_data, write_names
+from .dropped import count_flags, count_ids, cut_boxes
 from .files import ImageMode, name_files, place_images
-from .losses import count_flags, count_ids, cut_boxes
 from .shares import label_texts
-from .values import Loss, Plan
+from .values import Dropped, WritePlan
 from .yolo import role_of
 
 
 def write_darknet(
-    plan: Plan, folder: Path, *, images: ImageMode, advance: Callable[[], None]
-) -> tuple[Loss, ...]:
+    plan: WritePlan, folder: Path, *, images: ImageMode, advance: Callable[[], None]
+) -> tuple[Dropped, ...]:
     """Write `NAME.data`, `NAME.names`, `SPLIT.txt` and `SPLIT/`, each label beside its image.
 
     Paths are relative, so the folder can be moved; darknet takes them from the folder it runs in.
@@ -53,7 +53,7 @@ def write_darknet(
     return (*unnamed, *flags, *cut, *renamed, *count_ids(plan, named, "darknet"))
 
 
-def _choose_lists(plan: Plan) -> tuple[dict[str, Path], list[Loss]]:
+def _choose_lists(plan: WritePlan) -> tuple[dict[str, Path], list[Dropped]]:
     """The list of each key of the `.data` file, and the splits that it has no key for."""
     lists: dict[str, Path] = {}
     others = []
@@ -66,4 +66,4 @@ def _choose_lists(plan: Plan) -> tuple[dict[str, Path], list[Loss]]:
         else:
             lists[key] = Path(f"{part.split}.txt")
     note = f"a .data file names two lists; {', '.join(others)} is written but not named in it"
-    return lists, [Loss("names of splits", len(others), note)] if others else []
+    return lists, [Dropped("names of splits", len(others), note)] if others else []

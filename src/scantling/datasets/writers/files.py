@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from ...images.location import IMAGE_SUFFIXES
-from .values import Loss, Part
+from .values import Dropped, SplitPlan
 
 ImageMode = Literal["link", "copy", "symlink"]
 # How images get into the new folder, and what it means to whoever has the old one.
@@ -22,8 +22,8 @@ LONGEST = 100  # letters; file systems allow 255 bytes, a letter takes up to fou
 
 
 def name_files(
-    parts: Sequence[Part], *, one_folder: bool, spaces: bool = True
-) -> tuple[tuple[tuple[str, ...], ...], list[Loss]]:
+    parts: Sequence[SplitPlan], *, one_folder: bool, spaces: bool = True
+) -> tuple[tuple[tuple[str, ...], ...], list[Dropped]]:
     """A file name for each image of each part; two have the same stem only if they are one file.
 
     An image keeps its name unless another in the same folder has it, whatever their suffixes, or
@@ -51,11 +51,11 @@ def name_files(
             lost += free + suffix != image.path.name
         named.append(tuple(names))
     note = "another image has the name, or it holds what breaks a list; they got new ones"
-    return tuple(named), [Loss("file names", lost, note)] if lost else []
+    return tuple(named), [Dropped("file names", lost, note)] if lost else []
 
 
 def place_images(
-    part: Part,
+    part: SplitPlan,
     names: Sequence[str],
     folder: Path,
     *,

@@ -1,4 +1,4 @@
-"""What every writer needs first: one list of classes, and the images and objects it will write."""
+"""Prepare a data set for any writer: one list of classes, and the images that can be written."""
 
 import re
 from collections import Counter
@@ -9,7 +9,7 @@ import numpy as np
 
 from ...errors import InvalidData
 from ..dataset import Dataset, LabelledImage, make_objects
-from .values import Loss, Part, Plan
+from .values import Dropped, SplitPlan, WritePlan
 
 # What the readers of a format leave behind, whatever is written then.
 NOT_READ = {
@@ -20,7 +20,7 @@ NOT_READ = {
 LEFT_OUT = tuple(f"E{number}" for number in (*range(201, 211), 212, 217, 218, 228, 229))
 
 
-def make_plan(datasets: Mapping[str, Dataset], *, name: str) -> Plan:
+def make_plan(datasets: Mapping[str, Dataset], *, name: str) -> WritePlan:
     """Bring the classes of all splits together by name, and drop images that cannot be written.
 
     Raises:
@@ -35,12 +35,12 @@ def make_plan(datasets: Mapping[str, Dataset], *, name: str) -> Plan:
     shared, _ = Counter(part.split for part in parts).most_common(1)[0]
     if len({part.split for part in parts}) < len(parts):
         raise InvalidData(name, f"two splits would be called {shared!r}", "Rename one of them")
-    return Plan(
+    return WritePlan(
         safe_word(name, "data"),
         names,
         ids,
         parts,
-        (*lost, *_losses_of_reading(tuple(datasets.values()), parts)),
+        (*lost, *_dropped_by_readers(tuple(datasets.values()), parts)),
     )
 
 
@@ -70,7 +70,7 @@ def safe_word(text: str, otherwise: str) -> str:
 
 def _merge_ids(
     datasets: Sequence[Dataset], names: tuple[str, ...]
-) -> tuple[tuple[int, ...], tuple[Loss, ...]]:
+) -> tuple[tuple[int, ...], tuple[Dropped, ...]]:
     """COCO's category ids by class, and what is lost if its splits do not agree on them."""
     counted = tuple(range(1, len(names) + 1))
     if any(dataset.format != "coco" for dataset in datasets):
@@ -79,14 +79,15 @@ def _merge_ids(
     for dataset in datasets:
         for name, category_id in zip(dataset.names, dataset.category_ids, strict=True):
             if ids.setdefault(name, category_id) != category_id:
-                return counted, (Loss("category ids", len(names), "the splits disagree on them"),)
+                note = "the splits disagree on them"
+                return counted, (Dropped("category ids", len(names), note),)
     if len(set(ids.values())) < len(ids):
         note = "classes of different splits share one"
-        return counted, (Loss("category ids", len(names), note),)
+        return counted, (Dropped("category ids", len(names), note),)
     return tuple(ids[name] for name in names), ()
 
 
-def _make_part(split: str, dataset: Dataset, names: tuple[str, ...]) -> Part:
+def _make_part(split: str, dataset: Dataset, names: tuple[str, ...]) -> SplitPlan:
     places = {name: place for place, name in enumerate(names)}
     kept = np.array([_is_writable(image) for image in dataset.images], np.bool_)
     objects = dataset.objects
@@ -103,7 +104,7 @@ def _make_part(split: str, dataset: Dataset, names: tuple[str, ...]) -> Part:
         areas=objects.areas,
     )
     images = tuple(image for image, keep in zip(dataset.images, kept, strict=True) if keep)
-    return Part(safe_word(split, "all"), images, moved)
+    return SplitPlan(safe_word(split, "all"), images, moved)
 
 
 def _is_writable(image: LabelledImage) -> bool:
@@ -117,21 +118,21 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _losses_of_reading(datasets: Sequence[Dataset], parts: Sequence[Part]) -> list[Loss]:
-    lost = [Loss("what readers leave out", None, note) for kind, note in NOT_READ.items()
+def _dropped_by_readers(datasets: Sequence[Dataset], parts: Sequence[SplitPlan]) -> list[Dropped]:
+    lost = [Dropped("what readers leave out", None, note) for kind, note in NOT_READ.items()
             if any(dataset.format == kind for dataset in datasets)]  # fmt: skip
     codes = Counter(finding.code for dataset in datasets for finding in dataset.findings)
     if codes["W216"]:
-        lost.append(Loss("polygons", codes["W216"], "they were reduced to their boxes"))
+        lost.append(Dropped("polygons", codes["W216"], "they were reduced to their boxes"))
     wrong = {code: codes[code] for code in LEFT_OUT if codes[code]}
     if wrong:
         each = ", ".join(f"{code} {count}" for code, count in wrong.items())
         note = f"labels with errors were left out ({each}); `scantling data check` shows them"
-        lost.append(Loss("labels", sum(wrong.values()), note))
+        lost.append(Dropped("labels", sum(wrong.values()), note))
     images = sum(map(len, datasets)) - sum(len(part.images) for part in parts)
     if images:
         objects = sum(len(dataset.objects) for dataset in datasets)
         objects -= sum(len(part.objects) for part in parts)
         note = f"their files are missing or unreadable; {objects} objects went with them"
-        lost.append(Loss("images", images, note))
+        lost.append(Dropped("images", images, note))
     return lost

@@ -4,14 +4,14 @@ from itertools import pairwise
 
 import numpy as np
 
-from .values import Part
+from .values import SplitPlan
 
 # Digits after the point. Half a unit of the last is 5e-9 pixels in an image 10,000 pixels wide, so
 # that COCO → YOLO → COCO gives the same numbers.
 DIGITS = 12
 
 
-def label_texts(part: Part) -> list[str]:
+def label_texts(part: SplitPlan) -> list[str]:
     """The content of the label file of each image; empty where it has no objects.
 
     Args:

@@ -1,4 +1,4 @@
-"""What writers are given: a data set that is ready to be written, and what it has lost so far."""
+"""The values that writers take and return: the data set to write, and what was dropped from it."""
 
 from dataclasses import dataclass
 
@@ -8,8 +8,8 @@ from ..dataset import Columns, LabelledImage, Objects
 
 
 @dataclass(frozen=True)
-class Loss:
-    """One thing that the written data set does not hold.
+class Dropped:
+    """Something of the source that the written data set does not hold.
 
     Args:
         what: what is lost, in the plural.
@@ -27,8 +27,8 @@ class Loss:
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
-    """One split as it will be written.
+class SplitPlan:
+    """One split prepared for writing.
 
     Args:
         split: its name, safe as that of a file.
@@ -53,8 +53,8 @@ class Part:
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
-    """A data set that is ready to be written, and what it has lost so far.
+class WritePlan:
+    """A data set prepared for writing, and what was dropped so far.
 
     Args:
         name: what its files may be called by.
@@ -67,5 +67,5 @@ class Plan:
     name: str
     names: tuple[str, ...]
     category_ids: tuple[int, ...]
-    parts: tuple[Part, ...]
-    lost: tuple[Loss, ...]
+    parts: tuple[SplitPlan, ...]
+    lost: tuple[Dropped, ...]

@@ -12,16 +12,16 @@ from xml.etree import ElementTree as ET  # only ever written here, never read
 import numpy as np
 
 from ...errors import InvalidData
+from .dropped import NOISE, count_flags, count_ids, cut_boxes
 from .files import ImageMode, name_files, place_images
-from .losses import NOISE, count_flags, count_ids, cut_boxes
-from .values import Loss, Part, Plan
+from .values import Dropped, SplitPlan, WritePlan
 
 PLAIN = re.compile("[\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")  # what XML can hold
 
 
 def write_voc(
-    plan: Plan, folder: Path, *, images: ImageMode, advance: Callable[[], None]
-) -> tuple[Loss, ...]:
+    plan: WritePlan, folder: Path, *, images: ImageMode, advance: Callable[[], None]
+) -> tuple[Dropped, ...]:
     """Write `JPEGImages/`, `Annotations/` and `ImageSets/Main/`; difficult flags are kept.
 
     VOC counts whole pixels from 1 and includes the last. Boxes are rounded to them, and none is
@@ -56,7 +56,7 @@ def write_voc(
     return (*lost, *cut, *_count_rounded(changes), *renamed, *_count_ids(plan, named))
 
 
-def round_boxes(part: Part) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+def round_boxes(part: SplitPlan) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
     """(T, 4) xyxy whole pixels, each side at least 1 and within the image."""
     boxes = part.objects.boxes
     corners = np.rint(boxes).astype(np.int64)
@@ -68,8 +68,8 @@ def round_boxes(part: Part) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
 
 
 def _annotations(
-    plan: Plan,
-    part: Part,
+    plan: WritePlan,
+    part: SplitPlan,
     names: tuple[str, ...],
     corners: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
 ) -> Iterator[str]:
@@ -107,24 +107,24 @@ def _add(parent: ET.Element, **texts: object) -> None:
 
 def _count_rounded(
     changes: list[np.ndarray[tuple[int, ...], np.dtype[np.float64]]],
-) -> list[Loss]:
+) -> list[Dropped]:
     change = np.concatenate(changes)
     rounded = int((change > NOISE).sum())
     if not rounded:
         return []
     note = f"rounded to whole pixels, by {change.max():.3g} at most"
-    return [Loss("boxes changed", rounded, note)]
+    return [Dropped("boxes changed", rounded, note)]
 
 
-def _count_ids(plan: Plan, named: tuple[tuple[str, ...], ...]) -> list[Loss]:
+def _count_ids(plan: WritePlan, named: tuple[tuple[str, ...], ...]) -> list[Dropped]:
     """Beside the ids: classes without objects, and their order, which no file of VOC tells."""
     lost = [loss for loss in count_ids(plan, named, "VOC") if loss.what != "category ids"]
     used = set(np.concatenate([part.objects.labels for part in plan.parts]).tolist())
     empty = [name for label, name in enumerate(plan.names) if label not in used]
-    lost.append(Loss("ids and order of classes", len(plan.names), "VOC only names them"))
+    lost.append(Dropped("ids and order of classes", len(plan.names), "VOC only names them"))
     if empty:
         shown = ", ".join(empty[:5]) + (", …" if len(empty) > 5 else "")
         lost.append(
-            Loss("classes without objects", len(empty), f"VOC has no list of them: {shown}")
+            Dropped("classes without objects", len(empty), f"VOC has no list of them: {shown}")
         )
     return lost

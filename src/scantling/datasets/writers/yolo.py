@@ -7,17 +7,17 @@ from pathlib import Path
 import yaml
 
 from ...errors import InvalidData
+from .dropped import count_flags, count_ids, cut_boxes
 from .files import ImageMode, name_files, place_images
-from .losses import count_flags, count_ids, cut_boxes
 from .shares import label_texts
-from .values import Loss, Part, Plan
+from .values import Dropped, SplitPlan, WritePlan
 
 SPLITS = ("train", "val", "test")
 
 
 def write_yolo(
-    plan: Plan, folder: Path, *, images: ImageMode, advance: Callable[[], None]
-) -> tuple[Loss, ...]:
+    plan: WritePlan, folder: Path, *, images: ImageMode, advance: Callable[[], None]
+) -> tuple[Dropped, ...]:
     """Write `data.yaml`, `images/` and `labels/`. An image without objects has an empty file.
 
     Raises:
@@ -47,7 +47,7 @@ def write_yolo(
     return (*of_splits, *flags, *cut, *renamed, *count_ids(plan, named, "YOLO"))
 
 
-def name_splits(plan: Plan) -> tuple[tuple[Part, ...], list[Loss]]:
+def name_splits(plan: WritePlan) -> tuple[tuple[SplitPlan, ...], list[Dropped]]:
     """The splits by the three names that `data.yaml` has: `train2017` is `train`.
 
     A split that is none of them is left out; if it is the only one it becomes `train`.
@@ -55,7 +55,7 @@ def name_splits(plan: Plan) -> tuple[tuple[Part, ...], list[Loss]]:
     Raises:
         InvalidData: nothing would be left.
     """
-    parts: dict[str, Part] = {}
+    parts: dict[str, SplitPlan] = {}
     lost = []
     exact = {part.split for part in plan.parts}
     for part in plan.parts:
@@ -64,11 +64,11 @@ def name_splits(plan: Plan) -> tuple[tuple[Part, ...], list[Loss]]:
             name = "train"
         if name is None or name in parts or (name != part.split and name in exact):
             note = f"{part.split!r}: a data.yaml names one each of train, val and test"
-            lost.append(Loss("splits", 1, note))
+            lost.append(Dropped("splits", 1, note))
             continue
         if name != part.split:
             note = f"the split {part.split!r} is now called {name!r}"
-            lost.append(Loss("names of splits", 1, note))
+            lost.append(Dropped("names of splits", 1, note))
         parts[name] = replace(part, split=name)
     if not parts:
         raise InvalidData(

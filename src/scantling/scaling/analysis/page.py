@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from ...io import unused, write_file
-from ...reports import Details, Heading, Part, Picture, Table, Text, render_page
+from ...reports import Block, Details, Heading, Picture, Table, Text, render_page
 from .analysis import Analysis
 from .figures import draw_figures
 from .tables import Row, layer_table, part_table, summarise, to_csv
@@ -66,7 +66,7 @@ def render_analysis(analysis: Analysis, figures: dict[str, bytes]) -> str:
     columns, rows = part_table(analysis)
     advice = [one for one in analysis.findings if one.kind == "advice"]
     facts = [one for one in analysis.findings if one.kind == "fact"]
-    parts: list[Part] = [
+    parts: list[Block] = [
         Text(describe(analysis)),
         *[Picture(data, _CAPTIONS[name]) for name, data in figures.items()],
         Heading("Parts"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...errors import InvalidValue
 from ...io import write_file
-from ...reports import COLORS, Details, Heading, Part, Picture, Table, Text, render_page
+from ...reports import COLORS, Block, Details, Heading, Picture, Table, Text, render_page
 from ..search import (
     describe_model,
     pareto_columns,
@@ -63,7 +63,7 @@ def write_family(family: Family, folder: Path, *, data: str = "DATA") -> Path:
 
 def render_family(family: Family, *, data: str = "DATA") -> str:
     """Render the HTML page: comparison table, bar charts, Pareto fronts, reasons, commands."""
-    parts: list[Part] = [
+    parts: list[Block] = [
         Text(describe_recipe(family)),
         side_by_side(family),
         Picture(
@@ -149,7 +149,7 @@ def _show(result: SearchResult, name: str) -> str:
     return text if limit is None else f"{text}, of {show_value(name, limit)}"
 
 
-def _fronts(family: Family) -> list[Part]:
+def _fronts(family: Family) -> list[Block]:
     """Pareto fronts: one over MACs with all members, and one over latency for each device."""
     first = family.members[0].scaled.search
     table = candidates_on_device(
@@ -162,7 +162,7 @@ def _fronts(family: Family) -> list[Part]:
     front = tuple(candidate_costs(table, row) for row in find_pareto_front(table, "MACs"))
     results = [replace(one.scaled.search, axis="MACs", front=front) for one in family.members]
     names = [one.name for one in family.members]
-    parts: list[Part] = [
+    parts: list[Block] = [
         Picture(
             draw_pareto_front(results, names), "All members among the candidates of the recipe."
         )
@@ -179,7 +179,7 @@ def _fronts(family: Family) -> list[Part]:
     return parts
 
 
-def _reasons(one: Member) -> list[Part]:
+def _reasons(one: Member) -> list[Block]:
     result = one.scaled.search
     rows = [[cell if cell is not None else "" for cell in row] for row in neighbour_table(result)]
     return [

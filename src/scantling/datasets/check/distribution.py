@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ...images.letterbox import find_placement
 from ..dataset import Columns, Dataset
 from ..findings import Finding
-from .result import Levels
+from .result import ModelLevels
 
 # The commonest class may have so many objects to one of the rarest. Beyond, a detector that never
 # names the rare class loses nothing that its training would notice.
@@ -64,7 +64,7 @@ def check_classes(datasets: Sequence[Dataset]) -> Iterator[Finding]:
             yield Finding("W502", message, source, item=name)
 
 
-def input_sides(dataset: Dataset, levels: Levels) -> Columns:
+def input_sides(dataset: Dataset, levels: ModelLevels) -> Columns:
     """(T, 2) width and height of every object in pixels of the model's input.
 
     An object in an image of unknown size is NaN.
@@ -72,14 +72,16 @@ def input_sides(dataset: Dataset, levels: Levels) -> Columns:
     scales = np.full((len(dataset.images), 2), np.nan)
     for index, image in enumerate(dataset.images):
         if image.size is not None and min(image.size) > 0:
-            placement = find_placement(image.size, levels.image_size, resize_mode=levels.fit)
+            placement = find_placement(
+                image.size, levels.image_size, resize_mode=levels.resize_mode
+            )
             scales[index] = placement.scale_x, placement.scale_y
     boxes = dataset.objects.boxes
     sides: Columns = (boxes[:, 2:] - boxes[:, :2]) * scales[dataset.objects.image_index]
     return sides
 
 
-def check_sizes(datasets: Sequence[Dataset], levels: Levels) -> Iterator[Finding]:
+def check_sizes(datasets: Sequence[Dataset], levels: ModelLevels) -> Iterator[Finding]:
     """Objects too small for the finest level of a model, and levels without objects.
 
     Crowds are left out: no detector is asked to find them.
@@ -98,7 +100,7 @@ def check_sizes(datasets: Sequence[Dataset], levels: Levels) -> Iterator[Finding
             yield Finding("W504", message, datasets[0].source, item=f"stride {stride}")
 
 
-def _check_smallest(datasets: Sequence[Dataset], levels: Levels) -> Iterator[Finding]:
+def _check_smallest(datasets: Sequence[Dataset], levels: ModelLevels) -> Iterator[Finding]:
     """W503: one finding for each class with objects that are too small, at its smallest."""
     least = LEAST_CELLS * levels.strides[0]
     small: Counter[str] = Counter()
@@ -135,14 +137,14 @@ def _check_smallest(datasets: Sequence[Dataset], levels: Levels) -> Iterator[Fin
 _NO_SIDES: Columns = np.zeros((0, 2))
 
 
-def _counted(dataset: Dataset, levels: Levels) -> tuple[Columns, NDArray[np.intp]]:
+def _counted(dataset: Dataset, levels: ModelLevels) -> tuple[Columns, NDArray[np.intp]]:
     """(M, 2) sides on the input of the objects that count, and (M,) their places."""
     sides = input_sides(dataset, levels)
     places = np.flatnonzero(np.isfinite(sides).all(axis=1) & ~dataset.objects.crowd)
     return sides[places], places
 
 
-def assign_levels(sides: Columns, levels: Levels) -> NDArray[np.intp]:
+def assign_levels(sides: Columns, levels: ModelLevels) -> NDArray[np.intp]:
     """(T,) the level that each object suits best.
 
     The one whose anchors have the highest IoU with it, laid on the same centre; without anchors

@@ -8,8 +8,7 @@ import pytest
 
 from labelled import make_dataset, write_picture
 from scantling.augment import AUGMENTATIONS, MIXERS, TRANSFORMS
-from scantling.datasets.dataset import Dataset
-from scantling.datasets.sheets import (
+from scantling.datasets.contact_sheets import (
     CAPTION,
     GAP,
     Picture,
@@ -19,6 +18,7 @@ from scantling.datasets.sheets import (
     dataset_sheet,
     draw_picture,
 )
+from scantling.datasets.dataset import Dataset
 from scantling.errors import InvalidSource, InvalidValue, UnknownName
 from scantling.reports.drawing import class_color
 from scantling.structures import Sample

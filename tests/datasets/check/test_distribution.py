@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scantling.datasets.check import Levels
-from scantling.datasets.check.fitness import (
+from scantling.datasets.check import ModelLevels
+from scantling.datasets.check.distribution import (
     assign_levels,
     check_classes,
     check_sizes,
@@ -15,7 +15,7 @@ from scantling.datasets.check.fitness import (
 )
 from scantling.datasets.dataset import Dataset, LabelledImage, make_objects
 
-LEVELS = Levels("net", (100, 100), (8, 16, 32))
+LEVELS = ModelLevels("net", (100, 100), (8, 16, 32))
 
 
 def dataset(
@@ -31,7 +31,7 @@ def dataset(
 )
 def test_sides_are_those_on_the_input(fit, expected):
     one = dataset([[0, 0, 40, 80]], [0])
-    levels = Levels("net", (100, 100), (8,), fit=fit)
+    levels = ModelLevels("net", (100, 100), (8,), resize_mode=fit)
     np.testing.assert_allclose(input_sides(one, levels), [expected])
 
 
@@ -45,7 +45,7 @@ def test_without_anchors_an_object_belongs_to_the_level_of_which_it_covers_four_
 
 
 def test_with_anchors_an_object_belongs_to_the_level_of_the_most_alike():
-    levels = Levels("net", (100, 100), (8, 16), (((10, 10), (40, 10)), ((30, 30),)))
+    levels = ModelLevels("net", (100, 100), (8, 16), (((10, 10), (40, 10)), ((30, 30),)))
     sides = np.array([[9.0, 11], [45, 9], [28, 33], [20, 20]])
     assert assign_levels(sides, levels).tolist() == [0, 0, 1, 1]
 

@@ -1,4 +1,4 @@
-"""Which boxes of one image are the same, or nearly, without comparing all with all."""
+"""Find boxes of one image that are the same, or nearly, without comparing all pairs."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ MAX_COMPARED = 2_000  # objects of one image; where there are more, they are lef
 MAX_PARTNERS = 8  # pairs that one box begins, however many lie on it: what is found stays small
 
 
-def find_twins(boxes: Columns, image_index: IntArray) -> tuple[IntArray, IntArray]:
+def find_duplicate_boxes(boxes: Columns, image_index: IntArray) -> tuple[IntArray, IntArray]:
     """Pairs of rows of one image whose boxes overlap by `NEARLY` at least, the earlier row first.
 
     Two such boxes have left edges at most 5 % of the wider's width apart. So rows are sorted by
@@ -41,9 +41,9 @@ def find_twins(boxes: Columns, image_index: IntArray) -> tuple[IntArray, IntArra
         active, other = active[near], other[near]
         if not len(active):
             break
-        twins = _iou(box[active], box[other]) >= NEARLY
-        found.append((order[active[twins]], order[other[twins]]))
-        partners[active] += twins
+        same = _iou(box[active], box[other]) >= NEARLY
+        found.append((order[active[same]], order[other[same]]))
+        partners[active] += same
         active = active[partners[active] < MAX_PARTNERS]
     first = np.concatenate([pair[0] for pair in found])
     second = np.concatenate([pair[1] for pair in found])

@@ -9,7 +9,7 @@ import numpy as np
 from ..dataset import Dataset
 from ..findings import Finding
 from ..fingerprints import near_pairs
-from ..image_info import ImageFacts
+from ..image_info import ImageInfo
 
 # Bits of 64 in which the hashes of two images may differ and the two still be called near. Of 150
 # photographs scaled to half or recompressed at quality 40, none moved by more than 2 bits; with a
@@ -46,17 +46,17 @@ def without_unions(datasets: Sequence[Dataset]) -> list[Dataset]:
     return kept
 
 
-def find_repeats(
-    datasets: Sequence[Dataset], facts: Mapping[Path, ImageFacts]
+def find_duplicates(
+    datasets: Sequence[Dataset], infos: Mapping[Path, ImageInfo]
 ) -> tuple[dict[Finding, Path], bool]:
     """Every image that repeats one before it, in its split or in another.
 
-    Each image is told of once, with the first that it repeats: in another split where there is
+    Each image is reported once, with the first that it repeats: in another split where there is
     one, for that makes an evaluation worthless.
 
     Args:
         datasets: the splits.
-        facts: of their images; one without facts, or damaged, repeats nothing.
+        infos: of their images; one without, or damaged, repeats nothing.
 
     Returns:
         The findings, each with the other image of the pair, and whether all pairs were looked at.
@@ -65,17 +65,17 @@ def find_repeats(
         _Place(split, index, image.path)
         for split, dataset in enumerate(datasets)
         for index, image in enumerate(dataset.images)
-        if image.path in facts and not facts[image.path].code
+        if image.path in infos and not infos[image.path].code
     ]
     by_content: dict[str, list[_Place]] = {}
     for place in places:
-        by_content.setdefault(facts[place.path].digest, []).append(place)
+        by_content.setdefault(infos[place.path].digest, []).append(place)
     found: dict[Finding, Path] = {}
     for group in by_content.values():
         found.update(_repeats_of(datasets, group, exact=True))
         found.update(_disagreements(datasets, group))
     firsts = [group[0] for group in by_content.values()]
-    near, is_complete = _find_near(datasets, firsts, facts)
+    near, is_complete = _find_near(datasets, firsts, infos)
     return {**found, **near}, is_complete
 
 
@@ -137,19 +137,19 @@ def _compare_labels(datasets: Sequence[Dataset], first: _Place, second: _Place) 
 
 
 def _find_near(
-    datasets: Sequence[Dataset], places: Sequence[_Place], facts: Mapping[Path, ImageFacts]
+    datasets: Sequence[Dataset], places: Sequence[_Place], infos: Mapping[Path, ImageInfo]
 ) -> tuple[dict[Finding, Path], bool]:
     """The images of other content that look nearly the same as one before."""
-    by_looks: dict[int, list[_Place]] = {}
+    by_hash: dict[int, list[_Place]] = {}
     for place in places:
-        looks = facts[place.path].looks
-        if looks is not None:
-            by_looks.setdefault(looks, []).append(place)
+        image_hash = infos[place.path].perceptual_hash
+        if image_hash is not None:
+            by_hash.setdefault(image_hash, []).append(place)
     found: dict[Finding, Path] = {}
-    for group in by_looks.values():
+    for group in by_hash.values():
         found.update(_repeats_of(datasets, group, exact=False))
-    hashes = np.array(list(by_looks), np.uint64)
-    firsts = [group[0] for group in by_looks.values()]
+    hashes = np.array(list(by_hash), np.uint64)
+    firsts = [group[0] for group in by_hash.values()]
     splits = np.array([place.split for place in firsts])
     pairs = near_pairs(hashes, distance=NEAR_BITS, limit=MAX_PAIRS)
     if len(pairs):

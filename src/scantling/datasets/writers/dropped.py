@@ -1,16 +1,16 @@
-"""What a format cannot hold, counted before it is gone."""
+"""Count what a format cannot hold, before it is dropped."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from ..dataset import Flags, make_objects
-from .values import Loss, Part, Plan
+from .values import Dropped, SplitPlan, WritePlan
 
 NOISE = 1e-6  # pixels; less comes from arithmetic, not from the labels
 
 
-def count_flags(plan: Plan, format_name: str, *, difficult: bool) -> list[Loss]:
+def count_flags(plan: WritePlan, format_name: str, *, difficult: bool) -> list[Dropped]:
     """Crowd flags, areas of masks and, unless the format holds them, difficult flags."""
     crowd = sum(int(part.objects.crowd.sum()) for part in plan.parts)
     hard = 0 if difficult else sum(int(part.objects.difficult.sum()) for part in plan.parts)
@@ -18,17 +18,19 @@ def count_flags(plan: Plan, format_name: str, *, difficult: bool) -> list[Loss]:
     lost = []
     if crowd:
         note = f"{format_name} has no place for them; the boxes are kept as those of one object"
-        lost.append(Loss("crowd flags", crowd, note))
+        lost.append(Dropped("crowd flags", crowd, note))
     if hard:
         note = f"{format_name} has no place for them; the boxes are kept as any other"
-        lost.append(Loss("difficult flags", hard, note))
+        lost.append(Dropped("difficult flags", hard, note))
     if areas:
         note = f"{format_name} has no place for them; areas will be those of the boxes"
-        lost.append(Loss("areas of masks", areas, note))
+        lost.append(Dropped("areas of masks", areas, note))
     return lost
 
 
-def count_ids(plan: Plan, file_names: Sequence[Sequence[str]], format_name: str) -> list[Loss]:
+def count_ids(
+    plan: WritePlan, file_names: Sequence[Sequence[str]], format_name: str
+) -> list[Dropped]:
     """Image ids that are not told by the file's name, and category ids with gaps."""
     ids = sum(
         image.image_id != id_of_name(name)
@@ -37,10 +39,10 @@ def count_ids(plan: Plan, file_names: Sequence[Sequence[str]], format_name: str)
     )
     lost = []
     if ids:
-        lost.append(Loss("image ids", ids, f"{format_name} knows images by their file names"))
+        lost.append(Dropped("image ids", ids, f"{format_name} knows images by their file names"))
     if plan.category_ids != tuple(range(1, len(plan.names) + 1)):
         note = f"{format_name} counts classes without gaps"
-        lost.append(Loss("category ids", len(plan.names), note))
+        lost.append(Dropped("category ids", len(plan.names), note))
     return lost
 
 
@@ -50,7 +52,7 @@ def id_of_name(file_name: str) -> int | str:
     return int(stem) if stem.isascii() and stem.isdigit() and len(stem) <= 18 else stem
 
 
-def cut_boxes(parts: Sequence[Part]) -> tuple[tuple[Part, ...], list[Loss]]:
+def cut_boxes(parts: Sequence[SplitPlan]) -> tuple[tuple[SplitPlan, ...], list[Dropped]]:
     """Boxes cut off at the edge of their image; one without area in it is left out."""
     cut, outside, changed, greatest = [], 0, 0, 0.0
     for part in parts:
@@ -69,17 +71,17 @@ def cut_boxes(parts: Sequence[Part]) -> tuple[tuple[Part, ...], list[Loss]]:
             difficult=objects.difficult,
             areas=objects.areas,
         )
-        cut.append(Part(part.split, part.images, new.take(inside)))
+        cut.append(SplitPlan(part.split, part.images, new.take(inside)))
     lost = []
     if changed:
         note = f"they reached beyond their image, by {greatest:.3g} pixels at most, and are cut off"
-        lost.append(Loss("boxes changed", changed, note))
+        lost.append(Dropped("boxes changed", changed, note))
     if outside:
-        lost.append(Loss("boxes", outside, "they have no area within their image"))
+        lost.append(Dropped("boxes", outside, "they have no area within their image"))
     return tuple(cut), lost
 
 
-def _count_areas(part: Part) -> int:
+def _count_areas(part: SplitPlan) -> int:
     """Areas that are not those of the boxes."""
     sides = part.objects.boxes[:, 2:] - part.objects.boxes[:, :2]
     own = sides.prod(axis=1)

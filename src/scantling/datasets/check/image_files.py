@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..dataset import Dataset, LabelledImage
 from ..findings import Finding
-from ..image_info import ImageFacts
+from ..image_info import ImageInfo
 
 # Suffixes of each kind that headers.py tells apart.
 SUFFIXES: dict[str, frozenset[str]] = {
@@ -29,44 +29,42 @@ STATE_SIZES = frozenset({"coco", "voc"})
 IMAGE_CODES = frozenset({"E101", "E301", "E302", "E303", "E304", "E305"})
 
 
-def check_pictures(
-    datasets: Sequence[Dataset], facts: Mapping[Path, ImageFacts]
-) -> Iterator[Finding]:
-    """Everything that is wrong with the image files, each file once.
+def check_images(datasets: Sequence[Dataset], infos: Mapping[Path, ImageInfo]) -> Iterator[Finding]:
+    """Find what is wrong with the image files themselves, each file once.
 
-    What the readers have already said of a file is not said again.
+    What the readers have reported of a file already is not reported again.
     """
-    told = {
+    reported = {
         finding.image or finding.file
         for dataset in datasets
         for finding in dataset.findings
         if finding.code in IMAGE_CODES
     }
-    for path, known in facts.items():
+    for path, known in infos.items():
         if not known.code:
             yield from _check_picture(path, known)
-        elif path not in told:
+        elif path not in reported:
             yield Finding(known.code, known.problem, path, image=path)
 
 
 def check_stated_sizes(
-    datasets: Sequence[Dataset], facts: Mapping[Path, ImageFacts]
+    datasets: Sequence[Dataset], infos: Mapping[Path, ImageInfo]
 ) -> Iterator[Finding]:
     """Images whose labels were made for another size, or for the image before EXIF turns it.
 
-    Of a format that states no size only a turned image can be told: W306 of `check_pictures`.
+    Of a format that states no size only a turned image is noticed: W306 of `check_images`.
     """
     for dataset in datasets:
         if dataset.format not in STATE_SIZES:
             continue
         for image in dataset.images:
-            known = facts.get(image.path)
+            known = infos.get(image.path)
             if known is None or known.code or image.size in (None, known.upright):
                 continue
             yield _compare_sizes(image, known)
 
 
-def _compare_sizes(image: LabelledImage, known: ImageFacts) -> Finding:
+def _compare_sizes(image: LabelledImage, known: ImageInfo) -> Finding:
     stated, found = (f"{size[1]} × {size[0]}" for size in (image.size or (0, 0), known.upright))
     turned = known.orientation >= 5 and image.size == known.size
     message = f"labelled as {stated}, but the image is {found}"
@@ -81,7 +79,7 @@ def _compare_sizes(image: LabelledImage, known: ImageFacts) -> Finding:
     )
 
 
-def _check_picture(path: Path, known: ImageFacts) -> Iterator[Finding]:
+def _check_picture(path: Path, known: ImageInfo) -> Iterator[Finding]:
     """What is unusual about an image that can be read."""
     if known.orientation != 1:
         message = f"its EXIF orientation is {known.orientation}, of which 1 is upright"
