@@ -80,7 +80,7 @@ def write_case(folder: Path, *, images: int = IMAGES, seed: int = 0) -> None:
 
 def by_scantling(folder: Path) -> tuple[list[float], dict[str, float]]:
     from scantling.datasets.dataset import Dataset, LabelledImage, make_objects
-    from scantling.evaluation import evaluate_coco, read_results, truth_of
+    from scantling.evaluation import evaluate_coco, make_ground_truth, read_results
 
     start = time.perf_counter()
     document = json.loads((folder / "annotations.json").read_bytes())
@@ -107,7 +107,7 @@ def by_scantling(folder: Path) -> tuple[list[float], dict[str, float]]:
         ),
     )
     del document, rows
-    truth = truth_of(data)
+    truth = make_ground_truth(data)
     found = read_results(folder / "results.json", truth)
     read = time.perf_counter()
     stats = evaluate_coco(truth, found).stats

@@ -63,7 +63,7 @@ def ours(
         selection=Selection(min_score=min_score, iou_threshold=OPENCV_IOU, max_detections=5000),
         clip=False,
     )
-    figures = evaluate(predictor, data, batch_size=8).figures
+    figures = evaluate(predictor, data, batch_size=8).stats
     return {name: figures[name] for name in ("AP", "AP50", "AP75")}
 
 
@@ -102,7 +102,7 @@ def test_showing_each_image_several_times_raises_ap(merge: str, assets: Path, fi
             ),
             first128,
             batch_size=4,
-        ).figures
+        ).stats
         for kind, plan in (("nms", None), (merge, TTA))
     )
     assert several["AP"] > plain["AP"] + 0.01

@@ -69,7 +69,7 @@ def write_expected(model: Model, folder: Path) -> None:
     judged = evaluate(
         load(model, selection_for(choose_protocol("coco"))), folder / "data" / "data.yaml"
     )
-    expected = {"images": found, "AP": judged.figures["AP"]}
+    expected = {"images": found, "AP": judged.stats["AP"]}
     (folder / "expected.json").write_text(json.dumps(expected))
     large = cv2.resize(cv2.imread(str(photos[0])), (1920, 1080), interpolation=cv2.INTER_CUBIC)
     cv2.imwrite(str(folder / "large.jpg"), large)

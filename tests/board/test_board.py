@@ -106,7 +106,7 @@ def test_an_exported_file_has_the_ap_of_the_model(file: str, made: Path, tmp_pat
     words = ("--data", made / "data" / "data.yaml", "--precision", "fp32", "--out", tmp_path / "e")
     said = scantling("evaluate", made / file, *words, "--json", folder=tmp_path)
     expected = json.loads((made / "expected.json").read_text())
-    assert json.loads(said)["figures"]["AP"] == pytest.approx(expected["AP"], abs=1e-3)
+    assert json.loads(said)["stats"]["AP"] == pytest.approx(expected["AP"], abs=1e-3)
     assert expected["AP"] > 0.05
 
 

@@ -65,7 +65,7 @@ def test_everything_is_printed_and_saved(desk: Path, capsys: pytest.CaptureFixtu
     assert all(cv2.imread(str(folder / name)) is not None for name in figures)
     summary = json.loads((folder / "summary.json").read_text())
     line = next(line for line in out.splitlines() if "Average Precision" in line)
-    assert line.endswith(f"{summary['figures']['AP']:.3f}")
+    assert line.endswith(f"{summary['stats']['AP']:.3f}")
     assert summary["data"]["images"] == 12
     assert summary["class_names"]["pairs"]["couch"] == "sofa"
     ids = {one["category_id"] for one in json.loads((folder / "results.json").read_text())}
@@ -117,7 +117,7 @@ def test_detections_that_were_saved_give_the_same_figures_again(
     assert not Path("runs").exists()
     assert main(["evaluate", "--detections", "found.json", "--data", "street.yaml", "--json"]) == 0
     second = json.loads(capsys.readouterr().out)
-    assert first["figures"] == second["figures"]
+    assert first["stats"] == second["stats"]
     assert "NMS as given" in second["protocol"]["line"]
 
 
@@ -145,7 +145,7 @@ def test_every_protocol_says_which_it_is(
 ):
     assert main([*RUN, "--limit", "4", *protocol, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert 0 < report["figures"]["mAP"] <= 1
+    assert 0 < report["stats"]["mAP"] <= 1
     assert words in report["protocol"]["line"]
 
 

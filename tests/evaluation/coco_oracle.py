@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scantling.evaluation import Found, Truth
+from scantling.evaluation import DetectionTable, GroundTruth
 
 if TYPE_CHECKING:
     from pycocotools.cocoeval import COCOeval
@@ -15,13 +15,13 @@ Document = dict[str, Any]
 Results = list[dict[str, Any]]
 
 
-def truth_from(document: Document) -> Truth:
+def truth_from(document: Document) -> GroundTruth:
     """The annotations as columns, with the very numbers of the file."""
     ids = [image["id"] for image in document["images"]]
     categories = [category["id"] for category in document["categories"]]
     place = {identity: index for index, identity in enumerate(ids)}
     rows = sorted(document["annotations"], key=lambda one: place[one["image_id"]])
-    return Truth(
+    return GroundTruth(
         tuple(category["name"] for category in document["categories"]),
         tuple(categories),
         tuple(ids),
@@ -34,9 +34,9 @@ def truth_from(document: Document) -> Truth:
     )
 
 
-def found_from(results: Results, truth: Truth) -> Found:
+def found_from(results: Results, truth: GroundTruth) -> DetectionTable:
     """The results as columns, with the very numbers of the file."""
-    return Found(
+    return DetectionTable(
         np.array([one["bbox"] for one in results], np.float64).reshape(-1, 4),
         np.array([one["score"] for one in results], np.float64),
         np.array([truth.category_ids.index(one["category_id"]) for one in results], np.int64),

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from scantling.evaluation import Found, Truth
+from scantling.evaluation import DetectionTable, GroundTruth
 
 
-def random_tables(seed: int, *, flags: bool = True) -> tuple[Truth, Found]:
+def random_tables(seed: int, *, flags: bool = True) -> tuple[GroundTruth, DetectionTable]:
     """A few images and classes; boxes lie on a coarse grid in half of the cases."""
     rng = np.random.default_rng(seed)
     images, kinds = int(rng.integers(1, 6)), int(rng.integers(1, 4))
@@ -18,7 +18,7 @@ def random_tables(seed: int, *, flags: bool = True) -> tuple[Truth, Found]:
         )
         return np.round(table / step) * step
 
-    truth = Truth(
+    truth = GroundTruth(
         tuple(f"c{label}" for label in range(kinds)),
         tuple(range(1, kinds + 1)),
         tuple(range(images)),
@@ -29,7 +29,7 @@ def random_tables(seed: int, *, flags: bool = True) -> tuple[Truth, Found]:
         (rng.random(objects) < 0.15) & flags,
         np.ones(objects),
     )
-    found = Found(
+    found = DetectionTable(
         boxes(count),
         np.round(rng.random(count), 1 if rng.random() < 0.5 else 6),
         rng.integers(0, kinds, count),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from scantling.datasets.dataset import Dataset, LabelledImage, make_objects
 from scantling.errors import InvalidValue
-from scantling.evaluation import CocoResult, evaluate_coco, format_coco_block, truth_of
+from scantling.evaluation import CocoResult, evaluate_coco, format_coco_block, make_ground_truth
 
 
 def random_case(seed: int) -> tuple[Document, Results]:
@@ -100,7 +100,7 @@ def test_every_figure_equals_pycocotools_on_random_cases(seed: int):
 def test_every_figure_equals_pycocotools_when_classes_are_not_told_apart(seed: int):
     document, results = random_case(seed)
     theirs = by_pycocotools(document, results, useCats=0)
-    assert not differences(ours_of(document, results, any_class=True), theirs)
+    assert not differences(ours_of(document, results, class_agnostic=True), theirs)
 
 
 @settings(max_examples=350, deadline=None, derandomize=True)
@@ -193,7 +193,7 @@ def test_all_twelve_figures_of_the_coco_example_come_out_from_a_dataset(referenc
         corners, ours.labels, ours.image_index, crowd=ours.crowd, areas=ours.areas
     )
     data = Dataset(Path("x.json"), "coco", "val", ours.names, ours.category_ids, images, objects)
-    truth = truth_of(data)
+    truth = make_ground_truth(data)
     assert np.array_equal(truth.boxes, ours.boxes)  # to the last bit, by way of corners
     result = evaluate_coco(truth, found_from(results, truth))
     assert not differences(result, by_pycocotools(document, results))

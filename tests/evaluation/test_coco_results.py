@@ -14,18 +14,24 @@ from hypothesis import strategies as st
 from random_tables import random_tables
 
 from scantling.errors import InvalidData, InvalidValue
-from scantling.evaluation import Found, FoundBuilder, Truth, read_results, write_results
+from scantling.evaluation import (
+    DetectionTable,
+    DetectionTableBuilder,
+    GroundTruth,
+    read_results,
+    write_results,
+)
 from scantling.structures import Detections
 
 GOOD = {"image_id": 0, "category_id": 1, "bbox": [1, 2.5, 3, 4], "score": 0.5}
 
 
 @pytest.fixture(scope="module")
-def tables() -> tuple[Truth, Found]:
+def tables() -> tuple[GroundTruth, DetectionTable]:
     return random_tables(11)
 
 
-def same(one: Found, other: Found) -> bool:
+def same(one: DetectionTable, other: DetectionTable) -> bool:
     return all(np.array_equal(getattr(one, key), getattr(other, key)) for key in vars(one))
 
 
@@ -159,7 +165,7 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(tmp_path: Path, tabl
 def test_what_is_collected_image_by_image_equals_the_file_that_to_coco_makes(tmp_path: Path):
     rng = np.random.default_rng(2)
     truth, _ = random_tables(11)
-    builder, rows = FoundBuilder(), []
+    builder, rows = DetectionTableBuilder(), []
     for index in range(len(truth.image_ids)):
         count = 1500  # beyond the room at the start
         corner = rng.uniform(0, 50, (count, 2)).astype(np.float32)
@@ -188,7 +194,7 @@ def test_detections_of_classes_that_the_data_set_lacks_are_left_out():
         ("dog", "cat"),
         (9, 9),
     )
-    builder = FoundBuilder([-1, 5])
+    builder = DetectionTableBuilder([-1, 5])
     builder.add(3, detections)
     found = builder.build()
     assert (found.labels.tolist(), found.image_index.tolist()) == ([5], [3])
@@ -198,7 +204,7 @@ def test_detections_of_classes_that_the_data_set_lacks_are_left_out():
 
 def test_a_number_that_is_not_finite_is_no_detection():
     with pytest.raises(InvalidValue, match="finite"):
-        Found(
+        DetectionTable(
             np.array([[0.0, 0, np.nan, 1]]),
             np.ones(1),
             np.zeros(1, np.int64),

@@ -82,12 +82,12 @@ def test_labels_that_are_what_the_model_finds_give_an_ap_of_one(
     predictor: Predictor, labelled: Callable[..., Path]
 ):
     evaluation = evaluate(predictor, labelled())
-    assert evaluation.figures["AP"] == pytest.approx(1.0)
-    assert evaluation.judged.best_score >= 0.3
-    assert evaluation.judged.curves.overall.best_f1 == 1
-    counts = evaluation.judged.confusion.counts
+    assert evaluation.stats["AP"] == pytest.approx(1.0)
+    assert evaluation.metrics.best_score >= 0.3
+    assert evaluation.metrics.curves.overall.best_f1 == 1
+    counts = evaluation.metrics.confusion.counts
     assert counts.sum() == counts.diagonal().sum() == len(evaluation.dataset.objects)
-    assert all(one.f1 == 1 for one in evaluation.judged.ranking)
+    assert all(one.f1 == 1 for one in evaluation.metrics.ranking)
     assert evaluation.seconds.network > 0
 
 
@@ -97,7 +97,7 @@ def test_the_order_and_spelling_of_the_classes_make_no_difference(
     names = sorted({*predictor.names})[::-1]
     spelling = {"aeroplane": "airplane", "sofa": "couch", "tvmonitor": "tv"}
     evaluation = evaluate(predictor, labelled(names, spelling=spelling))
-    assert evaluation.figures["AP"] == pytest.approx(1.0)
+    assert evaluation.stats["AP"] == pytest.approx(1.0)
     assert evaluation.classes is not None
     assert ("couch", "sofa") in evaluation.classes.renamed
 
@@ -108,13 +108,16 @@ def test_batches_workers_and_rectangles_find_the_same(
     path = labelled()
     plain = evaluate(predictor, path)
     batched = evaluate(predictor, path, batch_size=2, workers=1)
-    order = [np.lexsort((one.found.scores, one.found.image_index)) for one in (plain, batched)]
+    order = [
+        np.lexsort((one.detections.scores, one.detections.image_index)) for one in (plain, batched)
+    ]
     for name in ("image_index", "labels"):
         first, second = (
-            getattr(one.found, name)[own] for one, own in zip((plain, batched), order, strict=True)
+            getattr(one.detections, name)[own]
+            for one, own in zip((plain, batched), order, strict=True)
         )
         assert (first == second).all()
-    assert batched.figures["AP"] == pytest.approx(plain.figures["AP"])
+    assert batched.stats["AP"] == pytest.approx(plain.stats["AP"])
     letterboxed = Predictor(
         predictor.engine,
         predictor.names,
@@ -123,8 +126,8 @@ def test_batches_workers_and_rectangles_find_the_same(
     )
     square = evaluate(letterboxed, path)
     rectangular = evaluate(letterboxed, path, batch_size=2, rectangular=True)
-    assert rectangular.figures["AP50"] == pytest.approx(square.figures["AP50"], abs=0.1)
-    assert set(rectangular.found.image_index.tolist()) == {0, 1, 2}
+    assert rectangular.stats["AP50"] == pytest.approx(square.stats["AP50"], abs=0.1)
+    assert set(rectangular.detections.image_index.tolist()) == {0, 1, 2}
 
 
 def test_a_class_that_the_model_does_not_know_is_refused_or_left_out(
@@ -133,10 +136,10 @@ def test_a_class_that_the_model_does_not_know_is_refused_or_left_out(
     path = labelled(spelling={"dog": "hound"})
     with pytest.raises(InvalidData, match="'hound'"):
         evaluate(predictor, path)
-    named = evaluate(predictor, path, renamed={"hound": "dog"})
-    assert named.figures["AP"] == pytest.approx(1.0)
+    named = evaluate(predictor, path, rename_classes={"hound": "dog"})
+    assert named.stats["AP"] == pytest.approx(1.0)
     without = evaluate(predictor, path, known_classes_only=True)
-    assert without.figures["AP"] == pytest.approx(1.0)
+    assert without.stats["AP"] == pytest.approx(1.0)
     assert len(without.dataset.objects) < len(named.dataset.objects)
     assert without.classes is not None
     assert without.classes.unknown == ("hound",)
@@ -147,8 +150,8 @@ def test_only_the_first_images_are_looked_at_when_that_is_asked_for(
 ):
     evaluation = evaluate(predictor, labelled(), limit=1)
     assert len(evaluation.dataset) == 1
-    assert set(evaluation.found.image_index.tolist()) == {0}
-    assert evaluation.figures["AP"] == pytest.approx(1.0)
+    assert set(evaluation.detections.image_index.tolist()) == {0}
+    assert evaluation.stats["AP"] == pytest.approx(1.0)
     with pytest.raises(InvalidValue, match="limit"):
         evaluate(predictor, labelled(), limit=0)
 
@@ -165,8 +168,8 @@ def test_a_damaged_image_is_an_error_or_counts_as_one_without_detections(
     ((name, problem),) = evaluation.unreadable
     assert name.endswith("horses.jpg")
     assert problem
-    assert evaluation.judged.result.stats["AR100"] < 1
-    misses = {one.image_index: one.misses for one in evaluation.judged.ranking}
+    assert evaluation.metrics.result.stats["AR100"] < 1
+    misses = {one.image_index: one.false_negatives for one in evaluation.metrics.ranking}
     assert misses[2] == len(evaluation.dataset.objects_of(2))
 
 
@@ -205,11 +208,11 @@ def test_the_results_file_of_a_run_gives_its_figures_again(
             selection=replace(SELECTION, min_score=0.01),
         )
         run = evaluate(other, path)
-        write_results(tmp_path / "results.json", run.found, run.judged.truth)
+        write_results(tmp_path / "results.json", run.detections, run.metrics.truth)
         read = evaluate_results(tmp_path / "results.json", path)
-        assert read.figures == run.figures
+        assert read.stats == run.stats
     first = evaluate_results(tmp_path / "results.json", path, limit=1)
-    assert set(first.found.image_index.tolist()) == {0}
+    assert set(first.detections.image_index.tolist()) == {0}
     assert {one["category_id"] for one in json.loads((tmp_path / "results.json").read_text())} <= {
         *run.dataset.category_ids
     }
@@ -224,7 +227,7 @@ def test_coco_s_own_fake_results_give_its_published_block(assets: Path):
     printed = (folder / "val2014_fake_eval_res.txt").read_text()
     block = printed.split("type=bbox")[1].split("---")[0]
     expected = [line.rsplit("=", 1)[1].strip() for line in block.splitlines() if "@" in line]
-    assert [f"{value:.3f}" for value in evaluation.figures.values()] == expected
+    assert [f"{value:.3f}" for value in evaluation.stats.values()] == expected
 
 
 @pytest.mark.parametrize("protocol", ["voc07", "voc12", "darknet"])
@@ -232,8 +235,8 @@ def test_the_other_protocols_find_everything_too(
     protocol: str, predictor: Predictor, labelled: Callable[..., Path]
 ):
     evaluation = evaluate(predictor, labelled(), protocol=protocol)
-    assert evaluation.figures["mAP"] == pytest.approx(1.0)
-    assert evaluation.figures.keys() == {"mAP"}
+    assert evaluation.stats["mAP"] == pytest.approx(1.0)
+    assert evaluation.stats.keys() == {"mAP"}
     assert "scores from 0.3" in evaluation.protocol_line
 
 

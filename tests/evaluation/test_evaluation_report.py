@@ -10,27 +10,27 @@ import pytest
 from scantling.datasets.dataset import Dataset, LabelledImage, make_objects
 from scantling.evaluation import (
     PROTOCOLS,
+    DetectionTable,
     Evaluation,
-    Found,
     class_table,
+    compute_metrics,
+    draw_evaluated_image,
     draw_figures,
-    draw_image,
-    judge,
+    make_ground_truth,
     render_report,
     save_report,
     summarise,
-    truth_of,
 )
-from scantling.evaluation.pictures import MISSED, RIGHT, WRONG
-from scantling.evaluation.tables import RECALLS, ap_by_size, mean_precision
+from scantling.evaluation.class_table import RECALLS, ap_by_size, mean_precision
+from scantling.evaluation.image_drawing import MISSED, RIGHT, WRONG
 
 NAMES = ("cat", "dog <b>", "cow")
 SIZE = 200  # side of every image
 
 
-def found(rows: list[tuple[int, int, float, tuple[float, float, float, float]]]) -> Found:
+def found(rows: list[tuple[int, int, float, tuple[float, float, float, float]]]) -> DetectionTable:
     """Detections from (image, label, score, left top width height)."""
-    return Found(
+    return DetectionTable(
         np.array([row[3] for row in rows], np.float64).reshape(-1, 4),
         np.array([row[2] for row in rows], np.float64),
         np.array([row[1] for row in rows], np.int64),
@@ -57,8 +57,8 @@ def dataset(tmp_path: Path) -> Dataset:
     )
 
 
-def evaluated(dataset: Dataset, detections: Found, protocol: str = "coco") -> Evaluation:
-    judged = judge(truth_of(dataset), detections, PROTOCOLS[protocol])
+def evaluated(dataset: Dataset, detections: DetectionTable, protocol: str = "coco") -> Evaluation:
+    judged = compute_metrics(make_ground_truth(dataset), detections, PROTOCOLS[protocol])
     return Evaluation(dataset, len(dataset), judged, None, {"model": "by hand"})
 
 
@@ -68,7 +68,7 @@ SOME = [(0, 0, 0.9, (10, 10, 20, 20)), (0, 0, 0.8, (50, 50, 140, 140))]
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_the_row_of_a_class_says_what_became_of_its_objects(dataset: Dataset, protocol: str):
-    columns, rows = class_table(evaluated(dataset, found(SOME), protocol).judged)
+    columns, rows = class_table(evaluated(dataset, found(SOME), protocol).metrics)
     cat, dog = (dict(zip(columns, row, strict=True)) for row in rows)
     assert (cat["class"], cat["objects"]) == ("cat", 2)
     assert (cat["threshold"], cat["precision"], cat["recall"]) == (0.9, 1.0, 0.5)
@@ -79,19 +79,19 @@ def test_the_row_of_a_class_says_what_became_of_its_objects(dataset: Dataset, pr
 
 
 def test_ap_by_size_counts_the_objects_of_each_size(dataset: Dataset):
-    values, counts = ap_by_size(evaluated(dataset, found(SOME)).judged)
+    values, counts = ap_by_size(evaluated(dataset, found(SOME)).metrics)
     assert counts == {"small": 1, "medium": 0, "large": 2}
     assert values["small"] == pytest.approx(1)
     assert values["medium"] is None
 
 
 def test_the_mean_of_precision_over_recall_is_the_ap(dataset: Dataset):
-    judged = evaluated(dataset, found(SOME)).judged
+    judged = evaluated(dataset, found(SOME)).metrics
     precision = mean_precision(judged)
     assert precision.shape == (10, len(RECALLS))
-    assert precision[0].mean() == pytest.approx(judged.figures["AP50"])
-    assert precision.mean() == pytest.approx(judged.figures["AP"])
-    other = mean_precision(evaluated(dataset, found(SOME), "voc12").judged)
+    assert precision[0].mean() == pytest.approx(judged.stats["AP50"])
+    assert precision.mean() == pytest.approx(judged.stats["AP"])
+    other = mean_precision(evaluated(dataset, found(SOME), "voc12").metrics)
     assert other.shape == (1, len(RECALLS))
     assert other[0] == pytest.approx(precision[0])
 
@@ -99,8 +99,8 @@ def test_the_mean_of_precision_over_recall_is_the_ap(dataset: Dataset):
 def test_an_image_shows_what_was_found_missed_and_wrong(dataset: Dataset):
     detections = found([*SOME, (1, 1, 0.7, (5, 5, 30, 30))])
     evaluation = evaluated(dataset, detections)
-    assert evaluation.judged.best_score == 0.9
-    first, second = (draw_image(evaluation, index) for index in range(2))
+    assert evaluation.metrics.best_score == 0.9
+    first, second = (draw_evaluated_image(evaluation, index) for index in range(2))
     assert first is not None
     assert second is not None
     assert has_color(first, RIGHT)  # the small cat

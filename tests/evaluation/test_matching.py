@@ -9,20 +9,22 @@ from hypothesis import strategies as st
 from random_tables import plain_iou, random_tables
 
 from scantling.evaluation import (
-    Found,
-    Truth,
+    DetectionTable,
+    GroundTruth,
+    compute_curves,
     confusion_matrix,
-    curves_of,
     evaluate_coco,
-    match,
+    match_detections,
     rank_images,
 )
-from scantling.evaluation import pairs as pairs_module
+from scantling.evaluation import matching as matching_module
 
 seeds = st.integers(0, 2**32 - 1)
 
 
-def plain_pairs(truth: Truth, found: Found, least: float) -> list[tuple[float, int, int]]:
+def plain_pairs(
+    truth: GroundTruth, found: DetectionTable, least: float
+) -> list[tuple[float, int, int]]:
     """(IoU, detection, object) of one image, whatever the classes."""
     return [
         (overlap, place, one)
@@ -40,7 +42,9 @@ def plain_pairs(truth: Truth, found: Found, least: float) -> list[tuple[float, i
     ]
 
 
-def plain_match(truth: Truth, found: Found, least: float) -> tuple[list[int], list[bool]]:
+def plain_match(
+    truth: GroundTruth, found: DetectionTable, least: float
+) -> tuple[list[int], list[bool]]:
     """The object of each detection, or -1, and whether it is ignored; best score first."""
     objects, ignored = [-1] * len(found), [False] * len(found)
     taken: set[int] = set()
@@ -64,9 +68,9 @@ def plain_match(truth: Truth, found: Found, least: float) -> tuple[list[int], li
 @given(seeds)
 def test_matching_equals_plain_loops(seed: int):
     truth, found = random_tables(seed)
-    ours = match(truth, found, iou=0.4)
+    ours = match_detections(truth, found, iou=0.4)
     objects, ignored = plain_match(truth, found, 0.4)
-    assert ours.object_of.tolist() == objects
+    assert ours.matched_object.tolist() == objects
     assert ours.ignored.tolist() == ignored
 
 
@@ -74,7 +78,7 @@ def test_matching_equals_plain_loops(seed: int):
 @given(seeds)
 def test_matching_finds_as_much_as_coco_does(seed: int):
     truth, found = random_tables(seed)
-    curves = curves_of(truth, found, match(truth, found))
+    curves = compute_curves(truth, found, match_detections(truth, found))
     recall = evaluate_coco(truth, found, ious=(0.5,)).recall[0, :, 0, -1]
     ours = [
         curve.recall[-1] if len(curve.scores) else 0.0 if curve.objects else -1.0
@@ -86,9 +90,9 @@ def test_matching_finds_as_much_as_coco_does(seed: int):
 
 def test_pairs_are_the_same_when_computed_in_small_parts(monkeypatch: pytest.MonkeyPatch):
     truth, found = random_tables(11)
-    whole = pairs_module.overlapping_pairs(truth, found, min_iou=0.1, any_class=True)
-    monkeypatch.setattr(pairs_module, "_AT_ONCE", 3)
-    parts = pairs_module.overlapping_pairs(truth, found, min_iou=0.1, any_class=True)
+    whole = matching_module.overlapping_pairs(truth, found, min_iou=0.1, class_agnostic=True)
+    monkeypatch.setattr(matching_module, "_AT_ONCE", 3)
+    parts = matching_module.overlapping_pairs(truth, found, min_iou=0.1, class_agnostic=True)
     assert len(whole) > 10
     for field in dataclasses.fields(whole):
         assert np.array_equal(getattr(whole, field.name), getattr(parts, field.name))
@@ -98,11 +102,11 @@ def test_pairs_are_the_same_when_computed_in_small_parts(monkeypatch: pytest.Mon
 @given(seeds)
 def test_the_curve_at_a_threshold_equals_counting_above_it(seed: int):
     truth, found = random_tables(seed)
-    curve = curves_of(truth, found, match(truth, found)).overall
+    curve = compute_curves(truth, found, match_detections(truth, found)).overall
     for threshold in (0.0, 0.3, 0.5, 0.75, 1.1):
         kept = found.above(threshold)
-        matching = match(truth, kept)
-        hits, wrong = int(matching.right.sum()), int(matching.wrong.sum())
+        matching = match_detections(truth, kept)
+        hits, wrong = int(matching.true_positive.sum()), int(matching.false_positive.sum())
         objects = int((~truth.ignored).sum())
         precision, recall, f1 = (float(value) for value in curve.at(np.array(threshold)))
         assert precision == (hits / (hits + wrong) if hits + wrong else 1.0)
@@ -112,7 +116,7 @@ def test_the_curve_at_a_threshold_equals_counting_above_it(seed: int):
 
 def test_the_best_threshold_has_the_highest_f1_of_all():
     truth, found = random_tables(11)
-    curve = curves_of(truth, found, match(truth, found)).overall
+    curve = compute_curves(truth, found, match_detections(truth, found)).overall
     assert curve.best_f1 == max(curve.f1) > 0
     assert float(curve.at(np.array(curve.best_score))[2]) == curve.best_f1
 
@@ -120,7 +124,7 @@ def test_the_best_threshold_has_the_highest_f1_of_all():
 def test_without_detections_there_is_no_best_threshold():
     truth, found = random_tables(11)
     none = found.above(2.0)
-    curves = curves_of(truth, none, match(truth, none))
+    curves = compute_curves(truth, none, match_detections(truth, none))
     assert (curves.overall.best_score, curves.overall.best_f1) == (None, 0.0)
     assert len(curves.classes) == len(truth.names)
 
@@ -176,7 +180,7 @@ def test_confused_classes_are_named_the_most_frequent_first():
         difficult=np.zeros(3, np.bool_),
         areas=np.full(3, 81.0),
     )
-    same = Found(truth.boxes, np.full(3, 0.9), np.array([1, 1, 0]), truth.image_index)
+    same = DetectionTable(truth.boxes, np.full(3, 0.9), np.array([1, 1, 0]), truth.image_index)
     confusion = confusion_matrix(truth, same)
     assert confusion.most_confused() == [("cat", "dog", 2), ("fox", "cat", 1)]
 
@@ -184,7 +188,7 @@ def test_confused_classes_are_named_the_most_frequent_first():
 def test_images_are_ranked_by_f1_then_by_what_was_found():
     names, boxes = ("a",), np.array([[0.0, 0, 9, 9], [20, 0, 9, 9], [0, 0, 9, 9], [0, 0, 9, 9]])
     index = np.array([0, 0, 1, 3])
-    truth = Truth(
+    truth = GroundTruth(
         names,
         (1,),
         ("two", "one", "empty", "missed"),
@@ -196,13 +200,13 @@ def test_images_are_ranked_by_f1_then_by_what_was_found():
         np.full(4, 81.0),
     )
     alarm = np.array([[60.0, 0, 9, 9]])
-    found = Found(
+    found = DetectionTable(
         np.concatenate([boxes[:3], alarm, alarm]),
         np.array([0.9, 0.8, 0.7, 0.6, 0.1]),
         np.zeros(5, np.int64),
         np.array([0, 0, 1, 3, 2]),
     )
-    ranked = rank_images(truth, found, match(truth, found), min_score=0.5)
+    ranked = rank_images(truth, found, match_detections(truth, found), min_score=0.5)
     assert [truth.image_ids[one.image_index] for one in ranked] == ["two", "one", "empty", "missed"]
     assert [one.f1 for one in ranked] == [1, 1, 1, 0]
-    assert (ranked[-1].misses, ranked[-1].false_alarms) == (1, 1)
+    assert (ranked[-1].false_negatives, ranked[-1].false_positives) == (1, 1)

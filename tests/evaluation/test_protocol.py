@@ -1,11 +1,23 @@
 """The line that answers "which AP is this?"."""
 
+import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from random_tables import random_tables
 
 from scantling.errors import InvalidValue
-from scantling.evaluation import PROTOCOLS
+from scantling.evaluation import (
+    PROTOCOLS,
+    DetectionTable,
+    GroundTruth,
+    Protocol,
+    VocResult,
+    class_table,
+    compute_metrics,
+    evaluate_voc,
+)
 
 
 def test_the_line_of_coco_states_all_that_its_figure_depends_on():
@@ -28,7 +40,7 @@ def test_the_line_of_coco_states_all_that_its_figure_depends_on():
         {"points": 0},
         {"clip": False},
         {"inclusive": True},
-        {"any_class": True},
+        {"class_agnostic": True},
     ],
 )
 def test_whatever_is_changed_shows_in_the_line(change: dict[str, object]):
@@ -42,8 +54,27 @@ def test_every_protocol_is_called_what_the_table_calls_it_and_describes_itself_a
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"name": "kitti"}, {"ious": ()}, {"min_score": 2.0}, {"nms_iou": -1}, {"points": 1}]
+    "wrong", [{"name": ""}, {"ious": ()}, {"min_score": 2.0}, {"nms_iou": -1}, {"points": 1}]
 )
 def test_a_setting_without_meaning_is_refused(wrong: dict[str, object]):
     with pytest.raises(InvalidValue):
         replace(PROTOCOLS["coco"], **wrong)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_protocol_of_ones_own_needs_nothing_but_its_own_rules(
+    seed: int,
+):
+    def recall(truth: GroundTruth, detections: DetectionTable, protocol: Protocol) -> VocResult:
+        """Recall in place of AP."""
+        result = evaluate_voc(truth, detections, iou=protocol.ious[0])
+        return replace(result, ap=result.true_positives / np.maximum(1, result.objects))
+
+    own = replace(PROTOCOLS["voc12"], name="recall", title="Recall", compute=recall)
+    metrics = compute_metrics(*random_tables(seed, flags=False), own)
+    assert metrics.protocol.describe().startswith("Recall: IoU 0.5")
+    assert metrics.class_ap == metrics.result.class_ap
+    columns, rows = class_table(metrics)
+    assert columns[2] == "AP"
+    assert [row[2] for row in rows] == [value for value in metrics.class_ap if value is not None]
+    assert json.loads(json.dumps(own.to_record()))["name"] == "recall"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from random_tables import plain_iou, random_tables
 
 from scantling.errors import InvalidValue
-from scantling.evaluation import Found, Truth, evaluate_darknet, evaluate_voc
+from scantling.evaluation import DetectionTable, GroundTruth, evaluate_darknet, evaluate_voc
 from scantling.evaluation.voc import average_precision
 
 
@@ -28,7 +28,13 @@ def plain_ap(right: list[bool], objects: int, points: int) -> float:
 
 
 def plain_voc(
-    truth: Truth, found: Found, label: int, *, iou: float, inclusive: bool, darknet: bool
+    truth: GroundTruth,
+    found: DetectionTable,
+    label: int,
+    *,
+    iou: float,
+    inclusive: bool,
+    darknet: bool,
 ) -> tuple[list[bool], int]:
     """Which detections of a class are right, best first, by loops; and how many objects count."""
     taken: set[int] = set()
@@ -72,8 +78,8 @@ def test_voc_average_precision_equals_plain_loops(seed: int, points: int, inclus
         right, objects = plain_voc(
             truth, found, label, iou=0.45, inclusive=inclusive, darknet=False
         )
-        assert (ours.objects[label], ours.hits[label]) == (objects, sum(right))
-        assert ours.false_alarms[label] == len(right) - sum(right)
+        assert (ours.objects[label], ours.true_positives[label]) == (objects, sum(right))
+        assert ours.false_positives[label] == len(right) - sum(right)
         if objects:
             every.append(plain_ap(right, objects, points))
             assert ours.ap[label] == pytest.approx(every[-1], abs=1e-12)
@@ -97,7 +103,7 @@ def test_darknet_average_precision_equals_plain_loops(seed: int, points: int):
 
 
 @pytest.fixture(scope="module")
-def sample(assets: Path) -> tuple[Truth, Found]:
+def sample(assets: Path) -> tuple[GroundTruth, DetectionTable]:
     """Seven images of one class, whose figures have been published."""
     folder = assets / "refs" / "voc_ap_sample"
     files = sorted((folder / "groundtruths").glob("*.txt"))
@@ -116,12 +122,12 @@ def sample(assets: Path) -> tuple[Truth, Found]:
     none, zeros = np.zeros(len(objects), np.bool_), np.zeros(len(objects), np.int64)
     index = objects[:, 0].astype(np.int64)
     ids = tuple(file.stem for file in files)
-    truth = Truth(
+    truth = GroundTruth(
         ("object",), (0,), ids, objects[:, 1:], zeros, index, none, none, np.ones(len(objects))
     )
     labels = np.zeros(len(detections), np.int64)
     where = detections[:, 0].astype(np.int64)
-    return truth, Found(detections[:, 2:], detections[:, 1], labels, where)
+    return truth, DetectionTable(detections[:, 2:], detections[:, 1], labels, where)
 
 
 def test_the_published_sample_has_its_published_11_point_figure(sample):
@@ -140,9 +146,9 @@ def test_the_published_sample_has_its_published_area(sample):
     assert 100 * ours == pytest.approx(24.56, abs=0.01)
 
 
-def one_object(**flags: bool) -> Truth:
+def one_object(**flags: bool) -> GroundTruth:
     """A box of 10 × 10 in one image, of class `a`; class `b` has nothing."""
-    return Truth(
+    return GroundTruth(
         ("a", "b"),
         (1, 2),
         ("x",),
@@ -155,10 +161,12 @@ def one_object(**flags: bool) -> Truth:
     )
 
 
-def of_class_a(*boxes: list[float]) -> Found:
+def of_class_a(*boxes: list[float]) -> DetectionTable:
     """Detections with falling scores."""
     zeros = np.zeros(len(boxes), np.int64)
-    return Found(np.array(boxes, np.float64), np.linspace(0.9, 0.5, len(boxes)), zeros, zeros)
+    return DetectionTable(
+        np.array(boxes, np.float64), np.linspace(0.9, 0.5, len(boxes)), zeros, zeros
+    )
 
 
 def test_an_overlap_of_just_the_threshold_is_enough_for_voc_but_not_for_darknet():
@@ -176,12 +184,12 @@ def test_a_class_without_objects_counts_in_the_mean_of_darknet_alone():
 def test_a_second_detection_of_an_object_is_wrong():
     twice = of_class_a([0, 0, 10, 10], [0, 0, 10, 10])
     result = evaluate_voc(one_object(), twice)
-    assert (result.hits[0], result.false_alarms[0]) == (1, 1)
+    assert (result.true_positives[0], result.false_positives[0]) == (1, 1)
 
 
 def test_a_detection_of_a_difficult_object_counts_neither_way():
     result = evaluate_voc(one_object(difficult=True), of_class_a([0, 0, 10, 10]))
-    assert (result.objects[0], result.hits[0], result.false_alarms[0]) == (0, 0, 0)
+    assert (result.objects[0], result.true_positives[0], result.false_positives[0]) == (0, 0, 0)
     assert result.mean_ap == -1
 
 

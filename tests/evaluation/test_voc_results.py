@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from scantling.errors import InvalidData
-from scantling.evaluation import Truth, evaluate_voc, read_voc_results
+from scantling.evaluation import GroundTruth, evaluate_voc, read_voc_results
 
 
 @pytest.fixture
-def truth() -> Truth:
+def truth() -> GroundTruth:
     """One object in one of two images; pixels 1 to 10 of each side, as VOC counts."""
-    return Truth(
+    return GroundTruth(
         ("dog", "hot dog"),
         (0, 1),
         (7, "000012"),

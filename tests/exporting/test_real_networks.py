@@ -45,7 +45,7 @@ def average_precision(source: Model | Path, model: Model, data: Path, engine: st
     predictor = Predictor(
         opened, model.names, input_spec=model.spec.input, selection=selection_for("coco")
     )
-    return evaluate(predictor, data).figures["AP"]
+    return evaluate(predictor, data).stats["AP"]
 
 
 @pytest.mark.parametrize("to", ["openvino", "onnx"])

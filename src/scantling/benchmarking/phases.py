@@ -146,7 +146,7 @@ def judge_all(field: Field, plan: Plan, dataset: Dataset, limit: int | None) -> 
             except Exception as error:  # its times stay: they are as good without
                 field.remarks.append(f"No AP of {source.name}: {explain(error)}")
                 continue
-            figures = result.figures
+            figures = result.stats
             line = result.protocol_line
             count = len(result.dataset)
             known[key] = Accuracy(figures["AP"], figures["AP50"], count, line)

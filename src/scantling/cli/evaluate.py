@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -69,9 +69,7 @@ class EvaluateOptions:
         Path | None,
         typer.Option(metavar="FILE", help="COCO results JSON to judge, in place of a model."),
     ] = None
-    protocol: Annotated[
-        Literal["coco", "voc07", "voc12", "darknet"], typer.Option(help="Whose AP.")
-    ] = "coco"
+    protocol: Annotated[str, typer.Option(help="Whose AP: coco, voc07, voc12 or darknet.")] = "coco"
     points: Annotated[
         int | None,
         typer.Option(help="Recall points of voc12 and darknet; 0 is the area under the curve."),
@@ -146,7 +144,7 @@ def evaluate(options: EvaluateOptions) -> int:
         folder = new_run_folder(RUN_FOLDER)
     page = None if folder is None else save_report(evaluation, folder)
     if options.save_detections is not None:
-        write_results(options.save_detections, evaluation.found, evaluation.judged.truth)
+        write_results(options.save_detections, evaluation.detections, evaluation.metrics.truth)
     if options.json:
         saved = None if page is None else str(page)
         typer.echo(json.dumps({**summarise(evaluation), "report": saved}))
@@ -220,7 +218,7 @@ def run_model(options: EvaluateOptions) -> "Evaluation":
             predictor,
             dataset,
             protocol=protocol,
-            renamed=renamed,
+            rename_classes=renamed,
             known_classes_only=options.known_classes_only,
             limit=options.limit,
             max_data_errors=options.max_data_errors,

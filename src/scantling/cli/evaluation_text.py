@@ -27,13 +27,13 @@ LONGEST_NAME = 24  # letters of a class
 
 def print_evaluation(evaluation: "Evaluation", page: Path | None) -> None:
     """Print everything that a terminal can show, and where the rest is."""
-    from ..evaluation import describe_data, describe_figures, warnings_of
+    from ..evaluation import describe_data, describe_stats, warnings_of
 
     typer.echo(printable(describe_data(evaluation)))
     for line in class_lines(evaluation):
         typer.echo(printable(line))
     typer.echo("\n".join(table_lines(evaluation)))
-    typer.echo(describe_figures(evaluation))
+    typer.echo(describe_stats(evaluation))
     typer.echo(f"Which AP is this? {evaluation.protocol_line}.")
     typer.echo(time_line(evaluation))
     for line in warnings_of(evaluation):
@@ -64,7 +64,7 @@ def table_lines(evaluation: "Evaluation") -> list[str]:
     """The figures of each class, under the names of their columns."""
     from ..evaluation import class_table
 
-    columns, rows = class_table(evaluation.judged)
+    columns, rows = class_table(evaluation.metrics)
     cells = [list(columns), *[[_show(value) for value in row] for row in rows]]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return [

@@ -130,7 +130,7 @@ def _run(home: Path, images: int, epochs: int, seed: int, progress: Progress) ->
         model=model,
         report=report,
         pictures=pictures,
-        figures=evaluation.figures,
+        figures=evaluation.stats,
         seconds=clock.seconds,
     )
 
@@ -209,7 +209,7 @@ def _train(
             if isinstance(event, EpochDone):
                 note = f"loss {event.row['total']:.1f}"
                 if event.evaluation is not None:
-                    note += f", AP50 {event.evaluation.figures['AP50']:.2f}"
+                    note += f", AP50 {event.evaluation.stats['AP50']:.2f}"
             progress("train", run.state.done, total, note)
     return run.folder.best
 

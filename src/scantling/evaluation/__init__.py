@@ -1,37 +1,37 @@
-"""How good a model is: run it, judge what it finds by COCO, VOC or darknet, write it down.
+"""Evaluate detections against labels, by the COCO, VOC and darknet protocols.
 
-The protocols work on two tables of columns: `Truth`, what is labelled, and `Found`, what a model
-says. `truth_of` makes the first from a `Dataset`; `FoundBuilder` makes the second image by image,
+Protocols compare two tables of columns: `GroundTruth`, which `make_ground_truth` makes from a
+`Dataset`, and `DetectionTable`, which `DetectionTableBuilder` fills image by image, and
 `read_results` from a file.
 """
 
-from .classes import ClassMatch, match_names
+from .class_matching import ClassMatch, match_class_names
+from .class_table import class_table
 from .coco import CocoResult, evaluate_coco, format_coco_block
-from .confusion import Confusion, confusion_matrix
-from .curves import Curve, Curves, curves_of
-from .found import Found, FoundBuilder
-from .judge import Judged, choose_protocol, judge
-from .matching import Matching, match
-from .outcome import Evaluation, Seconds
-from .protocol import PROTOCOLS, Protocol
+from .coco_results import read_results, write_results
+from .curves import Curve, Curves, compute_curves
+from .detection_table import DetectionTable, DetectionTableBuilder
+from .error_analysis import Confusion, ImageScore, confusion_matrix, rank_images
+from .evaluation import Evaluation, Seconds
+from .evaluator import evaluate, evaluate_results, open_data, selection_for
+from .ground_truth import GroundTruth, make_ground_truth
+from .matching import Matching, match_detections
+from .metrics import Metrics, compute_metrics
+from .protocol import Protocol, ProtocolResult
+from .protocols import PROTOCOLS, choose_protocol
 from .report import (
     describe_data,
-    describe_figures,
+    describe_stats,
+    draw_evaluated_image,
     draw_figures,
-    draw_image,
     render_images,
     render_report,
     save_report,
     summarise,
     warnings_of,
 )
-from .results import read_results, write_results
-from .run import evaluate, evaluate_results, open_data, selection_for
-from .tables import class_table
-from .truth import Truth, truth_of
 from .voc import VocResult, evaluate_darknet, evaluate_voc
 from .voc_results import read_voc_results
-from .worst import ImageScore, rank_images
 
 __all__ = [
     "PROTOCOLS",
@@ -40,33 +40,35 @@ __all__ = [
     "Confusion",
     "Curve",
     "Curves",
+    "DetectionTable",
+    "DetectionTableBuilder",
     "Evaluation",
-    "Found",
-    "FoundBuilder",
+    "GroundTruth",
     "ImageScore",
-    "Judged",
     "Matching",
+    "Metrics",
     "Protocol",
+    "ProtocolResult",
     "Seconds",
-    "Truth",
     "VocResult",
     "choose_protocol",
     "class_table",
+    "compute_curves",
+    "compute_metrics",
     "confusion_matrix",
-    "curves_of",
     "describe_data",
-    "describe_figures",
+    "describe_stats",
+    "draw_evaluated_image",
     "draw_figures",
-    "draw_image",
     "evaluate",
     "evaluate_coco",
     "evaluate_darknet",
     "evaluate_results",
     "evaluate_voc",
     "format_coco_block",
-    "judge",
-    "match",
-    "match_names",
+    "make_ground_truth",
+    "match_class_names",
+    "match_detections",
     "open_data",
     "rank_images",
     "read_results",
@@ -76,7 +78,6 @@ __all__ = [
     "save_report",
     "selection_for",
     "summarise",
-    "truth_of",
     "warnings_of",
     "write_results",
 ]

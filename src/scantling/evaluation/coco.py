@@ -1,10 +1,10 @@
-"""The COCO protocol for boxes, on columns; the counting is faster-coco-eval's.
+"""The COCO protocol for boxes; precision and recall are computed by faster-coco-eval.
 
-The figures equal pycocotools' to the last bit. Source: https://cocodataset.org/#detection-eval.
+The metrics equal pycocotools' to the last bit. Source: https://cocodataset.org/#detection-eval.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidValue
 from ..structures import IntArray
-from .counting import ByClass, count_class
-from .found import Found
-from .truth import Truth
+from .coco_counting import ByClass, count_class
+from .detection_table import DetectionTable
+from .ground_truth import GroundTruth
+from .protocol import Protocol, Row
 
 Columns = NDArray[np.float64]
 
@@ -31,8 +32,8 @@ COCO_AREAS: Mapping[str, tuple[float, float]] = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class ClassFigures:
-    """What COCO says of one class; a figure is -1 where there is no object to find."""
+class CocoClassStats:
+    """COCO's metrics of one class; -1 where it has no objects."""
 
     name: str
     ap: float
@@ -46,7 +47,7 @@ class ClassFigures:
 
 @dataclass(frozen=True, eq=False)
 class CocoResult:
-    """Everything COCO's protocol computes. T IoUs, R recalls, K classes, A areas, M limits.
+    """All that the COCO protocol computes. T IoUs, R recalls, K classes, A areas, M limits.
 
     Args:
         names: of the K classes, by label; `("all",)` where classes were not told apart.
@@ -57,7 +58,7 @@ class CocoResult:
         precision: (T, R, K, A, M), -1 where there is no object.
         recall: (T, K, A, M), -1 where there is no object.
         scores: (T, R, K, A, M) at which that recall is reached.
-        stats: COCO's figures by name: AP, AP50, AP75, APsmall, APmedium, APlarge, AR1, AR10,
+        stats: COCO's metrics by name: AP, AP50, AP75, APsmall, APmedium, APlarge, AR1, AR10,
             AR100, ARsmall, ARmedium, ARlarge; from 0 to 1, or -1.
     """
 
@@ -91,16 +92,39 @@ class CocoResult:
         table = self.recall[self._rows(iou)][..., list(self.areas).index(area), place]
         return _mean(table[:, self._classes(label)])
 
-    def per_class(self) -> tuple[ClassFigures, ...]:
-        """The figures of every class, in the order of the labels."""
+    @property
+    def class_ap(self) -> list[float | None]:
+        """AP of each class; None where it has no objects."""
+        return [_defined(one.ap) for one in self.per_class()]
+
+    def class_stats(self) -> tuple[tuple[str, ...], list[Row]]:
+        """Column names, and the metrics of each class; None where undefined."""
+        rows: list[Row] = [tuple(map(_defined, astuple(one)[1:])) for one in self.per_class()]
+        return ("AP", "AP50", "AP75", "AP small", "AP medium", "AP large", "AR"), rows
+
+    def mean_precision(self, recalls: Columns) -> Columns:
+        """(T, R) class mean of precision at each IoU and recall; NaN without objects."""
+        table = self.precision[:, :, :, 0, -1]
+        known = table[0, 0] > -1  # (K,) classes with objects
+        if not known.any():
+            return np.full((len(self.ious), len(recalls)), np.nan)
+        mean: Columns = table[:, :, known].mean(axis=2)
+        return mean
+
+    def describe(self) -> str:
+        """The twelve lines of pycocotools."""
+        return format_coco_block(self).rstrip("\n")
+
+    def per_class(self) -> tuple[CocoClassStats, ...]:
+        """Metrics of every class, by label."""
         return tuple(self._figures(label) for label in range(len(self.names)))
 
-    def _figures(self, label: int) -> ClassFigures:
+    def _figures(self, label: int) -> CocoClassStats:
         small, medium, large = (
             self.average_precision(area=area, label=label) if area in self.areas else -1.0
             for area in ("small", "medium", "large")
         )
-        return ClassFigures(
+        return CocoClassStats(
             self.names[label],
             self.average_precision(label=label),
             self.average_precision(iou=0.5, label=label),
@@ -122,34 +146,34 @@ class CocoResult:
 
 
 def evaluate_coco(
-    truth: Truth,
-    found: Found,
+    truth: GroundTruth,
+    detections: DetectionTable,
     *,
     ious: Sequence[float] = COCO_IOUS,
     areas: Mapping[str, tuple[float, float]] = COCO_AREAS,
     max_detections: Sequence[int] = (1, 10, 100),
-    any_class: bool = False,
+    class_agnostic: bool = False,
 ) -> CocoResult:
-    """AP and AR as COCO counts them.
+    """Compute COCO's AP and AR.
 
     A detection that matches a crowd, or a difficult object, counts neither as right nor as wrong.
-    pycocotools knows no difficult objects; without them the figures are equal to its own.
+    pycocotools knows no difficult objects; without them the metrics are equal to its own.
 
     Args:
-        truth: what is labelled.
-        found: what was detected.
+        truth: the labelled objects.
+        detections: all of them.
         ious: ascending thresholds.
         areas: (lowest, highest) in square pixels, by name; `all` must come first.
         max_detections: how many of the best count, per image and class.
-        any_class: whether a detection may match an object of another class (`useCats = 0`).
+        class_agnostic: whether a detection may match an object of another class (`useCats = 0`).
 
     Raises:
         InvalidValue: a setting is empty or out of range.
     """
     limits = tuple(sorted(max_detections))
     _check(ious, areas, limits)
-    names: tuple[str, ...] = ("all",) if any_class else truth.names
-    ids: tuple[int, ...] = (-1,) if any_class else truth.category_ids
+    names: tuple[str, ...] = ("all",) if class_agnostic else truth.names
+    ids: tuple[int, ...] = (-1,) if class_agnostic else truth.category_ids
     settings = SimpleNamespace(
         iouThrs=np.asarray(ious, np.float64),
         recThrs=np.asarray(COCO_RECALLS),
@@ -162,7 +186,7 @@ def evaluate_coco(
     shape = (len(ious), len(COCO_RECALLS), len(names), len(areas), len(limits))
     precision, scores = np.full(shape, -1.0), np.full(shape, -1.0)
     recall = np.full((shape[0], *shape[2:]), -1.0)
-    table = ByClass(truth, found, most=limits[-1], any_class=any_class)
+    table = ByClass(truth, detections, most=limits[-1], class_agnostic=class_agnostic)
     for label in range(len(names)):
         counted = count_class(table, label, settings)
         if counted is not None:
@@ -176,7 +200,7 @@ def evaluate_coco(
 def _check(
     ious: Sequence[float], areas: Mapping[str, tuple[float, float]], limits: tuple[int, ...]
 ) -> None:
-    """Refuse settings that have no meaning."""
+    """Raise for settings that are empty or out of range."""
     if not len(ious) or not 0 <= min(ious) <= max(ious) <= 1:
         raise InvalidValue("ious", list(ious), "thresholds between 0 and 1")
     if not limits or limits[0] < 1:
@@ -186,13 +210,13 @@ def _check(
 
 
 def _mean(values: Columns) -> float:
-    """The mean of what is defined; -1 where nothing is."""
+    """Mean of the defined values; -1 where none is."""
     defined = values[values > -1]
     return float(np.mean(defined)) if len(defined) else -1.0
 
 
 def _stats(result: CocoResult) -> dict[str, float]:
-    """COCO's figures by name, in its order."""
+    """COCO's metrics by name, in its order."""
     sizes = [area for area in result.areas if area != "all"]
     return {
         "AP": result.average_precision(),
@@ -205,7 +229,7 @@ def _stats(result: CocoResult) -> dict[str, float]:
 
 
 def format_coco_block(result: CocoResult) -> str:
-    """The figures as pycocotools prints them: twelve lines, where the settings are COCO's own."""
+    """Format the metrics as pycocotools prints them: twelve lines for COCO's own settings."""
     span = f"{result.ious[0]:0.2f}:{result.ious[-1]:0.2f}"
     most = result.max_detections[-1]
     sizes = [area for area in result.areas if area != "all"]
@@ -222,3 +246,33 @@ def format_coco_block(result: CocoResult) -> str:
         f" = {result.stats[key]:0.3f}\n"
         for title, kind, key, iou, area, limit in rows
     )
+
+
+def _defined(value: float) -> float | None:
+    return value if value >= 0 else None
+
+
+def _compute(truth: GroundTruth, detections: DetectionTable, protocol: Protocol) -> CocoResult:
+    return evaluate_coco(
+        truth,
+        detections,
+        ious=protocol.ious,
+        max_detections=protocol.max_detections or (1, 10, 100),
+        class_agnostic=protocol.class_agnostic,
+    )
+
+
+COCO = Protocol(
+    name="coco",
+    title="COCO AP",
+    crowds="crowds and difficult objects ignored",
+    compute=_compute,
+    min_score=0.001,
+    ious=COCO_IOUS,
+    max_detections=(1, 10, 100),
+    kept=300,
+    nms="greedy",
+    nms_iou=0.6,
+    points=101,
+    fixed_points=True,
+)

@@ -1,4 +1,4 @@
-"""The figures of an evaluation as PNG files in memory: curves, confusion, AP by size."""
+"""Figures of an evaluation as PNG bytes: curves, confusion matrix, AP by size."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,7 +19,7 @@ LONGEST_NAME = 22  # letters
 def draw_precision_recall(
     recall: Values, precision: Values, *, iou_thresholds: Sequence[float], title: str
 ) -> bytes:
-    """Precision over recall, the mean of all classes, a line for some of the IoU thresholds.
+    """Draw precision over recall, mean of all classes, with a line for some IoU thresholds.
 
     Args:
         recall: (R,) where precision was measured.
@@ -47,7 +47,7 @@ def draw_f1(
     best: tuple[float, float],
     title: str,
 ) -> bytes:
-    """F1 over the score from which on a detection counts: of each class, and of all together.
+    """Draw F1 over the score threshold, for each class and overall.
 
     Args:
         scores: (S,) thresholds.
@@ -80,7 +80,7 @@ def draw_f1(
 
 
 def draw_confusion(counts: NDArray[np.int64], *, names: Sequence[str], title: str) -> bytes:
-    """What the objects of each class were found as, and what was found where there is nothing.
+    """Draw the confusion matrix.
 
     Colours are shares of a row; the numbers are counts. Of many classes those are shown that are
     mistaken for another the most.
@@ -119,7 +119,7 @@ def draw_confusion(counts: NDArray[np.int64], *, names: Sequence[str], title: st
 def draw_bars(
     values: Mapping[str, float | None], *, counts: Mapping[str, int] | None = None, title: str
 ) -> bytes:
-    """A bar for each name from 0 to 1, such as AP by size of object.
+    """Draw a bar for each name, from 0 to 1, such as AP by object size.
 
     Args:
         values: by name; None where there is nothing to measure.
@@ -156,13 +156,13 @@ def _frame(axes: Axes, title: str, across: str, up: str) -> None:
 
 
 def _every_other(count: int, *, most: int) -> list[int]:
-    """Places of at most `most` of `count`, the first and evenly more."""
+    """At most `most` of `count` indices, evenly spread, the first included."""
     step = max(1, -(-count // most))
     return list(range(0, count, step))
 
 
 def _shades(count: int) -> list[tuple[float, float, float]]:
-    """From dark to light blue."""
+    """Shades from dark to light blue."""
     dark, light = np.array([0.0, 0.22, 0.4]), np.array([0.6, 0.8, 0.93])
     steps = np.linspace(0, 1, max(2, count))[:count]
     return [tuple((dark + step * (light - dark)).tolist()) for step in steps]
@@ -174,7 +174,7 @@ def _mean(values: Values) -> float:
 
 
 def _most_confused(counts: NDArray[np.int64], *, most: int) -> list[int]:
-    """The classes to show, in order: all if they are few, else those that are mistaken the most.
+    """Classes to show, in order: all if they are few, else the most confused ones.
 
     Classes that neither are there nor were found are never shown.
     """

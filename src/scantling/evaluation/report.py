@@ -1,4 +1,4 @@
-"""An evaluation as files: figures, one HTML page with drawn images, results and summary."""
+"""Write an evaluation: HTML page with drawn images, figures, detections and summary."""
 
 import json
 import math
@@ -17,14 +17,13 @@ from ..images.paths import OUTPUT_MARK
 from ..io import unused, write_file
 from ..reports import Block, Details, Gallery, Heading, Picture, Table, Text, render_page
 from ..structures import Image
-from .coco import CocoResult, format_coco_block
+from .class_table import RECALLS, ap_by_size, class_table, mean_precision
+from .coco_results import write_results
+from .error_analysis import ImageScore
+from .evaluation import Evaluation
 from .figures import draw_bars, draw_confusion, draw_f1, draw_precision_recall
-from .judge import MATCH_IOU
-from .outcome import Evaluation
-from .pictures import LEGEND, draw_judged
-from .results import write_results
-from .tables import RECALLS, ap_by_size, class_table, mean_precision
-from .worst import ImageScore
+from .image_drawing import LEGEND, draw_matched
+from .metrics import MATCH_IOU
 
 BEST, WORST = 6, 12  # images that are drawn
 LISTED = 10  # images that could not be read
@@ -33,10 +32,10 @@ SCORES = np.linspace(0, 1, 201)
 
 
 def summarise(evaluation: Evaluation) -> dict[str, Any]:
-    """Everything but the detections as plain values, ready for JSON."""
-    judged, dataset, classes = evaluation.judged, evaluation.dataset, evaluation.classes
-    columns, rows = class_table(judged)
-    best = judged.curves.overall
+    """The evaluation without its detections, as plain values for JSON."""
+    metrics, dataset, classes = evaluation.metrics, evaluation.dataset, evaluation.classes
+    columns, rows = class_table(metrics)
+    best = metrics.curves.overall
     names = None
     if classes is not None:
         names = {
@@ -45,8 +44,8 @@ def summarise(evaluation: Evaluation) -> dict[str, Any]:
             "not_in_model": list(classes.unknown),
         }
     return {
-        "figures": judged.figures,
-        "protocol": {"line": evaluation.protocol_line, **asdict(judged.protocol)},
+        "stats": metrics.stats,
+        "protocol": {"line": evaluation.protocol_line, **metrics.protocol.to_record()},
         "best_f1": {"score": best.best_score, "f1": best.best_f1, "iou": MATCH_IOU},
         "classes": [dict(zip(columns, row, strict=True)) for row in rows],
         "model": dict(evaluation.model),
@@ -60,61 +59,61 @@ def summarise(evaluation: Evaluation) -> dict[str, Any]:
             "objects": len(dataset.objects),
             "findings": count_codes(dataset.findings),
         },
-        "detections": len(evaluation.found),
+        "detections": len(evaluation.detections),
         "unreadable": [{"path": path, "problem": why} for path, why in evaluation.unreadable],
         "seconds": asdict(evaluation.seconds),
     }
 
 
 def draw_figures(evaluation: Evaluation) -> dict[str, bytes]:
-    """The figures as PNG files, by name."""
-    judged = evaluation.judged
-    curves = judged.curves
+    """Draw every figure: name → PNG bytes."""
+    metrics = evaluation.metrics
+    curves = metrics.curves
     figures = {
         "precision-recall": draw_precision_recall(
             RECALLS,
-            mean_precision(judged),
-            iou_thresholds=judged.protocol.ious,
+            mean_precision(metrics),
+            iou_thresholds=metrics.protocol.ious,
             title="Precision over recall, mean of the classes",
         ),
         "f1": draw_f1(
             SCORES,
             np.stack([curve.at(SCORES)[2] for curve in curves.classes]),
             overall=curves.overall.at(SCORES)[2],
-            names=judged.truth.names,
-            best=(judged.best_score, curves.overall.best_f1),
+            names=metrics.truth.names,
+            best=(metrics.best_score, curves.overall.best_f1),
             title=f"F1 at IoU {MATCH_IOU:.2f}",
         ),
         "confusion": draw_confusion(
-            judged.confusion.counts,
-            names=judged.truth.names,
-            title=f"Confusion at IoU {MATCH_IOU:.2f}, scores from {judged.best_score:.3f}",
+            metrics.confusion.counts,
+            names=metrics.truth.names,
+            title=f"Confusion at IoU {MATCH_IOU:.2f}, scores from {metrics.best_score:.3f}",
         ),
     }
-    values, counts = ap_by_size(judged)
+    values, counts = ap_by_size(metrics)
     if values:
         title = "AP by area: up to 32², to 96², above (pixels)"
         figures["ap-by-size"] = draw_bars(values, counts=counts, title=title)
     return figures
 
 
-def draw_image(evaluation: Evaluation, index: int) -> Image | None:
-    """An image of the data with its objects and what was found; None if it cannot be read.
+def draw_evaluated_image(evaluation: Evaluation, index: int) -> Image | None:
+    """Draw an image with its objects and detections; None if it cannot be read.
 
     Only detections from the best threshold on are drawn; crowds, difficult objects, and what lies
     on them are not.
     """
-    judged = evaluation.judged
-    truth, found, matching = judged.truth, judged.found, judged.matching
+    metrics = evaluation.metrics
+    truth, found, matching = metrics.truth, metrics.detections, metrics.matching
     try:
         image = read_image(evaluation.dataset.images[index].path)
     except InvalidSource:
         return None
     own = (truth.image_index == index) & ~truth.ignored
-    counted = (found.scores >= judged.best_score) & ~matching.ignored
+    counted = (found.scores >= metrics.best_score) & ~matching.ignored
     seen = np.flatnonzero((found.image_index == index) & counted)
-    reached = np.isin(np.flatnonzero(own), matching.object_of[seen])
-    return draw_judged(
+    reached = np.isin(np.flatnonzero(own), matching.matched_object[seen])
+    return draw_matched(
         image,
         objects=_corners(truth.boxes[own]),
         object_tags=[truth.names[label] for label in truth.labels[own].tolist()],
@@ -126,20 +125,20 @@ def draw_image(evaluation: Evaluation, index: int) -> Image | None:
                 found.labels[seen].tolist(), found.scores[seen].tolist(), strict=True
             )
         ],
-        detection_right=matching.right[seen],
+        detection_right=matching.true_positive[seen],
     )
 
 
 def render_report(evaluation: Evaluation, figures: dict[str, bytes]) -> str:
-    """One HTML page that holds everything, images included."""
-    judged, dataset = evaluation.judged, evaluation.dataset
-    columns, rows = class_table(judged)
+    """Render the evaluation as one HTML page, images included."""
+    metrics, dataset = evaluation.metrics, evaluation.dataset
+    columns, rows = class_table(metrics)
     parts: list[Block] = [
         Text(describe_data(evaluation)),
         Text(evaluation.protocol_line, "note"),
         *[Text(line, "look") for line in warnings_of(evaluation)],
         Heading("Figures"),
-        Text(describe_figures(evaluation), "code"),
+        Text(describe_stats(evaluation), "code"),
         *[Picture(data, _CAPTIONS[name]) for name, data in figures.items()],
         Heading("Classes"),
         Table(columns, rows, "Threshold: where the F1 of the class is highest, at IoU 0.50."),
@@ -148,14 +147,14 @@ def render_report(evaluation: Evaluation, figures: dict[str, bytes]) -> str:
         Heading("Images"),
         Text(LEGEND),
         Text(
-            f"Detections from score {judged.best_score:.3f} on, where F1 over all classes is the "
+            f"Detections from score {metrics.best_score:.3f} on, where F1 over all classes is the "
             "highest; crowds, difficult objects and what lies on them are not drawn.",
             "note",
         ),
         Heading("Worst", 3),
-        render_images(evaluation, [one for one in reversed(judged.ranking) if one.f1 < 1], WORST),
+        render_images(evaluation, [one for one in reversed(metrics.ranking) if one.f1 < 1], WORST),
         Heading("Best", 3),
-        render_images(evaluation, [one for one in judged.ranking if one.hits], BEST),
+        render_images(evaluation, [one for one in metrics.ranking if one.true_positives], BEST),
         Heading("How it was made"),
         Table(("setting", "value"), list(evaluation.model.items())),
         Table(("milliseconds", "mean of an image"), _milliseconds(evaluation), places=2),
@@ -174,7 +173,7 @@ def save_report(evaluation: Evaluation, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     if not any(folder.iterdir()):  # else it may be the user's own, with images in it
         (folder / OUTPUT_MARK).touch()
-    write_results(unused(folder / "results.json"), evaluation.found, evaluation.judged.truth)
+    write_results(unused(folder / "results.json"), evaluation.detections, evaluation.metrics.truth)
     figures = draw_figures(evaluation)
     files = {f"{name}.png": data for name, data in figures.items()}
     files["summary.json"] = (
@@ -187,31 +186,27 @@ def save_report(evaluation: Evaluation, folder: Path) -> Path:
     return page
 
 
-def describe_figures(evaluation: Evaluation) -> str:
-    """COCO's own twelve lines; of the other protocols one line."""
-    result = evaluation.result
-    if isinstance(result, CocoResult):
-        return format_coco_block(result).rstrip("\n")
-    known = sum(value is not None for value in evaluation.judged.class_ap)
-    return f" mAP@{result.iou:.2f} = {result.mean_ap:.4f}, the mean of {known} classes"
+def describe_stats(evaluation: Evaluation) -> str:
+    """The metrics as text: pycocotools' twelve lines for COCO, one line for VOC and darknet."""
+    return evaluation.metrics.result.describe()
 
 
 def describe_data(evaluation: Evaluation) -> str:
-    """What was evaluated on, in one line."""
-    dataset, judged = evaluation.dataset, evaluation.judged
-    present = int((judged.objects > 0).sum())
+    """One line on the data: images, objects, classes, detections."""
+    dataset, metrics = evaluation.dataset, evaluation.metrics
+    present = int((metrics.objects > 0).sum())
     images = f"{len(dataset):,} images"
     if len(dataset) < evaluation.images:
         images = f"only the first {len(dataset):,} of {evaluation.images:,} images"
     return (
         f"{dataset.source} ({dataset.format}, {dataset.split}): {images}, "
         f"{len(dataset.objects):,} objects of {present} of {len(dataset.names)} classes; "
-        f"{len(evaluation.found):,} detections"
+        f"{len(evaluation.detections):,} detections"
     )
 
 
 def warnings_of(evaluation: Evaluation) -> list[str]:
-    """What a reader of the figures must know: what was left out, and why."""
+    """Warnings on what was left out of the metrics, and why."""
     lines = []
     if evaluation.unreadable:
         shown = "; ".join(f"{path}: {why}" for path, why in evaluation.unreadable[:LISTED])
@@ -237,15 +232,15 @@ _CAPTIONS = {
 
 
 def _render_confused(evaluation: Evaluation) -> list[Block]:
-    """The pairs of classes that are taken for one another most often."""
-    pairs = evaluation.judged.confusion.most_confused(20)
+    """Table of the most confused pairs of classes."""
+    pairs = evaluation.metrics.confusion.most_confused(20)
     if not pairs:
         return []
     return [Details("Most often confused", [Table(("is", "was taken for", "times"), pairs)])]
 
 
 def _render_names(evaluation: Evaluation) -> list[Block]:
-    """Which class of the data is which of the model."""
+    """Table of the matched classes."""
     classes = evaluation.classes
     if classes is None:
         return []
@@ -259,30 +254,30 @@ def _render_names(evaluation: Evaluation) -> list[Block]:
 
 
 def render_images(evaluation: Evaluation, scores: Iterable[ImageScore], most: int) -> Block:
-    """The first images of a ranking that can be read, drawn, for a page.
+    """Draw the first readable images of a ranking, for a page.
 
     Args:
         evaluation: of the images.
-        scores: a ranking, such as `evaluation.judged.ranking`, best first.
+        scores: a ranking, such as `evaluation.metrics.ranking`, best first.
         most: how many to draw.
     """
     pictures: list[Picture] = []
     for one in scores:
         if len(pictures) == most:
             break
-        image = draw_image(evaluation, one.image_index)
+        image = draw_evaluated_image(evaluation, one.image_index)
         if image is not None:
             name = evaluation.dataset.images[one.image_index].path.name
             caption = (
-                f"{name}: {one.hits} found, {one.misses} missed, {one.false_alarms} wrong; "
-                f"F1 {one.f1:.2f}"
+                f"{name}: {one.true_positives} found, {one.false_negatives} missed, "
+                f"{one.false_positives} wrong; F1 {one.f1:.2f}"
             )
             pictures.append(Picture(_to_jpeg(image), caption))
     return Gallery(pictures) if pictures else Text("None.", "note")
 
 
 def _to_jpeg(image: Image) -> bytes:
-    """The image as a JPEG file in memory, not larger than a page needs."""
+    """Encode an image as JPEG, shrunk to the size that a page needs."""
     scale = min(1.0, LONGEST_SIDE / max(image.shape[:2]))
     if scale < 1:
         size = [max(1, math.floor(side * scale)) for side in (image.shape[1], image.shape[0])]
@@ -293,7 +288,7 @@ def _to_jpeg(image: Image) -> bytes:
 
 
 def _milliseconds(evaluation: Evaluation) -> list[tuple[str, float]]:
-    """The stages of an image, and what evaluation took for each."""
+    """Mean milliseconds of each stage."""
     seconds = asdict(evaluation.seconds)
     count = len(evaluation.dataset)
     stages = [(stage, seconds[stage] * 1e3) for stage in ("read", "preprocess", "network")]

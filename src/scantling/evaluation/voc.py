@@ -1,4 +1,4 @@
-"""Average precision as Pascal VOC and darknet's `-map` count it.
+"""The VOC2007, VOC2012 and darknet protocols: average precision at one IoU.
 
 Sources: the VOC2007 and VOC2012 development kits, http://host.robots.ox.ac.uk/pascal/VOC/;
 darknet's `detector map` for what differs there.
@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidValue
 from ..structures import IntArray
-from .found import Found
-from .pairs import Pairs, overlapping_pairs
-from .truth import Truth
+from .detection_table import DetectionTable
+from .ground_truth import GroundTruth
+from .matching import Pairs, overlapping_pairs
+from .protocol import Protocol, Row
 
 Columns = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -29,8 +30,8 @@ class VocResult:
         points: of recall where precision is read; 0 is the area under the curve.
         ap: (K,) from 0 to 1; NaN where VOC defines none, as the class has no object.
         objects: (K,) how many there are to find, difficult ones left out.
-        hits: (K,) objects found, at whatever score.
-        false_alarms: (K,) detections of nothing, at whatever score.
+        true_positives: (K,) objects found, at whatever score.
+        false_positives: (K,) detections of nothing, at whatever score.
         mean_ap: over the classes that have one; -1 where none has.
     """
 
@@ -39,23 +40,50 @@ class VocResult:
     points: int
     ap: Columns
     objects: IntArray
-    hits: IntArray
-    false_alarms: IntArray
+    true_positives: IntArray
+    false_positives: IntArray
     mean_ap: float
+
+    @property
+    def stats(self) -> dict[str, float]:
+        """mAP; -1 where no class has objects."""
+        return {"mAP": self.mean_ap}
+
+    @property
+    def class_ap(self) -> list[float | None]:
+        """AP of each class; None where it has no objects."""
+        return [value if value >= 0 else None for value in self.ap.tolist()]  # NaN is not
+
+    def class_stats(self) -> tuple[tuple[str, ...], list[Row]]:
+        """Column names, and the AP of each class; None where undefined."""
+        return ("AP",), [(value,) for value in self.class_ap]
+
+    def mean_precision(self, _: Columns) -> None:
+        """VOC keeps no precision at fixed recalls."""
+
+    def describe(self) -> str:
+        """mAP in one line."""
+        known = sum(value is not None for value in self.class_ap)
+        return f" mAP@{self.iou:.2f} = {self.mean_ap:.4f}, the mean of {known} classes"
 
 
 def evaluate_voc(
-    truth: Truth, found: Found, *, points: int = 0, iou: float = 0.5, inclusive: bool = False
+    truth: GroundTruth,
+    detections: DetectionTable,
+    *,
+    points: int = 0,
+    iou: float = 0.5,
+    inclusive: bool = False,
 ) -> VocResult:
-    """AP as VOC counts it: by 11 points of recall (VOC2007) or by the area (VOC2010 to 2012).
+    """Compute VOC's AP, by 11 points of recall (VOC2007) or by the area (VOC2010 to 2012).
 
     A detection belongs to the object of its class that it overlaps most. If that one is difficult
     (or a crowd) the detection does not count; if it was found before, by a better score, the
     detection is wrong.
 
     Args:
-        truth: what is labelled.
-        found: what was detected.
+        truth: the labelled objects.
+        detections: all of them.
         points: 11 for VOC2007, 0 for the area; 101 and others are possible.
         iou: what a detection needs at least.
         inclusive: whether the far edge of a box is its last pixel, so that a box is one pixel wider
@@ -65,20 +93,25 @@ def evaluate_voc(
     Raises:
         InvalidValue: `points` is 1 or negative.
     """
-    pairs = overlapping_pairs(truth, found, min_iou=iou, inclusive=inclusive)
+    pairs = overlapping_pairs(truth, detections, min_iou=iou, inclusive=inclusive)
     best = _best_of_each(pairs)
-    ignored = np.zeros(len(found), np.bool_)
+    ignored = np.zeros(len(detections), np.bool_)
     skipped = truth.ignored[best.truth]
-    ignored[best.found[skipped]] = True
-    claims = np.full(len(found), -1, np.int64)
-    claims[best.found[~skipped]] = best.truth[~skipped]
-    return _result(truth, found, claims, ignored, points, iou)
+    ignored[best.detections[skipped]] = True
+    claims = np.full(len(detections), -1, np.int64)
+    claims[best.detections[~skipped]] = best.truth[~skipped]
+    return _result(truth, detections, claims, ignored, points, iou)
 
 
 def evaluate_darknet(
-    truth: Truth, found: Found, *, points: int = 0, iou: float = 0.5, min_score: float = 0.005
+    truth: GroundTruth,
+    detections: DetectionTable,
+    *,
+    points: int = 0,
+    iou: float = 0.5,
+    min_score: float = 0.005,
 ) -> VocResult:
-    """mAP as `darknet detector map` counts it.
+    """Compute mAP as `darknet detector map` does.
 
     It differs from VOC in this: a pair needs more than the IoU, not as much; a detection on a
     difficult object is left out only where it overlaps no other; and a class without objects has
@@ -86,8 +119,8 @@ def evaluate_darknet(
     area before the very first hit of all classes; it is counted here.
 
     Args:
-        truth: what is labelled.
-        found: what was detected, after NMS at 0.45 for darknet's own figure.
+        truth: the labelled objects.
+        detections: what was detected, after NMS at 0.45 for darknet's own figure.
         points: 0 for the area, 11 or 101 points of recall: darknet's `-points`.
         iou: darknet's `-iou_thresh`.
         min_score: detections at or below are left out.
@@ -95,38 +128,43 @@ def evaluate_darknet(
     Raises:
         InvalidValue: `points` is 1 or negative.
     """
-    found = found.take(found.scores > min_score)
-    pairs = overlapping_pairs(truth, found, min_iou=iou)
+    detections = detections.take(detections.scores > min_score)
+    pairs = overlapping_pairs(truth, detections, min_iou=iou)
     pairs = pairs.take(pairs.iou > iou)
     skipped = truth.ignored[pairs.truth]
     best = _best_of_each(pairs.take(~skipped))
-    claims = np.full(len(found), -1, np.int64)
-    claims[best.found] = best.truth
-    ignored = np.zeros(len(found), np.bool_)
-    ignored[pairs.found[skipped]] = True
-    result = _result(truth, found, claims, ignored & (claims < 0), points, iou)
+    claims = np.full(len(detections), -1, np.int64)
+    claims[best.detections] = best.truth
+    ignored = np.zeros(len(detections), np.bool_)
+    ignored[pairs.detections[skipped]] = True
+    result = _result(truth, detections, claims, ignored & (claims < 0), points, iou)
     ap = np.nan_to_num(result.ap, nan=0.0)
     mean = float(ap.mean()) if len(ap) else -1.0
     return replace(result, ap=ap, mean_ap=mean)
 
 
 def _best_of_each(pairs: Pairs) -> Pairs:
-    """Of every detection the pair with the highest IoU; of equals the first object."""
-    order = np.lexsort((pairs.truth, -pairs.iou, pairs.found))
-    first = np.flatnonzero(np.diff(pairs.found[order], prepend=-1))
+    """Keep each detection's pair of highest IoU; of equals the first object."""
+    order = np.lexsort((pairs.truth, -pairs.iou, pairs.detections))
+    first = np.flatnonzero(np.diff(pairs.detections[order], prepend=-1))
     return pairs.take(order[first])
 
 
 def _result(
-    truth: Truth, found: Found, claims: IntArray, ignored: Flags, points: int, iou: float
+    truth: GroundTruth,
+    detections: DetectionTable,
+    claims: IntArray,
+    ignored: Flags,
+    points: int,
+    iou: float,
 ) -> VocResult:
-    """AP of every class, once each detection has claimed an object, or none (-1)."""
+    """AP of every class, from the object that each detection claims, or -1 for none."""
     if points < 0 or points == 1:
         raise InvalidValue("points", points, "0 for the area, or 2 and more, 11 and 101 say")
     kinds = len(truth.names)
-    order = np.lexsort((-found.scores, found.labels))
+    order = np.lexsort((-detections.scores, detections.labels))
     order = order[~ignored[order]]
-    claimed, labels = claims[order], found.labels[order]
+    claimed, labels = claims[order], detections.labels[order]
     # the first in order of score takes the object, the others are wrong
     right = np.zeros(len(order), np.bool_)
     _, first = np.unique(claimed, return_index=True)
@@ -153,7 +191,7 @@ def _result(
 
 
 def average_precision(right: Flags, objects: int, *, points: int = 0) -> float:
-    """AP of detections in order of score.
+    """Average precision of detections sorted by score.
 
     Args:
         right: (D,) whether each found an object, best score first.
@@ -170,3 +208,48 @@ def average_precision(right: Flags, objects: int, *, points: int = 0) -> float:
     wanted = np.arange(points) / (points - 1)
     place = np.searchsorted(recall, wanted, side="left")
     return float(np.append(highest, 0.0)[place].sum() / points)
+
+
+def _compute_voc(truth: GroundTruth, detections: DetectionTable, protocol: Protocol) -> VocResult:
+    return evaluate_voc(
+        truth,
+        detections,
+        points=protocol.points,
+        iou=protocol.ious[0],
+        inclusive=protocol.inclusive,
+    )
+
+
+def _compute_darknet(
+    truth: GroundTruth, detections: DetectionTable, protocol: Protocol
+) -> VocResult:
+    return evaluate_darknet(
+        truth,
+        detections,
+        points=protocol.points,
+        iou=protocol.ious[0],
+        min_score=protocol.min_score,
+    )
+
+
+VOC12 = Protocol(
+    name="voc12",
+    title="VOC2012 AP",
+    crowds="difficult objects and crowds ignored",
+    compute=_compute_voc,
+    min_score=0.001,
+    ious=(0.5,),
+    nms="greedy",
+    nms_iou=0.45,
+    points=0,
+)
+VOC07 = replace(VOC12, name="voc07", title="VOC2007 AP", points=11, fixed_points=True)
+DARKNET = replace(
+    VOC12,
+    name="darknet",
+    title="darknet mAP",
+    crowds="difficult objects and crowds ignored unless another object overlaps",
+    compute=_compute_darknet,
+    min_score=0.005,
+    cuts_files=True,
+)

@@ -1,4 +1,4 @@
-"""Detections as VOC's text files, a class a file, which darknet's `valid` writes as well."""
+"""Read detections from VOC text files, one per class, as darknet's `valid` writes too."""
 
 import math
 from array import array
@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InvalidData
-from .found import Found
-from .results import refuse_unknown
-from .truth import Truth
+from .coco_results import refuse_unknown
+from .detection_table import DetectionTable
+from .ground_truth import GroundTruth
 
 
-def read_voc_results(files: Mapping[str, Path] | Path, truth: Truth) -> Found:
-    """Read VOC's results, a text file a class: `image score left top right bottom` a line.
+def read_voc_results(files: Mapping[str, Path] | Path, truth: GroundTruth) -> DetectionTable:
+    """Read VOC results: a text file per class, lines of `image score left top right bottom`.
 
     darknet's `valid` and the development kit write `comp4_det_test_<class>.txt`. Corners are
     counted from 1 and include the last pixel; the boxes given back end after it.
@@ -52,11 +52,13 @@ def read_voc_results(files: Mapping[str, Path] | Path, truth: Truth) -> Found:
     boxes = table[:, 1:].copy()
     boxes[:, :2] -= 1
     boxes[:, 2:] -= boxes[:, :2]
-    return Found(boxes, table[:, 0].copy(), np.array(labels, np.int64), np.array(index, np.int64))
+    return DetectionTable(
+        boxes, table[:, 0].copy(), np.array(labels, np.int64), np.array(index, np.int64)
+    )
 
 
 def _voc_files(folder: Path, names: Iterable[str]) -> dict[str, Path]:
-    """The file of every class that has one: its name ends in `_<class>.txt`."""
+    """Find the file of each class, named `…_<class>.txt`."""
     try:
         listed = sorted(path for path in folder.iterdir() if path.suffix == ".txt")
     except OSError as error:
@@ -75,7 +77,7 @@ def _voc_files(folder: Path, names: Iterable[str]) -> dict[str, Path]:
 
 
 def _voc_lines(path: Path) -> Iterator[tuple[int, tuple[str, float, float, float, float, float]]]:
-    """(line number, its fields) of every line that is not blank."""
+    """Iterate over (line number, fields) of the lines that are not blank."""
     fix = "Write `image score left top right bottom`"
     try:
         with path.open(encoding="utf-8") as file:

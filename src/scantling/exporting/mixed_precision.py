@@ -131,7 +131,7 @@ def _ap(path: Path, engine: str, metadata: Metadata, model: Model, judged: Datas
         predictor = Predictor(
             opened, model.names, input_spec=metadata.input_spec, selection=selection_for("coco")
         )
-        found = evaluate(predictor, judged, known_classes_only=True).figures
+        found = evaluate(predictor, judged, known_classes_only=True).stats
     finally:
         opened.close()
     return float(found["AP"])

@@ -17,11 +17,11 @@ from ..evaluation import (
     Evaluation,
     class_table,
     describe_data,
-    describe_figures,
+    describe_stats,
     render_images,
     warnings_of,
 )
-from ..evaluation.pictures import LEGEND
+from ..evaluation.image_drawing import LEGEND
 from ..io import write_file
 from ..reports import (
     Block,
@@ -195,18 +195,18 @@ def _render_epochs(rows: Rows) -> Block:
 def _render_evaluation(evaluation: Evaluation | None) -> list[Block]:
     if evaluation is None:
         return [Text("None since the run was begun or resumed.", "note")]
-    judged = evaluation.judged
+    judged = evaluation.metrics
     worst = [one for one in reversed(judged.ranking) if one.f1 < 1]
     return [
         Text(describe_data(evaluation)),
         *[Text(line, "look") for line in warnings_of(evaluation)],
-        Text(describe_figures(evaluation), "code"),
+        Text(describe_stats(evaluation), "code"),
         Table(*class_table(judged)),
         Text(LEGEND, "note"),
         Heading("Worst images", 3),
         render_images(evaluation, worst, WORST),
         Heading("Best images", 3),
-        render_images(evaluation, [one for one in judged.ranking if one.hits], BEST),
+        render_images(evaluation, [one for one in judged.ranking if one.true_positives], BEST),
     ]
 
 

@@ -208,7 +208,7 @@ class Run:
         if due and self.validation is not None and self.trainer.accelerator.is_main_process:
             start = perf_counter()
             self.evaluation = evaluation = self._evaluate(self.validation)
-            figures = evaluation.figures
+            figures = evaluation.stats
             row |= {name: round(value, 6) for name, value in figures.items()}
             row["evaluation_seconds"] = round(perf_counter() - start, 2)
             score = fitness(figures)

@@ -53,7 +53,7 @@ def compare_ap(
             if progress is not None:
                 progress(before + done, 2 * images)
 
-        figures.append(evaluate(predictor, dataset, limit=limit, progress=tell).figures)
+        figures.append(evaluate(predictor, dataset, limit=limit, progress=tell).stats)
     right, given = figures
     drop = right["AP"] - given["AP"]
     stage = Stage(

@@ -1,4 +1,4 @@
-"""Detections as a file: COCO's results JSON, read and written.
+"""Read and write detections as COCO results JSON.
 
 A file from elsewhere is not trusted: it is read in pieces, so that memory grows only with the
 columns kept, and whatever does not fit the data set is an error that says what and how many.
@@ -17,8 +17,8 @@ import numpy as np
 from ..datasets.dataset import ImageId
 from ..errors import InvalidData
 from ..io import atomic_write
-from .found import Found
-from .truth import Truth
+from .detection_table import DetectionTable
+from .ground_truth import GroundTruth
 
 MOST_BYTES = 2 << 30
 MOST_DETECTIONS = 20_000_000  # 1.1 GB of columns
@@ -28,8 +28,8 @@ _BLANK = " \t\r\n"
 _FORM = 'Write a list of {"image_id", "category_id", "bbox": [left, top, width, height], "score"}'
 
 
-def read_results(path: Path, truth: Truth) -> Found:
-    """Read COCO's detection results: a JSON list of image_id, category_id, bbox and score.
+def read_results(path: Path, truth: GroundTruth) -> DetectionTable:
+    """Read COCO detection results: a JSON list of image_id, category_id, bbox and score.
 
     Further keys are allowed and not looked at. Every number is taken as it stands.
 
@@ -57,28 +57,28 @@ def read_results(path: Path, truth: Truth) -> Found:
     return rows.build()
 
 
-def write_results(path: Path, found: Found, truth: Truth) -> None:
-    """Write COCO's detection results, one line a detection, none of them held in memory as text.
+def write_results(path: Path, detections: DetectionTable, truth: GroundTruth) -> None:
+    """Write COCO detection results, one line per detection, without holding the text in memory.
 
     Numbers are written in full: `read_results` gives back the same columns.
 
     Args:
         path: of the file; an older one is replaced once the new one is whole.
-        found: the detections.
+        detections: the detections.
         truth: whose image and category ids are written.
     """
     with atomic_write(path) as part, part.open("w", encoding="utf-8", newline="\n") as file:
         file.write("[")
-        for start in range(0, len(found), 10_000):
-            some = found.take(slice(start, start + 10_000))
+        for start in range(0, len(detections), 10_000):
+            some = detections.take(slice(start, start + 10_000))
             file.write(",\n" if start else "\n")
             file.write(",\n".join(_lines(some, truth)))
         file.write("\n]\n")
 
 
-def _lines(found: Found, truth: Truth) -> Iterator[str]:
-    """One JSON object a detection."""
-    columns = (found.image_index, found.labels, found.boxes, found.scores)
+def _lines(detections: DetectionTable, truth: GroundTruth) -> Iterator[str]:
+    """One JSON object per detection."""
+    columns = (detections.image_index, detections.labels, detections.boxes, detections.scores)
     for index, label, box, score in zip(*(column.tolist() for column in columns), strict=True):
         left, top, width, height = box  # doubles print with all the digits that they need
         yield (
@@ -89,9 +89,9 @@ def _lines(found: Found, truth: Truth) -> Iterator[str]:
 
 
 class _Rows:
-    """Turns detections, as JSON has them, into columns; counts what fits nothing."""
+    """Builds columns from JSON detections, and counts unknown ids."""
 
-    def __init__(self, source: str, truth: Truth) -> None:
+    def __init__(self, source: str, truth: GroundTruth) -> None:
         self._source = source
         self._images = {image_id: place for place, image_id in enumerate(truth.image_ids)}
         self._labels = {category: label for label, category in enumerate(truth.category_ids)}
@@ -115,12 +115,12 @@ class _Rows:
             self._index.append(place)
             self._label.append(label)
 
-    def build(self) -> Found:
-        """The columns, once every detection fits."""
+    def build(self) -> DetectionTable:
+        """Make the table, if every id was known."""
         for what, lost in self._lost.items():
             refuse_unknown(self._source, what, lost)
         table = np.array(self._numbers, np.float64).reshape(-1, 5)
-        return Found(
+        return DetectionTable(
             table[:, :4].copy(),
             table[:, 4].copy(),
             np.array(self._label, np.int64),
@@ -128,7 +128,7 @@ class _Rows:
         )
 
     def _fields(self, number: int, one: object) -> tuple[Any, int, list[float], float]:
-        """Its four values, checked."""
+        """The four values of a detection, checked."""
         if type(one) is not dict:
             raise self._wrong(number, "it is no JSON object")
         try:
@@ -162,7 +162,7 @@ _NUMBERS = (int, float)
 
 
 def refuse_unknown(source: str, what: str, lost: Mapping[Any, int]) -> None:
-    """Say which ids no image or category has, if any."""
+    """Raise if any ids belong to no image or category."""
     if not lost:
         return
     shown = ", ".join(repr(identity)[:60] for identity in list(lost)[:5])
@@ -176,7 +176,7 @@ def refuse_unknown(source: str, what: str, lost: Mapping[Any, int]) -> None:
 
 
 def _items(file: TextIO, source: str) -> Iterator[object]:
-    """The members of the JSON list in a file, one at a time."""
+    """Iterate over the items of a JSON list in a file, block by block."""
     decode = json.JSONDecoder(parse_constant=_no_constant).raw_decode
     text, place = file.read(_BLOCK), 0
     text = text.lstrip(_BLANK)
@@ -211,7 +211,7 @@ def _items(file: TextIO, source: str) -> Iterator[object]:
 
 
 def _more(file: TextIO, source: str, text: str, place: int) -> str:
-    """What is left of `text` with the next block behind it."""
+    """Rest of `text` followed by the next block."""
     block = file.read(_BLOCK)
     if not block:
         raise InvalidData(source, "the file ends within the list, or is no JSON", _FORM)
@@ -219,14 +219,14 @@ def _more(file: TextIO, source: str, text: str, place: int) -> str:
 
 
 def _skip(text: str, place: int) -> int:
-    """The place after the blanks."""
+    """Index after white space."""
     while place < len(text) and text[place] in _BLANK:
         place += 1
     return place
 
 
 def _expect_end(file: TextIO, source: str, rest: str) -> None:
-    """Refuse anything behind the list."""
+    """Raise if anything follows the list."""
     while rest:
         if rest.strip(_BLANK):
             raise InvalidData(source, "something follows the list", _FORM)

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from scantling.evaluation.pictures import FOUND, MISSED, RIGHT, WRONG, draw_judged
+from scantling.evaluation.image_drawing import FOUND, MISSED, RIGHT, WRONG, draw_matched
 
 
 def drawn(*, found: bool, right: bool) -> np.ndarray:
-    return draw_judged(
+    return draw_matched(
         np.full((300, 400, 3), 90, np.uint8),
         objects=np.array([[20.0, 60.0, 150.0, 200.0]]),
         object_tags=["dog"],
@@ -38,7 +38,7 @@ def test_the_image_given_stays_as_it_was_without_boxes():
     image = np.full((50, 60, 3), 90, np.uint8)
     none = np.zeros((0, 4))
     nobody = np.zeros(0, np.bool_)
-    copy = draw_judged(
+    copy = draw_matched(
         image,
         objects=none,
         object_tags=[],

@@ -1,19 +1,18 @@
-"""What an evaluation gives: every figure, what they depend on, where the time went."""
+"""Result of an evaluation: metrics, settings and timings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..datasets.dataset import Dataset
-from .classes import ClassMatch
-from .coco import CocoResult
-from .found import Found
-from .judge import Judged
-from .voc import VocResult
+from .class_matching import ClassMatch
+from .detection_table import DetectionTable
+from .metrics import Metrics
+from .protocol import ProtocolResult
 
 
 @dataclass(frozen=True)
 class Seconds:
-    """Where the time went. The first four are means of an image, and overlap; the rest is in all.
+    """Timings: the first four are means per image, and overlap; the rest are totals.
 
     Args:
         read: to decode an image.
@@ -34,12 +33,12 @@ class Seconds:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """How good a model is on a data set, and all that the figures depend on.
+    """Result of evaluating a model on a data set, with all that the metrics depend on.
 
     Args:
         dataset: what was evaluated on: its images, and the objects that were looked for.
         images: how many the data has, looked at or not.
-        judged: every figure.
+        metrics: every figure.
         classes: which class of the model is which of the data; None for detections from a file.
         model: what made the detections, as names and values to be shown.
         unreadable: (path, problem) of images that could not be read: nothing was found in them.
@@ -48,28 +47,28 @@ class Evaluation:
 
     dataset: Dataset
     images: int
-    judged: Judged
+    metrics: Metrics
     classes: ClassMatch | None
     model: Mapping[str, str]
     unreadable: tuple[tuple[str, str], ...] = ()
     seconds: Seconds = field(default_factory=Seconds)
 
     @property
-    def result(self) -> CocoResult | VocResult:
-        """What the protocol computes."""
-        return self.judged.result
+    def result(self) -> ProtocolResult:
+        """The protocol's own result, such as a `CocoResult`."""
+        return self.metrics.result
 
     @property
-    def figures(self) -> dict[str, float]:
-        """The figures of the protocol by name: `AP`, `AP50`, …; of VOC and darknet `mAP`."""
-        return self.judged.figures
+    def stats(self) -> dict[str, float]:
+        """The protocol's metrics by name: `AP`, `AP50`, …; `mAP` for VOC and darknet."""
+        return self.metrics.stats
 
     @property
-    def found(self) -> Found:
+    def detections(self) -> DetectionTable:
         """The detections."""
-        return self.judged.found
+        return self.metrics.detections
 
     @property
     def protocol_line(self) -> str:
-        """One line that answers "which AP is this?"."""
-        return self.judged.protocol.describe()
+        """The protocol in one line, which answers "which AP is this?"."""
+        return self.metrics.protocol.describe()

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scantling.errors import InvalidValue
-from scantling.evaluation import Truth
-from scantling.evaluation.truth import image_order, with_sides
+from scantling.evaluation import GroundTruth
+from scantling.evaluation.ground_truth import image_order, with_sides
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
@@ -32,6 +32,6 @@ def test_columns_of_unequal_length_and_images_out_of_order_are_refused():
     none = np.zeros(2, np.bool_)
     index = np.array([1, 0])
     with pytest.raises(InvalidValue, match="out of order"):
-        Truth(("a",), (1,), (1, 2), np.ones((2, 4)), index * 0, index, none, none, np.ones(2))
+        GroundTruth(("a",), (1,), (1, 2), np.ones((2, 4)), index * 0, index, none, none, np.ones(2))
     with pytest.raises(InvalidValue, match="2 long"):
-        Truth(("a",), (1,), (1, 2), np.ones((1, 4)), index * 0, index, none, none, np.ones(2))
+        GroundTruth(("a",), (1,), (1, 2), np.ones((1, 4)), index * 0, index, none, none, np.ones(2))

@@ -1,4 +1,4 @@
-"""What a model found in a data set: all detections as columns, built image by image."""
+"""All detections in a data set, as columns built image by image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -21,8 +21,8 @@ _SHAPES = {
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """The detections in a data set, D of them, in any order, a column a property.
+class DetectionTable:
+    """D detections of a data set, one column per property, in any order.
 
     Args:
         boxes: (D, 4) left, top, width, height in pixels, as COCO's results have them.
@@ -52,17 +52,17 @@ class Found:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def take(self, which: slice | Flags | IntArray) -> "Found":
-        """Some of them: a slice, flags or places."""
-        return Found(*(getattr(self, field.name)[which] for field in fields(self)))
+    def take(self, which: slice | Flags | IntArray) -> "DetectionTable":
+        """Select rows by a slice, a mask or indices."""
+        return DetectionTable(*(getattr(self, field.name)[which] for field in fields(self)))
 
-    def above(self, min_score: float) -> "Found":
-        """Those with at least this score."""
+    def above(self, min_score: float) -> "DetectionTable":
+        """Select the detections with at least this score."""
         return self.take(self.scores >= min_score)
 
 
-class FoundBuilder:
-    """Collects the detections of one image after another, in columns that grow as needed.
+class DetectionTableBuilder:
+    """Builds a `DetectionTable` image by image, in growing columns.
 
     Args:
         labels: of the data set's classes, by the model's label; -1 for a class that the data set
@@ -80,7 +80,7 @@ class FoundBuilder:
         return self._count
 
     def add(self, image_index: int, detections: Detections) -> None:
-        """Append what was found in one image.
+        """Append the detections of one image.
 
         Box and score become the very doubles that `Detections.to_coco` writes, so that a results
         file gives the same figures as the run that made it.
@@ -101,9 +101,9 @@ class FoundBuilder:
         index = np.full(len(labels), image_index, np.int64)
         self._append({"boxes": boxes, "scores": scores, "labels": labels, "image_index": index})
 
-    def build(self) -> Found:
-        """All that was added, in the order of adding."""
-        return Found(
+    def build(self) -> DetectionTable:
+        """Make the table of all detections added so far."""
+        return DetectionTable(
             **{name: column[: self._count].copy() for name, column in self._columns.items()}
         )
 

@@ -1,4 +1,4 @@
-"""An image with what is there and what was found, each marked for whether the other agrees."""
+"""Draw ground truth and detections on an image, coloured by whether they match."""
 
 import math
 from itertools import pairwise
@@ -18,7 +18,7 @@ LEGEND = (
 )
 
 
-def draw_judged(
+def draw_matched(
     image: Image,
     *,
     objects: NDArray[np.float64],
@@ -28,7 +28,7 @@ def draw_judged(
     detection_tags: list[str],
     detection_right: NDArray[np.bool_],
 ) -> Image:
-    """Draw objects dashed and detections solid, in the colours that `LEGEND` explains.
+    """Draw objects dashed and detections solid, in the colours of `LEGEND`.
 
     Missed objects and wrong detections carry their tag; of a right pair the detection does.
 
@@ -64,7 +64,7 @@ def draw_judged(
 
 
 def _pixels(canvas: Image, boxes: NDArray[np.float64]) -> list[Corners]:
-    """The pixels that each box touches within the image, at least one."""
+    """Pixel corners of each box within the image, at least one pixel wide."""
     height, width = canvas.shape[:2]
     low = np.clip(np.floor(boxes[:, :2]), 0, [width - 1, height - 1]).astype(np.int64)
     high = np.clip(np.ceil(boxes[:, 2:]), low + 1, [width, height]).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Which class of a model is which class of the data: by name, never by position."""
+"""Match the classes of a model and of a data set, by name, never by position."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from ..structures import IntArray
 
 @dataclass(frozen=True, eq=False)
 class ClassMatch:
-    """What became of the classes of a model and of the data when they were put together.
+    """Matched classes of a model and a data set.
 
     Args:
         pairs: (name in the data, name in the model), in the order of the data.
@@ -30,19 +30,19 @@ class ClassMatch:
 
     @property
     def renamed(self) -> tuple[tuple[str, str], ...]:
-        """The pairs whose two names are not spelt alike."""
+        """The pairs with two different names."""
         return tuple(pair for pair in self.pairs if pair[0] != pair[1])
 
 
-def match_names(
+def match_class_names(
     model_names: Sequence[str],
     data_names: Sequence[str],
     *,
     source: str,
-    renamed: Mapping[str, str] | None = None,
+    rename_classes: Mapping[str, str] | None = None,
     known_classes_only: bool = False,
 ) -> ClassMatch:
-    """Find for each class of the data the class of the model that has its name.
+    """Match each class of the data to the model's class of that name.
 
     Names match when they are equal, or else when they are two spellings of one of COCO's classes
     (`tvmonitor` and `tv`). Ids that COCO left unused, which EfficientDet has outputs for, are no
@@ -52,14 +52,14 @@ def match_names(
         model_names: by label.
         data_names: by label.
         source: what the data is called in an error.
-        renamed: name in the data → name in the model, where they differ.
+        rename_classes: name in the data → name in the model, where they differ.
         known_classes_only: leave out the classes of the data that the model does not know.
 
     Raises:
         InvalidData: the model does not know a class of the data, or knows none; a name is empty or
             there twice.
         InvalidValue: the model has a name twice, or two classes of the data are to be one of it.
-        UnknownName: `renamed` names a class that is not there.
+        UnknownName: `rename_classes` names a class that is not there.
     """
     classes = [name for name in model_names if not is_unused(name)]
     if repeated := _repeated(classes):
@@ -67,7 +67,7 @@ def match_names(
     if (repeated := _repeated(data_names)) or not all(name.strip() for name in data_names):
         problem = f"two classes are called {repeated[0]!r}" if repeated else "a class has no name"
         raise InvalidData(source, problem, "Give each class a name of its own")
-    told = _check_renamed(renamed or {}, classes, data_names)
+    told = _check_renamed(rename_classes or {}, classes, data_names)
     table = match_classes(
         [name for name in classes if name not in told.values()],
         [name for name in data_names if name not in told],
@@ -93,7 +93,7 @@ def _repeated(names: Sequence[str]) -> list[str]:
 def _check_renamed(
     renamed: Mapping[str, str], classes: Sequence[str], data_names: Sequence[str]
 ) -> dict[str, str]:
-    """What the caller said is the same, if both are there."""
+    """Check that both names of every pair exist."""
     for ours, theirs in renamed.items():
         lookup(dict.fromkeys(data_names, 0), ours, "class of the data")
         lookup(dict.fromkeys(classes, 0), theirs, "class of the model")
@@ -103,7 +103,7 @@ def _check_renamed(
 
 
 def _explain(unknown: Sequence[str], classes: Sequence[str], *, any_known: bool) -> tuple[str, str]:
-    """The problem, and what to do."""
+    """Problem and fix of an error message."""
     shown = ", ".join(map(repr, unknown[:5])) + (
         f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
     )

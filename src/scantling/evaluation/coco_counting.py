@@ -1,6 +1,6 @@
-"""The counting behind COCO's protocol, a class at a time, by faster-coco-eval's compiled part.
+"""Precision and recall of COCO's protocol, class by class, in faster-coco-eval's compiled code.
 
-A class is handed over whole and let go again: the memory needed is that of the largest class.
+One class is handed over at a time: the memory needed is that of the largest class.
 """
 
 from itertools import pairwise
@@ -13,26 +13,28 @@ from faster_coco_eval.core import mask
 from numpy.typing import NDArray
 
 from ..structures import IntArray
-from .found import Found
-from .truth import Truth, image_order
+from .detection_table import DetectionTable
+from .ground_truth import GroundTruth, image_order
 
 Columns = NDArray[np.float64]
 
 
 class ByClass:
-    """Truth and detections by class, then image in the order of the ids, then as COCO takes them.
+    """Objects and detections sorted by class, image id and COCO's order within an image.
 
     pycocotools takes images by id and, at equal scores, what came first; both are kept here. Of
     each image and class only the `most` best detections are.
     """
 
-    def __init__(self, truth: Truth, found: Found, *, most: int, any_class: bool) -> None:
+    def __init__(
+        self, truth: GroundTruth, detections: DetectionTable, *, most: int, class_agnostic: bool
+    ) -> None:
         rank = image_order(truth.image_ids)
         by_category = np.argsort(np.argsort(truth.category_ids, kind="stable"), kind="stable")
-        kinds = by_category[truth.labels], by_category[found.labels]
-        groups = (np.zeros_like(truth.labels), np.zeros_like(found.labels))
-        if not any_class:
-            groups = (truth.labels, found.labels)
+        kinds = by_category[truth.labels], by_category[detections.labels]
+        groups = (np.zeros_like(truth.labels), np.zeros_like(detections.labels))
+        if not class_agnostic:
+            groups = (truth.labels, detections.labels)
         order = np.lexsort((kinds[0], rank[truth.image_index], groups[0]))
         self.truth_boxes = truth.boxes[order]
         self.truth_areas = truth.areas[order]
@@ -40,19 +42,19 @@ class ByClass:
         self.ignored = truth.ignored[order].astype(np.int64)
         self.truth_group, self.truth_image = groups[0][order], rank[truth.image_index][order]
 
-        image = rank[found.image_index]
-        order = np.lexsort((kinds[1], -found.scores, image, groups[1]))
+        image = rank[detections.image_index]
+        order = np.lexsort((kinds[1], -detections.scores, image, groups[1]))
         new = np.diff(groups[1][order], prepend=-1) != 0
         new |= np.diff(image[order], prepend=-1) != 0
         starts = np.flatnonzero(new)
         place = np.arange(len(order)) - np.repeat(starts, np.diff(starts, append=len(order)))
         order = order[place < most]
-        self.boxes, self.scores = found.boxes[order], found.scores[order]
+        self.boxes, self.scores = detections.boxes[order], detections.scores[order]
         self.group, self.image = groups[1][order], image[order]
 
 
 def count_class(table: ByClass, label: int, settings: SimpleNamespace) -> dict[str, Columns] | None:
-    """Precision, recall and scores of one class; None where it has no object to find.
+    """Compute precision, recall and scores of one class; None where it has no objects.
 
     Args:
         table: the objects and detections of all classes.
@@ -61,16 +63,16 @@ def count_class(table: ByClass, label: int, settings: SimpleNamespace) -> dict[s
             calls them.
     """
     truths = slice(*np.searchsorted(table.truth_group, [label, label + 1]).tolist())
-    founds = slice(*np.searchsorted(table.group, [label, label + 1]).tolist())
+    detected = slice(*np.searchsorted(table.group, [label, label + 1]).tolist())
     if truths.start == truths.stop:
         return None
-    images = np.union1d(table.truth_image[truths], table.image[founds])
+    images = np.union1d(table.truth_image[truths], table.image[detected])
     truth_edges = truths.start + np.searchsorted(table.truth_image[truths], [*images, np.inf])
-    found_edges = founds.start + np.searchsorted(table.image[founds], [*images, np.inf])
+    detected_edges = detected.start + np.searchsorted(table.image[detected], [*images, np.inf])
     overlaps = [
-        [_iou(table, slice(*of_found), slice(*of_truth))]
-        for of_found, of_truth in zip(
-            pairwise(found_edges.tolist()), pairwise(truth_edges.tolist()), strict=True
+        [_iou(table, slice(*of_detected), slice(*of_truth))]
+        for of_detected, of_truth in zip(
+            pairwise(detected_edges.tolist()), pairwise(truth_edges.tolist()), strict=True
         )
     ]
     recalls = np.asarray(settings.recThrs)
@@ -82,7 +84,7 @@ def count_class(table: ByClass, label: int, settings: SimpleNamespace) -> dict[s
         SimpleNamespace(**{**vars(settings), "imgIds": places, "recThrs": points}),
         overlaps,
         _labelled(table, truths),
-        _detected(table, founds),
+        _detected(table, detected),
         places,
         [0],
         True,
@@ -91,7 +93,7 @@ def count_class(table: ByClass, label: int, settings: SimpleNamespace) -> dict[s
 
 
 def _labelled(table: ByClass, truths: slice) -> Any:
-    """The objects of a class, as faster-coco-eval takes them."""
+    """Objects of a class in faster-coco-eval's form."""
     columns = (table.truth_image, table.truth_areas, table.crowd, table.ignored)
     rows = zip(*(column[truths].tolist() for column in columns), strict=True)
     collected = faster_eval_api_cpp.Dataset()
@@ -101,10 +103,10 @@ def _labelled(table: ByClass, truths: slice) -> Any:
     return collected
 
 
-def _detected(table: ByClass, founds: slice) -> Any:
-    """The detections of a class, as faster-coco-eval takes them."""
-    areas = table.boxes[founds, 2] * table.boxes[founds, 3]
-    columns = (table.image[founds], areas, table.scores[founds])
+def _detected(table: ByClass, detected: slice) -> Any:
+    """Detections of a class in faster-coco-eval's form."""
+    areas = table.boxes[detected, 2] * table.boxes[detected, 3]
+    columns = (table.image[detected], areas, table.scores[detected])
     rows = zip(*(column.tolist() for column in columns), strict=True)
     collected = faster_eval_api_cpp.Dataset()
     for number, (image, area, score) in enumerate(rows, start=1):
@@ -113,7 +115,7 @@ def _detected(table: ByClass, founds: slice) -> Any:
 
 
 def _objects(table: ByClass, truths: slice, areas: list[list[float]]) -> IntArray:
-    """(A,) how many objects of a class count in each range of areas."""
+    """(A,) number of a class's objects in each range of areas."""
     own, counts = table.truth_areas[truths, None], table.ignored[truths, None] == 0
     low, high = np.asarray(areas).T
     inside: IntArray = ((own >= low) & (own <= high) & counts).sum(axis=0)
@@ -123,7 +125,7 @@ def _objects(table: ByClass, truths: slice, areas: list[list[float]]) -> IntArra
 def _as_pycocotools(
     counted: dict[str, Columns], points: Columns, recalls: Columns, probes: Columns
 ) -> dict[str, Columns]:
-    """Precision as pycocotools rounds it, at the wanted points of recall alone.
+    """Round precision as pycocotools does, and keep the requested recalls only.
 
     It adds 2e-16 to the number of detections, which shows only where that is 1: a first detection
     that is right, and the next one wrong, has a precision just under 1. Precision at the recall of
@@ -142,12 +144,12 @@ def _as_pycocotools(
     }
 
 
-def _iou(table: ByClass, founds: slice, truths: slice) -> list[list[float]]:
+def _iou(table: ByClass, detected: slice, truths: slice) -> list[list[float]]:
     """(D, G) IoU of one image and class."""
-    if founds.start == founds.stop or truths.start == truths.stop:
+    if detected.start == detected.stop or truths.start == truths.stop:
         return []
     crowd = table.crowd[truths].tolist()
     overlap: list[list[float]] = mask.iou(
-        table.boxes[founds], table.truth_boxes[truths], crowd
+        table.boxes[detected], table.truth_boxes[truths], crowd
     ).tolist()
     return overlap

@@ -1,4 +1,4 @@
-"""What there is to find: the labelled objects, in the form that COCO's protocol counts in."""
+"""Ground truth: the labelled objects of a data set, as columns."""
 
 from dataclasses import dataclass
 
@@ -14,8 +14,8 @@ Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class Truth:
-    """The labelled objects of a data set, T of them, image by image, a column a property.
+class GroundTruth:
+    """T labelled objects of a data set, image by image, one column per property.
 
     Args:
         names: of the classes, by label.
@@ -55,14 +55,14 @@ class Truth:
 
     @property
     def ignored(self) -> Flags:
-        """(T,) whether an object neither counts as missed nor as found: crowds and difficult."""
+        """(T,) crowds and difficult objects, which are neither hits nor misses."""
         return self.crowd | self.difficult
 
 
-def truth_of(dataset: Dataset) -> Truth:
-    """The objects of a data set, ready to be evaluated against."""
+def make_ground_truth(dataset: Dataset) -> GroundTruth:
+    """Make the ground truth of a data set."""
     objects = dataset.objects
-    return Truth(
+    return GroundTruth(
         dataset.names,
         dataset.category_ids,
         tuple(image.image_id for image in dataset.images),
@@ -76,7 +76,7 @@ def truth_of(dataset: Dataset) -> Truth:
 
 
 def with_sides(boxes: Columns) -> Columns:
-    """(T, 4) xyxy doubles → left, top, width, height, undoing the rounding of `left + width`.
+    """Convert xyxy doubles to left, top, width, height, undoing the rounding of `left + width`.
 
     A side is a difference of corners, so it is off by the rounding of the corner. Where a number
     of at most six decimals lies within that rounding, it is the number that the file had.
@@ -90,7 +90,7 @@ def with_sides(boxes: Columns) -> Columns:
 
 
 def image_order(image_ids: tuple[ImageId, ...]) -> IntArray:
-    """(N,) the rank of each image when sorted by id, numbers before names, as COCO counts ties."""
+    """(N,) rank of each image sorted by id, numbers before names, as COCO breaks ties."""
     order = sorted(range(len(image_ids)), key=lambda place: _sort_key(image_ids[place]))
     ranks = np.empty(len(order), np.int64)
     ranks[order] = np.arange(len(order))

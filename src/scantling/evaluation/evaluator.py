@@ -1,4 +1,4 @@
-"""Evaluate a model, or detections from elsewhere, on a labelled data set."""
+"""Evaluate a model, or a file of detections, on a labelled data set."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -6,19 +6,22 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
 
+import numpy as np
+
 from ..datasets.check import require_sound
 from ..datasets.dataset import Dataset
 from ..datasets.readers import read_dataset
-from ..errors import InvalidData
+from ..errors import InvalidData, InvalidValue
 from ..inference import FilePrediction, Predictor, load
 from ..postprocess import Selection
-from .classes import match_names
-from .found import FoundBuilder
-from .judge import choose_protocol, first_images, judge, without_classes
-from .outcome import Evaluation, Seconds
+from .class_matching import match_class_names
+from .coco_results import read_results
+from .detection_table import DetectionTableBuilder
+from .evaluation import Evaluation, Seconds
+from .ground_truth import make_ground_truth
+from .metrics import compute_metrics
 from .protocol import Protocol
-from .results import read_results
-from .truth import truth_of
+from .protocols import choose_protocol
 
 KEPT_WITHOUT_LIMIT = 5000  # detections of an image under a protocol that keeps all
 
@@ -30,7 +33,7 @@ def evaluate(
     split: str | None = None,
     format: str | None = None,  # noqa: A002 - what every function of the data calls it
     protocol: str | Protocol = "coco",
-    renamed: Mapping[str, str] | None = None,
+    rename_classes: Mapping[str, str] | None = None,
     known_classes_only: bool = False,
     limit: int | None = None,
     max_data_errors: int = 0,
@@ -39,7 +42,7 @@ def evaluate(
     workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Find the objects in every image of a data set, and say how well that went.
+    """Evaluate a model on a labelled data set.
 
     >>> evaluate("yolov4-tiny", "coco.yaml").figures["AP"]  # doctest: +SKIP
 
@@ -52,7 +55,7 @@ def evaluate(
         split: which part of it; the one meant for evaluation if None.
         format: of the data, where it cannot be found out.
         protocol: `coco`, `voc07`, `voc12`, `darknet`, or settings of one's own.
-        renamed: name of a class in the data → its name in the model, where they differ.
+        rename_classes: name of a class in the data → its name in the model, where they differ.
         known_classes_only: leave out objects of classes that the model does not know.
         limit: only the first so many images.
         max_data_errors: errors in the data, images that cannot be read included, up to which it is
@@ -73,45 +76,69 @@ def evaluate(
     predictor = model
     if not isinstance(predictor, Predictor):
         predictor = load(predictor, selection=selection_for(rules))
-    classes = match_names(
+    classes = match_class_names(
         predictor.names,
         dataset.names,
         source=str(dataset.source),
-        renamed=renamed,
+        rename_classes=rename_classes,
         known_classes_only=known_classes_only,
     )
     dataset = without_classes(dataset, classes.unknown)
-    builder = FoundBuilder(classes.labels)
-    unreadable: list[tuple[str, str]] = []
-    stages = dict.fromkeys(("read", "preprocess", "network", "postprocess"), 0.0)
     start = perf_counter()
-    paths = [image.path for image in dataset.images]
     stream = predictor.stream_files(
-        paths, batch_size=batch_size, rectangular=rectangular, workers=workers
+        [image.path for image in dataset.images],
+        batch_size=batch_size,
+        rectangular=rectangular,
+        workers=workers,
     )
+    collected = _Collected(dataset, DetectionTableBuilder(classes.labels), max_data_errors)
     with closing(stream) as predictions:
         for done, prediction in enumerate(predictions, start=1):
-            problem = _problem(prediction, dataset)
-            if problem is None and prediction.detections is not None:
-                builder.add(prediction.index, prediction.detections)
-            else:
-                unreadable.append((prediction.path, problem or ""))
-                _check_readable(dataset, unreadable, max_data_errors)
-            for stage, seconds in asdict(prediction.seconds).items():
-                stages[stage] += seconds / len(paths)
+            collected.add(prediction)
             if progress is not None:
-                progress(done, len(paths))
+                progress(done, len(dataset))
     middle = perf_counter()
-    judged = judge(truth_of(dataset), builder.build(), _as_run(rules, predictor))
+    detections, run = collected.builder.build(), _as_run(rules, predictor)
+    metrics = compute_metrics(make_ground_truth(dataset), detections, run)
     return Evaluation(
         dataset,
         len(whole),
-        judged,
+        metrics,
         classes,
         model=_describe(predictor, batch_size, rectangular),
-        unreadable=tuple(unreadable),
-        seconds=Seconds(**stages, images=middle - start, evaluation=perf_counter() - middle),
+        unreadable=tuple(collected.unreadable),
+        seconds=Seconds(
+            **collected.seconds, images=middle - start, evaluation=perf_counter() - middle
+        ),
     )
+
+
+class _Collected:
+    """Collects the predictions of a data set: detections, unreadable images, time per stage."""
+
+    def __init__(
+        self, dataset: Dataset, builder: DetectionTableBuilder, max_data_errors: int
+    ) -> None:
+        self.dataset = dataset
+        self.builder = builder
+        self.max_data_errors = max_data_errors
+        self.unreadable: list[tuple[str, str]] = []
+        self.seconds = dict.fromkeys(("read", "preprocess", "network", "postprocess"), 0.0)
+
+    def add(self, prediction: FilePrediction) -> None:
+        """Take in the prediction of one image.
+
+        Raises:
+            InvalidData: the image cannot be judged, and that is one error too many.
+        """
+        problem = _problem(prediction, self.dataset)
+        if problem is None and prediction.detections is not None:
+            self.builder.add(prediction.index, prediction.detections)
+        else:
+            self.unreadable.append((prediction.path, problem or ""))
+            _check_readable(self.dataset, self.unreadable, self.max_data_errors)
+        for stage, seconds in asdict(prediction.seconds).items():
+            self.seconds[stage] += seconds / len(self.dataset)
 
 
 def evaluate_results(
@@ -125,7 +152,7 @@ def evaluate_results(
     limit: int | None = None,
     max_data_errors: int = 0,
 ) -> Evaluation:
-    """Say how good the detections in a file are, whatever made them.
+    """Evaluate detections from a results file.
 
     Args:
         results: COCO's detection results, a JSON list of image_id, category_id, bbox and score. Ids
@@ -138,20 +165,20 @@ def evaluate_results(
         InvalidData: the data or the results cannot be read, or do not belong to one another.
     """
     rules = choose_protocol(protocol)
-    floor = rules.min_score if min_score is None and rules.name == "darknet" else min_score or 0.0
+    floor = rules.min_score if min_score is None and rules.cuts_files else min_score or 0.0
     whole = open_data(
         data, split=split, format=format, max_data_errors=max_data_errors, with_images=False
     )
-    found = read_results(Path(results), truth_of(whole))
+    detections = read_results(Path(results), make_ground_truth(whole))
     dataset = first_images(whole, limit)
-    found = found.take((found.image_index < len(dataset)) & (found.scores >= floor))
+    kept = (detections.image_index < len(dataset)) & (detections.scores >= floor)
     start = perf_counter()
     rules = replace(rules, min_score=floor, nms="as given", kept=None, clip=False)
-    judged = judge(truth_of(dataset), found, rules)
+    metrics = compute_metrics(make_ground_truth(dataset), detections.take(kept), rules)
     return Evaluation(
         dataset,
         len(whole),
-        judged,
+        metrics,
         classes=None,
         model={"detections": str(results)},
         seconds=Seconds(evaluation=perf_counter() - start),
@@ -159,7 +186,7 @@ def evaluate_results(
 
 
 def selection_for(protocol: str | Protocol) -> Selection:
-    """Which candidates become detections under a protocol, unless its user says otherwise."""
+    """Default thresholds and NMS settings of a protocol."""
     rules = choose_protocol(protocol)
     return Selection(
         min_score=rules.min_score,
@@ -177,7 +204,7 @@ def open_data(
     max_data_errors: int = 0,
     with_images: bool = True,
 ) -> Dataset:
-    """The data set to evaluate on, if it is sound enough.
+    """Open the data set to evaluate on, and check it.
 
     Args:
         data, split, format, max_data_errors: as for `evaluate`.
@@ -197,8 +224,26 @@ def open_data(
     return dataset
 
 
+def first_images(dataset: Dataset, count: int | None) -> Dataset:
+    """Keep only the first images of a data set; all if None."""
+    if count is None or count >= len(dataset):
+        return dataset
+    if count < 1:
+        raise InvalidValue("limit", count, "one image or more")
+    kept = dataset.objects.take(dataset.objects.image_index < count)
+    return replace(dataset, images=dataset.images[:count], objects=kept)
+
+
+def without_classes(dataset: Dataset, names: tuple[str, ...]) -> Dataset:
+    """Remove the objects of some classes; the names stay in the list of classes."""
+    if not names:
+        return dataset
+    kept = np.array([name not in names for name in dataset.names])[dataset.objects.labels]
+    return replace(dataset, objects=dataset.objects.take(kept))
+
+
 def _problem(prediction: FilePrediction, dataset: Dataset) -> str | None:
-    """Why an image cannot be judged, if it cannot."""
+    """Why an image cannot be metrics, if it cannot."""
     found, stated = prediction.detections, dataset.images[prediction.index].size
     if found is None:
         return prediction.problem or "cannot be read"
@@ -211,7 +256,7 @@ def _problem(prediction: FilePrediction, dataset: Dataset) -> str | None:
 def _check_readable(
     dataset: Dataset, unreadable: Sequence[tuple[str, str]], max_data_errors: int
 ) -> None:
-    """Refuse to go on once too much of the data is broken."""
+    """Raise once there are too many errors in the data."""
     named = {str(error.image or error.file) for error in dataset.errors}
     count = len(dataset.errors) + sum(path not in named for path, _ in unreadable)
     if count > max_data_errors:
@@ -225,7 +270,7 @@ def _check_readable(
 
 
 def _as_run(protocol: Protocol, predictor: Predictor) -> Protocol:
-    """The protocol with the settings that the predictor has."""
+    """The protocol with the predictor's actual settings."""
     selection = predictor.selection
     kind = "WBF" if selection.merge == "wbf" else selection.nms
     return replace(
@@ -239,7 +284,7 @@ def _as_run(protocol: Protocol, predictor: Predictor) -> Protocol:
 
 
 def _describe(predictor: Predictor, batch_size: int, rectangular: bool) -> dict[str, str]:
-    """What made the detections, for people."""
+    """Settings of the predictor, as text."""
     height, width = predictor.engine.image_size
     plan, selection = predictor.plan, predictor.selection
     scales = [f"{view.scale:g}{' mirrored' if view.flip else ''}" for view in plan.views]

@@ -1,0 +1,139 @@
+"""Error analysis: the confusion matrix with background, and images ranked by F1."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..structures import IntArray
+from .detection_table import DetectionTable
+from .ground_truth import GroundTruth
+from .matching import Matching, assign_greedily, overlapping_pairs
+
+
+@dataclass(frozen=True, eq=False)
+class Confusion:
+    """Confusion matrix of objects and detections.
+
+    Args:
+        names: of the K classes, by label.
+        counts: (K + 1, K + 1): a row is what an object is, a column what it was taken for. The last
+            column counts objects that were missed, the last row detections of nothing.
+        min_score: detections below were left out.
+        iou: what a pair needed at least.
+    """
+
+    names: tuple[str, ...]
+    counts: IntArray
+    min_score: float
+    iou: float
+
+    def most_confused(self, count: int = 10) -> list[tuple[str, str, int]]:
+        """Most frequent confusions: (true class, predicted class, count)."""
+        size = len(self.names)
+        mixed = self.counts[:size, :size] * (1 - np.eye(size, dtype=np.int64))
+        order = np.argsort(-mixed, axis=None, kind="stable")[:count]
+        rows, columns = np.unravel_index(order, mixed.shape)
+        return [
+            (self.names[row], self.names[column], int(mixed[row, column]))
+            for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
+            if mixed[row, column]
+        ]
+
+
+def confusion_matrix(
+    truth: GroundTruth, detections: DetectionTable, *, min_score: float = 0.25, iou: float = 0.5
+) -> Confusion:
+    """Compute the confusion matrix: match by IoU, highest first, whatever the classes.
+
+    At equal IoU a detection of the right class goes first, then the better score. Crowds and
+    difficult objects are no row; a detection that pairs with nothing else and lies on one is not
+    counted.
+
+    Args:
+        truth: the labelled objects.
+        detections: all of them.
+        min_score: detections below are left out.
+        iou: a pair needs at least this.
+    """
+    detections = detections.above(min_score)
+    pairs = overlapping_pairs(truth, detections, min_iou=iou, class_agnostic=True)
+    real = ~truth.ignored[pairs.truth]
+    regular = pairs.take(real)
+    other = truth.labels[regular.truth] != detections.labels[regular.detections]
+    order = np.lexsort((-detections.scores[regular.detections], other, -regular.iou))
+    matching = assign_greedily(
+        len(detections), regular.take(order), beside=pairs.take(~real), iou=iou
+    )
+
+    size = len(truth.names) + 1
+    seen = np.zeros(len(truth), np.bool_)
+    seen[matching.matched_object[matching.true_positive]] = True
+    missed = truth.labels[~seen & ~truth.ignored]
+    alarms = detections.labels[matching.false_positive]
+    rows = [
+        truth.labels[matching.matched_object[matching.true_positive]],
+        missed,
+        np.full(len(alarms), size - 1),
+    ]
+    columns = [detections.labels[matching.true_positive], np.full(len(missed), size - 1), alarms]
+    flat = np.concatenate(rows) * size + np.concatenate(columns)
+    counts = np.bincount(flat, minlength=size * size).reshape(size, size)
+    return Confusion(truth.names, counts.astype(np.int64), min_score, iou)
+
+
+@dataclass(frozen=True)
+class ImageScore:
+    """True and false positives and false negatives of one image, at a score threshold.
+
+    Args:
+        image_index: the place of the image in the data set.
+        true_positives: objects found.
+        false_negatives: objects missed.
+        false_positives: detections of nothing.
+    """
+
+    image_index: int
+    true_positives: int
+    false_negatives: int
+    false_positives: int
+
+    @property
+    def f1(self) -> float:
+        """F1 of the image; 1 where it has neither objects nor detections."""
+        total = 2 * self.true_positives + self.false_negatives + self.false_positives
+        return 2 * self.true_positives / total if total else 1.0
+
+
+def rank_images(
+    truth: GroundTruth, detections: DetectionTable, matching: Matching, *, min_score: float
+) -> list[ImageScore]:
+    """Rank all images by F1, best first.
+
+    The criterion is the F1 of the image at the threshold, `Curve.best_score` say; of equals the one
+    with more objects found is better, then the one with fewer mistakes. An image with nothing in it
+    and nothing found is right, but comes after those where something was found.
+
+    Args:
+        truth: the labelled objects.
+        detections: all of them.
+        matching: of the two.
+        min_score: detections below do not count.
+    """
+    counted = detections.scores >= min_score
+    images = len(truth.image_ids)
+    hits = np.bincount(detections.image_index[matching.true_positive & counted], minlength=images)
+    alarms = np.bincount(
+        detections.image_index[matching.false_positive & counted], minlength=images
+    )
+    objects = np.bincount(truth.image_index[~truth.ignored], minlength=images)
+    columns = (hits.tolist(), (objects - hits).tolist(), alarms.tolist())
+    scores = [ImageScore(index, *row) for index, row in enumerate(zip(*columns, strict=True))]
+    return sorted(
+        scores,
+        key=lambda one: (
+            -one.f1,
+            -one.true_positives,
+            one.false_negatives + one.false_positives,
+            one.image_index,
+        ),
+    )
