@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from scantling.checkpoints import Model
-from scantling.checkpoints.networks import build_network
+from scantling.checkpoints.model import build_network
 from scantling.engines import open_engine
 from scantling.engines.graphs import make_metadata, to_onnx, to_openvino, write_onnx, write_openvino
 from scantling.engines.hardware import describe_machine
@@ -53,7 +53,7 @@ from scantling.benchmarking.alone import peak_memory
 told = json.loads(sys.argv[1])
 if told["engine"] == "torch":
     from scantling.checkpoints import Model
-    from scantling.checkpoints.networks import build_network
+    from scantling.checkpoints.model import build_network
     from scantling.specs import ModelSpec
     spec = ModelSpec.model_validate(told["spec"])
     names = tuple(str(label) for label in range(spec.num_classes))

@@ -9,7 +9,7 @@ import torch
 
 from scantling.checkpoints import convert_model, create_model, load_model
 from scantling.checkpoints.automl import automl_variables
-from scantling.checkpoints.networks import build_empty
+from scantling.checkpoints.model import build_empty
 from scantling.errors import InvalidCheckpoint, InvalidValue
 from scantling.specs import CATALOG
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from scantling.checkpoints.download import download
-from scantling.checkpoints.hub import ELSEWHERE, OFFICIAL, fetch_weights
+from scantling.checkpoints.hub import MANUAL_DOWNLOADS, OFFICIAL, fetch_weights
 from scantling.errors import DownloadFailed, UnknownName
 from scantling.specs import CATALOG
 
@@ -287,7 +287,7 @@ def test_every_model_has_weights_or_says_what_to_do(name, tmp_path):
         return
     with pytest.raises(DownloadFailed, match=f"--model {name} --weights FILE") as caught:
         fetch_weights(name, cache=tmp_path)
-    assert name not in ELSEWHERE or ELSEWHERE[name] in str(caught.value)
+    assert name not in MANUAL_DOWNLOADS or MANUAL_DOWNLOADS[name] in str(caught.value)
 
 
 def test_unknown_model_suggests_the_nearest(tmp_path):

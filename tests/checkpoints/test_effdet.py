@@ -20,7 +20,7 @@ from scantling.checkpoints import (
     save_model,
 )
 from scantling.checkpoints.hub import OFFICIAL
-from scantling.checkpoints.networks import build_network
+from scantling.checkpoints.model import build_network
 from scantling.errors import InvalidCheckpoint, InvalidSpec, UnsafeCheckpoint
 from scantling.specs import CATALOG
 from scantling.specs.coco import COCO_CATEGORY_IDS, COCO_ID_NAMES, COCO_NAMES, is_unused

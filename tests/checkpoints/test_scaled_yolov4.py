@@ -8,7 +8,7 @@ import scaled_yolov4_network as reference
 import torch
 
 from scantling.checkpoints import load_model, load_pytorch
-from scantling.checkpoints.joint_layout import joint_layout
+from scantling.checkpoints.scaled_yolov4_layout import scaled_yolov4_layout
 from scantling.errors import InvalidCheckpoint
 from scantling.specs import CATALOG
 
@@ -77,7 +77,7 @@ def test_reference_has_the_published_names_and_shapes(name):
 def test_layout_accounts_for_every_published_tensor(name):
     with torch.device("meta"):
         state = reference.build(reference.SHAPES[name]).state_dict()
-    places = joint_layout(CATALOG[SPEC_NAMES[name]])
+    places = scaled_yolov4_layout(CATALOG[SPEC_NAMES[name]])
     anchors = {key for key in state if key.endswith((".anchors", ".anchor_grid"))}
     assert {place.source for place in places} == state.keys() - anchors
     assert len({place.target for place in places}) == len(places)

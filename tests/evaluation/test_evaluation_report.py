@@ -139,6 +139,6 @@ def test_a_report_without_detections_or_objects_is_whole(
     folder = save_report(evaluation, tmp_path / "out").parent
     summary = json.loads((folder / "summary.json").read_text(), parse_constant=pytest.fail)
     assert summary == json.loads(json.dumps(summarise(evaluation)))
-    assert set(summary["figures"].values()) <= {-1, 0}
+    assert set(summary["stats"].values()) <= {-1, 0}
     assert "</html>" in (folder / "report.html").read_text()
     assert json.loads((folder / "results.json").read_text()) == [] or empty == "objects"

@@ -21,7 +21,7 @@ from scantling.blocks import (
     ResNextBlock,
     fuse_norms,
 )
-from scantling.checkpoints.networks import build_network
+from scantling.checkpoints.model import build_network
 from scantling.darknet import read_cfg
 from scantling.errors import InvalidSpec, InvalidValue, UnknownName
 from scantling.scaling.costs import NetworkCost, add_up, count_costs, part_of, trace_module

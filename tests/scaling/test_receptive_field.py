@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scantling.blocks import SamePad, SpatialPyramidPool, SqueezeExcite
-from scantling.checkpoints.networks import build_network
+from scantling.checkpoints.model import build_network
 from scantling.darknet import build_cfg_network, read_cfg
 from scantling.darknet.layers import SpaceToDepth
 from scantling.scaling.costs import ReceptiveField, ReceptiveField1D, trace_module

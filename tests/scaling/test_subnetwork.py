@@ -8,7 +8,7 @@ from torch import nn
 
 from scantling.blocks import fuse_norms
 from scantling.checkpoints import Model, load_model, save_effdet, save_model
-from scantling.checkpoints.networks import build_network
+from scantling.checkpoints.model import build_network
 from scantling.cli import main
 from scantling.darknet import read_cfg
 from scantling.errors import InvalidCheckpoint, InvalidSpec, InvalidValue

@@ -1,4 +1,4 @@
-"""Image → features, finest first. Every backbone announces its `channels`."""
+"""Backbones: image → feature maps, finest first."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""A backbone that is a stem and a row of stages: darknet's networks and EfficientNet are."""
+"""Backbones of a stem and a sequence of stages: CSPDarknet, EfficientNet and their kin."""
 
 from torch import Tensor, nn
 
@@ -8,7 +8,7 @@ from ..specs import BackboneSpec, StageSpec
 
 
 class StagedBackbone(nn.Module):
-    """A strided or pooled stem, then stages; the last of each stride are the features.
+    """A stem followed by stages; the last stage of each stride gives a feature map.
 
     Shape: (N, 3, H, W) → per output (N, C, H / stride, W / stride), finest first.
 

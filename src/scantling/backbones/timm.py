@@ -1,4 +1,4 @@
-"""Any convolutional network of timm as a backbone.
+"""Any convolutional timm network as a backbone.
 
 Library: https://github.com/huggingface/pytorch-image-models, Apache-2.0; its weights have licences
 of their own. It is imported when such a backbone is described or built.
@@ -23,7 +23,7 @@ _DOWNLOAD_ERRORS = (OSError, RuntimeError, ValueError, SafetensorError)
 
 
 class TimmBackbone(nn.Module):
-    """The features of a network of timm at the strides that the spec names, freshly initialised.
+    """Feature maps of a timm network at the spec's strides, freshly initialised.
 
     Shape: (N, 3, H, W) → per output (N, C, H / stride, W / stride), finest first.
 
@@ -56,7 +56,7 @@ class TimmBackbone(nn.Module):
 
 
 def timm_backbone(name: str, *, outputs: int = 3) -> BackboneSpec:
-    """Describe a network of timm as the backbone of a model, its coarsest features as outputs.
+    """Describe a timm network as a backbone whose coarsest feature maps are the outputs.
 
     Args:
         name: as in `timm.list_models()`: `mobilenetv3_large_100`, or with the tag of its weights,
@@ -78,7 +78,7 @@ def timm_backbone(name: str, *, outputs: int = 3) -> BackboneSpec:
 def load_timm_weights(
     backbone: nn.Module,
 ) -> None:
-    """Give a timm backbone the weights that timm offers for it; they are fetched once.
+    """Load timm's pretrained weights into a timm backbone; they are downloaded once.
 
     Args:
         backbone: a `TimmBackbone`; changed in place.
@@ -119,7 +119,7 @@ def _import_timm() -> Any:
 
 
 def _features(name: str, indices: Sequence[int], *, pretrained: bool = False) -> Any:
-    """The network up to its coarsest feature asked for."""
+    """Build the timm network up to the coarsest requested feature map."""
     timm = _import_timm()
     return timm.create_model(
         name, features_only=True, out_indices=tuple(indices), pretrained=pretrained
@@ -127,7 +127,7 @@ def _features(name: str, indices: Sequence[int], *, pretrained: bool = False) ->
 
 
 def _find_taps(name: str) -> dict[int, int]:
-    """The index of the last feature at each stride."""
+    """Index of the last feature map of each stride."""
     timm = _import_timm()
     # only names of its own lists: create_model would follow others to the network or the disk
     known = {*timm.list_models(), *timm.list_pretrained()}

@@ -1,4 +1,4 @@
-"""Weights from files: native safetensors, and safe readers of other people's formats."""
+"""Models and their weights: native safetensors, and safe readers of other formats."""
 
 from ..io import default_cache
 from ..specs.classes import ClassTable, match_classes

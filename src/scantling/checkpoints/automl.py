@@ -1,4 +1,4 @@
-"""EfficientDets trained with google/automl: their TensorFlow variables, from an `.npz` file.
+"""Read EfficientDets trained with google/automl: TensorFlow variables in an `.npz` file.
 
 Source of the names: https://github.com/google/automl, efficientdet (Apache-2.0).
 """
@@ -19,9 +19,7 @@ from ..errors import InvalidCheckpoint, InvalidSpec
 from ..necks.pyramid import Pyramid
 from ..specs import CfgSpec, ModelSpec
 from .effdet_layout import effdet_layout
-from .model import Model
-from .names import spec_names
-from .networks import build_empty, build_with
+from .model import Model, build_empty, build_from_state, default_class_names
 from .pickle_rules import Malformed
 from .torch_files import check_directory
 
@@ -71,7 +69,7 @@ def load_automl(
     path: Path,
     spec: ModelSpec | CfgSpec,
 ) -> Model:
-    """The native model in the variables of google/automl's network, its weights in float32.
+    """Load google/automl's variables as a native model in float32.
 
     Moving averages of the variables count where the file has them; the optimizer's do not.
 
@@ -104,7 +102,7 @@ def load_automl(
 
 
 def automl_variables(network: Detector, spec: ModelSpec, backbone: str) -> dict[str, list[str]]:
-    """Our name of every tensor → TensorFlow's of its variable; fusions have one for each input.
+    """Map our tensor names to TensorFlow's variables; fusions have one for each input.
 
     Args:
         network: built from `spec`; its norms must not be folded.
@@ -130,7 +128,7 @@ def automl_variables(network: Detector, spec: ModelSpec, backbone: str) -> dict[
 
 
 def _backbone_variable(name: str, blocks: dict[str, int]) -> str:
-    """Blocks are numbered through all stages; so are the norms of each, from none on."""
+    """Variable of a backbone tensor; blocks are numbered through all stages."""
     if name == "conv_stem.weight":
         return "stem/conv2d/kernel"
     if name.startswith("bn1."):
@@ -194,14 +192,7 @@ def _load(archive: zipfile.ZipFile, spec: ModelSpec, source: str) -> Model:
             "google/automl's variables under their own names",
             "Expected one array a variable, called as TensorFlow calls it",
         )
-    anchors = len(spec.head.anchors[0])
-    with archive.open(entries[_PREDICTS]) as stream:
-        rows = _read_header(stream, _PREDICTS).shape
-    if len(rows) != 1 or rows[0] < anchors or rows[0] % anchors or rows[0] > 10**6:
-        raise InvalidCheckpoint(
-            source, f"{_PREDICTS} has the shape {rows}", f"Expected {anchors} for each class"
-        )
-    spec = spec.replace(num_classes=rows[0] // anchors)
+    spec = _with_own_classes(spec, archive, entries[_PREDICTS], source)
     network = build_empty(spec)
     if not isinstance(network, Detector):
         raise InvalidSpec(spec.name, "google/automl has no such network", "Name an EfficientDet")
@@ -226,11 +217,25 @@ def _load(archive: zipfile.ZipFile, spec: ModelSpec, source: str) -> Model:
     logger.info(
         f"{source} is {spec.name} with {spec.num_classes} classes; {averaged} moving averages"
     )
-    return Model(spec, build_with(spec, state), spec_names(spec))
+    return Model(spec, build_from_state(spec, state), default_class_names(spec))
+
+
+def _with_own_classes(
+    spec: ModelSpec, archive: zipfile.ZipFile, biases: zipfile.ZipInfo, source: str
+) -> ModelSpec:
+    """The spec for as many classes as the file predicts."""
+    anchors = len(spec.head.anchors[0])
+    with archive.open(biases) as stream:
+        rows = _read_header(stream, _PREDICTS).shape
+    if len(rows) != 1 or rows[0] < anchors or rows[0] % anchors or rows[0] > 10**6:
+        raise InvalidCheckpoint(
+            source, f"{_PREDICTS} has the shape {rows}", f"Expected {anchors} for each class"
+        )
+    return spec.replace(num_classes=rows[0] // anchors)
 
 
 def _read_header(stream: IO[bytes], name: str) -> _Header:
-    """NumPy's own header; nothing is evaluated."""
+    """Read NumPy's header, without evaluating anything."""
     start = stream.read(10)
     length = int.from_bytes(start[8:10], "little")
     if start[:8] != b"\x93NUMPY\x01\x00" or length > _LONGEST_HEADER:
@@ -243,7 +248,7 @@ def _read_header(stream: IO[bytes], name: str) -> _Header:
 
 
 def _read_array(stream: IO[bytes], name: str, shape: tuple[int, ...], source: str) -> Tensor:
-    """One variable in our order of axes; not a byte more is read than a tensor of `shape` needs."""
+    """Read a variable in our order of axes, and no more bytes than `shape` needs."""
     axes: tuple[int, ...] = tuple(range(len(shape)))  # TensorFlow's, in our order
     if name.endswith("depthwise_kernel"):
         axes = (2, 3, 0, 1)

@@ -9,8 +9,7 @@ from ..errors import InvalidSpec
 from ..heads import ClassRows
 from ..specs.classes import ClassTable, match_classes
 from .change_spec import with_classes
-from .model import Model
-from .networks import build_network
+from .model import Model, build_network
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""The same model in another format: native checkpoints, darknet's files, effdet's state dict."""
+"""Convert models between native checkpoints, darknet's files and effdet's state dicts."""
 
 from pathlib import Path
 
@@ -93,7 +93,7 @@ def save_darknet(model: Model, path: str | Path) -> None:
 
 
 def _loading_all(spec: CfgSpec, layers: int) -> str:
-    """The cfg without options that would skip what the weights now hold."""
+    """The cfg without options that would skip loading weights."""
     skipping = ("dontload", "dontloadscales")
     present = [key for key in skipping if key in spec.cfg]
     if not present:

@@ -1,4 +1,4 @@
-"""A model to train: a named variant with changes, fresh or from weights, for any classes."""
+"""Create a model to train: a variant, freshly initialised or from weights, for any classes."""
 
 import logging
 from collections.abc import Sequence
@@ -12,10 +12,16 @@ from ..errors import InvalidValue
 from ..specs import CATALOG, ModelSpec, change_spec, find_spec, is_spec_file
 from .classes import adapt_classes
 from .download import Progress
+from .hub import fetch_weights
 from .load import load_model
-from .model import Model
-from .names import names_file, spec_names
-from .networks import build_empty, build_with, check_network
+from .model import (
+    Model,
+    build_empty,
+    build_from_state,
+    check_network,
+    default_class_names,
+    find_names_file,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +41,7 @@ def create_model(
     progress: Progress | None = None,
     **overrides: object,
 ) -> Model:
-    """A model to train: of that name, for these classes, with these changes.
+    """Create a model to train, by name, for given classes and with changes to its spec.
 
     Args:
         model: a name of the catalogue, a spec, or a `.json` file that holds one.
@@ -62,6 +68,7 @@ def create_model(
         DownloadFailed, InvalidCheckpoint, InvalidWeights: as `load_model`.
     """
     chosen = _read(names)
+    name = model if isinstance(model, str) else model.name
     _check_arguments(num_classes, chosen, pretrained, checkpoint, pretrained_backbone)
     if image_size is not None:
         overrides["image_size"] = image_size
@@ -72,9 +79,11 @@ def create_model(
             check_network(spec, model)
         count = len(chosen) if chosen else num_classes or spec.num_classes
         return _fresh(spec.replace(num_classes=count), chosen, pretrained_backbone)
-    found = _load(model, checkpoint, cache, progress)
+    if pretrained and name in CATALOG:
+        checkpoint = fetch_weights(name, cache=cache, progress=progress)
+    found = _load(model, checkpoint)
     if chosen is None and num_classes not in (None, found.spec.num_classes):
-        chosen = spec_names(found.spec.replace(num_classes=num_classes))
+        chosen = default_class_names(found.spec.replace(num_classes=num_classes))
     return _adapted(_changed(model, found, overrides), chosen)
 
 
@@ -82,7 +91,7 @@ def _read(names: Names | None) -> tuple[str, ...] | None:
     if names is None:
         return None
     if isinstance(names, (str, Path)):
-        return read_names(names_file(Path(names)))
+        return read_names(find_names_file(Path(names)))
     return tuple(names)
 
 
@@ -93,7 +102,7 @@ def _check_arguments(
     checkpoint: str | Path | None,
     pretrained_backbone: bool,
 ) -> None:
-    """Refuse what contradicts itself, before anything is fetched."""
+    """Raise for contradictory arguments, before any download."""
     if num_classes is not None and num_classes < 1:
         raise InvalidValue("num_classes", num_classes, "one or more")
     if names is not None and num_classes not in (None, len(names)):
@@ -112,24 +121,22 @@ def _fresh(spec: ModelSpec, names: tuple[str, ...] | None, pretrained_backbone: 
     network = build_detector(spec)
     if pretrained_backbone:
         load_timm_weights(network.backbone)
-    return Model(spec, network.train(), names or spec_names(spec))
+    return Model(spec, network.train(), names or default_class_names(spec))
 
 
 def _load(
     model: str | ModelSpec,
     checkpoint: str | Path | None,
-    cache: str | Path | None,
-    progress: Progress | None,
 ) -> Model:
-    """What the weights are, before any change."""
+    """Load the weights, before any change."""
     name = model if isinstance(model, str) else model.name
     if checkpoint is not None and not isinstance(model, str) and name not in CATALOG:
         return load_model(checkpoint)  # weights of a spec of one's own say what they are
-    return load_model(name, weights=checkpoint, cache=cache, progress=progress)
+    return load_model(name, weights=checkpoint)
 
 
 def _changed(model: str | ModelSpec, found: Model, overrides: dict[str, object]) -> Model:
-    """The weights under a changed spec; they have to fit it as they are."""
+    """Apply changes to the spec of loaded weights, which have to fit it unchanged."""
     if not isinstance(found.spec, ModelSpec):
         raise InvalidValue("checkpoint", found.spec.name, "weights of a named model, not of a cfg")
     classes = found.spec.num_classes
@@ -145,11 +152,11 @@ def _changed(model: str | ModelSpec, found: Model, overrides: dict[str, object])
             sorted(overrides) or spec.name,
             f"what leaves the weights of {found.spec.name} as they are, or no weights",
         )
-    return replace(found, spec=spec, network=build_with(spec, state))
+    return replace(found, spec=spec, network=build_from_state(spec, state))
 
 
 def _adapted(model: Model, names: tuple[str, ...] | None) -> Model:
-    """The model for classes of these names, in training mode."""
+    """Adapt the model to classes of these names, in training mode."""
     nameless = tuple(f"class{label}" for label in range(len(model.names)))
     if names is not None and model.names == nameless and len(names) == len(nameless):
         model = replace(model, names=names)

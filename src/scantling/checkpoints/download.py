@@ -1,4 +1,8 @@
-"""Fetches a file once: resumed where it broke off, checked, and moved into place in one step."""
+"""Download files: resumed, verified by size and sha256, and written atomically.
+
+No library is used: pooch and torch.hub neither resume, nor check a file of which only the size or
+the first digits of the sha256 were published (pooch), nor let two processes wait for each other.
+"""
 
 import hashlib
 import http.client
@@ -8,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Any
@@ -29,7 +34,7 @@ def download(
     progress: Progress | None = None,
     timeout: float = 30.0,
 ) -> None:
-    """Put what is at `url` into the file `target`, unless it is there.
+    """Download `url` to `target`, unless it exists.
 
     What arrived before the connection broke stays in a `.part` file and is not fetched again. Two
     processes that want the same file wait for each other.
@@ -54,7 +59,7 @@ def download(
         with _only_process(target.with_name(f"{target.name}.lock")):
             if not target.exists():
                 part = target.with_name(f"{target.name}.part")
-                _fetch(url, part, size, progress, timeout)
+                _fetch(_Transfer(url, part, size, progress, timeout))
                 _check(url, part, size, sha256)
                 part.replace(target)
                 return
@@ -63,53 +68,65 @@ def download(
     _check(url, target, size, sha256)
 
 
-def _fetch(
-    url: str, part: Path, size: int | None, progress: Progress | None, timeout: float
-) -> None:
-    """Fill `part` up to its size, through several connections if need be."""
-    total = size
+@dataclass(frozen=True)
+class _Transfer:
+    """A file on its way: address, where its bytes go, and how to get them."""
+
+    url: str
+    part: Path
+    size: int | None
+    progress: Progress | None
+    timeout: float
+
+    @property
+    def done(self) -> int:
+        """Bytes that have arrived."""
+        return self.part.stat().st_size if self.part.exists() else 0
+
+
+def _fetch(transfer: _Transfer) -> None:
+    """Download into `part`, reconnecting where the connection breaks."""
+    total = transfer.size
     for attempt in range(ATTEMPTS):
         try:
-            total = _fetch_once(url, part, size, progress, timeout)
+            total = _fetch_once(transfer)
         except urllib.error.HTTPError as error:
-            if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and size is None:
+            if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and transfer.size is None:
                 return  # nothing comes after what is there: `_check` will tell whether it is whole
             raise
         except (OSError, http.client.HTTPException):
             if attempt + 1 == ATTEMPTS:
                 raise
-        if total is not None and part.exists() and part.stat().st_size >= total:
+        if total is not None and transfer.part.exists() and transfer.done >= total:
             return
         if attempt + 1 < ATTEMPTS:
             time.sleep(0.2 * 2**attempt)
     raise ConnectionError(
-        f"the connection broke {ATTEMPTS} times; {part.stat().st_size} of {total} bytes are kept"
+        f"the connection broke {ATTEMPTS} times; {transfer.done} of {total} bytes are kept"
     )
 
 
-def _fetch_once(
-    url: str, part: Path, size: int | None, progress: Progress | None, timeout: float
-) -> int:
-    """Add to `part` what one connection brings. Returns the size of the whole file."""
-    done = part.stat().st_size if part.exists() else 0
+def _fetch_once(transfer: _Transfer) -> int:
+    """Append to `part` over one connection; returns the size of the whole file."""
+    url, size, done = transfer.url, transfer.size, transfer.done
     if size is not None and done >= size:
         return size
     request = urllib.request.Request(url, headers={"User-Agent": "scantling"})  # noqa: S310 (checked)
     if done:
         request.add_header("Range", f"bytes={done}-")
-    with _opener().open(request, timeout=timeout) as response:
+    with _opener().open(request, timeout=transfer.timeout) as response:
         if url.startswith("https://") and not response.url.startswith("https://"):
             raise DownloadFailed(url, f"it leads to {response.url}, without https", "Report this")
         if not _continues(response, done):
             done = 0
         total = _announced(url, response, done) if size is None else size
-        with part.open("ab" if done else "wb") as stream:
-            _copy(response, stream, done, total, progress)
+        with transfer.part.open("ab" if done else "wb") as stream:
+            _copy(response, stream, done, total, transfer.progress)
     return total
 
 
 def _announced(url: str, response: Any, done: int) -> int:
-    """How large the whole file is, as the server says."""
+    """Size of the whole file, as the server announces it."""
     rest = response.headers.get("Content-Length", "")
     if not rest.isdecimal():
         raise DownloadFailed(url, "the server does not say how large it is", "Fetch it by hand")
@@ -117,7 +134,7 @@ def _announced(url: str, response: Any, done: int) -> int:
 
 
 def _continues(response: Any, done: int) -> bool:
-    """Whether the server sends the rest only; many send the whole file again."""
+    """Whether the server resumes; many send the whole file again."""
     start = response.headers.get("Content-Range", "").removeprefix("bytes").strip()
     return response.status == 206 and done > 0 and start.startswith(f"{done}-")
 
@@ -125,7 +142,7 @@ def _continues(response: Any, done: int) -> bool:
 def _copy(
     response: Any, stream: IO[bytes], done: int, size: int, progress: Progress | None
 ) -> None:
-    """At most one byte more than `size`, enough to know that it is another file."""
+    """Copy at most one byte more than `size`, enough to detect another file."""
     while done <= size:
         chunk = response.read(min(CHUNK, size + 1 - done))
         if not chunk:
@@ -137,7 +154,7 @@ def _copy(
 
 
 def _check(url: str, path: Path, size: int | None, sha256: str | None) -> None:
-    """Refuse another file, and throw it away if it came from us."""
+    """Raise for a file of other size or sha256; delete it if it is our `.part`."""
     actual = path.stat().st_size
     problem = ""
     if size is not None and actual != size:
@@ -158,7 +175,7 @@ def _check(url: str, path: Path, size: int | None, sha256: str | None) -> None:
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """Follows redirects, through proxies too, but speaks nothing besides http and https."""
+    """URL opener for http and https only, with redirects and proxies."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
@@ -182,7 +199,7 @@ def _explain(error: Exception) -> str:
 
 @contextmanager
 def _only_process(path: Path) -> Iterator[None]:
-    """Wait until no other process holds `path`; the lock goes when a process ends, however."""
+    """Hold a lock on `path` between processes; it is released when the process ends."""
     with path.open("ab") as stream:
         if sys.platform == "win32":
             import msvcrt

@@ -1,4 +1,4 @@
-"""Checkpoints of the `effdet` package: read without running their pickle, and written.
+"""Read and write checkpoints of the `effdet` package, without running their pickle.
 
 Source: https://github.com/rwightman/efficientdet-pytorch (Apache-2.0).
 """
@@ -18,9 +18,7 @@ from ..io import atomic_write
 from ..specs import CATALOG, ModelSpec
 from .effdet_layout import effdet_layout
 from .hub import OFFICIAL
-from .model import Model
-from .names import spec_names
-from .networks import build_empty, build_with
+from .model import Model, build_empty, build_from_state, default_class_names
 from .pickle_rules import StoredTensor
 from .pickles import PickledModel
 from .torch_files import read_tensors
@@ -36,8 +34,8 @@ _WRAPPED = re.compile(rf"((?:model\.|module\.)*){re.escape(_PREDICTS)}")
 _FLOATS = {"bfloat16", "float16", "float32", "float64"}
 
 
-def has_effdet_layout(pickled: PickledModel) -> bool:
-    """Whether a `.pth` file looks like one of effdet's, alone or inside one of its benches."""
+def is_effdet(pickled: PickledModel) -> bool:
+    """Whether a `.pth` file has effdet's tensor names, with or without its bench wrapper."""
     return _prefix(pickled) is not None
 
 
@@ -45,7 +43,7 @@ def load_effdet(
     pickled: PickledModel,
     spec: ModelSpec | None,
 ) -> Model:
-    """The native model in one of effdet's `.pth` files, its weights in float32.
+    """Load one of effdet's `.pth` files as a native model in float32.
 
     Args:
         pickled: what was read from the file.
@@ -67,12 +65,12 @@ def load_effdet(
             spec = _other_layout(spec, tensors, source)
     logger.info(f"{source} is {spec.name} with {spec.num_classes} classes")
     layout, state = _expected(spec, tensors)
-    network = build_with(spec, _read(pickled, tensors, layout, state))
-    return Model(spec, network, spec_names(spec))
+    network = build_from_state(spec, _read(pickled, tensors, layout, state))
+    return Model(spec, network, default_class_names(spec))
 
 
 def effdet_state_dict(model: Model) -> dict[str, Tensor]:
-    """The tensors of a model under effdet's names and in its order; they are not copied.
+    """State dict of a model under effdet's names and in its order, without copies.
 
     Raises:
         InvalidSpec: effdet has no such network, or its norms were folded.
@@ -85,7 +83,7 @@ def effdet_state_dict(model: Model) -> dict[str, Tensor]:
 
 
 def save_effdet(model: Model, path: str | Path) -> None:
-    """Write a state dict that effdet loads. It holds the tensors alone: no names, no size.
+    """Write a state dict that effdet loads; it holds no class names and no image size.
 
     The file appears whole or not at all.
 
@@ -108,13 +106,13 @@ def save_effdet(model: Model, path: str | Path) -> None:
 
 
 def _prefix(pickled: PickledModel) -> str | None:
-    """What stands in front of effdet's names; None where there are no such names."""
+    """Prefix of effdet's names; None where there are no such names."""
     found = (_WRAPPED.fullmatch(name) for name in pickled.tensors)
     return next((match[1] for match in found if match), None)
 
 
 def _own_tensors(pickled: PickledModel) -> dict[str, StoredTensor]:
-    """The network's tensors under effdet's names; the anchors of a bench are none of them."""
+    """Tensors of the network under effdet's names, without a bench's anchors."""
     prefix = _prefix(pickled) or ""
     return {
         name.removeprefix(prefix): stored
@@ -124,7 +122,7 @@ def _own_tensors(pickled: PickledModel) -> dict[str, StoredTensor]:
 
 
 def _choose(tensors: Mapping[str, StoredTensor], path: Path) -> ModelSpec:
-    """The variant with these tensors."""
+    """Find the variant that has these tensors."""
     same = _variants(tensors, str(path))
     names = ", ".join(spec.name for spec in same)
     if not same:
@@ -153,7 +151,7 @@ def _choose(tensors: Mapping[str, StoredTensor], path: Path) -> ModelSpec:
 
 
 def _variants(tensors: Mapping[str, StoredTensor], source: str) -> list[ModelSpec]:
-    """Those of the catalogue, for the classes of the file, whose tensors have these shapes."""
+    """Variants of the catalogue whose tensors have these shapes, for the file's classes."""
     near = [  # what costs nothing to compare, as a network does
         _with_classes(spec, tensors, source)
         for spec in CATALOG.values()
@@ -167,7 +165,7 @@ def _variants(tensors: Mapping[str, StoredTensor], source: str) -> list[ModelSpe
 
 
 def _with_classes(spec: ModelSpec, tensors: Mapping[str, StoredTensor], source: str) -> ModelSpec:
-    """The model with as many classes as the file predicts."""
+    """The spec for as many classes as the file predicts."""
     rows, anchors = tensors[_PREDICTS].shape[:1], len(spec.head.anchors[0])
     if not rows or rows[0] < anchors or rows[0] % anchors:
         raise InvalidCheckpoint(
@@ -179,7 +177,7 @@ def _with_classes(spec: ModelSpec, tensors: Mapping[str, StoredTensor], source: 
 
 
 def _other_layout(spec: ModelSpec, tensors: Mapping[str, StoredTensor], source: str) -> ModelSpec:
-    """The PyTorch layout of the model, if that is what the file holds; else say what it holds."""
+    """The model's variant with PyTorch padding, if the file holds it; else raise."""
     same = _variants(tensors, source)
     for other in same:
         if other.name == f"{spec.name}-pt":
@@ -200,7 +198,7 @@ def _other_layout(spec: ModelSpec, tensors: Mapping[str, StoredTensor], source: 
 def _expected(
     spec: ModelSpec, tensors: Mapping[str, StoredTensor]
 ) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Their names and ours, in the nesting that the file has; and our tensors, without memory."""
+    """effdet's names → ours, in the file's nesting; and our tensors on `meta`."""
     network = build_empty(spec)
     if not isinstance(network, Detector):
         raise InvalidSpec(spec.name, "effdet has no networks of a cfg", "Give .weights")
@@ -209,7 +207,7 @@ def _expected(
 
 
 def _differences(spec: ModelSpec, tensors: Mapping[str, StoredTensor]) -> dict[str, str]:
-    """What is wrong with which tensor; the counters of norms may be missing."""
+    """Problem of each tensor that does not fit; norm counters may be missing."""
     layout, state = _expected(spec, tensors)
     wrong = {name: "unknown" for name in tensors if name not in layout}
     for theirs, ours in layout.items():
@@ -231,7 +229,7 @@ def _read(
     layout: Mapping[str, str],
     state: Mapping[str, Tensor],
 ) -> dict[str, Tensor]:
-    """Our tensors, each in memory of its own."""
+    """Read our tensors, each into its own memory."""
     wanted = {name: tensors[name] for name in layout if name in tensors}
     read = {
         ours: torch.zeros((), dtype=torch.int64)

@@ -1,4 +1,4 @@
-"""How the `effdet` package names the tensors of an EfficientDet, in its order.
+"""Tensor names of EfficientDets in the `effdet` package.
 
 Source: https://github.com/rwightman/efficientdet-pytorch, effdet 0.4 (Apache-2.0).
 """
@@ -21,7 +21,7 @@ _TENSORS = {"weights": "edge_weights"}  # called otherwise there
 def effdet_layout(
     network: Detector, spec: ModelSpec, *, norms_by_level: bool = False
 ) -> dict[str, str]:
-    """effdet's name of every tensor → our name of it, in the order of effdet's state dict.
+    """Map effdet's tensor names to ours, in the order of effdet's state dict.
 
     Args:
         network: built from `spec`; its norms must not be folded.
@@ -59,7 +59,7 @@ def effdet_layout(
 def _modules(
     network: Detector, neck: Pyramid, head: EfficientDetHead, *, norms_by_level: bool
 ) -> Iterator[tuple[str, str]]:
-    """Their name and ours of every module with tensors of its own."""
+    """(effdet's name, our name) of every module with tensors of its own."""
     yield "backbone.conv_stem", "backbone.stem.conv"
     yield "backbone.bn1", "backbone.stem.norm"
     for name, block in network.backbone.named_modules():
@@ -76,7 +76,7 @@ def _modules(
 
 
 def _block(ours: str, block: MbConv) -> Iterator[tuple[str, str]]:
-    """effdet numbers the norms, and calls the projection otherwise where nothing is expanded."""
+    """Names of an MBConv block; effdet's depend on whether it expands."""
     _, _, stage, _, number = ours.split(".")
     theirs = f"backbone.blocks.{stage}.{number}"
     convolutions = {"depthwise": "conv_dw", "project": "conv_pw"}
@@ -113,7 +113,7 @@ def _cell(ours: str, cell: Cell) -> Iterator[tuple[str, str]]:
 def _head(
     theirs: str, ours: str, net: SharedNet, norms_by_level: bool
 ) -> Iterator[tuple[str, str]]:
-    """All convolutions, then all norms, then the prediction."""
+    """Names of a head: convolutions, norms, then the prediction."""
     depth = len(net.hidden)
     for step in range(depth):
         yield f"{theirs}.conv_rep.{step}.conv_dw", f"{ours}.hidden.{step}.depthwise"

@@ -1,10 +1,11 @@
-"""The official weights of the named models, and a folder that keeps what was fetched.
+"""Official weights of the named models, downloaded once into a cache.
 
 Addresses: https://github.com/AlexeyAB/darknet and https://github.com/rwightman/efficientdet-pytorch,
 releases. Where no sha256 was ever published, the exact size of the file is checked instead; effdet
 has published the first digits of the sha256, in the names of its files.
 """
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +19,12 @@ _EFFDET = "https://github.com/rwightman/efficientdet-pytorch/releases/download/v
 
 SHA256_DIGITS = 64
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
-class Published:
-    """A file of weights that its authors offer.
+class PublishedWeights:
+    """A published weights file.
 
     Args:
         url: where it is.
@@ -35,26 +38,30 @@ class Published:
 
     @property
     def file_name(self) -> str:
-        """What it is called in the cache."""
+        """File name in the cache."""
         return self.url.rpartition("/")[2]
 
 
-def _effdet(file: str) -> Published:
-    """One of effdet's files, which are called `…-` and eight digits of their sha256."""
-    return Published(f"{_EFFDET}/{file}.pth", None, file.rpartition("-")[2])
+def _effdet(file: str) -> PublishedWeights:
+    """One of effdet's files, whose names end in eight digits of their sha256."""
+    return PublishedWeights(f"{_EFFDET}/{file}.pth", None, file.rpartition("-")[2])
 
 
 OFFICIAL = {
-    "yolov4": Published(f"{_DARKNET}/darknet_yolo_v3_optimal/yolov4.weights", 257_717_640),
-    "yolov4-csp": Published(f"{_DARKNET}/darknet_yolo_v4_pre/yolov4-csp.weights", 211_944_840),
-    "yolov4-p5": Published(f"{_DARKNET}/darknet_yolo_v4_pre/yolov4-p5.weights", 283_669_892),
-    "yolov4-p6": Published(f"{_DARKNET}/darknet_yolo_v4_pre/yolov4-p6.weights", 510_868_180),
-    "yolov4-tiny": Published(
+    "yolov4": PublishedWeights(f"{_DARKNET}/darknet_yolo_v3_optimal/yolov4.weights", 257_717_640),
+    "yolov4-csp": PublishedWeights(
+        f"{_DARKNET}/darknet_yolo_v4_pre/yolov4-csp.weights", 211_944_840
+    ),
+    "yolov4-p5": PublishedWeights(f"{_DARKNET}/darknet_yolo_v4_pre/yolov4-p5.weights", 283_669_892),
+    "yolov4-p6": PublishedWeights(f"{_DARKNET}/darknet_yolo_v4_pre/yolov4-p6.weights", 510_868_180),
+    "yolov4-tiny": PublishedWeights(
         f"{_DARKNET}/darknet_yolo_v4_pre/yolov4-tiny.weights",
         24_251_276,
         "cf9fbfd0f6d4869b35762f56100f50ed05268084078805f0e7989efe5bb8ca87",
     ),
-    "yolov4x-mish": Published(f"{_DARKNET}/darknet_yolo_v4_pre/yolov4x-mish.weights", 399_388_168),
+    "yolov4x-mish": PublishedWeights(
+        f"{_DARKNET}/darknet_yolo_v4_pre/yolov4x-mish.weights", 399_388_168
+    ),
     "efficientdet-d0": _effdet("tf_efficientdet_d0_34-f153e0cf"),
     "efficientdet-d1": _effdet("tf_efficientdet_d1_40-a30f94af"),
     "efficientdet-d2": _effdet("tf_efficientdet_d2_43-8107aa99"),
@@ -83,7 +90,7 @@ OFFICIAL = {
 _DRIVE = "https://drive.google.com/uc?id="
 
 # Weights that are offered only where a program cannot fetch them, and the file to save them as.
-ELSEWHERE = {
+MANUAL_DOWNLOADS = {
     "yolov4-csresnext50": "https://github.com/AlexeyAB/darknet#pre-trained-models",
     "yolov4-p5-pt": f"{_DRIVE}1aXZZE999sHMP1gev60XhNChtHPRMH3Fz",
     "yolov4-p6-pt": f"{_DRIVE}1aB7May8oPYzBqbgwYSZHuATPXyxh9xnf",
@@ -95,11 +102,11 @@ ELSEWHERE = {
 def fetch_weights(
     name: str,
     *,
-    cache: Path | None = None,
+    cache: str | Path | None = None,
     progress: Progress | None = None,
     timeout: float = 30.0,
 ) -> Path:
-    """The official weights of a named model, fetched if the cache does not have them yet.
+    """Download the official weights of a named model, unless they are in the cache.
 
     Args:
         name: a name in the catalogue.
@@ -115,7 +122,8 @@ def fetch_weights(
     if name not in OFFICIAL:
         raise _not_offered(name)
     published = lookup(OFFICIAL, name, "weights")
-    target = (cache or default_cache()) / published.file_name
+    folder = default_cache() if cache is None else Path(cache)
+    target = folder / published.file_name
     download(
         published.url,
         target,
@@ -124,13 +132,18 @@ def fetch_weights(
         progress=progress,
         timeout=timeout,
     )
+    known = published.sha256
+    if known is None:
+        logger.info(f"{target}: no sha256 of it was published; its size was checked")
+    elif len(known) < SHA256_DIGITS:
+        logger.info(f"{target}: of its sha256 only {known}… was published, and checked")
     return target
 
 
 def _not_offered(name: str) -> DownloadFailed:
-    if name in ELSEWHERE:
+    if name in MANUAL_DOWNLOADS:
         return DownloadFailed(
-            ELSEWHERE[name],
+            MANUAL_DOWNLOADS[name],
             f"the weights of {name} are offered there only to people with a browser",
             f"Fetch them by hand and give the file: --model {name} --weights FILE",
         )

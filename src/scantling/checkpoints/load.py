@@ -1,4 +1,4 @@
-"""From what a user names, a variant or a file, to a model with weights and class names."""
+"""Load a model by name or from a file, with its weights and class names."""
 
 import logging
 import re
@@ -13,18 +13,16 @@ from ..detector import build_detector
 from ..errors import InvalidCheckpoint, InvalidValue, InvalidWeights
 from ..specs import CfgSpec, ModelSpec, find_spec, is_spec_file
 from ..specs.coco import DARKNET_COCO_NAMES
-from ..specs.metadata import PT2_ADVICE
 from .automl import load_automl
 from .download import Progress
-from .hub import OFFICIAL, SHA256_DIGITS, fetch_weights
-from .model import Model
-from .names import choose_names
+from .hub import fetch_weights
+from .model import Model, build_empty, check_network, read_names_or_default
 from .native import load_native
-from .networks import build_empty, check_network
 from .pytorch import load_pytorch
 
 logger = logging.getLogger(__name__)
 
+CHECKPOINTS = (".safetensors", ".pt", ".pth")
 _PARTIAL = re.compile(r"\.conv\.\d+$")  # yolov4-tiny.conv.29: the first 29 layers
 
 
@@ -36,7 +34,7 @@ def load_model(
     cache: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Model:
-    """The model of that name or in that file, with its weights, ready to predict.
+    """Load a model with its weights, ready to predict.
 
     Args:
         model: a name of the catalogue, or a `.safetensors`, `.pt`, `.pth` or darknet `.cfg` file;
@@ -61,41 +59,42 @@ def load_model(
     suffix = path.suffix.lower()
     if suffix == ".cfg":
         return _load_cfg(path, given, named)
-    if suffix in (".safetensors", ".pt", ".pth"):
-        if given is not None:
-            raise InvalidValue(
-                "weights", str(given), f"none: {path} brings its own. Give one of the two"
-            )
-        loaded = load_native(path) if suffix == ".safetensors" else load_pytorch(path, None)
-        return _renamed(loaded, named)
+    if suffix in CHECKPOINTS:
+        return _load_alone(path, given, named)
     if suffix in (".weights", ".npz"):
         raise InvalidValue(
             "model",
             str(model),
             f"what the weights are for: --model NAME|FILE.cfg --weights {path.name}",
         )
-    if suffix == ".pt2":
-        problem = "programs of torch.export are no longer read"
-        raise InvalidCheckpoint(str(path), problem, PT2_ADVICE)
     spec = find_spec(str(model))
-    if given is None and is_spec_file(path):
+    if is_spec_file(path):
+        _require_weights(path, given)
+        check_network(spec, str(path))
+    if given is None:
+        given = fetch_weights(spec.name, cache=cache, progress=progress)
+    return _load_named(spec, given, named)
+
+
+def _load_alone(path: Path, weights: Path | None, names: Path | None) -> Model:
+    """Load a checkpoint that says what it is."""
+    if weights is not None:
+        raise InvalidValue(
+            "weights", str(weights), f"none: {path} brings its own. Give one of the two"
+        )
+    native = path.suffix.lower() == ".safetensors"
+    return _renamed(load_native(path) if native else load_pytorch(path, None), names)
+
+
+def _require_weights(path: Path, weights: Path | None) -> None:
+    """Raise where a spec file comes without weights."""
+    if weights is None:
         raise InvalidValue(
             "weights",
             None,
             f"a file: {path} only says what the model is. Train it first (scantling train {path} "
             "--data …), or give --weights FILE",
         )
-    if is_spec_file(path):
-        check_network(spec, str(path))
-    if given is None:
-        folder = Path(cache) if cache is not None else None
-        given = fetch_weights(spec.name, cache=folder, progress=progress)
-        known = OFFICIAL[spec.name].sha256
-        if known is None:
-            logger.info(f"{given}: no sha256 of it was published; its size was checked")
-        elif len(known) < SHA256_DIGITS:
-            logger.info(f"{given}: of its sha256 only {known}… was published, and checked")
-    return _load_named(spec, given, named)
 
 
 def _load_cfg(cfg: Path, weights: Path | None, names: Path | None) -> Model:
@@ -114,7 +113,7 @@ def _load_cfg(cfg: Path, weights: Path | None, names: Path | None) -> Model:
     tensors = loaded_tensors(network)
     header = read_weights(weights, tensors, num_classes=spec.num_classes)
     _say_if_partial(weights)
-    chosen = choose_names(names, spec.num_classes, known=DARKNET_COCO_NAMES)
+    chosen = read_names_or_default(names, spec.num_classes, known=DARKNET_COCO_NAMES)
     return Model(spec, network, chosen, header.seen)
 
 
@@ -130,17 +129,17 @@ def _load_named(spec: ModelSpec, weights: Path, names: Path | None) -> Model:
     tensors = native_tensors(detector, spec)
     header = read_weights(weights, tensors, num_classes=spec.num_classes)
     _say_if_partial(weights)
-    chosen = choose_names(names, spec.num_classes, known=DARKNET_COCO_NAMES)
+    chosen = read_names_or_default(names, spec.num_classes, known=DARKNET_COCO_NAMES)
     return Model(spec, detector, chosen, header.seen)
 
 
 def is_darknet_weights(path: Path) -> bool:
-    """Whether a file is called like darknet's weights: `x.weights`, or `x.conv.29` for a part."""
+    """Whether a file name is that of darknet weights: `x.weights`, or partial `x.conv.29`."""
     return path.suffix.lower() == ".weights" or is_partial_weights(path)
 
 
 def count_weight_classes(spec: ModelSpec, weights: Path) -> int:
-    """For how many classes a `.weights` file was trained, from its size.
+    """Number of classes that a `.weights` file was trained for, from its size.
 
     Raises:
         InvalidWeights: no number of classes makes the model that large.
@@ -166,7 +165,7 @@ def _count_floats(spec: ModelSpec) -> int:
 
 
 def is_partial_weights(path: Path) -> bool:
-    """Whether a file is called like the first layers of darknet's weights: `x.conv.29`."""
+    """Whether a file name is that of partial darknet weights, the first layers: `x.conv.29`."""
     return _PARTIAL.search(path.name) is not None
 
 
@@ -176,7 +175,7 @@ def _say_if_partial(weights: Path) -> None:
 
 
 def _load_checkpoint(spec: ModelSpec | CfgSpec, path: Path) -> Model:
-    """A `.safetensors` or `.pt` as the weights of a named model or a cfg. Its own spec counts."""
+    """Load a checkpoint as the weights of a named model or a cfg; its own spec counts."""
     if path.suffix.lower() in (".pt", ".pth"):
         return load_pytorch(path, spec)
     if path.suffix.lower() == ".npz":
@@ -198,7 +197,7 @@ def _load_checkpoint(spec: ModelSpec | CfgSpec, path: Path) -> Model:
 
 
 def _renamed(model: Model, names: Path | None) -> Model:
-    """The model with the class names of a file, if one is given."""
+    """Replace the class names by those of a file, if one is given."""
     if names is None:
         return model
-    return replace(model, names=choose_names(names, model.spec.num_classes))
+    return replace(model, names=read_names_or_default(names, model.spec.num_classes))

@@ -1,15 +1,26 @@
-"""A model as it is handed around: its description, its network, its class names."""
+"""A model (spec, network and class names), and how its network is built."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from ..darknet import DarknetNetwork
-from ..detector import Detector
+import torch
+from torch import Tensor
+
+from ..darknet import DarknetNetwork, build_cfg_network
+from ..datasets.darknet_files import read_data, read_names
+from ..detector import Detector, build_detector
+from ..errors import InvalidSpec, InvalidValue, ScantlingError
 from ..specs import CfgSpec, ModelSpec
+from ..specs.coco import COCO_ID_NAMES, COCO_NAMES
+
+MOST_PARAMETERS = 4 * 10**9  # of a network in somebody's file; P7, the largest named one, has 0.3
+_BUILD_ERRORS = (ValueError, TypeError, RuntimeError, ArithmeticError)
 
 
 @dataclass(frozen=True)
 class Model:
-    """A network that knows what it is and what its classes are called.
+    """A network with its spec and class names.
 
     Args:
         spec: what the network was built from.
@@ -22,3 +33,107 @@ class Model:
     network: Detector | DarknetNetwork
     names: tuple[str, ...]
     seen: int = 0
+
+
+def build_network(spec: ModelSpec | CfgSpec) -> Detector | DarknetNetwork:
+    """Build the network of a spec, freshly initialised."""
+    return build_detector(spec) if isinstance(spec, ModelSpec) else build_cfg_network(spec)
+
+
+def build_empty(spec: ModelSpec | CfgSpec) -> Detector | DarknetNetwork:
+    """Build the network of a spec on the `meta` device, without memory for its tensors."""
+    with torch.device("meta"):
+        return build_network(spec)
+
+
+def check_network(spec: ModelSpec, source: str) -> None:
+    """Check that the spec of a file describes a network, before memory is allocated.
+
+    Raises:
+        InvalidSpec: it describes none, or one that is too large for any machine.
+    """
+    try:
+        network = build_empty(spec).eval()
+        sizes = [parameter.numel() for parameter in network.parameters()]
+        if not all(sizes):
+            raise ValueError("a convolution without channels")
+        with torch.device("meta"), torch.inference_mode():
+            network(torch.zeros(1, 3, *spec.image_size))
+    except ScantlingError:
+        raise
+    except _BUILD_ERRORS as error:
+        problem = str(error).partition("\n")[0][:200]
+        raise InvalidSpec(
+            source, f"it describes no network ({problem})", "Change its widths or kinds"
+        ) from error
+    count = sum(sizes)
+    if count > MOST_PARAMETERS:
+        raise InvalidSpec(
+            source, f"its network has {count:,} parameters", f"Expected {MOST_PARAMETERS:,} at most"
+        )
+
+
+def build_from_state(
+    spec: ModelSpec | CfgSpec, state: Mapping[str, Tensor]
+) -> Detector | DarknetNetwork:
+    """Build the network of a spec from a state dict, in evaluation mode.
+
+    The tensors must fit exactly. They are not copied, unless layers share weights, which separate
+    tensors could not, or have tensors that no state dict holds.
+    """
+    network = build_empty(spec)
+    everything = len(list(network.named_parameters(remove_duplicate=False)))
+    shared = everything > len(list(network.parameters()))
+    computed = {name for name, _ in network.named_buffers()} - network.state_dict().keys()
+    if not shared and not computed:
+        network.load_state_dict(state, assign=True)
+    else:
+        network = build_network(spec)
+        network.load_state_dict(state)
+    return network.eval()
+
+
+def default_names(count: int, *, known: tuple[str, ...] = COCO_NAMES) -> tuple[str, ...]:
+    """Default class names: `known` if it has `count`, else class0, class1, ….
+
+    Eighty classes are taken for COCO's, as every published detector of this family has those.
+    """
+    return known if count == len(known) else tuple(f"class{label}" for label in range(count))
+
+
+def default_class_names(spec: ModelSpec | CfgSpec) -> tuple[str, ...]:
+    """Default class names of a model.
+
+    The ninety of an EfficientDet are taken for COCO's ids 1 to 90, as every published one has
+    those; see `COCO_ID_NAMES` for the ids without a class.
+    """
+    by_id = isinstance(spec, ModelSpec) and spec.head.kind == "efficientdet"
+    if by_id and spec.num_classes == len(COCO_ID_NAMES):
+        return COCO_ID_NAMES
+    return default_names(spec.num_classes)
+
+
+def read_names_or_default(
+    path: Path | None, count: int, *, known: tuple[str, ...] = COCO_NAMES
+) -> tuple[str, ...]:
+    """Read class names from a `.names`, `.txt` or `.data` file; default ones without a file.
+
+    Raises:
+        InvalidValue: the file has another number of names than the network has classes.
+    """
+    if path is None:
+        return default_names(count, known=known)
+    names = read_names(find_names_file(path))
+    if len(names) != count:
+        raise InvalidValue(f"The number of class names in {path}", len(names), f"{count}")
+    return names
+
+
+def find_names_file(path: Path) -> Path:
+    """Path of the names file: the one that a darknet `.data` file names, or `path` itself."""
+    if path.suffix != ".data":
+        return path
+    found = read_data(path).names
+    if found is None:
+        raise InvalidValue(str(path), "without a line names=…", "the path of a .names file in it")
+    return found

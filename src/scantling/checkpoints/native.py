@@ -1,4 +1,4 @@
-"""Native checkpoints: safetensors, with the spec and the class names in the header.
+"""Native checkpoints: safetensors with the spec and the class names in the header.
 
 The header's metadata has one entry, `scantling`, which holds JSON: the version of the format, the
 spec, its kind, the names, and the images seen in training. Format of the container: https://github.com/huggingface/safetensors.
@@ -18,8 +18,7 @@ from ..errors import InvalidCheckpoint, ScantlingError
 from ..io import atomic_write
 from ..specs import CfgSpec, ModelSpec
 from ..specs.frozen import Frozen
-from .model import Model
-from .networks import build_empty, build_with
+from .model import Model, build_empty, build_from_state
 
 FORMAT = "scantling"
 VERSION = 1
@@ -27,8 +26,8 @@ _TYPES = {torch.float32: "F32", torch.int64: "I64"}
 _STAGE_LIMIT = 4096  # blocks in one stage, far above any network
 
 
-class Header(Frozen):
-    """What a native checkpoint says of itself, besides its tensors."""
+class NativeHeader(Frozen):
+    """Metadata of a native checkpoint."""
 
     version: int
     kind: Literal["model", "cfg"]
@@ -37,7 +36,7 @@ class Header(Frozen):
     seen: Annotated[int, Field(ge=0, lt=1 << 64)] = 0
 
     @model_validator(mode="after")
-    def _check(self) -> "Header":
+    def _check(self) -> "NativeHeader":
         if (self.kind == "model") != isinstance(self.spec, ModelSpec):
             raise ValueError(f"the spec is not that of kind {self.kind!r}")
         if len(self.names) != self.spec.num_classes:
@@ -46,7 +45,7 @@ class Header(Frozen):
 
 
 def save_model(model: Model, path: str | Path) -> None:
-    """Write a model into one file that needs no other to be loaded.
+    """Save a model as one self-contained `.safetensors` file.
 
     The file appears whole or not at all, and is the same byte for byte for the same model.
 
@@ -73,7 +72,7 @@ def save_model(model: Model, path: str | Path) -> None:
             f"{len(model.names)} names for {spec.num_classes} classes",
             "Give one name for each class",
         )
-    header = Header(version=VERSION, kind=kind, spec=spec, names=model.names, seen=model.seen)
+    header = NativeHeader(version=VERSION, kind=kind, spec=spec, names=model.names, seen=model.seen)
     try:
         _write(path, state, {FORMAT: header.model_dump_json()})
     except OSError as error:
@@ -83,7 +82,7 @@ def save_model(model: Model, path: str | Path) -> None:
 
 
 def load_native(path: Path) -> Model:
-    """The model in a file that `save_model` wrote, ready to predict or to train on.
+    """Load a file that `save_model` wrote, to predict or to train on.
 
     Raises:
         InvalidCheckpoint: it is not such a file, is damaged, or its tensors are not those of its
@@ -106,7 +105,7 @@ def load_native(path: Path) -> Model:
             f"it cannot be read as safetensors ({str(error)[:200]})",
             "Give a file that scantling saved, whole",
         ) from error
-    return Model(header.spec, build_with(header.spec, state), header.names, header.seen)
+    return Model(header.spec, build_from_state(header.spec, state), header.names, header.seen)
 
 
 def _check_state(model: Model, state: dict[str, Tensor], path: Path) -> None:
@@ -124,7 +123,7 @@ def _check_state(model: Model, state: dict[str, Tensor], path: Path) -> None:
             )
 
 
-def _read_header(metadata: dict[str, str] | None, path: Path) -> Header:
+def _read_header(metadata: dict[str, str] | None, path: Path) -> NativeHeader:
     if not metadata or FORMAT not in metadata:
         raise InvalidCheckpoint(
             str(path),
@@ -137,7 +136,7 @@ def _read_header(metadata: dict[str, str] | None, path: Path) -> Header:
             raise InvalidCheckpoint(
                 str(path), f"it has version {version!r} of the format", f"Expected {VERSION}"
             )
-        return Header.model_validate_json(metadata[FORMAT])
+        return NativeHeader.model_validate_json(metadata[FORMAT])
     except ValidationError as error:
         problems = "; ".join(f"{_where(e['loc'])}{e['msg']}" for e in error.errors()[:3])
         raise InvalidCheckpoint(
@@ -156,7 +155,7 @@ def _where(location: tuple[int | str, ...]) -> str:
 
 
 def _empty_network(spec: ModelSpec | CfgSpec, tensors: int | None, path: Path) -> nn.Module:
-    """The network of a spec without memory for its tensors.
+    """Build the network of a spec on the `meta` device.
 
     Args:
         tensors: how many tensors there are for it, where the spec is somebody else's; a spec that
@@ -204,7 +203,7 @@ def _check_shapes(
 
 
 def _some(names: set[str]) -> str:
-    """How many, and which for example."""
+    """Count and first examples, as text."""
     examples = ", ".join(sorted(names)[:3])
     return f"{len(names)} tensors are" + (f" ({examples}, …)" if names else "")
 

@@ -1,4 +1,4 @@
-"""A model to train from whatever is named: a variant, a cfg, a checkpoint; for given classes."""
+"""Build or load the model to train, and adapt it to the data's classes."""
 
 import logging
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 from ..darknet import DarknetNetwork, loaded_tensors, read_cfg, read_weights
 from ..darknet.native import native_tensors
 from ..errors import InvalidSpec
-from ..specs import CfgSpec, ModelSpec, find_spec, is_spec_file
+from ..specs import CATALOG, CfgSpec, ModelSpec, find_spec, is_spec_file
 from ..specs.classes import check_names
 from ..specs.level import Anchor
 from . import change_spec
@@ -15,15 +15,14 @@ from .change_spec import with_classes
 from .classes import adapt_classes
 from .create import create_model
 from .download import Progress
-from .load import is_partial_weights, load_model
-from .model import Model
-from .networks import build_network, check_network
+from .hub import fetch_weights
+from .load import CHECKPOINTS, is_partial_weights, load_model
+from .model import Model, build_network, check_network
 
 logger = logging.getLogger(__name__)
 
 Groups = tuple[tuple[Anchor, ...], ...]  # a group a level, finest first
 OFFICIAL_WEIGHTS = "official"
-FILES = (".safetensors", ".pt", ".pth")
 
 
 def prepare_model(
@@ -34,7 +33,7 @@ def prepare_model(
     cache: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Model:
-    """A model for these classes, in training mode.
+    """Build or load the model to train (name, `.cfg` or checkpoint), for given classes.
 
     Classes that the weights know are kept by name; what has nothing to do with single classes is
     kept whole.
@@ -53,32 +52,29 @@ def prepare_model(
     """
     path = Path(model)
     suffix = path.suffix.lower()
-    if weights is not None and suffix not in FILES and is_partial_weights(Path(weights)):
+    if weights is not None and suffix not in CHECKPOINTS and is_partial_weights(Path(weights)):
         return _first_layers(path, names, Path(weights))
     if suffix == ".cfg" and weights is None:
         check_names(names)
         spec = with_classes(read_cfg(path), len(names))
         logger.info(f"{path}: fresh weights")
         return Model(spec, build_network(spec).train(), tuple(names))
-    if suffix == ".cfg" or suffix in FILES:
+    if suffix == ".cfg" or suffix in CHECKPOINTS:
         loaded = load_model(path, weights=weights)
         return _adapted(loaded, names)
     if weights is None:
         logger.info(f"{model}: fresh weights")
         return create_model(str(model), names=names)
-    official = weights == OFFICIAL_WEIGHTS
-    return create_model(
-        str(model),
-        names=names,
-        pretrained=official,
-        checkpoint=None if official else weights,
-        cache=cache,
-        progress=progress,
-    )
+    if weights != OFFICIAL_WEIGHTS:
+        return create_model(str(model), names=names, checkpoint=weights)
+    if str(model) in CATALOG:
+        weights = fetch_weights(str(model), cache=cache, progress=progress)
+        return create_model(str(model), names=names, checkpoint=weights)
+    return create_model(str(model), names=names, pretrained=True)  # which says what is missing
 
 
 def _first_layers(model: Path, names: Sequence[str], weights: Path) -> Model:
-    """A model for these classes whose first layers are those in a file; the others are fresh."""
+    """Build a model whose first layers come from partial weights; the rest is initialised."""
     check_names(names)
     is_cfg = model.suffix.lower() == ".cfg"
     spec = with_classes(read_cfg(model) if is_cfg else find_spec(str(model)), len(names))
@@ -95,12 +91,12 @@ def _first_layers(model: Path, names: Sequence[str], weights: Path) -> Model:
 
 
 def anchors_of(model: Model) -> Groups:
-    """The anchors of a model as (width, height) in pixels of its input, finest level first."""
+    """Anchors of a model, (width, height) in input pixels, finest level first."""
     return tuple(level.anchors for level in model.network.levels)
 
 
 def with_anchors(model: Model, anchors: Sequence[Anchor]) -> Model:
-    """The same model with other anchors; weights stay.
+    """Replace the anchors of a model; weights stay.
 
     Args:
         model: stays as it is.
@@ -121,7 +117,7 @@ def with_anchors(model: Model, anchors: Sequence[Anchor]) -> Model:
 
 
 def with_image_size(model: Model, image_size: tuple[int, int]) -> Model:
-    """The same model for images of another size; weights and anchors stay, in pixels.
+    """Change the image size of a model; weights and anchors (in pixels) stay.
 
     Args:
         model: stays as it is.
@@ -137,7 +133,7 @@ def with_image_size(model: Model, image_size: tuple[int, int]) -> Model:
 
 
 def _rebuilt(model: Model, spec: ModelSpec | CfgSpec) -> Model:
-    """A model of another spec whose tensors are those of this one."""
+    """Rebuild the network for another spec, with the same weights."""
     network = build_network(spec)
     network.load_state_dict(model.network.state_dict())
     return Model(spec, network.train(model.network.training), model.names, model.seen)

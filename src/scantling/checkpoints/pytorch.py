@@ -1,4 +1,4 @@
-"""`.pt` and `.pth` files of any layout that is known: which one it is, and the model in it."""
+"""Load `.pt` and `.pth` files of every known layout."""
 
 import logging
 from pathlib import Path
@@ -7,13 +7,11 @@ import torch
 
 from ..errors import InvalidCheckpoint
 from ..specs import CfgSpec, ModelSpec
-from .effdet import has_effdet_layout, load_effdet
-from .listed_layout import has_listed_layout, load_listed
-from .model import Model
-from .names import spec_names
-from .networks import build_empty, build_network
+from .effdet import is_effdet, load_effdet
+from .model import Model, build_empty, build_network, default_class_names
+from .module_list import is_module_list, load_module_list
 from .pickles import PickledModel, read_pickled_model
-from .scaled_yolov4 import has_joint_layout, load_scaled_yolov4
+from .scaled_yolov4 import is_scaled_yolov4, load_scaled_yolov4
 from .torch_files import read_tensors
 
 logger = logging.getLogger(__name__)
@@ -23,7 +21,7 @@ def load_pytorch(
     path: Path,
     spec: ModelSpec | CfgSpec | None,
 ) -> Model:
-    """The model in a `.pt` or `.pth` file, without running anything in it.
+    """Load a `.pt` or `.pth` file, without running anything in it.
 
     Four layouts are read: Scaled-YOLOv4's large models, whole or as a state dict; networks built
     from a cfg (`module_list.…`); effdet's EfficientDets; and the state dict of one of our own
@@ -38,7 +36,7 @@ def load_pytorch(
         InvalidCheckpoint: it is damaged, or does not hold that model.
     """
     pickled = read_pickled_model(path)
-    if has_joint_layout(pickled):
+    if is_scaled_yolov4(pickled):
         loaded = load_scaled_yolov4(pickled)
         if spec is not None and loaded.spec.name not in (spec.name, f"{spec.name}-pt"):
             raise InvalidCheckpoint(
@@ -46,9 +44,9 @@ def load_pytorch(
             )
         logger.info(f"{path} is {loaded.spec.name} with {loaded.spec.num_classes} classes")
         return loaded
-    if has_listed_layout(pickled):
-        return load_listed(pickled, spec)
-    if has_effdet_layout(pickled):
+    if is_module_list(pickled):
+        return load_module_list(pickled, spec)
+    if is_effdet(pickled):
         if isinstance(spec, CfgSpec):
             raise InvalidCheckpoint(
                 str(path), f"it holds an EfficientDet, not {spec.name}", "Give it alone"
@@ -66,7 +64,7 @@ def load_pytorch(
 
 
 def _load_own(pickled: PickledModel, spec: ModelSpec | CfgSpec) -> Model:
-    """A state dict of our own network."""
+    """Load a state dict of one of our own networks."""
     expected = {
         name: tuple(tensor.shape) for name, tensor in build_empty(spec).state_dict().items()
     }
@@ -85,4 +83,4 @@ def _load_own(pickled: PickledModel, spec: ModelSpec | CfgSpec) -> Model:
     with torch.no_grad():
         for name, tensor in read_tensors(pickled.file, pickled.tensors):
             state[name].copy_(tensor)
-    return Model(spec, network.eval(), spec_names(spec))
+    return Model(spec, network.eval(), default_class_names(spec))

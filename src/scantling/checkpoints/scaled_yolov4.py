@@ -1,4 +1,4 @@
-"""Scaled-YOLOv4 `.pt` checkpoints of the large models, read without running their pickle.
+"""Read Scaled-YOLOv4's `.pt` checkpoints of the large models, without running their pickle.
 
 Their networks normalise the CSP blocks of the neck jointly; the graphs are those of the specs named
 `-pt` and of `yolov4-p7`. Paper: Scaled-YOLOv4, https://arxiv.org/abs/2011.08036.
@@ -13,35 +13,33 @@ from torch import Tensor
 from ..errors import InvalidCheckpoint
 from ..specs import CATALOG, ModelSpec
 from ..specs.level import Anchor
-from .joint_layout import Place, detect_layer, joint_layout
-from .model import Model
-from .names import default_names
-from .networks import build_empty, build_with
+from .model import Model, build_empty, build_from_state, default_names
 from .pickle_rules import StoredTensor
 from .pickles import PickledModel
+from .scaled_yolov4_layout import TensorSource, detect_layer, scaled_yolov4_layout
 from .torch_files import read_tensors
 
 _COUNTER = "num_batches_tracked"
 
 
-def has_joint_layout(pickled: PickledModel) -> bool:
-    """Whether a `.pt` file looks like one of Scaled-YOLOv4's large models."""
+def is_scaled_yolov4(pickled: PickledModel) -> bool:
+    """Whether a `.pt` file has the layers of Scaled-YOLOv4's large models."""
     return "model.0.conv.weight" in pickled.tensors and any(
         name.endswith(".cv2.weight") for name in pickled.tensors
     )
 
 
 def load_scaled_yolov4(pickled: PickledModel) -> Model:
-    """The native model in a Scaled-YOLOv4 `.pt` file: its weights in float32, anchors and names.
+    """Load a Scaled-YOLOv4 `.pt` file as a native model in float32, with its anchors and names.
 
     Raises:
         InvalidCheckpoint: its tensors are not those of yolov4-csp, -p5, -p6 or -p7.
     """
     published = _find_variant(pickled)
-    layout = joint_layout(published)
+    layout = scaled_yolov4_layout(published)
     spec = _own_spec(pickled, published)
     _check_shapes(pickled, layout, build_empty(spec).state_dict())
-    network = build_with(spec, _tensors(pickled, layout))
+    network = build_from_state(spec, _tensors(pickled, layout))
     return Model(spec, network, _names(pickled, spec.num_classes))
 
 
@@ -50,13 +48,13 @@ def _source(pickled: PickledModel) -> str:
 
 
 def _find_variant(pickled: PickledModel) -> ModelSpec:
-    """The variant whose tensors have the same names."""
+    """Find the variant whose tensors have these names."""
     given = {name for name in pickled.tensors if not name.endswith(_COUNTER)}
     candidates = [spec for spec in CATALOG.values() if spec.neck.joint_norm]
     difference = {}
     for spec in candidates:
         detect = f"model.{detect_layer(spec)}"
-        expected = {place.source for place in joint_layout(spec)}
+        expected = {place.source for place in scaled_yolov4_layout(spec)}
         expected = {name for name in expected if not name.endswith(_COUNTER)}
         difference[spec.name] = given ^ expected
         if given - {f"{detect}.anchors", f"{detect}.anchor_grid"} == expected:
@@ -72,7 +70,7 @@ def _find_variant(pickled: PickledModel) -> ModelSpec:
 
 
 def _own_spec(pickled: PickledModel, published: ModelSpec) -> ModelSpec:
-    """The variant with the anchors and the number of classes that the file has."""
+    """The variant's spec with the file's anchors and number of classes."""
     anchors = _anchors(pickled, published)
     spec = published.replace(head=published.head.replace(anchors=anchors))
     outputs = pickled.tensors[f"model.{detect_layer(spec)}.m.0.bias"].shape
@@ -86,7 +84,7 @@ def _own_spec(pickled: PickledModel, published: ModelSpec) -> ModelSpec:
 
 
 def _anchors(pickled: PickledModel, published: ModelSpec) -> tuple[tuple[Anchor, ...], ...]:
-    """In pixels; from the file, where it has them, else those published."""
+    """Anchors in pixels, from the file if it has them, else the published ones."""
     detect = f"model.{detect_layer(published)}"
     in_pixels, in_cells = f"{detect}.anchor_grid", f"{detect}.anchors"
     name = in_pixels if in_pixels in pickled.tensors else in_cells
@@ -111,8 +109,10 @@ def _anchors(pickled: PickledModel, published: ModelSpec) -> tuple[tuple[Anchor,
     return groups
 
 
-def _check_shapes(pickled: PickledModel, layout: list[Place], state: Mapping[str, Tensor]) -> None:
-    """Before anything is read."""
+def _check_shapes(
+    pickled: PickledModel, layout: list[TensorSource], state: Mapping[str, Tensor]
+) -> None:
+    """Check all shapes, before any tensor is read."""
     for place in layout:
         stored = pickled.tensors.get(place.source)
         if stored is None:  # only the counters may be missing
@@ -133,14 +133,14 @@ def _fits(stored: StoredTensor, target: Tensor) -> bool:
     return stored.storage.dtype in (floats if target.is_floating_point() else {"int64"})
 
 
-def _tensors(pickled: PickledModel, layout: list[Place]) -> dict[str, Tensor]:
-    """Our tensors in float32, each in memory of its own."""
+def _tensors(pickled: PickledModel, layout: list[TensorSource]) -> dict[str, Tensor]:
+    """Read our tensors in float32, each into its own memory."""
     wanted = {
         place.source: pickled.tensors[place.source]
         for place in layout
         if place.source in pickled.tensors
     }
-    by_source: dict[str, list[Place]] = {name: [] for name in wanted}
+    by_source: dict[str, list[TensorSource]] = {name: [] for name in wanted}
     tensors: dict[str, Tensor] = {}
     for place in layout:
         if place.source in wanted:
@@ -157,7 +157,7 @@ def _tensors(pickled: PickledModel, layout: list[Place]) -> dict[str, Tensor]:
 
 
 def _names(pickled: PickledModel, count: int) -> tuple[str, ...]:
-    """Those of the pickled object, if it has as many as the network has classes."""
+    """Class names of the pickled object, if it has one for every class; else defaults."""
     names = pickled.attributes.get("names")
     if isinstance(names, dict):
         names = list(names.values())

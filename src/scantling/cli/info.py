@@ -97,7 +97,7 @@ def open_model(options: InfoOptions) -> "Model":
     import torch
 
     from ..checkpoints import Model, load_model
-    from ..checkpoints.networks import check_network
+    from ..checkpoints.model import check_network
     from ..darknet import build_cfg_network, read_cfg
     from ..detector import build_detector
     from ..specs import CATALOG, find_spec, is_spec_file

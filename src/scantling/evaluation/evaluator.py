@@ -1,6 +1,6 @@
 """Evaluate a model, or a file of detections, on a labelled data set."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -92,14 +92,11 @@ def evaluate(
         workers=workers,
     )
     collected = _Collected(dataset, DetectionTableBuilder(classes.labels), max_data_errors)
-    with closing(stream) as predictions:
-        for done, prediction in enumerate(predictions, start=1):
-            collected.add(prediction)
-            if progress is not None:
-                progress(done, len(dataset))
+    collected.add_all(stream, progress)
     middle = perf_counter()
     detections, run = collected.builder.build(), _as_run(rules, predictor)
     metrics = compute_metrics(make_ground_truth(dataset), detections, run)
+    seconds = collected.seconds
     return Evaluation(
         dataset,
         len(whole),
@@ -107,9 +104,7 @@ def evaluate(
         classes,
         model=_describe(predictor, batch_size, rectangular),
         unreadable=tuple(collected.unreadable),
-        seconds=Seconds(
-            **collected.seconds, images=middle - start, evaluation=perf_counter() - middle
-        ),
+        seconds=Seconds(**seconds, images=middle - start, evaluation=perf_counter() - middle),
     )
 
 
@@ -124,6 +119,16 @@ class _Collected:
         self.max_data_errors = max_data_errors
         self.unreadable: list[tuple[str, str]] = []
         self.seconds = dict.fromkeys(("read", "preprocess", "network", "postprocess"), 0.0)
+
+    def add_all(
+        self, stream: Generator[FilePrediction], progress: Callable[[int, int], None] | None
+    ) -> None:
+        """Take in the predictions of all images."""
+        with closing(stream) as predictions:
+            for done, prediction in enumerate(predictions, start=1):
+                self.add(prediction)
+                if progress is not None:
+                    progress(done, len(self.dataset))
 
     def add(self, prediction: FilePrediction) -> None:
         """Take in the prediction of one image.

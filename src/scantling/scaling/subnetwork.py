@@ -5,7 +5,7 @@ and without P7 and P6, is the better detector of smaller images.
 """
 
 from ..checkpoints import Model
-from ..checkpoints.networks import build_empty, build_with
+from ..checkpoints.model import build_empty, build_from_state
 from ..detector import Detector
 from ..errors import InvalidCheckpoint, InvalidSpec, InvalidValue
 from ..specs import CfgSpec, ModelSpec
@@ -39,7 +39,7 @@ def extract_subnetwork(model: Model, levels: int = 1) -> Model:
         raise InvalidCheckpoint(
             model.spec.name, "its norms were folded", "Drop levels before fuse_norms"
         )
-    network = build_with(spec, {name: state[name] for name in kept})
+    network = build_from_state(spec, {name: state[name] for name in kept})
     return Model(spec, network, model.names, model.seen)
 
 

@@ -17,7 +17,7 @@ from ..blocks import (
     use_fast_mish,
 )
 from ..checkpoints import Model, anchors_of, with_anchors, with_image_size
-from ..checkpoints.networks import build_network
+from ..checkpoints.model import build_network
 from ..darknet import DarknetNetwork
 from ..datasets.anchors import Anchors, box_sizes, fit_anchors, judge_anchors
 from ..datasets.dataset import Dataset

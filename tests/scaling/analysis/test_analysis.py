@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from scantling.checkpoints import Model, save_model
-from scantling.checkpoints.networks import build_network
+from scantling.checkpoints.model import build_network
 from scantling.darknet import read_cfg
 from scantling.engines.graphs import make_metadata
 from scantling.errors import InvalidExport, InvalidSpec, InvalidValue, ScantlingError, UnknownName

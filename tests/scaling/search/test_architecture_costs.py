@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from scantling.checkpoints.networks import build_empty
+from scantling.checkpoints.model import build_empty
 from scantling.scaling.costs import NetworkCost, count_costs
 from scantling.scaling.search.architecture_costs import (
     count_architecture,

@@ -34,7 +34,6 @@ def draw_roofline(analysis: Analysis, roofline: Roofline) -> bytes:
     """Roofline plot: a dot for each layer that computes, its area the share of the time."""
     layers = [layer for layer in analysis.cost.layers if layer.macs]
     intensities = np.array([layer.intensity for layer in layers])
-    seconds = np.array([roofline.seconds(layer) for layer in layers])
     whole = sum(map(roofline.seconds, analysis.cost.layers))
     figure, (axes,) = new_figure(7.2, 4.6)
     low = min(intensities.min(), roofline.ridge) / 3
@@ -42,24 +41,7 @@ def draw_roofline(analysis: Analysis, roofline: Roofline) -> bytes:
     line = np.geomspace(low, high, 200)
     axes.plot(line, [roofline.reachable(x) for x in line], color="#333333", linewidth=1.6, zorder=2)
     axes.axvline(roofline.ridge, color="#999999", linewidth=0.8, linestyle="--", zorder=1)
-    for kind, color in KINDS.items():
-        own = np.array([layer.kind == kind for layer in layers])
-        if own.any():
-            share = seconds[own].sum() / whole
-            area = SMALLEST + (LARGEST - SMALLEST) * seconds[own] / seconds.max()
-            reached = [roofline.reachable(x) for x in intensities[own]]
-            label = f"{kind} ({own.sum()}): {share:.0%} of the time"
-            axes.scatter(
-                intensities[own],
-                reached,
-                s=area,
-                color=color,
-                alpha=0.45,
-                linewidth=0.5,
-                edgecolor="white",
-                zorder=3,
-                label=label,
-            )
+    _draw_layers(axes, layers, roofline, whole)
     axes.set(xscale="log", yscale="log", xlim=(low, high))
     axes.set_xlabel("arithmetic intensity, MACs for each byte moved")
     axes.set_ylabel("MACs a second, at most")
@@ -85,6 +67,27 @@ def draw_roofline(analysis: Analysis, roofline: Roofline) -> bytes:
         plain_text(title) if len(title) <= 60 else title.replace("$", r"\$"), fontsize=10
     )
     return to_png(figure)
+
+
+def _draw_layers(axes: Axes, layers: list[LayerCost], roofline: Roofline, whole: float) -> None:
+    """Draw a dot for each layer under the roofline, coloured by kind."""
+    intensities = np.array([layer.intensity for layer in layers])
+    seconds = np.array([roofline.seconds(layer) for layer in layers])
+    for kind, color in KINDS.items():
+        own = np.array([layer.kind == kind for layer in layers])
+        if own.any():
+            share = seconds[own].sum() / whole
+            axes.scatter(
+                intensities[own],
+                [roofline.reachable(x) for x in intensities[own]],
+                s=SMALLEST + (LARGEST - SMALLEST) * seconds[own] / seconds.max(),
+                color=color,
+                alpha=0.45,
+                linewidth=0.5,
+                edgecolor="white",
+                zorder=3,
+                label=f"{kind} ({own.sum()}): {share:.0%} of the time",
+            )
 
 
 def _name_longest(axes: Axes, layers: list[LayerCost], roofline: Roofline) -> None:

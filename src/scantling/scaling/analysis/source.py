@@ -3,13 +3,12 @@
 from pathlib import Path
 
 from ...checkpoints import load_model
-from ...checkpoints.networks import check_network
+from ...checkpoints.load import CHECKPOINTS
+from ...checkpoints.model import check_network
 from ...darknet import read_cfg
 from ...engines.files import is_exported, read_metadata
 from ...errors import UnknownName
 from ...specs import CATALOG, CfgSpec, ModelSpec, find_spec, is_spec_file
-
-CHECKPOINTS = (".safetensors", ".pt", ".pth")
 
 
 def open_spec(model: str | Path, *, weights: str | Path | None = None) -> ModelSpec | CfgSpec:

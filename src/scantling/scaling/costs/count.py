@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ...blocks import fuse_norms
-from ...checkpoints.networks import build_empty
+from ...checkpoints.model import build_empty
 from ...darknet import DarknetNetwork
 from ...darknet.describe import read_sections
 from ...errors import InvalidValue, lookup

@@ -8,6 +8,7 @@ of its own counter, `torch.utils.flop_counter`.
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import torch
@@ -149,8 +150,6 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kernel = next((one for one in weights if one.ndim > 1), None)
         is_convolution = name == "convolution"
         groups = int(args[8]) if is_convolution else 1
-        count = flop_registry.get(function._overloadpacket)
-        macs = 0 if count is None else count(*args, out_val=made[0]) // 2
         moved = sum(map(_values, maps)) + sum(one.numel() for one in written)
         held = weights if kernel is None else [kernel]
         field, _ = self._fields.get(made[0], (ReceptiveField(None, None), ()))
@@ -166,10 +165,10 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 kernel_stride=window and window[1],
                 groups=groups,
                 parameters=self._new_parameters(weights),
-                macs=macs,
+                macs=_count_macs(function, args, made[0]),
                 access=moved + sum(map(_values, held)),
                 cio=maps[0].numel() + made[0].numel() if is_convolution else 0,
-                channel_product=kernel.shape[0] * kernel.shape[1]
+                channel_product=prod(kernel.shape[:2])
                 if is_convolution and kernel is not None
                 else 0,
                 weight_bytes=self._bytes(weights),
@@ -229,6 +228,12 @@ def _is_view(function: Any, given: Sequence[Tensor], made: Sequence[Tensor]) -> 
         return False
     storages = {one.untyped_storage()._cdata for one in given}
     return all(one.untyped_storage()._cdata in storages for one in made)
+
+
+def _count_macs(function: Any, args: tuple[Any, ...], output: Tensor) -> int:
+    """Multiply-accumulates of an operation, by the formulas of torch's counter."""
+    count = flop_registry.get(function._overloadpacket)
+    return 0 if count is None else int(count(*args, out_val=output)) // 2
 
 
 def _unique(tensors: Any) -> list[Tensor]:

@@ -1,6 +1,6 @@
 """Operation tables of models, and their predicted latency."""
 
-from ...checkpoints.networks import build_empty
+from ...checkpoints.model import build_empty
 from ...darknet import DarknetNetwork
 from ...specs import CfgSpec, ModelSpec
 from ..costs import NetworkCost, count_costs

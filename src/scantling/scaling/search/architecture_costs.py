@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...checkpoints.networks import build_empty
+from ...checkpoints.model import build_empty
 from ...specs import ModelSpec
 from ..costs import LayerCost, NetworkCost, count_costs
 

@@ -1,4 +1,4 @@
-"""PyTorch checkpoints of networks that were built from a `.cfg`: a plain list of its layers.
+"""Read PyTorch checkpoints of networks built from a `.cfg` as a `module_list` of layers.
 
 Their keys are `module_list.{i}.Conv2d.weight`, where i is the layer of the cfg. The code that wrote
 them decodes boxes by (2σ)² whatever the cfg says, and normalises with an epsilon of 1e-4.
@@ -19,8 +19,7 @@ from ..darknet.native import VARIANTS, native_tensors
 from ..detector import Detector, build_detector
 from ..errors import InvalidCheckpoint
 from ..specs import CATALOG, CfgSpec, InputSpec, ModelSpec
-from .model import Model
-from .names import default_names
+from .model import Model, default_names
 from .pickle_rules import StoredTensor
 from .pickles import PickledModel
 from .torch_files import read_tensors
@@ -35,23 +34,23 @@ _EPSILON_DIFFERENCE = 1e-4 - 1e-5  # theirs, less darknet's and ours
 
 @dataclass(frozen=True)
 class _Entry:
-    """One tensor of the file, at its place in darknet's order."""
+    """A tensor of the file, in darknet's order."""
 
     key: str
     stored: StoredTensor
     is_variance: bool
 
 
-def has_listed_layout(pickled: PickledModel) -> bool:
-    """Whether a `.pt` file holds the layers of a cfg."""
+def is_module_list(pickled: PickledModel) -> bool:
+    """Whether a `.pt` file holds a `module_list` of a cfg's layers."""
     return any(name.startswith("module_list.") for name in pickled.tensors)
 
 
-def load_listed(
+def load_module_list(
     pickled: PickledModel,
     spec: ModelSpec | CfgSpec | None,
 ) -> Model:
-    """The model in a `.pt` file whose keys are the layers of a cfg.
+    """Load a `.pt` file whose keys are the layers of a cfg.
 
     Args:
         pickled: the file.
@@ -83,7 +82,7 @@ def load_listed(
 
 
 def _in_darknet_order(pickled: PickledModel) -> list[_Entry]:
-    """Layer by layer: of a norm all but its scale last, then the kernel."""
+    """Sort the tensors into darknet's order: bias, norm tensors, then the kernel of each layer."""
     layers: dict[int, dict[tuple[str, str], _Entry]] = {}
     for key, stored in pickled.tensors.items():
         found = _KEY.fullmatch(key)
@@ -106,7 +105,7 @@ def _in_darknet_order(pickled: PickledModel) -> list[_Entry]:
 
 
 def _recognise(entries: Sequence[_Entry], path: Path) -> ModelSpec:
-    """The one model whose convolutions have these shapes in this order."""
+    """Find the model whose convolutions have these shapes in this order."""
     shapes = [entry.stored.shape for entry in entries]
     found = []
     for name in VARIANTS:
@@ -129,7 +128,7 @@ def _recognise(entries: Sequence[_Entry], path: Path) -> ModelSpec:
 
 
 def _with_own_classes(entries: Sequence[_Entry], spec: ModelSpec, path: Path) -> ModelSpec:
-    """The spec with the number of classes that the file's first prediction speaks of."""
+    """The spec for as many classes as the file's first prediction has."""
     anchors = len(spec.head.anchors[0])
     for entry in entries:
         if entry.key.endswith("Conv2d.bias"):
@@ -161,7 +160,7 @@ def _decoded_by_sigmoid(spec: ModelSpec) -> ModelSpec:
 
 
 def _cfg_decoded_by_sigmoid(spec: CfgSpec) -> CfgSpec:
-    """The cfg as darknet would have to be told: `new_coords` on logistic predictions."""
+    """The cfg with `new_coords` and logistic predictions, as the file's decoding needs."""
     edits: dict[int, dict[str, str | int | float]] = {}
     for detection, convolution in detection_convolutions(spec).items():
         edits[detection] = {"new_coords": 1, "scale_x_y": 2.0}

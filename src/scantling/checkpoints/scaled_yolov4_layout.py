@@ -1,4 +1,4 @@
-"""Where the tensors of our networks stand in a Scaled-YOLOv4 PyTorch checkpoint.
+"""Tensor names of our networks in Scaled-YOLOv4's PyTorch checkpoints.
 
 Those networks are a numbered list of layers: backbone, neck, the hidden convolution of each head,
 then one layer that predicts. Two things differ from ours. A backbone's CSP block has one
@@ -19,8 +19,8 @@ NORM_TENSORS = ("weight", "bias", "running_mean", "running_var", "num_batches_tr
 
 
 @dataclass(frozen=True)
-class Place:
-    """One of our tensors, the tensor of the checkpoint that it comes from, and how."""
+class TensorSource:
+    """The checkpoint tensor that one of our tensors is taken from, and how."""
 
     target: str
     source: str
@@ -28,8 +28,8 @@ class Place:
     parts: int = 1  # the source holds so many times the elements
 
 
-def joint_layout(spec: ModelSpec) -> list[Place]:
-    """Every tensor of the network of `spec`, and its place in a Scaled-YOLOv4 checkpoint.
+def scaled_yolov4_layout(spec: ModelSpec) -> list[TensorSource]:
+    """List the source of every tensor in a Scaled-YOLOv4 checkpoint.
 
     Args:
         spec: with a `csp-pan` neck whose norms are joint.
@@ -62,53 +62,53 @@ def joint_layout(spec: ModelSpec) -> list[Place]:
     for level in range(levels):
         for name in ("weight", "bias"):
             source = f"model.{detect}.m.{level}.{name}"
-            places.append(Place(f"head.predict.{level}.{name}", source, _whole))
+            places.append(TensorSource(f"head.predict.{level}.{name}", source, _whole))
     return places
 
 
 def detect_layer(spec: ModelSpec) -> int:
-    """The number of the layer that predicts, the last one."""
+    """Index of the detection layer, the last one."""
     levels = len(spec.neck.channels)
     return 1 + 2 * len(spec.backbone.stages) + 1 + 5 * (levels - 1) + 1 + 4 * (levels - 1)
 
 
-def _conv(source: str, target: str) -> Iterator[Place]:
-    yield Place(f"{target}.conv.weight", f"{source}.conv.weight", _whole)
+def _conv(source: str, target: str) -> Iterator[TensorSource]:
+    yield TensorSource(f"{target}.conv.weight", f"{source}.conv.weight", _whole)
     yield from _norm(f"{source}.bn", f"{target}.norm", _whole)
 
 
 def _norm(
     source: str, target: str, take: Callable[[Tensor], Tensor], parts: int = 1
-) -> Iterator[Place]:
+) -> Iterator[TensorSource]:
     for name in NORM_TENSORS:
         scalar = name == "num_batches_tracked"
         how, times = (_whole, 1) if scalar else (take, parts)
-        yield Place(f"{target}.{name}", f"{source}.{name}", how, times)
+        yield TensorSource(f"{target}.{name}", f"{source}.{name}", how, times)
 
 
-def _residual(source: str, target: str, depth: int) -> Iterator[Place]:
-    """Without CSP there is one block alone, and nothing between its name and its parts."""
+def _residual(source: str, target: str, depth: int) -> Iterator[TensorSource]:
+    """Sources of a plain residual stage, which has a single block."""
     for block in range(depth):
         inner = source if depth == 1 else f"{source}.{block}"
         yield from _conv(f"{inner}.cv1", f"{target}.blocks.{block}.reduce")
         yield from _conv(f"{inner}.cv2", f"{target}.blocks.{block}.expand")
 
 
-def _csp(source: str, target: str, depth: int) -> Iterator[Place]:
-    yield Place(f"{target}.bypass.conv.weight", f"{source}.cv2.weight", _whole)
+def _csp(source: str, target: str, depth: int) -> Iterator[TensorSource]:
+    yield TensorSource(f"{target}.bypass.conv.weight", f"{source}.cv2.weight", _whole)
     yield from _norm(f"{source}.bn", f"{target}.bypass.norm", _second_half, 2)
     yield from _conv(f"{source}.cv1", f"{target}.enter")
     for block in range(depth):
         yield from _conv(f"{source}.m.{block}.cv1", f"{target}.blocks.{block}.reduce")
         yield from _conv(f"{source}.m.{block}.cv2", f"{target}.blocks.{block}.expand")
-    yield Place(f"{target}.leave.conv.weight", f"{source}.cv3.weight", _whole)
+    yield TensorSource(f"{target}.leave.conv.weight", f"{source}.cv3.weight", _whole)
     yield from _norm(f"{source}.bn", f"{target}.leave.norm", _first_half, 2)
     yield from _conv(f"{source}.cv4", f"{target}.merge")
 
 
-def _reversed_csp(source: str, target: str, depth: int) -> Iterator[Place]:
+def _reversed_csp(source: str, target: str, depth: int) -> Iterator[TensorSource]:
     yield from _conv(f"{source}.cv1", f"{target}.enter")
-    yield Place(f"{target}.bypass.weight", f"{source}.cv2.weight", _whole)
+    yield TensorSource(f"{target}.bypass.weight", f"{source}.cv2.weight", _whole)
     for block in range(depth):
         yield from _conv(f"{source}.m.{block}.cv1", f"{target}.blocks.{2 * block}")
         yield from _conv(f"{source}.m.{block}.cv2", f"{target}.blocks.{2 * block + 1}")
@@ -116,12 +116,12 @@ def _reversed_csp(source: str, target: str, depth: int) -> Iterator[Place]:
     yield from _conv(f"{source}.cv3", f"{target}.join.merge")
 
 
-def _pyramid_pool(source: str, target: str) -> Iterator[Place]:
-    yield Place(f"{target}.bypass.weight", f"{source}.cv2.weight", _whole)
+def _pyramid_pool(source: str, target: str) -> Iterator[TensorSource]:
+    yield TensorSource(f"{target}.bypass.weight", f"{source}.cv2.weight", _whole)
     for index, name in enumerate(("cv1", "cv3", "cv4")):
         yield from _conv(f"{source}.{name}", f"{target}.enter.{index}")
     weight, *norm = _conv(f"{source}.cv5", f"{target}.leave.0")
-    yield Place(weight.target, weight.source, _reverse_blocks)
+    yield TensorSource(weight.target, weight.source, _reverse_blocks)
     yield from norm
     yield from _conv(f"{source}.cv6", f"{target}.leave.1")
     yield from _norm(f"{source}.bn", f"{target}.join.joint.0", _whole)
@@ -141,5 +141,5 @@ def _second_half(tensor: Tensor) -> Tensor:
 
 
 def _reverse_blocks(weight: Tensor) -> Tensor:
-    """The four groups of input channels, one for each pooling window, in reverse."""
+    """Reverse the four groups of input channels, one for each pooling window."""
     return torch.cat(weight.chunk(4, dim=1)[::-1], dim=1)
