@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from scantling.blocks import ConvNormAct
-from scantling.blocks.mish import FastMish, mish, mish_gradient, use_fast_mish
+from scantling.blocks.activation import FastMish, mish, mish_gradient, use_fast_mish
 
 
 class Plain(torch.autograd.Function):

@@ -32,10 +32,10 @@ class StagedBackbone(nn.Module):
             _build_stage(stage, width, spec)
             for stage, width in zip(spec.stages, widths[:-1], strict=True)
         )
-        self.taps = spec.taps
+        self.out_indices = spec.out_indices
         self.channels = tuple(
-            int(self.stages[tap].feature_channels)  # type: ignore[arg-type]
-            for tap in self.taps
+            int(self.stages[index].feature_channels)  # type: ignore[arg-type]
+            for index in self.out_indices
         )
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -43,7 +43,7 @@ class StagedBackbone(nn.Module):
         features: list[Tensor] = []
         for index, stage in enumerate(self.stages):
             x = stage(x)
-            if index in self.taps:
+            if index in self.out_indices:
                 channels = self.channels[len(features)]
                 features.append(x if x.shape[1] == channels else x[:, -channels:])
         return features

@@ -40,11 +40,11 @@ class TimmBackbone(nn.Module):
     def __init__(self, spec: BackboneSpec) -> None:
         super().__init__()
         self.name = spec.name or ""
-        taps = _find_taps(self.name)
-        if not set(spec.feature_strides) <= taps.keys():
-            raise _no_such_strides(self.name, spec.feature_strides, taps)
+        indices = _stride_indices(self.name)
+        if not set(spec.feature_strides) <= indices.keys():
+            raise _no_such_strides(self.name, spec.feature_strides, indices)
         self.strides = spec.feature_strides
-        self.network = _features(self.name, [taps[stride] for stride in self.strides])
+        self.network = _features(self.name, [indices[stride] for stride in self.strides])
         self.channels: tuple[int, ...] = tuple(self.network.feature_info.channels())
         self.channels_last = str(getattr(self.network, "output_fmt", None)).endswith("NHWC")
 
@@ -68,10 +68,10 @@ def timm_backbone(name: str, *, outputs: int = 3) -> BackboneSpec:
         UnknownName: timm has no network of that name.
         InvalidSpec: the network has fewer strides, or is no pyramid at all.
     """
-    taps = _find_taps(name)
-    strides = tuple(sorted(taps))[-outputs:]
+    indices = _stride_indices(name)
+    strides = tuple(sorted(indices))[-outputs:]
     if len(strides) < outputs:
-        raise _no_such_strides(name, (f"{outputs} of them",), taps)
+        raise _no_such_strides(name, (f"{outputs} of them",), indices)
     return BackboneSpec(kind="timm", name=name, feature_strides=strides, outputs=outputs)
 
 
@@ -126,7 +126,7 @@ def _features(name: str, indices: Sequence[int], *, pretrained: bool = False) ->
     )
 
 
-def _find_taps(name: str) -> dict[int, int]:
+def _stride_indices(name: str) -> dict[int, int]:
     """Index of the last feature map of each stride."""
     timm = _import_timm()
     # only names of its own lists: create_model would follow others to the network or the disk
@@ -144,10 +144,10 @@ def _find_taps(name: str) -> dict[int, int]:
     return {int(stride): int(index) for stride, index in indices}
 
 
-def _no_such_strides(name: str, wanted: Sequence[object], taps: dict[int, int]) -> InvalidSpec:
+def _no_such_strides(name: str, wanted: Sequence[object], indices: dict[int, int]) -> InvalidSpec:
     return InvalidSpec(
         name,
         f"features at strides {', '.join(map(str, wanted))} were asked for; "
-        f"it has them at {', '.join(map(str, sorted(taps)))}",
+        f"it has them at {', '.join(map(str, sorted(indices)))}",
         "Ask for fewer outputs, or use another network",
     )

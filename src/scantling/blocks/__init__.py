@@ -4,20 +4,19 @@ from collections.abc import Callable
 
 from torch import nn
 
-from .activation import ACTIVATIONS
+from .activation import ACTIVATIONS, FusibleMish, replace_mish, use_fast_mish
 from .aspp import AtrousPyramidPool
-from .attention import ATTENTIONS, channel_attention
+from .attention import ATTENTIONS, ModifiedSam, channel_attention
 from .bottleneck import Bottleneck, CspResNetStage, ResNetStage, resnext_stage
 from .context import CONTEXTS
 from .conv import ConvNormAct
 from .csp import CrossJoin, CspStage, ReversedCsp, cross_bypass
 from .drop import DropBlock, DropConnect, DropPath, SpatialDropout
-from .fuse import fuse_norms
 from .fusion import FUSIONS, GlobalAttention, Maxout, PlainSum, WeightedSum
 from .mbconv import MbConv, MbConvStage, SqueezeExcite
-from .mish import use_fast_mish
 from .norm_conversion import (
     begin_update,
+    fuse_norms,
     read_past,
     set_drop_connect,
     set_drop_path,
@@ -32,7 +31,6 @@ from .padding import SamePad
 from .resample import Resample
 from .residual import CspResNextStage, DarkResidual, ResidualStage, ResNextBlock, add_channels
 from .rfb import ReceptiveFieldBlock
-from .sam import ModifiedSam
 from .separable import ActSeparableNorm, SeparableConv, SharedSeparable
 from .spp import SpatialPyramidPool
 
@@ -74,6 +72,7 @@ __all__ = [
     "DropConnect",
     "DropPath",
     "FilterResponseNorm",
+    "FusibleMish",
     "GlobalAttention",
     "Maxout",
     "MbConv",
@@ -101,6 +100,7 @@ __all__ = [
     "cross_bypass",
     "fuse_norms",
     "read_past",
+    "replace_mish",
     "resnext_stage",
     "set_drop_connect",
     "set_drop_path",

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from ..blocks import fuse_norms
-from ..blocks.mish import mish
+from ..blocks import FusibleMish, fuse_norms, replace_mish
 from ..checkpoints import Model
 from ..darknet import DarknetNetwork
 from ..detector import Detector
@@ -159,20 +158,10 @@ class TorchEngine:
             check_size(self._network, image_size, self._spec.name)
 
 
-class _OneExp(nn.Module):
-    """Mish with one exponential, which a compiler fuses into what is around it."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return mish(x)
-
-
 def _compiled(network: nn.Module, device: torch.device) -> Callable[..., Any]:
     """The network, to be compiled at its first images; on a GPU, into a graph of launches."""
     swapped = deepcopy(network)
-    for module in list(swapped.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, nn.Mish):
-                setattr(module, name, _OneExp())
+    replace_mish(swapped, FusibleMish)
     mode = "reduce-overhead" if device.type == "cuda" else None
     made: Callable[..., Any] = torch.compile(swapped, mode=mode)
     return made

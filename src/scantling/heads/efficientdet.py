@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..blocks import SeparableConv, SharedSeparable
 from ..errors import InvalidSpec
 from ..specs import HeadSpec
-from ..specs.settings import refuse_settings
+from ..specs.frozen import refuse_settings
 from ..structures import Candidates
 from .base import ClassRows
 from .efficientdet_decoding import decode_efficientdet

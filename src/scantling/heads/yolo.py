@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..blocks import ConvNormAct
 from ..errors import InvalidSpec
 from ..specs import HeadSpec
-from ..specs.settings import refuse_settings
+from ..specs.frozen import refuse_settings
 from ..structures import Candidates
 from .base import ClassRows
 from .yolo_decoding import BOX_CODINGS, BOX_VALUES, decode_yolo

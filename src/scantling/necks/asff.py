@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from ..blocks import ConvNormAct
 from ..specs import NeckSpec
-from ..specs.settings import refuse_settings
+from ..specs.frozen import refuse_settings
 from .levels import OutputAttention
 from .pyramid import Pyramid
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from ..blocks import ConvNormAct, CrossJoin, ReversedCsp, cross_bypass
 from ..specs import NeckSpec
-from ..specs.settings import refuse_settings
+from ..specs.frozen import refuse_settings
 from .levels import OF_PYRAMIDS, build_attention, build_context, require_one_level_a_feature
 
 # Fusion(in_channels, channels, is_output) → a block that mixes concatenated features.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..blocks import FUSIONS, ActSeparableNorm, PlainSum, Resample
 from ..errors import InvalidSpec, lookup
 from ..specs import NeckSpec
-from ..specs.settings import refuse_settings
+from ..specs.frozen import refuse_settings
 from .graphs import GRAPHS, Node
 from .levels import OutputAttention, build_context, require_one_width
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..blocks import channel_attention
 from ..specs import NeckSpec
-from ..specs.settings import refuse_settings
+from ..specs.frozen import refuse_settings
 from .levels import OutputAttention
 from .pyramid import Pyramid
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ..blocks import ConvNormAct
 from ..specs import NeckSpec
-from ..specs.settings import refuse_settings
+from ..specs.frozen import refuse_settings
 from .levels import OF_PYRAMIDS, OutputAttention, build_context, require_one_level_a_feature
 
 

@@ -1,8 +1,10 @@
-"""`Frozen`: the base of every value that pydantic checks."""
+"""`Frozen`, the base of every value that pydantic checks; settings that a kind does not have."""
 
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
+
+from ..errors import InvalidSpec
 
 
 class Frozen(BaseModel):
@@ -14,3 +16,18 @@ class Frozen(BaseModel):
         """A copy with some fields changed, checked as a new one is."""
         fields = {name: getattr(self, name) for name in type(self).model_fields}
         return type(self)(**{**fields, **changes})
+
+
+def refuse_settings(spec: Frozen, *names: str) -> None:
+    """Require that settings which a kind of neck or head does not have are at their defaults.
+
+    Raises:
+        InvalidSpec: one of them is not.
+    """
+    for name in names:
+        if getattr(spec, name) != type(spec).model_fields[name].default:
+            raise InvalidSpec(
+                str(getattr(spec, "kind", type(spec).__name__)),
+                f"this kind has no {name}, but it is {getattr(spec, name)!r}",
+                "Leave it out",
+            )

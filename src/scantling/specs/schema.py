@@ -139,7 +139,7 @@ class BackboneSpec(Frozen):
     @property
     def finest_stride(self) -> int:
         """Input pixels per cell of the finest feature that is passed on."""
-        return self.feature_strides[0] if self.feature_strides else self.strides[self.taps[0]]
+        return (self.feature_strides or self.strides[self.out_indices[0] :])[0]
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -148,7 +148,7 @@ class BackboneSpec(Frozen):
         return tuple(accumulate(steps, mul, initial=self.stem_stride * (1 + self.stem_pool)))[1:]
 
     @property
-    def taps(self) -> tuple[int, ...]:
+    def out_indices(self) -> tuple[int, ...]:
         """Which stages are passed on: the last of each stride, finest first."""
         last = {stride: index for index, stride in enumerate(self.strides)}
         return tuple(last.values())[-self.outputs :]
@@ -288,11 +288,11 @@ class ModelSpec(Frozen):
                     f"the neck has {levels} levels but the head has {count} {what}",
                     "Give one per level, finest first",
                 )
-        if self.backbone.stages and len(self.backbone.taps) < self.backbone.outputs:
+        if self.backbone.stages and len(self.backbone.out_indices) < self.backbone.outputs:
             raise InvalidSpec(
                 self.name,
                 f"{self.backbone.outputs} outputs, but the stages have "
-                f"{len(self.backbone.taps)} strides",
+                f"{len(self.backbone.out_indices)} strides",
                 "Lower backbone.outputs or add stages",
             )
         check_image_size(self.name, self.image_size, self.size_divisor)
