@@ -21,7 +21,7 @@ from scantling.augment import (
     ScaleJitter,
     VerticalFlip,
 )
-from scantling.augment.affine import Motion, still_there
+from scantling.augment.affine import AffineRanges, boxes_to_keep
 from scantling.augment.crops import draw_window
 from scantling.augment.geometry import move_boxes, scaling, translation, warp
 from scantling.structures import Sample
@@ -132,7 +132,7 @@ def test_cutmix_shrinks_boxes_to_what_is_seen():
 
 
 def test_a_motion_is_perspective_then_rotation_and_scale_then_shear_then_place():
-    motion = Motion(degrees=40, translate=0.2, scale=0.5, shear=20, perspective=0.001)
+    motion = AffineRanges(degrees=40, translate=0.2, scale=0.5, shear=20, perspective=0.001)
     for seed in range(5):
         matrix, scale = motion.draw((100, 140), (60, 80), np.random.default_rng(seed))
         draws = np.random.default_rng(seed).uniform(-1, 1, 8)
@@ -181,7 +181,9 @@ def test_a_box_behind_the_horizon_is_not_kept():
     moved = move_boxes(boxes, tilt)
     assert np.isfinite(moved[0]).all()
     assert np.isnan(moved[1]).any()
-    kept = still_there(moved.astype(np.float32), np.ones(2), min_side=0, min_area=0, max_aspect=99)
+    kept = boxes_to_keep(
+        moved.astype(np.float32), np.ones(2), min_side=0, min_area=0, max_aspect=99
+    )
     assert kept.tolist() == [True, False]
 
 
@@ -190,7 +192,7 @@ def test_boxes_are_kept_by_side_area_and_aspect():
         [[0, 0, 10, 10], [0, 0, 2, 10], [0, 0, 10, 10], [0, 0, 63, 3], [0, 0, 59, 3]], np.float32
     )
     areas = np.array([100, 20, 500, 189, 177])
-    kept = still_there(boxes, areas, min_side=2, min_area=0.2, max_aspect=20)
+    kept = boxes_to_keep(boxes, areas, min_side=2, min_area=0.2, max_aspect=20)
     assert kept.tolist() == [True, False, False, False, True]
 
 

@@ -5,14 +5,14 @@ from typing import Any
 
 from .adapters import from_albumentations
 from .affine import Affine
+from .blur_and_noise import Blur, GaussianNoise
 from .colour import Brightness, Contrast, DarknetColour, HsvGains
 from .compose import Compose, Mixer, Transform
 from .create import create, load_transform
 from .crops import DarknetCrop, ScaleJitter
 from .darknet_mosaic import DarknetMosaic
-from .degrade import Blur, GaussianNoise
+from .erasing import CutOut, GridMask, HideAndSeek, RandomErase
 from .flips import HorizontalFlip, VerticalFlip
-from .hide import CutOut, GridMask, HideAndSeek, RandomErase
 from .mix import CutMix, MixUp
 from .recipes import (
     DarknetAugmentation,

@@ -1,4 +1,4 @@
-"""Transforms that are not ours: a user's albumentations pipeline, without importing albumentations.
+"""Adapter for albumentations pipelines; albumentations itself is not imported.
 
 Whatever looks like `albumentations.Compose` will do: it is called as
 `pipeline(image=…, bboxes=…, **label_fields)`, has `processors["bboxes"].params` with `format` and

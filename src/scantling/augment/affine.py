@@ -1,4 +1,4 @@
-"""Rotate, scale, shear, move, tilt: one matrix, one warp."""
+"""Random affine and perspective transform, in one warp."""
 
 from dataclasses import dataclass
 
@@ -21,8 +21,8 @@ from .geometry import (
 
 
 @dataclass(frozen=True)
-class Motion:
-    """How far an image may be moved about. All draws are uniform.
+class AffineRanges:
+    """Ranges of a random affine transform; all are sampled uniformly.
 
     Args:
         degrees: rotation in ± this, counter-clockwise.
@@ -44,12 +44,12 @@ class Motion:
     perspective: float = 0.0
 
     def __post_init__(self) -> None:
-        check_motion(self)
+        check_affine_ranges(self)
 
     def draw(
         self, canvas: tuple[int, int], image_size: tuple[int, int], rng: np.random.Generator
     ) -> tuple[Matrix, float]:
-        """A matrix from a canvas onto a result, and the factor of scale in it.
+        """Sample a matrix from a canvas onto a result, and its scale factor.
 
         The order is: middle of the canvas to the origin, perspective, rotation and scale, shear,
         and on to the result.
@@ -78,8 +78,8 @@ class Motion:
 _LARGEST = {"degrees": 180, "translate": 1, "scale": 0.99, "shear": 80, "perspective": 0.01}
 
 
-def check_motion(owner: object) -> None:
-    """The five fields of a motion are in range, in whatever has them.
+def check_affine_ranges(owner: object) -> None:
+    """Check the five ranges, in any owner of such fields.
 
     Raises:
         InvalidValue: one is not; it is named as the owner's.
@@ -90,7 +90,7 @@ def check_motion(owner: object) -> None:
 
 @dataclass(frozen=True)
 class Affine:
-    """Fit the image into `image_size`, centred, and move it about, in one warp.
+    """Random affine: letterbox to `image_size`, rotate, scale, shear, translate, in one warp.
 
     A box becomes the upright box around its four moved corners, cut off at the edge. It stays if
     both of its sides are longer than `min_side`, more than `min_area` of it is left, and neither
@@ -98,7 +98,7 @@ class Affine:
 
     Args:
         image_size: (height, width) of the result; None is that of the image itself.
-        degrees: as the rest up to `perspective`, see `Motion`.
+        degrees: as the rest up to `perspective`, see `AffineRanges`.
         translate: ± share of the result.
         scale: factor in 1 ± this.
         shear: ± degrees.
@@ -129,22 +129,22 @@ class Affine:
         check_number("Affine.min_side", self.min_side, 0, 1000)
         check_shares(self, "min_area")
         check_number("Affine.max_aspect", self.max_aspect, 1, 1e6)
-        check_motion(self)
+        check_affine_ranges(self)
 
-    def motion(self) -> Motion:
-        """How far it may be moved."""
-        return Motion(self.degrees, self.translate, self.scale, self.shear, self.perspective)
+    def ranges(self) -> AffineRanges:
+        """The ranges of its random affine."""
+        return AffineRanges(self.degrees, self.translate, self.scale, self.shear, self.perspective)
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         height, width = sample.image.shape[:2]
         size = (height, width) if self.image_size is None else self.image_size
-        moved, scale = self.motion().draw(size, size, rng)
+        moved, scale = self.ranges().draw(size, size, rng)
         fit = fit_matrix((height, width), size)
         matrix = moved @ fit
         boxes = move_boxes(sample.boxes, matrix)
         clipped = clip_boxes(boxes, size)
         areas = sides(move_boxes(sample.boxes, fit)).prod(axis=1) * scale**2
-        kept = still_there(
+        kept = boxes_to_keep(
             clipped,
             areas,
             min_side=self.min_side,
@@ -163,7 +163,7 @@ def fit_matrix(original: tuple[int, int], image_size: tuple[int, int]) -> Matrix
     return translation(left, top) @ scaling(ratio, ratio)
 
 
-def still_there(
+def boxes_to_keep(
     boxes: FloatArray,
     areas: NDArray[np.floating],
     *,
@@ -171,7 +171,7 @@ def still_there(
     min_area: float,
     max_aspect: float,
 ) -> Flags:
-    """Which boxes are worth keeping after a move.
+    """Filter boxes after a transform by side, remaining area and aspect ratio.
 
     Args:
         boxes: (M, 4) xyxy, moved and cut off; a NaN is not kept.

@@ -10,7 +10,7 @@ Colour = int | tuple[int, int, int]
 
 
 def check_number(setting: str, value: object, low: float, high: float) -> None:
-    """A finite number from `low` to `high`.
+    """Check that a value is a finite number from `low` to `high`.
 
     Raises:
         InvalidValue: it is something else.
@@ -20,7 +20,7 @@ def check_number(setting: str, value: object, low: float, high: float) -> None:
 
 
 def check_whole(setting: str, value: object, low: int, high: int) -> None:
-    """A whole number from `low` to `high`.
+    """Check that a value is a whole number from `low` to `high`.
 
     Raises:
         InvalidValue: it is something else.
@@ -30,7 +30,7 @@ def check_whole(setting: str, value: object, low: int, high: int) -> None:
 
 
 def check_shares(owner: object, *fields: str) -> None:
-    """Each of these fields of `owner` is a share or a probability, 0 to 1.
+    """Check that fields of `owner` are shares or probabilities, 0 to 1.
 
     Raises:
         InvalidValue: one is not.
@@ -40,7 +40,7 @@ def check_shares(owner: object, *fields: str) -> None:
 
 
 def check_range(setting: str, value: object, low: float, high: float) -> None:
-    """Two numbers, ascending, both from `low` to `high`.
+    """Check that a value is two ascending numbers from `low` to `high`.
 
     Raises:
         InvalidValue: they are not.
@@ -55,7 +55,7 @@ def check_range(setting: str, value: object, low: float, high: float) -> None:
 
 
 def check_image_size(setting: str, value: object) -> None:
-    """(height, width), whole numbers from 1 to 16384.
+    """Check that a value is (height, width), whole numbers from 1 to 16384.
 
     Raises:
         InvalidValue: it is something else.
@@ -69,7 +69,7 @@ def check_image_size(setting: str, value: object) -> None:
 
 
 def check_colour(setting: str, value: object) -> None:
-    """A colour: one whole number from 0 to 255, or three.
+    """Check that a value is a colour: one whole number from 0 to 255, or three.
 
     Raises:
         InvalidValue: it is something else.
@@ -80,7 +80,7 @@ def check_colour(setting: str, value: object) -> None:
 
 
 def check_count(samples: Sized, needed: int, mixer: str) -> None:
-    """A mixer was handed as many samples as it needs.
+    """Check that a mixer was given as many samples as it needs.
 
     Raises:
         InvalidValue: it was handed another number.

@@ -1,4 +1,4 @@
-"""Changes of colour by tables of 256 values: no pixel moves, no box changes."""
+"""Colour transforms by look-up tables: boxes stay as they are."""
 
 from dataclasses import dataclass, replace
 
@@ -16,7 +16,7 @@ _HUES = 180  # OpenCV's 8-bit hue counts in steps of two degrees
 
 @dataclass(frozen=True)
 class Brightness:
-    """Add one number to all pixels.
+    """Random brightness: add one number to all pixels.
 
     Args:
         amount: largest change, as a share of the range: ± amount · 255, uniform.
@@ -38,7 +38,7 @@ class Brightness:
 
 @dataclass(frozen=True)
 class Contrast:
-    """Stretch or squeeze the values around the mean colour of the image.
+    """Random contrast around the mean colour of the image.
 
     Args:
         amount: the factor is uniform in 1 ± amount.
@@ -62,7 +62,7 @@ class Contrast:
 
 @dataclass(frozen=True)
 class DarknetColour:
-    """Hue shifted, saturation and exposure multiplied, as darknet does.
+    """Darknet's HSV jitter: hue shifted, saturation and exposure multiplied.
 
     Args:
         saturation: the factor is uniform in 1 to this, or its inverse, each half of the time.
@@ -96,7 +96,7 @@ class DarknetColour:
 
 @dataclass(frozen=True)
 class HsvGains:
-    """Hue, saturation and value, each multiplied by a factor near 1.
+    """HSV jitter: hue, saturation and value, each multiplied by a factor near 1.
 
     Args:
         hue: the factor is uniform in 1 ± this; the product goes round the circle.

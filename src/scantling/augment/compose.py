@@ -1,4 +1,4 @@
-"""One transform after another."""
+"""Transforms composed in sequence."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

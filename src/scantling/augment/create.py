@@ -1,4 +1,4 @@
-"""A transform from its name and settings, or from a user's own Python file."""
+"""Create a transform by name and settings, or from a user's own Python file."""
 
 import importlib.util
 from collections.abc import Callable, Mapping

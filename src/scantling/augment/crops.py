@@ -1,4 +1,4 @@
-"""Cut out a part or zoom out, onto an image of the size asked for, as darknet and EfficientDet."""
+"""Random crop and scale: darknet's jitter crop, EfficientDet's scale jitter."""
 
 from dataclasses import dataclass
 
@@ -43,7 +43,7 @@ class Window:
 
 @dataclass(frozen=True)
 class DarknetCrop:
-    """Move each edge of the image in or out, zoom, and stretch the rest onto `image_size`.
+    """Darknet's jitter crop: move each edge in or out, zoom, resize to `image_size`.
 
     A box stays if a pixel of it, each way, is left.
 
@@ -99,7 +99,7 @@ def draw_window(
     letterbox: bool,
     corner: int | None = None,
 ) -> Window:
-    """The part of an image that darknet shows. A window that misses the image is all of it.
+    """Sample darknet's crop window. A window that misses the image is all of it.
 
     Args:
         original: (height, width) of the image.
@@ -136,13 +136,13 @@ def draw_window(
 
 
 def _zoom_range(resize: float) -> tuple[float, float]:
-    """Between which shares of a side both edges move together; below 0 is outwards."""
+    """Range of the common zoom as shares of a side; below 0 is outwards."""
     away = resize if resize > 1 else 1 / resize
     return (1 - away) / 2, (1 - 1 / resize) / 2 if resize > 1 else 0.0
 
 
 def padding(image: Image, window: Window, fill: Colour | None) -> Colour | None:
-    """What to fill with where a window reaches out of the image; None where it does not."""
+    """Padding colour where a window reaches out of the image; None where it does not."""
     height, width = image.shape[:2]
     if window.inside((height, width)):
         return None
@@ -151,7 +151,7 @@ def padding(image: Image, window: Window, fill: Colour | None) -> Colour | None:
 
 @dataclass(frozen=True)
 class ScaleJitter:
-    """Make the image smaller or larger, aspect ratio kept, and cut or pad to `image_size`.
+    """Large-scale jitter: random resize, aspect ratio kept, then crop or pad to `image_size`.
 
     A box stays if a pixel of it, each way, is left.
 

@@ -27,7 +27,7 @@ Rectangle = tuple[int, int, int, int]  # left, top, right, bottom, in whole pixe
 
 @dataclass(frozen=True)
 class DarknetMosaic:
-    """Four images, each with a crop, a flip and colours of its own, around a random point.
+    """Mosaic of four images, each with its own crop, flip and colours, around a random point.
 
     Each image is cropped as by `DarknetCrop`, onto the whole of `image_size`, and of that its tile
     shows the part next to the cutting point, without the padding there. Half of the images are
@@ -146,7 +146,7 @@ def _shift(
     tile: Rectangle,
     place: int,
 ) -> tuple[float, float]:
-    """How far to move a cropped image so that its own edge, or the crop's, meets the cut.
+    """Shift of a cropped image so that its own edge, or the crop's, meets the cut.
 
     Padding next to the cut is moved past it, but the crop still covers the whole tile.
     """

@@ -1,4 +1,4 @@
-"""Mirror images: left to right, top to bottom."""
+"""Horizontal and vertical flips."""
 
 from dataclasses import dataclass, replace
 
@@ -11,7 +11,7 @@ from .checks import check_shares
 
 @dataclass(frozen=True)
 class HorizontalFlip:
-    """Mirror left to right.
+    """Random horizontal flip.
 
     Args:
         probability: of doing so.
@@ -34,7 +34,7 @@ class HorizontalFlip:
 
 @dataclass(frozen=True)
 class VerticalFlip:
-    """Mirror top to bottom.
+    """Random vertical flip.
 
     Args:
         probability: of doing so.

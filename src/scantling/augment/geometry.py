@@ -1,4 +1,4 @@
-"""Moving pixels and boxes by the same matrix, and deciding which boxes are still there.
+"""Geometry of transforms: warp images and boxes by one matrix, clip and filter boxes.
 
 Coordinates are continuous, as those of boxes: the first pixel reaches from 0 to 1, its centre is
 at one half. Matrices are (3, 3) and act on (x, y, 1).
@@ -18,24 +18,24 @@ Flags = NDArray[np.bool_]
 
 
 def scaling(x: float, y: float) -> Matrix:
-    """Multiply both coordinates."""
+    """Scaling matrix."""
     return np.diag([x, y, 1.0])
 
 
 def translation(x: float, y: float) -> Matrix:
-    """Move by so many pixels right and down."""
+    """Translation matrix, in pixels right and down."""
     return np.array([[1.0, 0, x], [0, 1, y], [0, 0, 1]])
 
 
 def mirror(width: float) -> Matrix:
-    """Left to right, within `width` pixels."""
+    """Horizontal flip matrix, within `width` pixels."""
     return np.array([[-1.0, 0, width], [0, 1, 0], [0, 0, 1]])
 
 
 def warp(
     image: Image, matrix: Matrix, image_size: tuple[int, int], *, fill: Colour | None = None
 ) -> Image:
-    """Move an image by `matrix`, bilinear, with pixels taken at their centres.
+    """Warp an image by `matrix`, bilinear, with pixels taken at their centres.
 
     Args:
         image: (H, W, 3) uint8.
@@ -78,7 +78,7 @@ def mean_colour(image: Image) -> tuple[int, int, int]:
 
 
 def move_boxes(boxes: FloatArray, matrix: Matrix) -> NDArray[np.float64]:
-    """The upright box around the four moved corners of each box.
+    """Transform boxes by a matrix: the upright box around the four moved corners.
 
     Args:
         boxes: (M, 4) xyxy.
@@ -98,7 +98,7 @@ def move_boxes(boxes: FloatArray, matrix: Matrix) -> NDArray[np.float64]:
 def clip_boxes(
     boxes: NDArray[np.floating], image_size: tuple[int, int], *, left: int = 0, top: int = 0
 ) -> FloatArray:
-    """Boxes as float32, cut off at the edge of an area of (height, width) at (left, top)."""
+    """Clip boxes to an area of (height, width) at (left, top); float32."""
     height, width = image_size
     low = np.array([left, top, left, top], np.float32)
     high = np.array([left + width, top + height] * 2, np.float32)
@@ -117,7 +117,7 @@ def large_enough(boxes: FloatArray, pixels: float) -> Flags:
 
 
 def with_boxes(sample: Sample, image: Image, boxes: FloatArray, kept: Flags) -> Sample:
-    """The sample with another image and other boxes, of which some are kept."""
+    """Replace the image and boxes of a sample, keeping the flagged boxes."""
     return replace(
         sample,
         image=image,
@@ -128,7 +128,7 @@ def with_boxes(sample: Sample, image: Image, boxes: FloatArray, kept: Flags) -> 
 
 
 def joined(image: Image, parts: list[Sample]) -> Sample:
-    """One sample of this image with the objects of all parts, named as the first."""
+    """Concatenate the objects of several samples on one image; the id is that of the first."""
     return Sample(
         image=image,
         boxes=np.concatenate([part.boxes for part in parts]),

@@ -1,4 +1,4 @@
-"""Two images in one: blended (MixUp), or one pasted into the other (CutMix)."""
+"""MixUp and CutMix."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from .geometry import clip_boxes, joined, large_enough, plain_image, sides, with
 
 @dataclass(frozen=True)
 class MixUp:
-    """Blend two images and keep the objects of both.
+    """MixUp: blend two images and keep the objects of both.
 
     Images of other sizes are first laid on one canvas that holds both, at the top left.
 
@@ -46,7 +46,7 @@ class MixUp:
 
 @dataclass(frozen=True)
 class CutMix:
-    """Paste a rectangle of the second image into the first, at the same place.
+    """CutMix: paste a rectangle of the second image into the first, at the same place.
 
     Boxes of the second image are cut off at the rectangle. Boxes of the first shrink to what is
     still seen of them. Of either, one stays if at least `min_visible` of its area is still seen.
@@ -88,14 +88,14 @@ class CutMix:
         return joined(image, [self._around(samples[0], hole), self._within(samples[1], hole)])
 
     def _within(self, sample: Sample, hole: FloatArray) -> Sample:
-        """The objects that the rectangle shows."""
+        """The objects inside the pasted rectangle."""
         left, top, right, bottom = (int(edge) for edge in hole)
         boxes = clip_boxes(sample.boxes, (bottom - top, right - left), left=left, top=top)
         seen = sides(boxes).prod(axis=1) >= self.min_visible * sides(sample.boxes).prod(axis=1)
         return with_boxes(sample, sample.image, boxes, seen & large_enough(boxes, 1))
 
     def _around(self, sample: Sample, hole: FloatArray) -> Sample:
-        """The objects that the rectangle leaves."""
+        """The objects outside the pasted rectangle."""
         boxes = visible_part(sample.boxes, hole)
         overlap_low = np.maximum(sample.boxes[:, :2], hole[:2])
         overlap_high = np.minimum(sample.boxes[:, 2:], hole[2:])
@@ -107,7 +107,7 @@ class CutMix:
 
 
 def visible_part(boxes: FloatArray, hole: FloatArray) -> FloatArray:
-    """The upright box around what a hole leaves of each box.
+    """Shrink boxes to what a rectangular hole leaves of them.
 
     Only a hole that covers a box from side to side makes the box shorter.
 
@@ -129,7 +129,7 @@ def visible_part(boxes: FloatArray, hole: FloatArray) -> FloatArray:
 
 
 def _same_size(samples: Sequence[Sample], fill: Colour) -> list[Image]:
-    """The images as they are where all have one size, else on canvases of the largest sides."""
+    """Pad images to their largest height and width."""
     images = [sample.image for sample in samples]
     height = max(image.shape[0] for image in images)
     width = max(image.shape[1] for image in images)

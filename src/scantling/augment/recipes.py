@@ -1,4 +1,4 @@
-"""The whole augmentation of each family, from decoded images to the size of the network's input.
+"""Augmentation pipelines of the model families, from decoded images to the input size.
 
 Every entry is called `augmentation(sample, rng, draw=draw)`, where `draw(rng)` gives a further
 sample of the training set, and returns a sample of `image_size`. To close the mosaic for the last
@@ -13,12 +13,12 @@ import numpy as np
 from ..errors import InvalidValue
 from ..structures import Sample
 from .affine import Affine
+from .blur_and_noise import Blur, GaussianNoise
 from .checks import Colour, check_image_size, check_number, check_shares, check_whole
 from .colour import DarknetColour, HsvGains
 from .compose import Compose, Transform
 from .crops import DarknetCrop, ScaleJitter
 from .darknet_mosaic import DarknetMosaic
-from .degrade import Blur, GaussianNoise
 from .flips import HorizontalFlip, VerticalFlip
 from .mix import MixUp
 from .scaled_mosaic import ScaledMosaic
@@ -28,7 +28,7 @@ DrawSample = Callable[[np.random.Generator], Sample]
 
 @dataclass(frozen=True)
 class DarknetAugmentation:
-    """Darknet's: mosaic, or crop, flip and colours; then blur and noise where asked for.
+    """Darknet's pipeline: mosaic, or crop, flip and HSV jitter; optional blur and noise.
 
     Darknet tosses for the mosaic once for a loader's share of a batch, this once for an image.
 
@@ -90,7 +90,7 @@ class DarknetAugmentation:
         return self._last()(result, rng)
 
     def without_mixing(self) -> "DarknetAugmentation":
-        """The same with one image in each result."""
+        """The same pipeline without mosaic and MixUp."""
         return replace(self, mosaic=0.0, mixup=0.0)
 
     def _mosaic(self) -> DarknetMosaic:
@@ -124,14 +124,14 @@ class DarknetAugmentation:
 
 @dataclass(frozen=True)
 class ScaledYoloAugmentation:
-    """Scaled-YOLOv4's: mosaic and affine in one, MixUp of two mosaics, HSV gains, flips.
+    """Scaled-YOLOv4's pipeline: mosaic with random affine, MixUp of two, HSV jitter, flips.
 
     Args:
         image_size: (height, width) of the result.
         mosaic: share of the results that are mosaics.
         mixup: share of the results that are blends of two.
         centre: of the mosaic, see `ScaledMosaic`; (0.5, 0.5) for P5 to P7.
-        degrees: as the rest up to `perspective`, see `Motion`.
+        degrees: as the rest up to `perspective`, see `AffineRanges`.
         translate: ± share of the result; 0.5 for P5 to P7.
         scale: factor in 1 ± this; 0.5 for P5 to P7, 0.8 for their fine-tuning.
         shear: ± degrees.
@@ -177,7 +177,7 @@ class ScaledYoloAugmentation:
         return self._last()(result, rng)
 
     def without_mixing(self) -> "ScaledYoloAugmentation":
-        """The same with one image in each result."""
+        """The same pipeline without mosaic and MixUp."""
         return replace(self, mosaic=0.0, mixup=0.0)
 
     def _one(self, sample: Sample, rng: np.random.Generator, draw: DrawSample) -> Sample:
@@ -216,7 +216,7 @@ class ScaledYoloAugmentation:
 
 @dataclass(frozen=True)
 class EfficientDetAugmentation:
-    """EfficientDet's: flip, then scale jitter. It draws no further samples.
+    """EfficientDet's pipeline: flip, then scale jitter; it never mixes images.
 
     Args:
         image_size: (height, width) of the result.
@@ -242,7 +242,7 @@ class EfficientDetAugmentation:
         return self._steps()(sample, rng)
 
     def without_mixing(self) -> "EfficientDetAugmentation":
-        """The same: it never mixes."""
+        """The same pipeline, which never mixes."""
         return self
 
     def _steps(self) -> Compose:

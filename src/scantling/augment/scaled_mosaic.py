@@ -1,4 +1,4 @@
-"""Scaled-YOLOv4's mosaic: four whole images on a canvas, moved about in one warp."""
+"""Scaled-YOLOv4's mosaic: four whole images on a canvas, with random affine in one warp."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..structures import Image, Sample
-from .affine import Affine, check_motion, still_there
+from .affine import Affine, boxes_to_keep, check_affine_ranges
 from .checks import Colour, check_count, check_image_size, check_range
 from .crops import Window
 from .geometry import (
@@ -27,7 +27,7 @@ from .geometry import (
 
 @dataclass(frozen=True)
 class ScaledMosaic:
-    """Four whole images on a canvas of twice the size, of which a moved part is shown.
+    """Mosaic of four whole images on a canvas of twice the size, with random affine and crop.
 
     Each image is resized to fit `image_size` and touches the centre of the mosaic with a corner;
     what reaches over the canvas is cut. The canvas is then moved about and the middle of it, of
@@ -37,7 +37,7 @@ class ScaledMosaic:
         image_size: (height, width) of the result.
         centre: where the centre lies along each axis, as a share of the canvas; uniform from the
             first to the second. Scaled-YOLOv4's large models fix it: (0.5, 0.5).
-        degrees: as the rest up to `perspective`, see `Motion`.
+        degrees: as the rest up to `perspective`, see `AffineRanges`.
         translate: ± share of the result.
         scale: factor in 1 ± this.
         shear: ± degrees.
@@ -67,7 +67,7 @@ class ScaledMosaic:
     def __post_init__(self) -> None:
         check_image_size("ScaledMosaic.image_size", self.image_size)
         check_range("ScaledMosaic.centre", self.centre, 0, 1)
-        check_motion(self)
+        check_affine_ranges(self)
         self._affine()
 
     def __call__(self, samples: Sequence[Sample], rng: np.random.Generator) -> Sample:
@@ -75,7 +75,7 @@ class ScaledMosaic:
         canvas_size = (2 * self.image_size[0], 2 * self.image_size[1])
         share_x, share_y = rng.uniform(*self.centre, size=2)
         cut = (int(share_x * canvas_size[1]), int(share_y * canvas_size[0]))
-        matrix, scale = self._affine().motion().draw(canvas_size, self.image_size, rng)
+        matrix, scale = self._affine().ranges().draw(canvas_size, self.image_size, rng)
         placed = [
             _beside(sample, self.image_size, canvas_size, cut, place)
             for place, sample in enumerate(samples)
@@ -95,11 +95,11 @@ class ScaledMosaic:
         matrix: Matrix,
         scale: float,
     ) -> Sample:
-        """The objects of one image, where the result shows them."""
+        """The objects of one image, in the coordinates of the result."""
         on_canvas = clip_boxes(move_boxes(sample.boxes, onto), canvas_size)
         boxes = clip_boxes(move_boxes(on_canvas, matrix), self.image_size)
         areas = sides(on_canvas).astype(np.float64).prod(axis=1) * scale**2
-        kept = still_there(
+        kept = boxes_to_keep(
             boxes,
             areas,
             min_side=self.min_side,
@@ -130,7 +130,7 @@ def _beside(
     cut: tuple[int, int],
     place: int,
 ) -> tuple[Matrix, Window]:
-    """Onto the canvas, a corner at the cut; and the part of the canvas that the image covers."""
+    """Matrix that puts an image on the canvas with a corner at the cut, and the area it covers."""
     height, width = sample.image.shape[:2]
     ratio = min(image_size[0] / height, image_size[1] / width)
     tall, wide = max(1, round(height * ratio)), max(1, round(width * ratio))

@@ -1,4 +1,4 @@
-"""Give an image the colours and the coarseness of another, without a network.
+"""Style transfer of colour and texture statistics, without a network.
 
 A stylised copy of a data set teaches a detector shape rather than texture: the idea of
 https://arxiv.org/abs/1811.12231, with statistics in place of a style network.
@@ -16,7 +16,7 @@ _LARGEST_GAIN = 4.0  # of a band, so that noise of a flat image does not become 
 
 
 def stylize(image: Image, style: Image, *, strength: float = 1.0, bands: int = 4) -> Image:
-    """Move the statistics of an image to those of another; what it shows stays where it is.
+    """Match the colour and texture statistics of an image to those of another.
 
     In CIE L*a*b*, first the spread of each band of detail of the lightness, then the mean and the
     covariance of the three channels, by the linear map that moves colours least.
@@ -53,7 +53,7 @@ def stylize(image: Image, style: Image, *, strength: float = 1.0, bands: int = 4
 
 
 def _match_colours(lab: FloatArray, wanted: FloatArray) -> FloatArray:
-    """Give (H, W, 3) the mean and the covariance over the pixels of another."""
+    """Match mean and covariance of the pixels of (H, W, 3) to those of another."""
     pixels, goal = lab.reshape(-1, 3), wanted.reshape(-1, 3)
     ours, theirs = _covariance(pixels), _covariance(goal)
     root = _root(ours)
@@ -76,7 +76,7 @@ def _root(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _match_bands(lightness: FloatArray, wanted: FloatArray, count: int) -> FloatArray:
-    """Give each band of detail of (H, W) the standard deviation that it has in another."""
+    """Match the standard deviation of each frequency band of (H, W) to that of another."""
     details, rest = _split(lightness, count)
     goals, _ = _split(wanted, count)
     for detail, goal in zip(details, goals, strict=False):  # a small style has fewer
@@ -88,7 +88,7 @@ def _match_bands(lightness: FloatArray, wanted: FloatArray, count: int) -> Float
 
 
 def _split(plane: FloatArray, count: int) -> tuple[list[FloatArray], FloatArray]:
-    """Bands of detail, finest first, and what is left; they add up to the plane."""
+    """Laplacian bands, finest first, and the rest; they add up to the plane."""
     details = []
     rest = plane
     for level in range(count):

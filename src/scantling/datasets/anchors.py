@@ -52,7 +52,7 @@ def box_sizes(dataset: Dataset, image_size: tuple[int, int]) -> FloatArray:
 def judge_anchors(
     boxes: FloatArray, anchors: FloatArray, *, fitness: Fitness = "ratio", threshold: float = 4.0
 ) -> Anchors:
-    """How well anchors fit boxes.
+    """Score anchors against boxes: fitness and best possible recall.
 
     Args:
         boxes: (T, 2) width, height.
@@ -80,7 +80,7 @@ def fit_anchors(
     threshold: float = 4.0,
     generations: int = 1000,
 ) -> Anchors:
-    """Anchors that fit the boxes of a data set.
+    """Fit anchors to the boxes of a data set by k-means and a genetic search.
 
     Args:
         boxes: (T, 2) width, height in pixels of the network's input; see `box_sizes`.
@@ -111,7 +111,7 @@ def fit_anchors(
 def _k_means(
     boxes: FloatArray, different: FloatArray, count: int, rng: np.random.Generator
 ) -> FloatArray:
-    """Centres of the boxes by Lloyd's rounds, sides in units of their spread.
+    """Cluster centres of the boxes by Lloyd's k-means, sides in units of their spread.
 
     The first centres are drawn far from one another (k-means++).
     """

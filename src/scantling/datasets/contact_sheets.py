@@ -1,4 +1,4 @@
-"""Contact sheets: many labelled images on one, to see at a glance whether the labels are right."""
+"""Contact sheets: a grid of labelled images, to check labels at a glance."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ MAX_SHEET = 1 << 28  # pixels of a sheet
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """One image of a sheet: (H, W, 3) RGB, its labels, and what stands below it."""
+    """One image of a contact sheet: (H, W, 3) RGB, its labels and caption."""
 
     image: Image
     boxes: FloatArray  # (M, 4) xyxy in pixels of `image`
@@ -44,7 +44,7 @@ def dataset_sheet(
     columns: int | None = None,
     cell: int = 320,
 ) -> Image:
-    """A sheet of images drawn at random, in the order of the data set.
+    """A contact sheet of images sampled at random, in the order of the data set.
 
     Args:
         dataset: where they come from.
@@ -71,7 +71,7 @@ def dataset_sheet(
 def choose_images(
     dataset: Dataset, *, count: int, rng: np.random.Generator, names: Sequence[str] = ()
 ) -> IntArray:
-    """Ascending places of images drawn without repetition.
+    """Indices of images sampled without replacement, ascending.
 
     Raises:
         UnknownName: the data set has no class of such a name.
@@ -93,7 +93,7 @@ def contact_sheet(
     columns: int | None = None,
     cell: int = 320,
 ) -> Image:
-    """Images on one sheet, row by row, each with its labelled boxes and a caption.
+    """Lay images out in a grid, each with its labelled boxes and a caption.
 
     A box of a crowd is dashed in white, one that is difficult in black; the caption counts both.
 
@@ -144,7 +144,7 @@ def draw_picture(picture: Picture, names: Sequence[str], *, cell: int) -> Image:
 
 
 def choose_augmentation(names: Sequence[str], dataset: Dataset) -> Augment:
-    """What `dataset_sheet` can show: transforms, mixers and whole augmentations by name, in turn.
+    """Build the transforms, mixers and augmentations that `dataset_sheet` applies, by name.
 
     Args:
         names: keys of `TRANSFORMS`, `MIXERS` or `AUGMENTATIONS`; each with its own defaults.
@@ -196,7 +196,7 @@ def _read(
 
 
 def _dash(canvas: Image, box: list[float], color: Color, width: int) -> None:
-    """Every other stretch of the outline of a box, so that its own colour shows between."""
+    """Draw a box with dashed lines."""
     left, top, right, bottom = int(box[0]), int(box[1]), int(np.ceil(box[2])), int(np.ceil(box[3]))
     for x in range(left, right, 2 * DASH):
         for y in (top, bottom - 1):

@@ -1,4 +1,4 @@
-"""From one data set format to another, and what was lost on the way."""
+"""Convert a data set to another format, and report what was dropped."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from .writers import Dropped, check_target, write_dataset
 
 @dataclass(frozen=True)
 class ConvertedSplit:
-    """How much of one split was read; all that is not written is among what was lost."""
+    """Counts of one split as it was read."""
 
     split: str
     images: int
@@ -23,7 +23,7 @@ class ConvertedSplit:
 
 @dataclass(frozen=True)
 class Conversion:
-    """What was converted, and what the new format does not hold.
+    """The result of a conversion: counts of each split, and what was dropped.
 
     Args:
         source: what was read.

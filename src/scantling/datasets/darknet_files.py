@@ -14,7 +14,7 @@ _WORDS = ("classes", "eval", "top")
 
 @dataclass(frozen=True)
 class DataFile:
-    """What a `.data` file says. Paths are resolved; None where it says nothing.
+    """The content of a `.data` file; paths are resolved, missing keys are None.
 
     Attributes:
         classes: how many.
@@ -80,7 +80,7 @@ def write_names(path: str | PathLike[str], names: tuple[str, ...]) -> None:
 
 
 def read_data(path: str | PathLike[str]) -> DataFile:
-    """What a `.data` file says.
+    """Read a `.data` file.
 
     A relative path is taken from the working folder, as darknet does; where nothing is there but
     something lies at that path from the folder of the `.data` file, that is meant.

@@ -1,4 +1,4 @@
-"""What can be wrong with a data set: every code, and a finding, one place where it is."""
+"""Findings of a data set check, and the table of their codes."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -134,7 +134,7 @@ CODES: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong, and where.
+    """One problem of a data set: code, message, file, line.
 
     Args:
         code: a key of `CODES`.

@@ -1,4 +1,4 @@
-"""Fingerprints of images: a hash of how one looks, and the pairs whose hashes are near."""
+"""Perceptual hashes of images, and the pairs of hashes within a Hamming distance."""
 
 from collections.abc import Iterator
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""A cache on disk of what was found out about files, which a change of a file always outdates."""
+"""An SQLite cache of image info, keyed by path and invalidated by any change of the file."""
 
 import json
 import logging
@@ -26,7 +26,7 @@ Signature = tuple[int, int, int, int]
 
 
 def sign(path: Path) -> Signature | None:
-    """What of a file is another once it was changed, renamed or touched; None where it is gone."""
+    """The signature of a file, which any change of it changes; None where it is gone."""
     try:
         status = path.stat()
     except (OSError, ValueError):
@@ -35,7 +35,7 @@ def sign(path: Path) -> Signature | None:
 
 
 class ImageInfoCache:
-    """Rows of plain values by path, kept while the signature of the file stays the same.
+    """A cache of plain values by path, valid while the signature of the file is the same.
 
     SQLite's own journal makes it safe: several runs may use one at a time, and a run may be killed
     at any moment. Where it cannot be used (damaged, read-only, a full disk) it says so once and
@@ -87,7 +87,7 @@ class ImageInfoCache:
             self._database = None
 
     def find(self, signatures: Mapping[Path, Signature | None]) -> dict[Path, object]:
-        """The values of those files whose signature is that of the row."""
+        """Look up the values of files whose signature has not changed."""
         found: dict[Path, object] = {}
         if self._database is None:
             return found
@@ -133,7 +133,7 @@ class ImageInfoCache:
             self._give_up(error)
 
     def _give_up(self, error: Exception) -> None:
-        """Go on without the cache. It is not mended: another run may be using it."""
+        """Go on without the cache. It is not repaired: another run may be using it."""
         if self._database is not None:
             self._database.close()
             self._database = None

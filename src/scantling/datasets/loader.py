@@ -1,4 +1,4 @@
-"""From a labelled data set to training batches: read, augment, stack, ahead of the network."""
+"""The training loader: read, augment and collate batches in worker processes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ AHEAD = 2  # batches that each worker makes ahead
 
 @dataclass(frozen=True)
 class Task:
-    """One batch to be made.
+    """Description of one batch: image indices, size and seed.
 
     Args:
         images: places in the data set.
@@ -48,7 +48,7 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
-    """A batch before it is made of tensors."""
+    """A batch as NumPy arrays."""
 
     images: Image  # (N, H, W, 3)
     boxes: FloatArray  # (T, 4) xyxy in pixels of the images
@@ -59,7 +59,7 @@ class Arrays:
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """A data set that makes batches; it can be sent to another process.
+    """A data set that makes training batches; it can be pickled for worker processes.
 
     Args:
         dataset: what to train on. Every image has a size.
@@ -74,7 +74,7 @@ class TrainingSet:
     mixers: tuple[tuple[Any, float], ...] = ()
 
     def sample(self, index: int) -> Sample:
-        """One image and its objects, as the store has it.
+        """Read one image and its objects from the store.
 
         Raises:
             InvalidSource: the image cannot be read, or is not of the size that its labels are for.
@@ -150,7 +150,7 @@ def open_training_set(
     budget: int = 0,
     mixers: Mapping[Any, float] | None = None,
 ) -> TrainingSet:
-    """Get a data set ready to be trained on.
+    """Open a data set for training, with its image store.
 
     Args:
         dataset: of which every image has a size.
@@ -185,7 +185,7 @@ def open_training_set(
 def load_batches(
     training_set: TrainingSet, tasks: Iterable[Task], *, workers: int = 1, pinned: bool = False
 ) -> Generator[Batch, None, None]:
-    """The batches of the tasks, in their order, made ahead.
+    """Load the batches of the tasks, in order, prefetched by workers.
 
     Args:
         training_set: what makes them.
@@ -222,7 +222,7 @@ def load_batches(
 
 
 def _not_lost(batches: Iterable[Batch | InvalidSource]) -> Iterator[Batch | InvalidSource]:
-    """The same, with a clear error where a worker is no longer there."""
+    """Pass batches on; raise a clear error where a worker died."""
     try:
         yield from batches
     except (BrokenPipeError, EOFError, ConnectionError) as error:
@@ -234,7 +234,7 @@ def _not_lost(batches: Iterable[Batch | InvalidSource]) -> Iterator[Batch | Inva
 
 
 class _Maker:
-    """A training set in the form that a DataLoader asks for: indexed by tasks."""
+    """A map-style Dataset for the DataLoader, indexed by tasks."""
 
     def __init__(self, training_set: TrainingSet) -> None:
         self._training_set = training_set
@@ -247,7 +247,7 @@ class _Maker:
 
 
 class _Tasks:
-    """Tasks in the form that a DataLoader asks for."""
+    """A sampler for the DataLoader that yields tasks."""
 
     def __init__(self, tasks: Iterable[Task]) -> None:
         self._tasks = tasks

@@ -32,7 +32,7 @@ class Problems:
         image: Path | None = None,
         box: Box | None = None,
     ) -> None:
-        """Keep one finding, or only count it where there are too many of its code."""
+        """Add one finding; it is only counted where there are too many of its code."""
         finding = Finding(code, message, file, line, item, image, box)
         self._counts[code] += 1
         if self._counts[code] <= MAX_PER_CODE:
@@ -41,11 +41,11 @@ class Problems:
             self._last[code] = finding
 
     def room(self, code: str) -> int:
-        """How many more of a code are kept one by one."""
+        """How many more findings of a code are kept one by one."""
         return max(0, MAX_PER_CODE - self._counts[code])
 
     def add_error(self, error: InvalidData, *, image: Path | None = None) -> None:
-        """Keep the findings of an error that concerns one file only."""
+        """Add the findings of an error that concerns one file only."""
         for finding in error.findings:
             self.add(finding.code, finding.message, finding.file, line=finding.line, image=image)
 
@@ -56,7 +56,7 @@ class Problems:
             self._last[code] = Finding(code, "", file)
 
     def result(self) -> tuple[Finding, ...]:
-        """All that were kept, and for each code that has more, how many."""
+        """All findings; a code with too many ends in one that counts the rest."""
         more = []
         for code, last in self._last.items():
             number = self._counts[code] - MAX_PER_CODE
@@ -74,7 +74,7 @@ def data_error(
     line: int | None = None,
     source: Path | None = None,
 ) -> InvalidData:
-    """The error for what makes a file, or the whole data set, impossible to read.
+    """Make the error for a file, or a whole data set, that cannot be read.
 
     Args:
         code: a key of `CODES`.
@@ -94,6 +94,6 @@ def data_error(
 
 
 def shorten(value: object, *, length: int = 60) -> str:
-    """A value from a file, quoted, without what would steer a terminal, and not too long."""
+    """Quote a value of a file, escaped and shortened."""
     shown = value if isinstance(value, str) else repr(value)
     return repr(shown if len(shown) <= length else f"{shown[:length]}…")

@@ -1,4 +1,4 @@
-"""Large JSON files of annotations, and on which line each part of one stands."""
+"""Read large JSON files with line numbers of their items."""
 
 import json
 import re

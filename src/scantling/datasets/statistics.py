@@ -1,4 +1,4 @@
-"""How a data set is made up: its classes, how many objects an image has, how large they are."""
+"""Statistics of a data set: classes, objects per image, object sizes."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ PERCENTILES = (0, 5, 25, 50, 75, 95, 100)
 
 @dataclass(frozen=True)
 class ClassStatistics:
-    """How often a class is there."""
+    """Counts of one class."""
 
     name: str
     objects: int
@@ -33,7 +33,7 @@ class SizeShares:
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """What a split is made up of. Percentiles are those of `PERCENTILES`; empty without objects.
+    """Statistics of one split. Percentiles are those of `PERCENTILES`; empty without objects.
 
     Args:
         split: its name.
@@ -80,7 +80,7 @@ class Statistics:
 def dataset_statistics(
     dataset: Dataset, *, image_size: tuple[int, int] | None = None
 ) -> Statistics:
-    """Count what one split is made up of.
+    """Compute the statistics of one split.
 
     Args:
         dataset: the split.

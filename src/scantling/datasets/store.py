@@ -1,4 +1,4 @@
-"""Images of a training run, decoded and made small once, then read from one file on disk.
+"""Image store: training images, decoded and downscaled once into one file on disk.
 
 Pixels are kept as they are, one image after the other: the operating system holds what it has room
 for in memory, and a read is a copy. Labels are never kept here.
@@ -23,7 +23,7 @@ Size = tuple[int, int]  # (height, width)
 
 
 class ImageStore:
-    """The images of a data set, their long side cut down to what training needs.
+    """The images of a data set, downscaled to the long side that training needs.
 
     Several processes may fill and read one store at once, and any of them may be killed: an image
     counts as stored when its signature is there, which is written last, and is read again after
@@ -76,7 +76,7 @@ class ImageStore:
 
     @property
     def bytes_on_disk(self) -> int:
-        """What the store takes when it is full."""
+        """Bytes of the full store."""
         return int(self._starts[self.stored])
 
     def read(self, index: int) -> Image:
@@ -104,7 +104,7 @@ class ImageStore:
         return image
 
     def _remembered(self, index: int) -> Image:
-        """An image from memory, if it was read not long ago."""
+        """Read an image through the in-memory LRU cache."""
         image = self._recent.pop(index, None)
         if image is None:
             image = self._decode(index)
@@ -134,7 +134,7 @@ class ImageStore:
 
 
 def _smaller(size: Size, long_side: int) -> Size:
-    """The size with its long side cut down."""
+    """A size scaled down to a long side."""
     height, width = size
     scale = min(1.0, long_side / max(height, width))
     return max(1, round(height * scale)), max(1, round(width * scale))
@@ -159,7 +159,7 @@ def _create(folder: Path, store: ImageStore) -> tuple[Path, Path]:
 
 
 def _signature(path: Path) -> np.uint64:
-    """What changes when a file is changed, replaced or touched; never 0."""
+    """The signature of a file, which any change of it changes; never 0."""
     try:
         status = path.stat()
         state = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"

@@ -1,4 +1,4 @@
-"""A copy of a data set in which some images look like others; see `stylize`."""
+"""Stylised copies of data sets: style transfer on a share of the images; see `stylize`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ JPEG_QUALITY = 95
 
 @dataclass(frozen=True)
 class StylizedSet:
-    """What was written.
+    """The result of `stylize_dataset`.
 
     Args:
         folder: of the new data set.
@@ -116,7 +116,7 @@ def stylize_dataset(
 
 
 def find_styles(styles: Path) -> tuple[Path, ...]:
-    """The style images that a path stands for, in the order of their names.
+    """Find the style images at a path, in the order of their names.
 
     Raises:
         InvalidSource: there are none.

@@ -1,4 +1,4 @@
-"""A demonstration without any file: drawn pictures, a thin model that learns them, a report."""
+"""The demo: train a thin model on drawn images, offline, and report."""
 
 from .run import Demo, demo
 from .scenes import draw_dataset

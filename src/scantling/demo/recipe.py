@@ -1,4 +1,4 @@
-"""The model and the settings of the demonstration: as small and as quick as is still good."""
+"""The model and the training settings of the demo."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def thin_tiny() -> ModelSpec:
 
 
 def make_settings(epochs: int, seed: int) -> dict[str, Any]:
-    """The settings of the run, over the recipe of Scaled-YOLOv4.
+    """Training settings of the demo, over Scaled-YOLOv4's recipe.
 
     What differs from it serves a run of minutes: AdamW with a short warm-up, a moving average that
     forgets soon, no mosaic, and a class term that weighs as much as with eighty classes.

@@ -1,4 +1,4 @@
-"""From nothing to a trained and judged detector: draw, train, evaluate, predict."""
+"""Run the demo: draw a data set, train, evaluate, predict."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -35,7 +35,7 @@ Progress = Callable[[str, int, int, str], None]
 
 @dataclass(frozen=True, eq=False)
 class Demo:
-    """What a demonstration leaves behind.
+    """The results of the demo.
 
     Args:
         folder: with everything in it.
@@ -100,7 +100,7 @@ def demo(
 
 
 def _run(home: Path, images: int, epochs: int, seed: int, progress: Progress) -> Demo:
-    """Every stage, in an empty folder."""
+    """Run every stage in an empty folder."""
     clock = _Clock()
     data, sheet = _draw(home, seed, images, progress)
     clock.take("draw")
@@ -137,7 +137,7 @@ def _run(home: Path, images: int, epochs: int, seed: int, progress: Progress) ->
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Compute in one thread; the loader has another.
+    """Limit torch to one thread; the loader has another.
 
     A network this thin gains little by more, and loses much where other work takes the cores.
     """
@@ -150,20 +150,20 @@ def _one_thread() -> Iterator[None]:
 
 
 class _Clock:
-    """Seconds of one stage after the other."""
+    """A stopwatch for the stages."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self._since = perf_counter()
 
     def take(self, stage: str) -> None:
-        """What passed since the stage before was this one."""
+        """Seconds since the last call."""
         now = perf_counter()
         self.seconds[stage], self._since = round(now - self._since, 1), now
 
 
 def _draw(home: Path, seed: int, images: int, progress: Progress) -> tuple[Path, Path]:
-    """The data set, and a sheet of some of it."""
+    """Draw the data set, and a contact sheet of some of it."""
     counts = {"train": images, "val": images // 10, "test": images // 5}
     total, done = sum(counts.values()), 0
 
@@ -184,7 +184,7 @@ def _draw(home: Path, seed: int, images: int, progress: Progress) -> tuple[Path,
 
 
 def _save_start(path: Path, seed: int) -> None:
-    """A model with weights that the seed decides; torch's own generator stays as it was."""
+    """Save a model with seeded weights, without touching torch's global generator."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         save_model(create_model(thin_tiny(), names=NAMES), path)
@@ -193,7 +193,7 @@ def _save_start(path: Path, seed: int) -> None:
 def _train(
     folder: Path, start: Path, data: Path, epochs: int, seed: int, progress: Progress
 ) -> Path:
-    """The best weights of a run."""
+    """Train, and return the best weights."""
     with TemporaryDirectory(prefix=".images-", dir=folder.parent) as cache:
         run = open_run(
             start,
@@ -215,7 +215,7 @@ def _train(
 
 
 def _predict(folder: Path, model: Path, images: Sequence[str], progress: Progress) -> Path:
-    """The folder of drawn detections, made with the settings that people predict with."""
+    """Predict with default settings, and return the folder of drawn detections."""
     with Outputs(["images"], folder) as outputs, closing(load(model).stream(images)) as found:
         for done, prediction in enumerate(found, start=1):
             outputs.write(prediction.frame, prediction.detections)

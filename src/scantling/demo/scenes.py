@@ -1,4 +1,4 @@
-"""Pictures whose objects are known, because we drew them; the same seed, the same pictures."""
+"""Synthetic labelled images; the same seed makes the same images."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ JPEG_QUALITY = 92
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A drawn picture, and what is where in it.
+    """A synthetic image with its boxes and labels.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -41,7 +41,7 @@ class Scene:
 
 
 def draw_scene(rng: np.random.Generator, *, image_size: tuple[int, int] = IMAGE_SIZE) -> Scene:
-    """A picture with up to six objects on a cluttered ground.
+    """Draw an image with up to six objects on a cluttered background.
 
     Args:
         rng: of all that is in it.
@@ -112,7 +112,7 @@ def draw_dataset(
 def _keep(
     scenes: Iterator[Scene], folder: Path, split: str, advance: Callable[[], None]
 ) -> Dataset:
-    """Scenes as image files, and as a split of a data set."""
+    """Save scenes as image files, and return them as a split of a data set."""
     folder.mkdir()
     images: list[LabelledImage] = []
     boxes: list[FloatArray] = []
@@ -138,7 +138,7 @@ def _keep(
 def _draw_outline(
     rng: np.random.Generator, name: str, image_size: tuple[int, int]
 ) -> tuple[FloatArray, float]:
-    """How much of each pixel an object covers, and its area if nothing of it were cut off."""
+    """Coverage of each pixel by an object, and its area before clipping."""
     height, width = image_size
     area, squeeze = np.exp(rng.uniform(*np.log(SIDES))) ** 2, rng.uniform(0.75, 1)
     radius = float(np.sqrt(area / (area_of(OUTLINES[name]) * squeeze)))
@@ -157,7 +157,7 @@ def _draw_outline(
 
 
 def _draw_ground(rng: np.random.Generator, image_size: tuple[int, int]) -> FloatArray:
-    """Clouds between two colours, and lines across them: (H, W, 3), 0 to 255."""
+    """Draw a background of clouds and lines: (H, W, 3), 0 to 255."""
     height, width = image_size
     colours = rng.uniform(20, 235, (2, 3)).astype(np.float32)
     coarse = rng.uniform(0, 1, rng.integers(2, 9, 2)).astype(np.float32)
@@ -186,6 +186,6 @@ def _paint(canvas: FloatArray, cover: FloatArray, rng: np.random.Generator) -> N
 
 
 def _box_of(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom around the pixels of a mask, which has some."""
+    """Bounding box (left, top, right, bottom) of a mask that is not empty."""
     columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

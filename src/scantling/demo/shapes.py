@@ -1,4 +1,4 @@
-"""The objects of the demonstration: closed outlines, and what fills them."""
+"""The shapes and textures of the demo."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ SUBPIXEL = 4  # bits behind the point of what OpenCV fills
 
 
 def _around(corners: int, *radii: float) -> FloatArray:
-    """(corners, 2) evenly round the origin, the first on top, radii taken in turn."""
+    """Corners (corners, 2) evenly around the origin, the first on top, radii in turn."""
     angles = 2 * np.pi * np.arange(corners) / corners - np.pi / 2
     lengths = np.resize(np.array(radii), corners)
     table = np.stack([np.cos(angles) * lengths, np.sin(angles) * lengths], axis=1)
@@ -58,7 +58,7 @@ def rasterise(
     angle: float,
     squeeze: float,
 ) -> FloatArray:
-    """How much of each pixel an outline covers.
+    """Rasterise an outline with anti-aliasing: coverage of each pixel.
 
     Args:
         outline: a value of `OUTLINES`.
@@ -81,7 +81,7 @@ def rasterise(
 
 
 def area_of(outline: Outline) -> float:
-    """Of an outline as it is in `OUTLINES`, where the circle around it has an area of π."""
+    """Area of an outline of `OUTLINES`, in units where its circumscribed circle has area π."""
     whole, *holes = (float(cv2.contourArea(part)) for part in outline)
     return whole - sum(holes)
 
@@ -124,7 +124,7 @@ TEXTURES: dict[str, Texture] = {
 def fill(
     name: str, colours: FloatArray, image_size: tuple[int, int], rng: np.random.Generator
 ) -> FloatArray:
-    """A texture all over an image.
+    """Fill an image with a texture.
 
     Args:
         name: in `TEXTURES`.

@@ -2,6 +2,10 @@
 
 The size is read first so that a file of a few bytes cannot make the decoder fill the memory; the
 orientation is read here because OpenCV's versions differ in the formats whose EXIF they honour.
+
+Pillow would say the same in four times the time (96 µs for a JPEG with EXIF, not 26, and 150 ms to
+load its plugins), and `data check` reads 100,000 files. It also takes files that are cut off or
+hold endless parts and scans, which are refused here before OpenCV decodes them.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Pages and figures for people: one HTML file that needs nothing else, and PNG of matplotlib."""
+"""Self-contained HTML pages, matplotlib figures as PNG, and drawn detections."""
 
 from .figures import COLORS, new_figure, plain_text, to_png
 from .page import Block, Cell, Details, Gallery, Heading, Picture, Table, Text, render_page

@@ -1,4 +1,4 @@
-"""Detections on their picture: boxes with names, and the piece of the picture in each box."""
+"""Draw detections on their image, and crop them out of it."""
 
 import colorsys
 import math

@@ -1,4 +1,4 @@
-"""Figures in one style, without a display: matplotlib's objects, never its global state."""
+"""Matplotlib figures in one style, without pyplot's global state."""
 
 import io
 
@@ -42,5 +42,5 @@ def to_png(figure: Figure) -> bytes:
 
 
 def plain_text(text: str, *, limit: int = 60) -> str:
-    """Text of a user for a figure: what matplotlib would take for a formula is only text."""
+    """Escape untrusted text for matplotlib: a `$` begins no formula."""
     return printable(text, limit=limit).replace("$", r"\$")

@@ -1,4 +1,8 @@
-"""A self-contained HTML page from parts: no script, no network, every text escaped."""
+"""A self-contained HTML page from blocks: no script, no network, every text escaped.
+
+Written by hand, not as jinja2 templates: the core would need one more package, which comes with
+torch alone, and the code here is no longer than templates and what fills them would be.
+"""
 
 import base64
 import html
@@ -48,7 +52,7 @@ _KINDS = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"))
 
 @dataclass(frozen=True)
 class Heading:
-    """A line above what follows: level 2 for a chapter, 3 within one."""
+    """A heading: level 2 for a chapter, 3 within one."""
 
     text: str
     level: Literal[2, 3] = 2
@@ -109,18 +113,18 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Details:
-    """Parts that are folded away behind a line, unless `opened`."""
+    """Blocks that are folded away behind a line, unless `opened`."""
 
     summary: str
-    parts: "Sequence[Block]"
+    blocks: "Sequence[Block]"
     opened: bool = False
 
 
 Block = Heading | Text | Table | Picture | Gallery | Details
 
 
-def render_page(title: str, parts: Sequence[Block]) -> str:
-    """A whole HTML page, to be written as UTF-8.
+def render_page(title: str, blocks: Sequence[Block]) -> str:
+    """Render a whole HTML page, to be written as UTF-8.
 
     Every text is escaped, images lie within the page, and it forbids itself scripts and network.
 
@@ -128,7 +132,7 @@ def render_page(title: str, parts: Sequence[Block]) -> str:
         InvalidValue: a picture is neither PNG nor JPEG, or a row has not the cells of its table.
     """
     name = _escape(title)
-    body = "\n".join(map(_render, parts))
+    body = "\n".join(map(_render, blocks))
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
@@ -138,25 +142,25 @@ def render_page(title: str, parts: Sequence[Block]) -> str:
     )
 
 
-def _render(part: Block) -> str:
-    match part:
+def _render(block: Block) -> str:
+    match block:
         case Heading():
-            return f"<h{part.level}>{_escape(part.text)}</h{part.level}>"
+            return f"<h{block.level}>{_escape(block.text)}</h{block.level}>"
         case Text(kind="code"):
-            return f"<pre>{_escape(part.text)}</pre>"
+            return f"<pre>{_escape(block.text)}</pre>"
         case Text():
-            return f'<p class="{part.kind}">{_escape(part.text)}</p>'
+            return f'<p class="{block.kind}">{_escape(block.text)}</p>'
         case Table():
-            return _render_table(part)
+            return _render_table(block)
         case Picture():
-            return _render_picture(part)
+            return _render_picture(block)
         case Gallery():
-            shown = "\n".join(map(_render_picture, part.pictures))
+            shown = "\n".join(map(_render_picture, block.pictures))
             return f'<div class="gallery">\n{shown}\n</div>'
         case Details():
-            inner = "\n".join(map(_render, part.parts))
-            opened = " open" if part.opened else ""
-            summary = f"<summary>{_escape(part.summary)}</summary>"
+            inner = "\n".join(map(_render, block.blocks))
+            opened = " open" if block.opened else ""
+            summary = f"<summary>{_escape(block.summary)}</summary>"
             return f"<details{opened}>{summary}\n{inner}\n</details>"
 
 
@@ -201,7 +205,7 @@ def _render_picture(picture: Picture) -> str:
 
 
 def _show(cell: Cell, places: int) -> str:
-    """A cell as text: thousands apart, floats in `places` digits, a dash for nothing."""
+    """Format a cell: thousands separated, floats in `places` digits, a dash for None."""
     match cell:
         case None:
             return "–"
@@ -214,5 +218,5 @@ def _show(cell: Cell, places: int) -> str:
 
 
 def _escape(text: str) -> str:
-    """Text that is only text in HTML, and that can be written as UTF-8 whatever it holds."""
+    """Escape text for HTML, and for UTF-8 whatever it holds."""
     return html.escape(printable(text, keep="\n\t"))

@@ -1,4 +1,4 @@
-"""Whether the objects fit the purpose: balance of the classes, sizes against a model's levels."""
+"""Check class balance, and object sizes against a model's levels."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -36,7 +36,7 @@ def class_counts(datasets: Sequence[Dataset]) -> dict[str, list[int]]:
 
 
 def check_classes(datasets: Sequence[Dataset]) -> Iterator[Finding]:
-    """Classes without objects, far rarer than another, or missing from a split."""
+    """Find classes without objects, far rarer than another, or missing from a split."""
     filled = [dataset for dataset in datasets if len(dataset.objects)]
     if not filled:
         return
@@ -82,7 +82,7 @@ def input_sides(dataset: Dataset, levels: ModelLevels) -> Columns:
 
 
 def check_sizes(datasets: Sequence[Dataset], levels: ModelLevels) -> Iterator[Finding]:
-    """Objects too small for the finest level of a model, and levels without objects.
+    """Find objects too small for the finest level of a model, and levels without objects.
 
     Crowds are left out: no detector is asked to find them.
     """
@@ -138,14 +138,14 @@ _NO_SIDES: Columns = np.zeros((0, 2))
 
 
 def _counted(dataset: Dataset, levels: ModelLevels) -> tuple[Columns, NDArray[np.intp]]:
-    """(M, 2) sides on the input of the objects that count, and (M,) their places."""
+    """Sides (M, 2) on the input of the objects that are checked, and their indices (M,)."""
     sides = input_sides(dataset, levels)
     places = np.flatnonzero(np.isfinite(sides).all(axis=1) & ~dataset.objects.crowd)
     return sides[places], places
 
 
 def assign_levels(sides: Columns, levels: ModelLevels) -> NDArray[np.intp]:
-    """(T,) the level that each object suits best.
+    """The level that each object suits best, shape (T,).
 
     The one whose anchors have the highest IoU with it, laid on the same centre; without anchors
     the one of which it covers nearest to four cells.

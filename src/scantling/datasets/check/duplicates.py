@@ -1,4 +1,4 @@
-"""Images that are there more than once, the same or nearly, and copies that disagree."""
+"""Find duplicate images, exact or near, and duplicates whose labels differ."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ def without_unions(datasets: Sequence[Dataset]) -> list[Dataset]:
 def find_duplicates(
     datasets: Sequence[Dataset], infos: Mapping[Path, ImageInfo]
 ) -> tuple[dict[Finding, Path], bool]:
-    """Every image that repeats one before it, in its split or in another.
+    """Find every image that duplicates an earlier one, in its split or in another.
 
     Each image is reported once, with the first that it repeats: in another split where there is
     one, for that makes an evaluation worthless.
@@ -82,7 +82,7 @@ def find_duplicates(
 def _repeats_of(
     datasets: Sequence[Dataset], group: Sequence[_Place], *, exact: bool
 ) -> Iterator[tuple[Finding, Path]]:
-    """One finding for each of a group but the first: which before it is the same, or near it."""
+    """One finding for each image of a group of duplicates but the first."""
     first_of: dict[int, _Place] = {}
     for place in group:
         elsewhere = [one for split, one in first_of.items() if split != place.split]
@@ -109,7 +109,7 @@ def _tell(
 def _disagreements(
     datasets: Sequence[Dataset], group: Sequence[_Place]
 ) -> Iterator[tuple[Finding, Path]]:
-    """Copies whose labels are not those of the first."""
+    """Find duplicates whose labels differ from those of the first."""
     for place in group[1:]:
         difference = _compare_labels(datasets, group[0], place)
         if difference:
@@ -119,7 +119,7 @@ def _disagreements(
 
 
 def _compare_labels(datasets: Sequence[Dataset], first: _Place, second: _Place) -> str:
-    """How the labels of two copies differ; empty where they do not."""
+    """Describe how the labels of two duplicates differ; empty where they do not."""
     tables = []
     for place in (first, second):
         dataset = datasets[place.split]
@@ -139,7 +139,7 @@ def _compare_labels(datasets: Sequence[Dataset], first: _Place, second: _Place) 
 def _find_near(
     datasets: Sequence[Dataset], places: Sequence[_Place], infos: Mapping[Path, ImageInfo]
 ) -> tuple[dict[Finding, Path], bool]:
-    """The images of other content that look nearly the same as one before."""
+    """Find near-duplicates: images of other bytes whose perceptual hashes are close."""
     by_hash: dict[int, list[_Place]] = {}
     for place in places:
         image_hash = infos[place.path].perceptual_hash

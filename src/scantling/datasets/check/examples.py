@@ -1,4 +1,4 @@
-"""Pictures of what was found: the image with its boxes, and the one that is meant in red."""
+"""Example images of findings, with the offending box in red."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ _QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 82]
 
 
 def draw_example(finding: Finding, result: CheckResult) -> Picture | None:
-    """The image that a finding is about, with its labels; of two images, both side by side.
+    """Draw the image of a finding with its labels; two images side by side.
 
     Args:
         finding: one of the result's.

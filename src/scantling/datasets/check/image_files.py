@@ -1,4 +1,4 @@
-"""What is wrong with image files themselves: damage, turning, kind, colour, size."""
+"""Check image files: damage, EXIF orientation, format, colour, size."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -50,7 +50,7 @@ def check_images(datasets: Sequence[Dataset], infos: Mapping[Path, ImageInfo]) -
 def check_stated_sizes(
     datasets: Sequence[Dataset], infos: Mapping[Path, ImageInfo]
 ) -> Iterator[Finding]:
-    """Images whose labels were made for another size, or for the image before EXIF turns it.
+    """Find images whose labels were made for another size, or before EXIF rotation.
 
     Of a format that states no size only a turned image is noticed: W306 of `check_images`.
     """
@@ -80,7 +80,7 @@ def _compare_sizes(image: LabelledImage, known: ImageInfo) -> Finding:
 
 
 def _check_picture(path: Path, known: ImageInfo) -> Iterator[Finding]:
-    """What is unusual about an image that can be read."""
+    """Find what is unusual about an image that can be read."""
     if known.orientation != 1:
         message = f"its EXIF orientation is {known.orientation}, of which 1 is upright"
         yield Finding("W306", message, path, image=path)

@@ -32,7 +32,7 @@ CLASSES_SHOWN = 40  # bars in the figure; the commonest and the rarest where the
 
 
 def render_report(result: CheckResult, *, examples: int = EXAMPLES) -> str:
-    """One self-contained HTML page of a check.
+    """Render the HTML page of a check.
 
     Args:
         result: what `check_dataset` gave.
@@ -67,7 +67,7 @@ def _parts(result: CheckResult, examples: int) -> Iterator[Block]:
 
 
 def _describe_code(code: str, result: CheckResult, examples: int) -> Iterator[Block]:
-    """What was found under one code: examples, then a list."""
+    """The findings of one code: examples, then a list."""
     findings = [finding for finding in result.findings if finding.code == code]
     yield Heading(f"{code}: {CODES[code][0]} ({len(findings):,})", 3)
     yield Text(CODES[code][1], "note")

@@ -1,4 +1,4 @@
-"""What a check gives back: the findings, and what they were made from."""
+"""The result of a data set check."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ class ModelLevels:
 
 @dataclass(frozen=True, eq=False)
 class CheckResult:
-    """What was found in a data set.
+    """The findings of a data set check, and the data that they are about.
 
     Args:
         source: the data set.
@@ -123,6 +123,6 @@ def finding_to_record(finding: Finding, result: CheckResult) -> dict[str, Any]:
 
 
 def place_in(file: Path, source: Path) -> str:
-    """A file as seen from the folder of the data set, which need not be said again and again."""
+    """A path relative to the folder of the data set, where it lies in it."""
     folder = source if source.is_dir() else source.parent
     return str(file.relative_to(folder)) if file.is_relative_to(folder) else str(file)

@@ -1,4 +1,4 @@
-"""`check_dataset`: everything that can be found wrong with a data set, and a cheap part of it."""
+"""Run the checks of a data set: all of them, or those that need no image."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -27,7 +27,7 @@ def check_dataset(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> CheckResult:
-    """Look through a data set: its files, its labels, its images, what repeats, what is missing.
+    """Check the files, labels and images of a data set, class balance, sizes and duplicates.
 
     Args:
         source: what `read_dataset` takes.
@@ -79,12 +79,12 @@ def check_dataset(
 
 
 def check_quickly(dataset: Dataset) -> tuple[Finding, ...]:
-    """What was found while reading: the cheap part of a check, which costs nothing more."""
+    """The findings of reading alone, which cost nothing more."""
     return dataset.findings
 
 
 def require_sound(dataset: Dataset, *, max_errors: int = 0) -> None:
-    """Refuse a split with more errors than are accepted.
+    """Raise an error for a split with more errors than are accepted.
 
     What an error concerns (an object, an image) is not in the data set: without this, it would be
     left out silently.
@@ -115,7 +115,7 @@ def _read_splits(
     format: str | None,  # noqa: A002
     splits: Iterable[str] | None,
 ) -> tuple[list[Dataset], list[Finding]]:
-    """The splits that can be read, and what is wrong with the others."""
+    """Read the splits; those that cannot be read become findings."""
     datasets: list[Dataset] = []
     findings: list[Finding] = []
     try:
@@ -131,7 +131,7 @@ def _read_splits(
 
 
 def _format_of(source: str | Path) -> str:
-    """The format that is there; empty where it cannot be told, which the findings say."""
+    """The detected format; empty where detection fails, which is among the findings."""
     try:
         return detect_format(source)
     except InvalidData:
@@ -139,7 +139,7 @@ def _format_of(source: str | Path) -> str:
 
 
 def _findings_of(error: InvalidData) -> list[Finding]:
-    """What an error says as findings; an error that says none is not about the data."""
+    """The findings of an error; an error without any is raised again."""
     if not error.findings:
         raise error
     return list(error.findings)

@@ -22,7 +22,7 @@ from .splits import choose_split
 
 
 class ReadSplit(Protocol):
-    """Reads one split; what is wrong with single images and labels becomes findings."""
+    """Reads one split; problems of single images and labels become findings."""
 
     def __call__(
         self, source: Path, split: str, *, problems: Problems, reader: HeaderReader
@@ -31,7 +31,7 @@ class ReadSplit(Protocol):
 
 @dataclass(frozen=True)
 class Reader:
-    """How one format is read.
+    """A reader of one data set format.
 
     Args:
         fits: whether a source is of the format, by what is there.
@@ -70,7 +70,7 @@ def read_dataset(
     format: str | None = None,  # noqa: A002 - what people call it
     read_header: HeaderReader = read_file_header,
 ) -> Dataset:
-    """Read one split of a labelled data set, with everything that is wrong with its labels.
+    """Read one split of a labelled data set; problems of its labels become findings.
 
     An object with an error is left out, and a finding says so; one with a warning is kept.
 
@@ -111,7 +111,7 @@ def list_splits(
 
 
 def detect_format(source: str | PathLike[str]) -> str:
-    """The format of a data set, a key of `READERS`, by what is there.
+    """Detect the format of a data set, a key of `READERS`, from its files.
 
     Raises:
         InvalidData: there is nothing, no format fits, or more than one does.
@@ -128,7 +128,7 @@ def detect_format(source: str | PathLike[str]) -> str:
 
 
 def describe_dataset(dataset: Dataset) -> str:
-    """What was read, in one line, to be shown before it is used."""
+    """Summarise a data set in one line: source, format, split and counts."""
     objects = dataset.objects
     without = len(dataset) - len(np.unique(objects.image_index))
     kinds = Counter("errors" if finding.is_error else "warnings" for finding in dataset.findings)

@@ -130,7 +130,7 @@ def _read_categories(
 def _read_images(
     entries: list[Any], file: Path, split: str, problems: Problems, reader: HeaderReader
 ) -> tuple[list[LabelledImage], dict[ImageId, int | None], list[int]]:
-    """The images; which place an id has (None: left out, and said so); their places in the file."""
+    """The images; id → index (None: left out with a finding); their indices in the file."""
     folders = Folders()
     root = _find_root(entries, file, split, folders)
     images: list[LabelledImage] = []

@@ -1,4 +1,4 @@
-"""What can be wrong with one COCO annotation, and a fast look whether anything is, with any."""
+"""Validate COCO annotations: one at a time, and a fast check of all columns at once."""
 
 from collections.abc import Iterable
 from itertools import chain
@@ -17,7 +17,7 @@ Fault = tuple[str, str]  # code, message
 def are_plain(
     annotations: list[Any], by_id: dict[ImageId, int | None], labels: dict[int, int]
 ) -> bool:
-    """Whether `fault_of` would find nothing, column by column: a tenth of the time.
+    """Whether all annotations are valid, checked column by column: a tenth of the time.
 
     False is no fault: it only says that each has to be looked at.
     """
@@ -64,7 +64,7 @@ def _only(values: Iterable[Any], allowed: set[Any]) -> bool:
 
 
 def image_of(annotation: Any, by_id: dict[ImageId, int | None]) -> int | None:
-    """The place of an annotation's image; None where it has none that is there."""
+    """The index of an annotation's image; None where it has no known one."""
     image_id = annotation.get("image_id") if isinstance(annotation, dict) else None
     return by_id.get(image_id) if type(image_id) in (int, str) else None  # type: ignore[arg-type]
 
@@ -75,7 +75,7 @@ def fault_of(
     labels: dict[int, int],
     ids: set[int | str],
 ) -> Fault | None:
-    """What is wrong with one annotation, before its numbers are looked at.
+    """The problem of one annotation, if any, before its numbers are checked.
 
     Finds E201 to E206, E217, E218, E228 and E229.
 
@@ -127,7 +127,7 @@ def _fault_of_flag(name: str, flag: Any) -> Fault | None:
 
 
 def _fault_of_outline(outline: Any) -> Fault | None:
-    """What is wrong with a list of polygons; a mask in run lengths is not looked at."""
+    """The problem of a list of polygons, if any; run-length masks are not checked."""
     if not isinstance(outline, list):
         return None
     for polygon in outline:

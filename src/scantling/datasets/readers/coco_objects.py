@@ -28,7 +28,7 @@ def read_annotations(
     file: Path,
     problems: Problems,
 ) -> tuple[Table, set[int]]:
-    """The objects that are well formed, and which images have an annotation at all.
+    """Read the valid annotations, and which images have any.
 
     Finds E201 to E206, E208, E212, E217, E218, E228, E229 and W231.
 
@@ -76,7 +76,7 @@ def _pick(
     file: Path,
     problems: Problems,
 ) -> tuple[list[int], set[int | None]]:
-    """Places of the annotations that are well formed, and the images that have any."""
+    """Indices of the valid annotations, and the images that have any."""
     rows: list[int] = []
     labelled: set[int | None] = set()
     ids: set[int | str] = set()
@@ -98,7 +98,7 @@ def _check_values(
     images: tuple[LabelledImage, ...],
     add: Callable[[str, Any, Callable[[int], str]], None],
 ) -> Flags:
-    """E208, E212: which (x, y, width, height) can be used."""
+    """Flags of the valid (x, y, width, height); E208 and E212 for the others."""
     size = sizes_of(images)[owners][:, ::-1] if len(owners) else np.empty((0, 2))
     first, second = boxes[:, :2], boxes[:, 2:]
 

@@ -1,4 +1,4 @@
-"""Which images and files there are, by listing folders: one question for a thousand images."""
+"""Find images and files by listing whole folders, not asking file by file."""
 
 import os
 import re
@@ -24,7 +24,7 @@ _DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 class Folders:
-    """The names in each folder that was asked about, listed once."""
+    """A cache of folder listings."""
 
     def __init__(self) -> None:
         self._names: dict[str, frozenset[str]] = {}
@@ -86,7 +86,7 @@ def _folders_with_images(folder: Path, levels: int) -> Iterator[Path]:
 
 
 def read_file_header(path: Path) -> Header:
-    """What an image file says of itself: of a large JPEG, only the front is read.
+    """Read the header of an image file: of a large JPEG, only its first bytes.
 
     Raises:
         InvalidSource: it cannot be read, or is no image.
@@ -135,7 +135,7 @@ def read_size(
 
 
 def name_images(paths: list[str]) -> list[ImageId]:
-    """What each image is called in results: a number if it is named by one, else its stem.
+    """The id of each image in results: a number if its name is one, else its stem.
 
     Where that would be the same for two, they are called by their paths from the folder that all
     have in common.

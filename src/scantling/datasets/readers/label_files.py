@@ -31,7 +31,7 @@ _VOC_IMAGES = re.compile(r"(.*[\\/])JPEGImages([\\/])", re.DOTALL)
 
 @dataclass(frozen=True)
 class Listed:
-    """An image that a split names, and where it is named."""
+    """An image that a split lists, and where it is listed."""
 
     path: str
     file: Path  # the list or the file that names the folder
@@ -40,7 +40,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class TextDataset:
-    """What the file of a YOLO or darknet data set says of one split."""
+    """One split as the file of a YOLO or darknet data set describes it."""
 
     source: Path
     format: str
@@ -69,7 +69,7 @@ def find_label_file(image: str, folders: Folders) -> tuple[str, bool]:
 
 
 def read_text_dataset(data: TextDataset, problems: Problems, reader: HeaderReader) -> Dataset:
-    """Read the label file of every image of a split; what is wrong becomes findings."""
+    """Read the label file of every image of a split; problems become findings."""
     folders = Folders()
     listed = _drop_repeated(data.listed, problems)
     ids = name_images([item.path for item in listed])
@@ -116,7 +116,7 @@ def _locator(table: Table, images: list[LabelledImage]) -> Locator:
 
 
 def _drop_repeated(listed: list[Listed], problems: Problems) -> list[Listed]:
-    """Each image once, in the order given."""
+    """Remove repeated images, keeping the order."""
     first: dict[str, Listed] = {}
     for item in listed:
         known = first.setdefault(os.path.normpath(item.path), item)
@@ -135,7 +135,7 @@ def _to_pixels(
     names: tuple[str, ...],
     problems: Problems,
 ) -> Table:
-    """Shares of the image → pixels, without the rows that are none: E203, E205, E206, E208, E212.
+    """Normalised boxes → pixels; invalid rows are E203, E205, E206, E208, E212.
 
     Objects of an image without a size are left out: what is wrong with the image says why.
     """

@@ -30,7 +30,7 @@ _SEPARATORS = re.compile(rb"[,;|]")
 
 @dataclass(frozen=True)
 class Grammar:
-    """What a line may hold besides a class and a box."""
+    """The columns that a line may have besides class and box."""
 
     polygons: bool  # YOLO: class, then the points of an outline
     track: bool  # darknet: a sixth value, the number of the object in a video
@@ -39,7 +39,7 @@ class Grammar:
 def read_labels(
     path: Path, grammar: Grammar, *, problems: Problems, image: Path
 ) -> tuple[Columns, IntArray]:
-    """The objects of one label file, and what is wrong with its lines as findings.
+    """Parse one label file; bad lines become findings.
 
     Finds E101, E102, E201, E202, E204, E205, W216, E217, W221 and E230; NaN comes through.
 
@@ -88,7 +88,7 @@ def _read_lines(
 
 
 def _read_line(line: bytes, grammar: Grammar) -> Columns | tuple[str, str]:
-    """The numbers of one line, or the code and message of what is wrong with it."""
+    """Parse one line: its numbers, or the code and message of its problem."""
     if len(line) > MAX_LINE:
         return "E230", f"the line has {len(line):,} bytes"
     if _CLEAN_LINE.fullmatch(line):

@@ -1,4 +1,4 @@
-"""Class names as a data set gives them: none empty, none twice, and none nearly twice."""
+"""Check class names: none empty, none twice, and none nearly twice."""
 
 import unicodedata
 from collections import defaultdict

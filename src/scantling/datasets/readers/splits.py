@@ -1,4 +1,4 @@
-"""Which part of a data set is meant, and the images that a list or a folder names."""
+"""Choose a split by name, and expand its lists, folders and patterns to images."""
 
 import glob
 import os
@@ -16,7 +16,7 @@ MAX_ENTRY = 4_096  # letters of one; with several `**` in it, looking may take f
 
 
 def choose_split(splits: Sequence[str], wanted: str | None, source: Path) -> str:
-    """The split that is meant: by its name, or the only one whose name begins so.
+    """Choose a split by its name or a unique prefix of it.
 
     Where none is asked for: `val`, else `test`, else the only one there is.
 
@@ -39,7 +39,7 @@ def choose_split(splits: Sequence[str], wanted: str | None, source: Path) -> str
 
 def expand_entry(entry: str, bases: Sequence[Path], file: Path, *, line: int | None,
                  key: str) -> list[Listed]:  # fmt: skip
-    """The images that one value stands for: a folder, a `.txt` list, one image, or a pattern.
+    """Expand a folder, `.txt` list, image path or glob pattern to images.
 
     Args:
         entry: a path, absolute or from one of the bases; what is there is taken literally.
@@ -124,7 +124,7 @@ def _not_there(
 
 
 def _hint(base: Path, root: Path, key: str) -> str:
-    """Where images do lie, and what to write for it."""
+    """A hint where images were found, for an error message."""
     found = find_image_folders(base)
     if not found:
         return ""

@@ -22,7 +22,7 @@ Locator = Callable[[int], tuple[Path, int | None, str]]
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Objects as they were read, image by image, before it is known whether they can be used.
+    """Objects as read, image by image, before they are checked.
 
     Args:
         boxes: (T, 4) xyxy in pixels.
@@ -67,7 +67,7 @@ def make_table(
     difficult: Flags | None = None,
     areas: Columns | None = None,
 ) -> Table:
-    """A table in the order of the images; in an image, in that given."""
+    """Make a table sorted by image; within an image the order stays."""
     table = np.asarray(boxes, np.float64).reshape(-1, 4) + 0.0  # + 0.0: minus zero becomes zero
     count = len(table)
     sides = np.clip(table[:, 2:] - table[:, :2], 0, None)
@@ -125,7 +125,7 @@ def check_boxes(
     names: tuple[str, ...],
     lowest: float = 0.0,
 ) -> Table:
-    """The objects that can be used; what is wrong with boxes becomes findings.
+    """Filter out unusable boxes; problems of boxes become findings.
 
     Finds E207, E210, W211, W213, W214, W215 and W222. Boxes stay as they were read, even where
     they reach beyond the image.
@@ -166,7 +166,7 @@ def check_boxes(
 
 
 def _sort_out(boxes: Columns, size: Columns, lowest: float) -> tuple[Flags, Flags, Flags]:
-    """Which boxes have no area, lie outside of their image, or only reach beyond it.
+    """Flags of boxes that have no area, lie outside of their image, or reach beyond it.
 
     Args:
         boxes: (T, 4) xyxy.

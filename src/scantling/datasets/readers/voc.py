@@ -25,7 +25,7 @@ _PER_CLASS = re.compile(r".+_(train|val|trainval|test)")
 
 @dataclass(frozen=True)
 class Row:
-    """An image of a split: what it is called, and where that is written."""
+    """An image of a split, and where it is listed."""
 
     stem: str
     file: Path
@@ -96,7 +96,7 @@ def _root(source: Path) -> Path:
 def _rows(
     root: Path, split: str, everything: list[str], pictures: dict[str, str], problems: Problems
 ) -> list[Row]:
-    """What a split lists, each once; of a data set without lists, all that has an image."""
+    """The images of a split; of a data set without lists, all images."""
     file = root / "ImageSets" / "Main" / f"{split}.txt"
     if split == ALL and not file.exists():
         folder = root / "Annotations"
@@ -183,7 +183,7 @@ def _read_images(
 
 
 def _report(file: VocFile, path: Path, image: Path, problems: Problems) -> None:
-    """What is wrong in one annotation of the split."""
+    """Add the findings of one annotation file of the split."""
     for code, message, line in file.faults:
         problems.add(code, message, path, line=line, image=image)
     given = re.split(r"[\\/]", file.filename)[-1]

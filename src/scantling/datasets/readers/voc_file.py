@@ -1,4 +1,4 @@
-"""One Pascal VOC annotation: its image, and its objects, each with what is wrong with it."""
+"""Parse one Pascal VOC annotation file."""
 
 import re
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ Fault = tuple[str, str]  # code, message
 
 @dataclass(frozen=True)
 class VocObject:
-    """One object that can be used.
+    """One valid object.
 
     Args:
         name: of its class.
@@ -35,7 +35,7 @@ class VocObject:
 
 @dataclass(frozen=True)
 class VocFile:
-    """What an annotation says, and what is wrong in it: (code, message, line)."""
+    """The content of an annotation file, and its problems as (code, message, line)."""
 
     filename: str
     size: tuple[int, int] | None  # (height, width)

@@ -28,7 +28,7 @@ __all__ = [
 
 
 class Writer(Protocol):
-    """Writes a data set in one format into an empty folder, and says what did not fit in."""
+    """Writes a data set in one format into an empty folder; returns what was dropped."""
 
     def __call__(
         self, plan: WritePlan, folder: Path, *, images: ImageMode, advance: Callable[[], None]
@@ -82,7 +82,7 @@ def write_dataset(
 
 
 def check_target(folder: Path, *, to: str, images: str = "link") -> None:
-    """Whether `write_dataset` would start; to be asked before much is read.
+    """Check the target of `write_dataset` before much is read.
 
     Raises:
         UnknownName: `to` or `images` is not known.

@@ -48,7 +48,7 @@ def write_coco(
 
 
 def _number_images(part: SplitPlan) -> list[int]:
-    """The ids of the images where they are whole numbers, else the next that is free."""
+    """Integer ids of the images: their own where they are integers, else the next free one."""
     taken = {image.image_id for image in part.images if _is_number(image.image_id)}
     used: set[int | str] = set()
     ids, free = [], 1

@@ -11,7 +11,7 @@ NOISE = 1e-6  # pixels; less comes from arithmetic, not from the labels
 
 
 def count_flags(plan: WritePlan, format_name: str, *, difficult: bool) -> list[Dropped]:
-    """Crowd flags, areas of masks and, unless the format holds them, difficult flags."""
+    """Count crowd flags, mask areas and, unless the format holds them, difficult flags."""
     crowd = sum(int(part.objects.crowd.sum()) for part in plan.parts)
     hard = 0 if difficult else sum(int(part.objects.difficult.sum()) for part in plan.parts)
     areas = sum(_count_areas(part) for part in plan.parts)
@@ -31,7 +31,7 @@ def count_flags(plan: WritePlan, format_name: str, *, difficult: bool) -> list[D
 def count_ids(
     plan: WritePlan, file_names: Sequence[Sequence[str]], format_name: str
 ) -> list[Dropped]:
-    """Image ids that are not told by the file's name, and category ids with gaps."""
+    """Count image ids that file names do not hold, and category ids with gaps."""
     ids = sum(
         image.image_id != id_of_name(name)
         for part, names in zip(plan.parts, file_names, strict=True)
@@ -53,7 +53,7 @@ def id_of_name(file_name: str) -> int | str:
 
 
 def cut_boxes(parts: Sequence[SplitPlan]) -> tuple[tuple[SplitPlan, ...], list[Dropped]]:
-    """Boxes cut off at the edge of their image; one without area in it is left out."""
+    """Clip boxes to their image; those without area in it are dropped."""
     cut, outside, changed, greatest = [], 0, 0, 0.0
     for part in parts:
         objects = part.objects

@@ -1,4 +1,4 @@
-"""Images into the folder of a data set: under which name, and as a link or a copy."""
+"""Place images in the folder of a data set: choose names, link or copy."""
 
 import os
 import re

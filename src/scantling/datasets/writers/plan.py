@@ -21,7 +21,7 @@ LEFT_OUT = tuple(f"E{number}" for number in (*range(201, 211), 212, 217, 218, 22
 
 
 def make_plan(datasets: Mapping[str, Dataset], *, name: str) -> WritePlan:
-    """Bring the classes of all splits together by name, and drop images that cannot be written.
+    """Merge the classes of all splits by name, and drop images that cannot be written.
 
     Raises:
         InvalidData: there is nothing to write, two classes have one name, or two splits would be
@@ -45,7 +45,7 @@ def make_plan(datasets: Mapping[str, Dataset], *, name: str) -> WritePlan:
 
 
 def merge_names(datasets: Sequence[Dataset]) -> tuple[str, ...]:
-    """The classes of several splits: those of the first, then what each further one adds.
+    """Merge the classes of several splits: those of the first, then what each further one adds.
 
     Raises:
         InvalidData: two classes of a split have one name.
@@ -71,7 +71,7 @@ def safe_word(text: str, otherwise: str) -> str:
 def _merge_ids(
     datasets: Sequence[Dataset], names: tuple[str, ...]
 ) -> tuple[tuple[int, ...], tuple[Dropped, ...]]:
-    """COCO's category ids by class, and what is lost if its splits do not agree on them."""
+    """Merge COCO's category ids by class; they are dropped where the splits disagree."""
     counted = tuple(range(1, len(names) + 1))
     if any(dataset.format != "coco" for dataset in datasets):
         return counted, ()

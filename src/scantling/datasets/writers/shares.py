@@ -1,4 +1,4 @@
-"""Boxes as lines of text: class, centre, width and height as shares of the image."""
+"""Boxes as lines of text: class, then normalised centre, width and height."""
 
 from itertools import pairwise
 

@@ -117,7 +117,7 @@ def _count_rounded(
 
 
 def _count_ids(plan: WritePlan, named: tuple[tuple[str, ...], ...]) -> list[Dropped]:
-    """Beside the ids: classes without objects, and their order, which no file of VOC tells."""
+    """Count ids, classes without objects and their order, which VOC does not hold."""
     lost = [loss for loss in count_ids(plan, named, "VOC") if loss.what != "category ids"]
     used = set(np.concatenate([part.objects.labels for part in plan.parts]).tolist())
     empty = [name for label, name in enumerate(plan.names) if label not in used]

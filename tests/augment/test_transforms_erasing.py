@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scantling.augment import CutOut, GridMask, HideAndSeek, RandomErase
-from scantling.augment.hide import covered_share
+from scantling.augment.erasing import covered_share
 from scantling.structures import Sample
 
 HIDE = (1, 2, 3)

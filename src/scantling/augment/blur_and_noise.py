@@ -1,4 +1,4 @@
-"""Noise and blur: no pixel moves, no box changes."""
+"""Noise and blur: boxes stay as they are."""
 
 from dataclasses import dataclass, replace
 from functools import cache
@@ -50,7 +50,7 @@ class GaussianNoise:
 
 @dataclass(frozen=True)
 class Blur:
-    """Blur the whole image, or all of it but the objects, or nothing.
+    """Random Gaussian blur of the whole image or of its background.
 
     Args:
         kernel: side of the Gaussian kernel for a whole image, in pixels; an even one is made the

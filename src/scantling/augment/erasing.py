@@ -1,4 +1,4 @@
-"""Hide parts of an image: CutOut, Random Erasing, Hide-and-Seek, GridMask.
+"""Erasing transforms: CutOut, Random Erasing, Hide-and-Seek, GridMask.
 
 No box moves. A box of which more than `max_covered` is hidden is dropped, since nothing is left
 of the object to be learnt; with `max_covered=1` every box stays, as in the papers, which are about
@@ -20,7 +20,7 @@ Mask = NDArray[np.uint8]  # (H, W), 1 where the image is hidden
 
 @dataclass(frozen=True)
 class CutOut:
-    """Hide squares of a fixed size, centred anywhere, so that some reach over the edge.
+    """CutOut: erase squares of a fixed size, centred anywhere.
 
     Args:
         holes: number of squares.
@@ -59,7 +59,7 @@ class CutOut:
 
 @dataclass(frozen=True)
 class RandomErase:
-    """Replace one rectangle of random size and shape, which lies inside the image.
+    """Random erasing: replace one rectangle of random size and aspect ratio.
 
     Args:
         area: least and largest area of the rectangle, as shares of the image.
@@ -104,7 +104,7 @@ class RandomErase:
 
 @dataclass(frozen=True)
 class HideAndSeek:
-    """Cut the image into patches and hide each with the same chance.
+    """Hide-and-Seek: erase each patch of a grid with the same probability.
 
     Args:
         patches: patches along each side.
@@ -141,7 +141,7 @@ class HideAndSeek:
 
 @dataclass(frozen=True)
 class GridMask:
-    """Hide a regular grid of squares.
+    """GridMask: erase a regular grid of squares.
 
     Args:
         period: least and largest distance from one square to the next, as shares of the image's
@@ -179,7 +179,7 @@ class GridMask:
 
 
 def covered_share(boxes: FloatArray, mask: Mask) -> NDArray[np.float64]:
-    """Which share of each box is hidden.
+    """Erased share of the area of each box.
 
     Args:
         boxes: (M, 4) xyxy in pixels, inside the mask.
@@ -196,7 +196,7 @@ def covered_share(boxes: FloatArray, mask: Mask) -> NDArray[np.float64]:
 
 
 def _hide(sample: Sample, mask: Mask, paint: Image, max_covered: float) -> Sample:
-    """Show `paint` where the mask hides the image, and drop the boxes that are hidden."""
+    """Paste `paint` where the mask is set, and drop the boxes that it covers."""
     image = sample.image.copy()
     cv2.copyTo(paint, mask, image)
     kept = np.ones(len(sample.boxes), np.bool_)
@@ -206,7 +206,7 @@ def _hide(sample: Sample, mask: Mask, paint: Image, max_covered: float) -> Sampl
 
 
 def _colour(image: Image, fill: Colour | None) -> Image:
-    """An image of one colour, of the size of another; its mean where no colour is given."""
+    """An image of one colour in the size of another; its mean colour by default."""
     height, width = image.shape[:2]
     return plain_image((height, width), mean_colour(image) if fill is None else fill)
 
