@@ -88,8 +88,12 @@ def measure(options: MeasureOptions) -> int:
 def show(options: ShowOptions) -> int:
     """Say what a device profile holds, and what it predicts of a model."""
     from ..engines.hardware import find_processor
-    from ..scaling.device_profile import check_profile, describe_profile, read_profile
-    from ..scaling.profiling.versions import engine_version
+    from ..scaling.device_profile import (
+        check_profile,
+        describe_profile,
+        engine_version,
+        read_profile,
+    )
     from .messages import note
 
     profile = read_profile(options.profile)

@@ -1,11 +1,13 @@
 """Device profiles: JSON files of measured operation times, usable without the device at hand."""
 
+import importlib.metadata
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from ..datasets.safe_text import read_small
+from ..engines.hardware import has_package
 from ..errors import InvalidProfile
 from ..io import write_file
 from ..specs.frozen import Frozen
@@ -214,3 +216,14 @@ def describe_profile(profile: DeviceProfile) -> dict[str, Any]:
     """Summary of a profile without its samples, as plain values for JSON."""
     facts = profile.model_dump(exclude={"samples"})
     return {**facts, "samples": len(profile.samples)}
+
+
+_PACKAGES = {"onnxruntime": ("onnxruntime", "onnxruntime-gpu")}
+
+
+def engine_version(engine: str) -> str:
+    """Version of an engine's installed package; empty where it is not installed."""
+    for package in _PACKAGES.get(engine, (engine,)):
+        if has_package(package):
+            return importlib.metadata.version(package)
+    return ""

@@ -21,8 +21,8 @@ from ..search.candidate_search import SearchResult, candidate_costs, find_pareto
 from ..search.pareto_front import draw_pareto_front
 from ..search.scaled_model import candidates_on_device
 from ..search.summary import NEIGHBOUR_COLUMNS, neighbour_table
+from .bar_charts import draw_bars
 from .family import RECIPES, Family, Member
-from .figures import draw_bars
 
 PAGE = "family.html"
 _FRONT_ROWS = 16

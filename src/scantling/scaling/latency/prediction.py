@@ -1,7 +1,7 @@
 """Operation tables of models, and their predicted latency."""
 
 from ...checkpoints.model import build_empty
-from ...darknet import DarknetNetwork
+from ...heads import HEADS
 from ...specs import CfgSpec, ModelSpec
 from ..costs import NetworkCost, count_costs
 from ..device_profile import DeviceProfile
@@ -73,24 +73,14 @@ def predict_latency(
 
 def _decoding(spec: ModelSpec | CfgSpec, size: tuple[int, int], batch: int) -> list[OperationRow]:
     """Rows for the decoding of each level."""
-    kind, extra = "cells", 5
-    if isinstance(spec, CfgSpec):
-        network = build_empty(spec)
-        levels = network.levels if isinstance(network, DarknetNetwork) else ()
-        found = [(level.stride, len(level.anchors)) for level in levels]
-    else:
-        found = [
-            (stride, len(anchors))
-            for stride, anchors in zip(spec.strides, spec.head.anchors, strict=True)
-        ]
-        if spec.head.box_coding == "offset":
-            kind, extra = "offsets", 4
+    levels = spec.levels if isinstance(spec, ModelSpec) else build_empty(spec).levels
+    values = HEADS[spec.head_kind].layout.box_values + spec.num_classes
     return [
         decode_row(
-            kind,
+            "offsets" if level.box_coding == "offset" else "cells",
             batch,
-            anchors * (extra + spec.num_classes),
-            (-(-size[0] // stride), -(-size[1] // stride)),
+            len(level.anchors) * values,
+            (-(-size[0] // level.stride), -(-size[1] // level.stride)),
         )
-        for stride, anchors in found
+        for level in levels
     ]

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from ...errors import InvalidSpec, InvalidValue, lookup
+from ...heads import HEADS
 from ...specs import ModelSpec, NeckSpec, StageSpec
 from .checks import require_all_levels, require_stages
 from .levels import FEATURE_NECKS, add_stage
@@ -115,7 +116,7 @@ def with_neck(
         channels = (check_width(one),) * len(channels)
     elif width is not None:
         raise InvalidValue("width", width, f"none for {kind}: use widen, which keeps proportions")
-    elif spec.head.kind == "efficientdet" and len(set(channels)) > 1:
+    elif HEADS[spec.head.kind].shares_levels and len(set(channels)) > 1:
         raise InvalidSpec(spec.name, "its head needs one width", f"Use {sorted(PYRAMIDS)}")
     if kind in FEATURE_NECKS:
         for _ in range(len(channels) - backbone.outputs):

@@ -13,7 +13,7 @@ import numpy as np
 from ...engines.hardware import count_cores, describe_machine, find_processor
 from ...engines.opening import find_installed
 from ...errors import InvalidValue, MissingPackage, UnknownName
-from ..device_profile import ChainSample, DeviceProfile, Peak, Residuals
+from ..device_profile import ChainSample, DeviceProfile, Peak, Residuals, engine_version
 from ..latency.fitting import cross_validate
 from ..latency.operation_table import OperationTable
 from ..latency.terms import PeakRates
@@ -23,7 +23,6 @@ from .peak import dense_chains, measure_bandwidth, measure_macs
 from .random_chains import chain_macs, draw_chains
 from .timing import robust_median, timed
 from .torch_chain import count_chain, run_in_torch
-from .versions import engine_version
 
 logger = logging.getLogger(__name__)
 

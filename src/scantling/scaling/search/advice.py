@@ -8,6 +8,7 @@ import numpy as np
 from ...datasets.anchors import Anchors, box_sizes, fit_anchors, judge_anchors
 from ...datasets.dataset import Dataset
 from ...errors import InvalidData
+from ...heads import HEADS
 from ...specs import ModelSpec
 from .budget import LEAST_CELLS
 
@@ -117,7 +118,7 @@ def advise(spec: ModelSpec, dataset: Dataset) -> tuple[ModelSpec, DatasetAdvice]
     small = float(np.percentile(sides, MOST_MISSED))
     least = LEAST_CELLS * strides[0]
     own, fitted, changed = None, None, spec
-    if spec.head.box_coding != "offset":
+    if HEADS[spec.head.kind].fits_anchors:
         own, fitted, changed = _with_anchors(spec, boxes)
     advice = DatasetAdvice(
         boxes=len(boxes),

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...checkpoints.model import build_empty
+from ...heads import HEADS
 from ...specs import ModelSpec
 from ..costs import LayerCost, NetworkCost, count_costs
 
@@ -149,15 +150,15 @@ def with_classes(cost: NetworkCost, spec: ModelSpec, classes: int) -> NetworkCos
     """
     if classes == spec.num_classes:
         return cost
-    anchors = len(spec.head.anchors[0])
-    extra = 0 if spec.head.kind == "efficientdet" else 5
-    old, new = anchors * (extra + spec.num_classes), anchors * (extra + classes)
+    head, anchors = HEADS[spec.head.kind], len(spec.head.anchors[0])
+    first = head.layout.first_class
+    old, new = anchors * (first + spec.num_classes), anchors * (first + classes)
     layers = tuple(
         _with_outputs(one, old, new) if _is_prediction(one, spec, old) else one
         for one in cost.layers
     )
     more = sum(b.weight_bytes - a.weight_bytes for a, b in zip(cost.layers, layers, strict=True))
-    shared = len(spec.neck.channels) if spec.head.kind == "efficientdet" else 1
+    shared = len(spec.neck.channels) if head.shares_levels else 1
     return replace(
         cost,
         layers=layers,
@@ -170,7 +171,7 @@ def _is_prediction(layer: LayerCost, spec: ModelSpec, channels: int) -> bool:
     """Whether a layer is the convolution that predicts class scores."""
     if not layer.name.startswith("head") or not layer.is_convolution:
         return False
-    named = "classes" in layer.name or spec.head.kind != "efficientdet"
+    named = "classes" in layer.name or not HEADS[spec.head.kind].layout.separate
     return named and layer.shape[1] == channels and layer.kind == "convolution"
 
 

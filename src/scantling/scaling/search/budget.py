@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 
 from ...errors import InvalidValue
+from ...heads import HEADS
 from ...specs import ModelSpec
 
 # Letters behind a number, and what they multiply it by.
@@ -87,7 +88,7 @@ def smallest_object(spec: ModelSpec, side: int, image: tuple[int, int]) -> float
         image: (height, width) of the camera.
     """
     on_input = LEAST_CELLS * spec.strides[0]
-    if spec.head.box_coding == "offset":
+    if not HEADS[spec.head.kind].fits_anchors:
         smallest = min(math.sqrt(width * height) for width, height in spec.head.anchors[0])
         on_input = max(on_input, LEAST_OF_ANCHOR * smallest)
     return on_input * max(image) / side

@@ -13,8 +13,7 @@ from ...checkpoints import create_model
 from ...engines.hardware import find_processor
 from ...engines.opening import open_engine
 from ...errors import InvalidValue
-from ..device_profile import check_profile
-from ..profiling import engine_version
+from ..device_profile import check_profile, engine_version
 from .device import Device
 from .scaled_model import ScaledModel
 
