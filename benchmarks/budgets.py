@@ -21,8 +21,8 @@ from rich.progress import track
 from scantling.errors import InfeasibleBudget
 from scantling.scaling.search import MeasuredLatency, ScaledModel, open_device, verify_latency
 from scantling.scaling.search.budget import USUAL_IMAGE, Budget
-from scantling.scaling.search.candidate_table import CandidateTable
-from scantling.scaling.search.scaled_model import candidates_on_device, choose
+from scantling.scaling.search.candidate_table import CandidateTable, make_candidate_table
+from scantling.scaling.search.scaled_model import choose
 
 
 def draw_budget(rng: np.random.Generator, table: CandidateTable, longest: float) -> Budget:
@@ -50,9 +50,7 @@ def main() -> None:
     device = open_device(told.device)
     print(device.description)
     tables = {
-        like: candidates_on_device(
-            USUAL_IMAGE, like=like, device=device, num_classes=80, kinds=None
-        )
+        like: make_candidate_table(like, image=USUAL_IMAGE, cost_models=device.cost_models)
         for like in ("yolov4", "efficientdet", "both")
     }
     drawn: list[tuple[str, float, str]] = []

@@ -44,7 +44,7 @@ def roofline(_: ModelSpec, cost: NetworkCost, sides: Sequence[int]) -> CostEstim
 
 @pytest.fixture(scope="module")
 def everything() -> CandidateTable:
-    return make_candidate_table("both", image=(480, 640), latency=roofline)
+    return make_candidate_table("both", image=(480, 640), cost_models={"latency": roofline})
 
 
 def rank(table: CandidateTable, result: SearchResult) -> int:
@@ -139,7 +139,7 @@ def _reach(constraint: str, fix: str) -> float:
 
 def test_the_choice_is_the_same_every_time(everything: CandidateTable):
     budget = Budget(latency=0.05, parameters=8e6)
-    again = make_candidate_table("both", image=(480, 640), latency=roofline)
+    again = make_candidate_table("both", image=(480, 640), cost_models={"latency": roofline})
     assert search_candidates(budget, everything) == search_candidates(budget, again)
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from ...datasets.dataset import Dataset
 from ...errors import InfeasibleBudget, InvalidValue
 from ..search import Device, ScaledModel, open_device
-from ..search.candidate_table import CandidateTable
+from ..search.candidate_table import CandidateTable, make_candidate_table
 from ..search.candidates import CLASSES
-from ..search.scaled_model import candidates_on_device, choose, with_camera
+from ..search.scaled_model import choose, with_camera
 from .requests import MemberRequest
 
 # Kinds of architectures that are made and trained alike.
@@ -122,10 +122,9 @@ def _choose(
         device = None if one.device is None else devices[one.device]
         key = (one.device, budget.image)
         if key not in tables:
-            tables[key] = candidates_on_device(
-                budget.image,
-                like="both",
-                device=device,
+            tables[key] = make_candidate_table(
+                image=budget.image,
+                cost_models=None if device is None else device.cost_models,
                 num_classes=classes,
                 kinds=RECIPES[recipe],
             )

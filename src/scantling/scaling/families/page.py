@@ -18,8 +18,8 @@ from ..search import (
 )
 from ..search.budget import show_value
 from ..search.candidate_search import SearchResult, candidate_costs, find_pareto_front
+from ..search.candidate_table import make_candidate_table
 from ..search.pareto_front import draw_pareto_front
-from ..search.scaled_model import candidates_on_device
 from ..search.summary import NEIGHBOUR_COLUMNS, neighbour_table
 from .bar_charts import draw_bars
 from .family import RECIPES, Family, Member
@@ -152,10 +152,8 @@ def _show(result: SearchResult, name: str) -> str:
 def _fronts(family: Family) -> list[Block]:
     """Pareto fronts: one over MACs with all members, and one over latency for each device."""
     first = family.members[0].scaled.search
-    table = candidates_on_device(
-        first.budget.image,
-        like="both",
-        device=None,
+    table = make_candidate_table(
+        image=first.budget.image,
         num_classes=family.members[0].scaled.spec.num_classes,
         kinds=RECIPES[family.recipe],
     )

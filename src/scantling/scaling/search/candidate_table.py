@@ -1,6 +1,6 @@
 """Table of candidates: every architecture at every image size, with its costs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -90,8 +90,7 @@ def make_candidate_table(
     *,
     num_classes: int = CLASSES,
     image: tuple[int, int],
-    latency: CostModel | None = None,
-    memory: CostModel | None = None,
+    cost_models: Mapping[str, CostModel] | None = None,
     kinds: Sequence[str] | None = None,
 ) -> CandidateTable:
     """Make the table of candidates with their costs.
@@ -100,8 +99,8 @@ def make_candidate_table(
         like: `yolov4`, `efficientdet` or `both`.
         num_classes: of the models.
         image: (height, width) of the camera's images.
-        latency: predicts it; without it there is none.
-        memory: predicts it; weights and the activations of eager torch in fp32 if None.
+        cost_models: predict `latency` and `memory`, as `Device.cost_models`. Without a model of
+            latency there is none; memory is then that of eager torch in fp32.
         kinds: only these, such as `csp`; all if None.
 
     Raises:
@@ -111,9 +110,7 @@ def make_candidate_table(
     chosen = [one for one in list_candidates(like) if kinds is None or one.kind in kinds]
     if not chosen:
         raise InvalidValue("kinds", kinds, f"some that the family {like} has")
-    predicts = {"memory": memory or weights_and_activations}
-    if latency is not None:
-        predicts["latency"] = latency
+    predicts = {"memory": weights_and_activations, **(cost_models or {})}
     columns: dict[str, list[Values]] = {}
     for own in chosen:
         for name, column in _columns(own, num_classes, image, predicts).items():
@@ -149,7 +146,7 @@ def _columns(
     own: Architecture,
     num_classes: int,
     image: tuple[int, int],
-    predicts: dict[str, CostModel],
+    predicts: Mapping[str, CostModel],
 ) -> dict[str, Values]:
     """Columns of one architecture's rows."""
     sides = own.image_sizes

@@ -13,7 +13,7 @@ from ..device_profile import DeviceProfile, read_profile
 from ..latency import LatencyModel
 from ..latency.memory import RULES
 from ..latency.prediction import tabulate_cost
-from .candidate_table import CostEstimates
+from .candidate_table import CostEstimates, CostModel
 
 HALF = ("bf16", "fp16")
 
@@ -41,6 +41,11 @@ class Device:
             f"{one.precision}, {one.threads} threads; on chains of layers that it had not seen, the"
             f" latency model is off by {one.whole.error:.1%} in the median"
         )
+
+    @property
+    def cost_models(self) -> dict[str, CostModel]:
+        """Its cost models by constraint, for a `CandidateTable`."""
+        return {"memory": self.memory, "latency": self.latency}
 
     def latency(self, spec: ModelSpec, cost: NetworkCost, sides: Sequence[int]) -> CostEstimates:
         """Predicted latency at each image side: image in memory to boxes and scores."""

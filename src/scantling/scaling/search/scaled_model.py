@@ -1,7 +1,7 @@
 """Scale a model to a budget: candidates, search, anchors for a data set."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...datasets.dataset import Dataset
 from ...specs import ModelSpec
@@ -64,8 +64,12 @@ def scale(
     """
     budget = with_camera(budget, dataset)
     classes = num_classes or (CLASSES if dataset is None else max(1, len(dataset.names)))
-    table = candidates_on_device(
-        budget.image, like=like, device=device, num_classes=classes, kinds=kinds
+    table = make_candidate_table(
+        like,
+        num_classes=classes,
+        image=budget.image,
+        cost_models=None if device is None else device.cost_models,
+        kinds=kinds,
     )
     return choose(budget, table, device=device, dataset=dataset, num_classes=classes)
 
@@ -74,33 +78,7 @@ def with_camera(budget: Budget, dataset: Dataset | None) -> Budget:
     """Set the budget's camera image to the data set's most common size, unless it is given."""
     if dataset is None or budget.image != USUAL_IMAGE:
         return budget
-    return Budget(
-        latency=budget.latency,
-        memory=budget.memory,
-        parameters=budget.parameters,
-        macs=budget.macs,
-        min_object=budget.min_object,
-        image=common_image(dataset),
-    )
-
-
-def candidates_on_device(
-    image: tuple[int, int],
-    *,
-    like: str,
-    device: Device | None,
-    num_classes: int,
-    kinds: Sequence[str] | None,
-) -> CandidateTable:
-    """Make the table of candidates with their costs on a device."""
-    return make_candidate_table(
-        like,
-        num_classes=num_classes,
-        image=image,
-        latency=None if device is None else device.latency,
-        memory=None if device is None else device.memory,
-        kinds=kinds,
-    )
+    return replace(budget, image=common_image(dataset))
 
 
 def choose(
