@@ -1,7 +1,6 @@
 """Models and their weights: native safetensors, and safe readers of other formats."""
 
-from ..io import default_cache
-from ..specs.classes import ClassTable, match_classes
+from ..specs.classes import match_classes
 from .classes import adapt_classes
 from .convert import convert_model, save_darknet
 from .create import create_model
@@ -15,14 +14,12 @@ from .prepare import anchors_of, prepare_model, with_anchors, with_image_size
 from .pytorch import load_pytorch
 
 __all__ = [
-    "ClassTable",
     "Model",
     "Progress",
     "adapt_classes",
     "anchors_of",
     "convert_model",
     "create_model",
-    "default_cache",
     "effdet_state_dict",
     "fetch_weights",
     "load_model",

@@ -5,7 +5,7 @@ Protocols compare two tables of columns: `GroundTruth`, which `make_ground_truth
 `read_results` from a file.
 """
 
-from .class_matching import ClassMatch, match_class_names
+from .class_matching import ClassMatch
 from .class_table import class_table
 from .coco import CocoResult, evaluate_coco, format_coco_block
 from .coco_results import read_results, write_results
@@ -67,7 +67,6 @@ __all__ = [
     "evaluate_voc",
     "format_coco_block",
     "make_ground_truth",
-    "match_class_names",
     "match_detections",
     "open_data",
     "rank_images",

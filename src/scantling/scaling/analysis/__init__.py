@@ -3,8 +3,8 @@
 from .analysis import Analysis, analyze
 from .figures import draw_figures
 from .finding import RuleFinding
-from .page import describe, render_analysis, save_analysis
-from .rules import RULES, check_rules
+from .page import describe, save_analysis
+from .rules import RULES
 from .source import open_spec
 from .tables import layer_table, part_table, summarise, to_csv
 
@@ -13,13 +13,11 @@ __all__ = [
     "Analysis",
     "RuleFinding",
     "analyze",
-    "check_rules",
     "describe",
     "draw_figures",
     "layer_table",
     "open_spec",
     "part_table",
-    "render_analysis",
     "save_analysis",
     "summarise",
     "to_csv",
