@@ -12,12 +12,12 @@ from scantling.errors import InvalidValue
 from scantling.verification import Figure, Stage, Verification, save_verification, verify
 from scantling.verification.classes import fit_classes
 from scantling.verification.distance import (
-    Found,
+    DetectionArrays,
     decibels,
-    found_energy,
+    detection_error,
     pair,
-    raw_energy,
-    score_energy,
+    raw_error,
+    score_error,
 )
 from scantling.verification.scenes import draw_noise, draw_scenes
 
@@ -46,25 +46,25 @@ def test_energy_of_a_tenth_is_twenty_decibels():
     rng = np.random.default_rng(0)
     raw = rng.normal(5, 2, (3, 40, 40)).astype(np.float32)
     off = raw + rng.normal(0, 0.2, raw.shape).astype(np.float32)
-    assert decibels(raw_energy([raw], [off], scale=[raw])) == pytest.approx(20, abs=0.5)
+    assert decibels(raw_error([raw], [off], scale=[raw])) == pytest.approx(20, abs=0.5)
 
 
 def test_energy_of_scores_that_are_no_numbers_is_large_and_finite():
     scores = np.random.default_rng(0).uniform(0, 1, (50, 4)).astype(np.float32)
     broken = np.full_like(scores, np.nan)
-    assert 1 < score_energy(scores, broken, scale=scores) < 1e6
+    assert 1 < score_error(scores, broken, scale=scores) < 1e6
 
 
 def test_pairs_are_one_to_one_and_of_one_class():
     boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 9], [50, 50, 60, 60]], np.float32)
-    first = Found(boxes, np.array([0.9, 0.8, 0.7], np.float32), np.array([0, 0, 1]))
-    second = Found(boxes[[0, 2]], np.array([0.9, 0.7], np.float32), np.array([0, 2]))
+    first = DetectionArrays(boxes, np.array([0.9, 0.8, 0.7], np.float32), np.array([0, 0, 1]))
+    second = DetectionArrays(boxes[[0, 2]], np.array([0.9, 0.7], np.float32), np.array([0, 2]))
     mine, theirs, ious = pair(first, second)
     assert mine.tolist() == [0]
     assert theirs.tolist() == [0]
     assert ious.tolist() == [1]
-    assert found_energy(first, first) == 0
-    assert found_energy(first, second) == pytest.approx(3 / 5)
+    assert detection_error(first, first) == 0
+    assert detection_error(first, second) == pytest.approx(3 / 5)
 
 
 def test_classes_are_found_by_what_their_columns_say():

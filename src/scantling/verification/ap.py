@@ -1,59 +1,61 @@
-"""The third comparison: how much AP a file loses on labelled data."""
+"""Compare AP: how much of it the candidate loses on labelled data."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from time import perf_counter
 
 from ..datasets.dataset import Dataset
-from ..engines import Engine
 from ..evaluation import evaluate, selection_for
 from ..inference.predictor import Predictor
-from ..specs.metadata import Metadata
 from .boxes import ReferenceEngine
-from .reference import Reference
+from .comparator import Comparator
 from .result import Fault, Figure, Stage
 
 LOST = "AP drops too much"
 
 
-def compare_ap(
-    reference: Reference,
-    engine: Engine,
-    metadata: Metadata,
-    dataset: Dataset,
-    *,
-    max_drop: float,
-    limit: int | None,
-    progress: Callable[[int, int], None] | None,
-) -> tuple[Stage, list[Fault]]:
-    """Evaluate both by COCO's protocol.
+@dataclass(frozen=True, kw_only=True)
+class ApLimit:
+    """What the AP may lose, and on which data.
 
     Args:
-        reference, engine, metadata: both sides.
         dataset: labelled images.
-        max_drop: how much less the AP of the file may be.
+        max_drop: how much less the AP of the candidate may be.
         limit: only the first so many images.
-        progress: called with the images done and in all, of both sides.
+        progress: called with the images done and in all, of both.
+    """
+
+    dataset: Dataset
+    max_drop: float
+    limit: int | None = None
+    progress: Callable[[int, int], None] | None = None
+
+
+def compare_ap(comparator: Comparator, ap: ApLimit) -> tuple[Stage, list[Fault]]:
+    """Evaluate candidate and reference by COCO's protocol.
 
     Raises:
         InvalidData: the classes of the data are not those of the model.
     """
     start = perf_counter()
-    images = len(dataset) if limit is None else min(limit, len(dataset))
-    sides = (
+    dataset, metadata = ap.dataset, comparator.metadata
+    images = len(dataset) if ap.limit is None else min(ap.limit, len(dataset))
+    reference = comparator.reference
+    both = (
         (ReferenceEngine(reference, metadata.image_size), reference.metadata),
-        (engine, metadata),
+        (comparator.engine, metadata),
     )
     figures = []
-    for number, (runs, own) in enumerate(sides):
+    for number, (engine, own) in enumerate(both):
         predictor = Predictor(
-            runs, own.names, input_spec=own.input_spec, selection=selection_for("coco")
+            engine, own.names, input_spec=own.input_spec, selection=selection_for("coco")
         )
 
-        def tell(done: int, _total: int, before: int = number * images) -> None:
-            if progress is not None:
-                progress(before + done, 2 * images)
+        def show(done: int, _total: int, before: int = number * images) -> None:
+            if ap.progress is not None:
+                ap.progress(before + done, 2 * images)
 
-        figures.append(evaluate(predictor, dataset, limit=limit, progress=tell).stats)
+        figures.append(evaluate(predictor, dataset, limit=ap.limit, progress=show).stats)
     right, given = figures
     drop = right["AP"] - given["AP"]
     stage = Stage(
@@ -61,7 +63,7 @@ def compare_ap(
         (
             Figure("AP of the model", right["AP"]),
             Figure("AP of the file", given["AP"]),
-            Figure("AP lost", drop, max_drop, at_least=False),
+            Figure("AP lost", drop, ap.max_drop, at_least=False),
             Figure("AP50 lost", right["AP50"] - given["AP50"]),
         ),
         f"{images} labelled images",

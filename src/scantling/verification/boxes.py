@@ -1,4 +1,4 @@
-"""The second comparison: what both find in images, after everything that happens to an image."""
+"""Compare boxes: the detections of both, after resizing, decoding and NMS."""
 
 import logging
 from collections.abc import Sequence
@@ -8,26 +8,26 @@ from time import perf_counter
 
 import numpy as np
 
-from ..engines import Engine, Ready
+from ..engines import Ready
 from ..images.letterbox import RESIZE_MODES
 from ..inference.predictor import Predictor
 from ..postprocess import Selection
-from ..specs.metadata import Metadata, Precision
+from ..specs.metadata import Precision
 from ..specs.schema import InputSpec
-from ..structures import Candidates, FloatArray, Image, IntArray
-from .distance import Found, pair
-from .explain import name_fit
+from ..structures import Candidates, FloatArray, Image
+from .comparator import Comparator
+from .distance import DetectionArrays, pair
+from .metadata_diff import name_fit
 from .reference import Reference
 from .result import Fault, Figure, Stage
-from .tolerances import GREY
+from .tensors import GREY
 
 logger = logging.getLogger(__name__)
 
 LOWEST = 1e-4  # score below which nothing is looked at
 PER_IMAGE = 30  # detections that a low floor leaves in an image, where there are as many
 MOST = 1000  # detections of an image
-NEAR_FLOOR = 0.5  # share of a score down to which the other side is searched
-IOU = 0.5
+NEAR_FLOOR = 0.5  # share of a score down to which the other is searched
 STANDS_OUT = 1.02  # times the low floor that the best score must be: else the order is chance
 
 
@@ -36,8 +36,8 @@ class Agreement:
     """How alike two sets of detections are.
 
     Args:
-        count: detections on both sides.
-        matched: share of them that the other side has too.
+        count: detections of both.
+        matched: share of them that the other has too.
         mean_iou, least_iou: of the pairs.
         score: mean difference of the pairs.
     """
@@ -49,7 +49,7 @@ class Agreement:
     score: float
 
 
-# What a right file keeps of its model: matched, mean IoU, mean difference of scores.
+# Tolerances of a right file: matched, mean IoU, mean difference of scores.
 NOMINAL: dict[Precision, Agreement] = {
     "fp32": Agreement(0, 0.99, 0.99, 0.0, 0.002),
     "fp16": Agreement(0, 0.98, 0.98, 0.0, 0.01),
@@ -60,7 +60,7 @@ MARGIN = 2.0  # times what rounding costs the model itself
 
 
 class ReferenceEngine:
-    """A reference as an engine, so that a whole predictor can be built around it."""
+    """A reference as an engine, for a `Predictor`."""
 
     name = "reference"
     precision = "fp32"
@@ -71,8 +71,8 @@ class ReferenceEngine:
 
     def __init__(self, reference: Reference, image_size: tuple[int, int], *, grey: int = 0) -> None:
         self.image_size = image_size
-        self.grey = np.uint8(grey)  # levels by which pixels are seen wrongly
-        self.description = reference.describes
+        self.grey = np.uint8(grey)  # grey levels by which pixels are off
+        self.description = reference.description
         self._reference = reference
 
     def new_batch(self, images: int, image_size: tuple[int, int] | None = None) -> Image:
@@ -81,8 +81,8 @@ class ReferenceEngine:
 
     def __call__(self, images: Image) -> Candidates:
         """(N, H, W, 3) → their candidates."""
-        told = [self._reference.tell(np.bitwise_xor(image, self.grey)) for image in images]
-        known = [one for one in told if one is not None]
+        outputs = [self._reference.run(np.bitwise_xor(image, self.grey)) for image in images]
+        known = [one for one in outputs if one is not None]
         return Candidates(
             np.stack([one.boxes for one in known]), np.stack([one.scores for one in known])
         )
@@ -100,28 +100,19 @@ class ReferenceEngine:
         """There is nothing to let go of."""
 
 
-class Comparison:
-    """Two predictors on the same images.
+class BoxComparison:
+    """Detections of candidate and reference in the same images.
 
     Args:
-        reference: tells the truth.
-        engine: runs the file.
-        metadata: of the file.
-        columns: which of the file's labels is which of the model's.
+        comparator: has both.
         images: (H, W, 3) each.
     """
 
-    def __init__(
-        self,
-        reference: Reference,
-        engine: Engine,
-        metadata: Metadata,
-        *,
-        columns: IntArray,
-        images: Sequence[Image],
-    ) -> None:
+    def __init__(self, comparator: Comparator, images: Sequence[Image]) -> None:
+        metadata, columns = comparator.metadata, comparator.columns
+        self.comparator = comparator
         self.metadata = metadata
-        self.reference = reference
+        self.reference = comparator.reference
         self.images = images
         back = np.empty_like(columns)
         back[columns] = np.arange(len(columns))
@@ -131,24 +122,30 @@ class Comparison:
             iou_threshold=metadata.iou_threshold,
             max_detections=MOST if lowest == LOWEST else metadata.max_detections,
         )
-        self.right = self._reference_finds(reference, reference.metadata.input_spec)
-        names = reference.metadata.names
+        right = self.reference.metadata
+        self.expected = self._detect(self.reference, right.input_spec)
         predictor = Predictor(
-            engine, names, input_spec=metadata.input_spec, selection=self.selection
+            comparator.engine,
+            right.names,
+            input_spec=metadata.input_spec,
+            selection=self.selection,
         )
         self.given = [
-            Found(found.boxes, found.scores, back[found.labels]) for found in map(predictor, images)
+            DetectionArrays(found.boxes, found.scores, back[found.labels])
+            for found in map(predictor, images)
         ]
         self.floors = self._floors()
 
-    def _reference_finds(
+    def _detect(
         self, reference: Reference, spec: InputSpec, *, grey: int = 0
-    ) -> list[Found]:
+    ) -> list[DetectionArrays]:
+        """Detections of a reference in the images, resized by this spec."""
         engine = ReferenceEngine(reference, self.metadata.image_size, grey=grey)
         names = reference.metadata.names
         predictor = Predictor(engine, names, input_spec=spec, selection=self.selection)
         return [
-            Found(found.boxes, found.scores, found.labels) for found in map(predictor, self.images)
+            DetectionArrays(found.boxes, found.scores, found.labels)
+            for found in map(predictor, self.images)
         ]
 
     def _floors(self) -> dict[str, float]:
@@ -161,19 +158,21 @@ class Comparison:
         if self.metadata.form.gives == "detections":
             # nothing is known of what lies just below: the very edge is left out
             return {f"from {1.2 * usual:.2g}": min(1.2 * usual, 1.0)}
-        ranked = [np.sort(one.scores)[::-1][:PER_IMAGE] for one in self.right]
+        ranked = [np.sort(one.scores)[::-1][:PER_IMAGE] for one in self.expected]
         low = min([float(scores[-1]) for scores in ranked if len(scores)], default=LOWEST)
         low = max(2 * LOWEST, min(low, usual / 2))
         best = max([float(scores[0]) for scores in ranked if len(scores)], default=0.0)
         floors = {f"from {usual:.2g}": usual}
         return floors | ({f"from {low:.1g}": low} if best > STANDS_OUT * low else {})
 
-    def agree(self, right: Sequence[Found], given: Sequence[Found], floor: float) -> Agreement:
+    def agreement(
+        self, expected: Sequence[DetectionArrays], given: Sequence[DetectionArrays], floor: float
+    ) -> Agreement:
         """How alike the detections above a score are."""
         ious: list[FloatArray] = []
         scores: list[FloatArray] = []
         count = matched = 0
-        for a, b in zip(right, given, strict=True):
+        for a, b in zip(expected, given, strict=True):
             near = NEAR_FLOOR * floor
             mine, theirs, overlap = pair(_above(a, near), _above(b, near))
             first, second = a.scores[mine], b.scores[theirs]
@@ -194,26 +193,26 @@ class Comparison:
             float(apart.mean()),
         )
 
-    def refitted(self, spec: InputSpec) -> list[Found]:
-        """What the model finds if images are fitted otherwise."""
-        return self._reference_finds(self.reference, spec)
+    def with_input_spec(self, spec: InputSpec) -> list[DetectionArrays]:
+        """Detections of the reference in images resized and padded otherwise."""
+        return self._detect(self.reference, spec)
 
     @cached_property
-    def _rounded(self) -> list[Found] | None:
-        """What the model finds if it is computed as badly as the file may be."""
-        coarse = self.reference.rounded(self.metadata.precision)
-        if coarse is None:
+    def _rounded(self) -> list[DetectionArrays] | None:
+        """Detections of the reference in the candidate's precision; None without one."""
+        rounded = self.comparator.rounded_reference
+        if rounded is None:
             return None
         grey = GREY if self.metadata.form.takes == "image" else 0
-        return self._reference_finds(coarse, self.reference.metadata.input_spec, grey=grey)
+        return self._detect(rounded, self.reference.metadata.input_spec, grey=grey)
 
-    def limits(self, floor: float, *, own: bool) -> Agreement:
-        """What a right file keeps: nominal, or what rounding leaves of the model itself."""
+    def tolerances(self, floor: float, *, own: bool) -> Agreement:
+        """The least agreement: nominal, or by what rounding costs this very model (`own`)."""
         nominal = NOMINAL[self.metadata.precision]
         found = self._rounded if own else None
         if found is None:
             return nominal
-        cost = self.agree(self.right, found, floor)
+        cost = self.agreement(self.expected, found, floor)
         return Agreement(
             0,
             max(0.0, min(nominal.matched, 1 - MARGIN * (1 - cost.matched))),
@@ -223,68 +222,71 @@ class Comparison:
         )
 
 
-def _above(found: Found, floor: float) -> Found:
+def _above(found: DetectionArrays, floor: float) -> DetectionArrays:
     """The detections from a score on, which are the first: the best come first."""
     count = int((found.scores >= floor).sum())
-    return Found(found.boxes[:count], found.scores[:count], found.labels[:count])
+    return DetectionArrays(found.boxes[:count], found.scores[:count], found.labels[:count])
 
 
 def compare_boxes(
-    comparison: Comparison,
-    *,
-    real: str,
-    explained: bool,
+    comparator: Comparator, images: Sequence[Image], *, real: str, explained: bool
 ) -> tuple[Stage, list[Fault]]:
-    """Compare what both find, and look for a reason in how images are fitted.
+    """Compare detections, and look for a reason in how images are resized.
 
     Args:
-        comparison: both sides, on some images.
-        real: what those are, in words.
-        explained: it is known already that something is wrong: only the figures are wanted.
+        comparator: has both.
+        images: (H, W, 3) each.
+        real: what they are, in words.
+        explained: a fault is known already: only the figures are wanted.
     """
     start = perf_counter()
+    comparison = BoxComparison(comparator, images)
     figures: list[Figure] = []
     failed = False
     total = 0
     for label, floor in comparison.floors.items():
-        agreement = comparison.agree(comparison.right, comparison.given, floor)
+        agreement = comparison.agreement(comparison.expected, comparison.given, floor)
         total += agreement.count
-        limits = comparison.limits(floor, own=False)
-        if not explained and not keeps(agreement, limits):
-            limits = comparison.limits(floor, own=True)
-        failed |= not keeps(agreement, limits)
-        figures += _figures(agreement, limits, label)
+        tolerances = comparison.tolerances(floor, own=False)
+        if not explained and not keeps(agreement, tolerances):
+            tolerances = comparison.tolerances(floor, own=True)
+        failed |= not keeps(agreement, tolerances)
+        figures += _figures(agreement, tolerances, label)
     if not total:
         logger.info(
             "neither the file nor its model finds anything in these images, so no boxes were "
             "compared: give others, or train it"
         )
     faults = _name(comparison) if failed and not explained else []
-    words = f"{len(comparison.images)} {real}"
+    words = f"{len(images)} {real}"
     return Stage("boxes", tuple(figures), words, perf_counter() - start), faults
 
 
-def keeps(agreement: Agreement, limits: Agreement) -> bool:
+def keeps(agreement: Agreement, tolerances: Agreement) -> bool:
     """Whether enough of the detections are the same."""
     return (
-        agreement.matched >= limits.matched
-        and agreement.mean_iou >= limits.mean_iou
-        and agreement.score <= limits.score
+        agreement.matched >= tolerances.matched
+        and agreement.mean_iou >= tolerances.mean_iou
+        and agreement.score <= tolerances.score
     )
 
 
-def _figures(agreement: Agreement, limits: Agreement, label: str) -> list[Figure]:
+def _figures(agreement: Agreement, tolerances: Agreement, label: str) -> list[Figure]:
     return [
         Figure(f"boxes compared, {label}", agreement.count),
-        Figure(f"boxes matched, {label}", 100 * agreement.matched, 100 * limits.matched, unit="%"),
-        Figure(f"mean IoU, {label}", agreement.mean_iou, limits.mean_iou),
+        Figure(
+            f"boxes matched, {label}", 100 * agreement.matched, 100 * tolerances.matched, unit="%"
+        ),
+        Figure(f"mean IoU, {label}", agreement.mean_iou, tolerances.mean_iou),
         Figure(f"least IoU, {label}", agreement.least_iou),
-        Figure(f"mean score difference, {label}", agreement.score, limits.score, at_least=False),
+        Figure(
+            f"mean score difference, {label}", agreement.score, tolerances.score, at_least=False
+        ),
     ]
 
 
-def _name(comparison: Comparison) -> list[Fault]:
-    """Which other way of fitting images explains what the file finds."""
+def _name(comparison: BoxComparison) -> list[Fault]:
+    """Which other way of resizing images explains the detections of the candidate."""
     own = comparison.reference.metadata.input_spec
     says = comparison.metadata.input_spec
     specs = [says, *(own.replace(resize_mode=mode) for mode in RESIZE_MODES)]
@@ -293,7 +295,7 @@ def _name(comparison: Comparison) -> list[Fault]:
     for spec in specs:
         if (spec.resize_mode, spec.pad_value) == (own.resize_mode, own.pad_value):
             continue
-        found = comparison.agree(comparison.refitted(spec), comparison.given, floor)
+        found = comparison.agreement(comparison.with_input_spec(spec), comparison.given, floor)
         if keeps(found, NOMINAL[comparison.metadata.precision]) and (
             best is None or found.mean_iou > best[0] + 1e-3
         ):
@@ -301,5 +303,4 @@ def _name(comparison: Comparison) -> list[Fault]:
     if best is None:
         return []
     name, evidence = name_fit(own, best[1])
-    told = f"{evidence}: fitted so, the model finds what the file does"
-    return [Fault(name, "boxes", told)]
+    return [Fault(name, "boxes", f"{evidence}: fitted so, the model finds what the file does")]

@@ -6,15 +6,15 @@ import numpy as np
 
 from ..specs.metadata import Metadata
 from ..structures import FloatArray, IntArray
-from .reference import Told
+from .distance import Output
 
 
 def fit_classes(expected: FloatArray, given: FloatArray) -> IntArray | None:
-    """Which column of `given` is which class, found from the numbers alone.
+    """Match columns of `given` to classes, from the numbers alone.
 
     Args:
-        expected: (P, K) what the model says.
-        given: (P, K) what the file says.
+        expected: (P, K) scores of the reference.
+        given: (P, K) scores of the candidate.
 
     Returns:
         (K,) the column of `given` that holds each class; None if every column is in its place.
@@ -38,19 +38,19 @@ def fit_classes(expected: FloatArray, given: FloatArray) -> IntArray | None:
     return None if (columns == np.arange(count)).all() else columns
 
 
-def reorder(told: Told, columns: IntArray, metadata: Metadata, *, raw: bool) -> Told:
-    """What the model would say if its class c stood in column `columns[c]`.
+def reorder(output: Output, columns: IntArray, metadata: Metadata, *, raw: bool) -> Output:
+    """Move class c of an output to column `columns[c]`.
 
     Args:
-        told: what it says.
+        output: of the reference.
         columns: (K,) as `fit_classes` finds them.
         metadata: of the model.
         raw: raw predictions are reordered too.
     """
-    scores = np.empty_like(told.scores)
-    scores[:, columns] = told.scores
-    changed = tuple(told.raw)
-    if raw and told.raw:
+    scores = np.empty_like(output.scores)
+    scores[:, columns] = output.scores
+    changed = tuple(output.raw)
+    if raw and output.raw:
         count = len(metadata.levels)
         offsets = metadata.levels[0].box_coding == "offset"
         first = 0 if offsets else 5
@@ -59,9 +59,9 @@ def reorder(told: Told, columns: IntArray, metadata: Metadata, *, raw: bool) -> 
             _move_classes(maps, groups[place % count], first, columns)
             if not offsets or place < count
             else maps
-            for place, maps in enumerate(told.raw)
+            for place, maps in enumerate(output.raw)
         )
-    return Told(told.boxes, scores, changed)
+    return Output(output.boxes, scores, changed)
 
 
 def _move_classes(maps: FloatArray, anchors: int, first: int, columns: IntArray) -> FloatArray:
@@ -71,7 +71,7 @@ def _move_classes(maps: FloatArray, anchors: int, first: int, columns: IntArray)
 
 
 def describe_order(columns: IntArray, names: Sequence[str]) -> str:
-    """Which classes stand in whose place, in words."""
+    """The classes that are out of place, in words."""
     moved = np.flatnonzero(columns != np.arange(len(columns)))
     steps = {int(step) for step in (columns - np.arange(len(columns))) % len(columns)}
     shown = ", ".join(f"{names[c]} in the place of {names[columns[c]]}" for c in moved[:3].tolist())

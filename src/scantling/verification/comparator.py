@@ -1,6 +1,5 @@
-"""The file and its model side by side: the same image, what each says, in the same terms."""
+"""Candidate and reference side by side: their outputs for the same image, in the same form."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,20 +12,17 @@ from ..postprocess import Selection, select
 from ..specs.metadata import Metadata
 from ..specs.schema import InputSpec
 from ..structures import Candidates, FloatArray, Image, IntArray, Placement
-from .distance import Answer, Energies, Found, choose_rows, energies, found_energy, mean_energies
-from .inputs import InputChange
-from .reference import Reference, Told, run_file
-
-Said = Answer | Found
+from .distance import AnyOutput, DetectionArrays, Output, choose_rows
+from .reference import InputChange, Reference, run_file
 
 
 @dataclass(frozen=True, eq=False)
-class Probe:
-    """What both are shown.
+class SampleImage:
+    """One test input.
 
     Args:
         image: (H, W, 3) as it is.
-        canvas: the same, fitted as the model has it.
+        canvas: the same, resized to the network's input as the reference does it.
         placement: takes boxes on the canvas back to the image.
     """
 
@@ -35,22 +31,20 @@ class Probe:
     placement: Placement
 
 
-def make_probe(image: Image, spec: InputSpec, image_size: tuple[int, int]) -> Probe:
-    """An image, and how the model sees it."""
-    canvas, placement = resize_and_pad(
-        image, image_size, resize_mode=spec.resize_mode, pad_value=spec.pad_value
-    )
-    return Probe(image, canvas, placement)
+def make_sample(image: Image, spec: InputSpec, image_size: tuple[int, int]) -> SampleImage:
+    """An image as a test input of the reference."""
+    canvas, placement = resize_and_pad(image, image_size, resize_mode=spec.resize_mode, pad_value=spec.pad_value)
+    return SampleImage(image, canvas, placement)
 
 
-class Bench:
-    """Asks both sides about probes, and remembers what they said.
+class Comparator:
+    """Runs candidate and reference on samples, and caches their outputs.
 
     Args:
-        reference: tells the truth.
-        engine: runs the file.
-        metadata: of the file.
-        columns: (K,) which column of the file's scores is which of the model's classes.
+        reference: what is right.
+        engine: runs the candidate.
+        metadata: of the candidate.
+        columns: (K,) the column of the candidate's scores that holds each class of the reference.
     """
 
     def __init__(
@@ -60,84 +54,91 @@ class Bench:
         self.engine = engine
         self.metadata = metadata
         self.columns = columns
-        self._told: dict[Probe, Told] = {}
-        self._said: dict[Probe, Said] = {}
+        self._reference_outputs: dict[SampleImage, Output] = {}
+        self._candidate_outputs: dict[SampleImage, AnyOutput] = {}
 
     @property
     def form(self) -> str:
-        """What the file gives: `raw`, `candidates` or `detections`."""
+        """What the candidate gives: `raw`, `candidates` or `detections`."""
         return self.metadata.form.gives
 
     @cached_property
     def whole_images(self) -> bool:
-        """The file takes images as they are."""
+        """Whether the candidate resizes images by itself."""
         return self.metadata.form.takes == "image"
 
     @cached_property
-    def coarse(self) -> Reference | None:
-        """The model, computed as badly as the file may be."""
+    def rounded_reference(self) -> Reference | None:
+        """The reference in the candidate's precision; None where it cannot be rounded."""
         return self.reference.rounded(self.metadata.precision)
 
-    def told(self, probe: Probe) -> Told:
-        """What the model says, in pixels of the canvas."""
-        if probe not in self._told:
-            told = self.reference.tell(probe.canvas)
-            if told is None:
+    def reference_output(self, sample: SampleImage) -> Output:
+        """Everything that the reference gives, boxes in pixels of the canvas."""
+        if sample not in self._reference_outputs:
+            output = self.reference.run(sample.canvas)
+            if output is None:
                 raise RuntimeError("a reference always answers an unchanged canvas")
-            self._told[probe] = told
-        return self._told[probe]
+            self._reference_outputs[sample] = output
+        return self._reference_outputs[sample]
 
-    def said(self, probe: Probe) -> Said:
-        """What the file says."""
-        if probe not in self._said:
-            self._said[probe] = self._ask(probe)
-        return self._said[probe]
+    def candidate_output(self, sample: SampleImage) -> AnyOutput:
+        """What the candidate gives, its classes in the order of the reference."""
+        if sample not in self._candidate_outputs:
+            self._candidate_outputs[sample] = self._run_candidate(sample)
+        return self._candidate_outputs[sample]
 
-    def changed(self, probe: Probe, change: InputChange) -> Told | None:
-        """What the model says of a changed input, in pixels of the canvas."""
-        return self.reference.tell(probe.canvas, change=change)
+    def expected(self, sample: SampleImage) -> AnyOutput:
+        """What the candidate has to give: the reference's output in the candidate's form."""
+        return self.as_candidate(self.reference_output(sample), sample)
 
-    def refitted(self, probe: Probe, spec: InputSpec) -> tuple[Told, Placement] | None:
-        """What the model says of the image, fitted otherwise."""
+    def with_input_change(self, sample: SampleImage, change: InputChange) -> Output | None:
+        """The reference's output for a changed input, in pixels of the canvas."""
+        return self.reference.run(sample.canvas, change=change)
+
+    def with_input_spec(
+        self, sample: SampleImage, spec: InputSpec
+    ) -> tuple[Output, Placement] | None:
+        """The reference's output for the image resized and padded otherwise."""
         size = self.metadata.image_size
-        canvas, _ = resize_and_pad(
-            probe.image, size, resize_mode=spec.resize_mode, pad_value=spec.pad_value
-        )
-        told = self.reference.tell(canvas)
-        height, width = probe.image.shape[:2]
-        return (
-            None
-            if told is None
-            else (told, find_placement((height, width), size, resize_mode=spec.resize_mode))
-        )
+        canvas, _ = resize_and_pad(sample.image, size, resize_mode=spec.resize_mode, pad_value=spec.pad_value)
+        output = self.reference.run(canvas)
+        if output is None:
+            return None
+        height, width = sample.image.shape[:2]
+        return output, find_placement((height, width), size, resize_mode=spec.resize_mode)
 
-    def expect(
+    def as_candidate(
         self,
-        told: Told,
-        probe: Probe,
+        output: Output,
+        sample: SampleImage,
         *,
         placement: Placement | None = None,
         selection: Selection | None = None,
-    ) -> Said:
-        """What the file would say if this is what its network says.
+    ) -> AnyOutput:
+        """The output in the candidate's form: as it would be if its network gave this.
 
         Args:
-            told: in pixels of the canvas.
-            probe: of which it is said.
-            placement: of the canvas, where it is not the probe's own.
-            selection: of a graph that gives detections; its metadata's if None.
+            output: in pixels of the canvas.
+            sample: of this sample.
+            placement: of the canvas, where it is not the sample's own.
+            selection: NMS of a graph that gives detections; its metadata's if None.
         """
-        boxes = told.boxes
+        boxes = output.boxes
         if self.whole_images and self.form != "raw":
-            boxes = (placement or probe.placement).undo(boxes, clip=False)
+            boxes = (placement or sample.placement).undo(boxes, clip=False)
         if self.form == "detections":
-            return self._select(boxes, told, probe, selection or self.selection())
-        rows = choose_rows(self.told(probe).scores)
-        raw = told.raw if self.form == "raw" else ()
-        return Answer(boxes[rows], told.scores[rows], raw)
+            with np.errstate(over="ignore", invalid="ignore"):
+                (found,) = select(
+                    Candidates(boxes[None], output.scores[None]),
+                    settings=selection or self.selection(),
+                )
+            return DetectionArrays(self._clip(found.boxes, sample), found.scores, found.labels)
+        rows = choose_rows(self.reference_output(sample).scores)
+        raw = output.raw if self.form == "raw" else ()
+        return Output(boxes[rows], output.scores[rows], raw)
 
     def selection(self) -> Selection:
-        """What a graph that gives detections does, as its metadata has it."""
+        """NMS inside a graph that gives detections, as its metadata has it."""
         metadata = self.metadata
         return Selection(
             min_score=metadata.min_score,
@@ -145,54 +146,30 @@ class Bench:
             max_detections=metadata.max_detections,
         )
 
-    def compare(self, probes: Sequence[Probe], others: Sequence[Said]) -> Energies:
-        """How far other answers are from the model's own, over several probes."""
-        own = [self.expect(self.told(probe), probe) for probe in probes]
-        return mean_energies(list(map(measure, own, others)))
-
-    def _ask(self, probe: Probe) -> Said:
-        image = probe.image if self.whole_images else probe.canvas
-        told = run_file(self.engine, self.metadata, image)
+    def _run_candidate(self, sample: SampleImage) -> AnyOutput:
+        image = sample.image if self.whole_images else sample.canvas
+        output = run_file(self.engine, self.metadata, image)
         if self.form == "detections":
-            return self._found(told, probe)
-        scores = told.scores[:, self.columns] if self._fits(told) else told.scores
-        if len(told.boxes) != len(self.told(probe).boxes):
-            return Answer(told.boxes, scores, told.raw)
-        rows = choose_rows(self.told(probe).scores)
-        return Answer(told.boxes[rows], scores[rows], told.raw)
+            return self._as_detections(output, sample)
+        known = output.scores.shape[1] > self.columns.max(initial=-1)
+        scores = output.scores[:, self.columns] if known else output.scores
+        reference = self.reference_output(sample)
+        if len(output.boxes) != len(reference.boxes):
+            return Output(output.boxes, scores, output.raw)
+        rows = choose_rows(reference.scores)
+        return Output(output.boxes[rows], scores[rows], output.raw)
 
-    def _fits(self, told: Told) -> bool:
-        return bool(told.scores.shape[1] > self.columns.max(initial=-1))
-
-    def _found(self, told: Told, probe: Probe) -> Found:
-        """Rows of detections, their labels in the model's order."""
-        labels = told.scores.argmax(axis=1)
-        scores = told.scores.max(axis=1)
+    def _as_detections(self, output: Output, sample: SampleImage) -> DetectionArrays:
+        """Rows that hold a detection, their labels in the reference's order."""
+        labels = output.scores.argmax(axis=1)
+        scores = output.scores.max(axis=1)
         kept = scores > 0
-        back = np.full(max(told.scores.shape[1], len(self.columns)), -1, np.int64)
+        back = np.full(max(output.scores.shape[1], len(self.columns)), -1, np.int64)
         back[self.columns] = np.arange(len(self.columns))
-        return Found(self._cut(told.boxes[kept], probe), scores[kept], back[labels[kept]])
+        boxes = self._clip(output.boxes[kept], sample)
+        return DetectionArrays(boxes, scores[kept], back[labels[kept]])
 
-    def _select(self, boxes: FloatArray, told: Told, probe: Probe, selection: Selection) -> Found:
-        with np.errstate(over="ignore", invalid="ignore"):
-            (selected,) = select(Candidates(boxes[None], told.scores[None]), settings=selection)
-        return Found(self._cut(selected.boxes, probe), selected.scores, selected.labels)
-
-    def _cut(self, boxes: FloatArray, probe: Probe) -> FloatArray:
-        """Boxes cut off where the image ends: whether the graph does so or not is no difference."""
-        image = probe.image if self.whole_images else probe.canvas
+    def _clip(self, boxes: FloatArray, sample: SampleImage) -> FloatArray:
+        """Boxes clipped to the image: whether the graph does so or not is no difference."""
+        image = sample.image if self.whole_images else sample.canvas
         return clip(np.nan_to_num(boxes), (image.shape[0], image.shape[1]))
-
-
-def measure(reference: Said, other: Said, *, scale: Said | None = None) -> Energies:
-    """How far one answer is from another.
-
-    Args:
-        reference, other: of the same form.
-        scale: the answer that an error is measured by; `reference` if None.
-    """
-    if isinstance(reference, Found) and isinstance(other, Found):
-        return {"detections": found_energy(reference, other)}
-    if isinstance(reference, Answer) and isinstance(other, Answer):
-        return energies(reference, other, scale=scale if isinstance(scale, Answer) else None)
-    raise TypeError("answers of different forms")

@@ -1,7 +1,8 @@
-"""How far two answers to the same image are apart: shares of error energy, and decibels.
+"""Relative errors between two outputs for the same image, and matched detections.
 
-An energy of 0 is equality; 1 is an error as large as what there was to say. In decibels that is
-−10 · log10(energy): 20 dB are an error of a tenth, 60 dB one of a thousandth.
+A relative error is the mean square of the difference over that of the signal: 0 is equality, 1 is
+an error as large as the signal. In decibels it is −10 · log10(error): 20 dB is a difference of a
+tenth, 60 dB one of a thousandth.
 """
 
 from collections.abc import Sequence
@@ -16,17 +17,17 @@ SOFT = 1e-3  # scores nearer to 0 or 1 than this are hardly told apart
 LEAST_SPREAD = 1e-4  # of values that hardly differ, so that their rounding is no large error
 ROWS = 20_000  # boxes of an image that are compared
 BEST = 2_000  # of these, the ones with the highest scores
-NOTHING = 1e-20  # energy; 200 dB
+LEAST_ERROR = 1e-20  # 200 dB
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
-    """What was said of one probe.
+class Output:
+    """What a network gives for one image, decoded; of some boxes, or of all.
 
     Args:
         boxes: (P, 4) xyxy.
         scores: (P, K).
-        raw: (C, H, W) of each raw output; none where they are not to be had.
+        raw: (C, H, W) of each output before decoding; none where it is not to be had.
     """
 
     boxes: FloatArray
@@ -35,40 +36,54 @@ class Answer:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """What is left of a probe after non-maximum suppression: (M, 4), (M,), (M,), best first."""
+class DetectionArrays:
+    """Detections of one image, unchecked: boxes (M, 4), scores (M,), labels (M,), best first."""
 
     boxes: FloatArray
     scores: FloatArray
     labels: IntArray
 
 
-Energies = dict[str, float]  # by what was compared: `raw`, `boxes`, `scores`
+AnyOutput = Output | DetectionArrays
+RelativeErrors = dict[str, float]  # by output: `raw`, `boxes`, `scores`; or `detections`
 
 
-def energies(reference: Answer, other: Answer, *, scale: Answer | None = None) -> Energies:
-    """How far `other` is from `reference`; infinite where the shapes differ.
+def relative_errors(
+    reference: Output, other: Output, *, scale: Output | None = None
+) -> RelativeErrors:
+    """The relative error of each output; infinite where the shapes differ.
 
     Args:
-        reference, other: answers to the same probe.
-        scale: what an error is measured by; `reference` if None.
+        reference, other: for the same image.
+        scale: the output that an error is relative to; `reference` if None.
     """
     by = scale or reference
     found = {
-        "boxes": box_energy(reference.boxes, other.boxes, scale=by.boxes),
-        "scores": score_energy(reference.scores, other.scores, scale=by.scores),
+        "boxes": mean_box_error(reference.boxes, other.boxes, scale=by.boxes),
+        "scores": score_error(reference.scores, other.scores, scale=by.scores),
     }
     if reference.raw and other.raw:
-        found["raw"] = raw_energy(reference.raw, other.raw, scale=by.raw)
+        found["raw"] = raw_error(reference.raw, other.raw, scale=by.raw)
     return found
 
 
-def mean_energies(pairs: Sequence[Energies]) -> Energies:
-    """The mean over several probes."""
+def compare_outputs(
+    reference: AnyOutput, other: AnyOutput, *, scale: AnyOutput | None = None
+) -> RelativeErrors:
+    """The relative errors between two outputs of the same form; see `relative_errors`."""
+    if isinstance(reference, DetectionArrays) and isinstance(other, DetectionArrays):
+        return {"detections": detection_error(reference, other)}
+    if isinstance(reference, Output) and isinstance(other, Output):
+        return relative_errors(reference, other, scale=scale if isinstance(scale, Output) else None)
+    raise TypeError("outputs of different forms")
+
+
+def mean_errors(pairs: Sequence[RelativeErrors]) -> RelativeErrors:
+    """The mean over several images."""
     return {name: float(np.mean([one[name] for one in pairs])) for name in pairs[0]}
 
 
-def box_energy(reference: FloatArray, other: FloatArray, *, scale: FloatArray) -> float:
+def mean_box_error(reference: FloatArray, other: FloatArray, *, scale: FloatArray) -> float:
     """Mean square of how far the sides of boxes are off, as a share of their length, at most 1."""
     if reference.shape != other.shape:
         return float("inf")
@@ -86,7 +101,7 @@ def box_errors(reference: FloatArray, other: FloatArray, *, scale: FloatArray) -
     return np.asarray(np.minimum(np.nan_to_num(error, nan=1.0, posinf=1.0), 1), np.float32)
 
 
-def score_energy(reference: FloatArray, other: FloatArray, *, scale: FloatArray) -> float:
+def score_error(reference: FloatArray, other: FloatArray, *, scale: FloatArray) -> float:
     """Mean square of the difference over the spread, on a scale on which 1e-2 counts as 0.1 does.
 
     That scale is the logit, bent so that scores below a thousandth are alike. The spread is what
@@ -111,7 +126,7 @@ def soft_logit(scores: FloatArray) -> FloatArray:
         return np.asarray(bent + np.clip(scores - inside, -50, 50), np.float32)
 
 
-def raw_energy(
+def raw_error(
     reference: Sequence[FloatArray], other: Sequence[FloatArray], *, scale: Sequence[FloatArray]
 ) -> float:
     """The worst output's mean square error over its spread, each channel's mean taken out."""
@@ -135,13 +150,13 @@ def choose_rows(scores: FloatArray) -> IntArray:
     return np.union1d(best, spread)
 
 
-def decibels(energy: float) -> float:
-    """−10 · log10(energy), at most 200."""
-    return float(-10 * np.log10(max(energy, NOTHING)))
+def decibels(error: float) -> float:
+    """−10 · log10(error), at most 200."""
+    return float(-10 * np.log10(max(error, LEAST_ERROR)))
 
 
 def pair(
-    first: Found, second: Found, *, iou: float = 0.5, by_class: bool = True
+    first: DetectionArrays, second: DetectionArrays, *, iou: float = 0.5, by_class: bool = True
 ) -> tuple[IntArray, IntArray, FloatArray]:
     """Match detections one to one, those that overlap most first.
 
@@ -169,7 +184,7 @@ def pair(
     return places[:, 0], places[:, 1], ious
 
 
-def found_energy(reference: Found, other: Found) -> float:
+def detection_error(reference: DetectionArrays, other: DetectionArrays) -> float:
     """0 where the same was found, 1 where nothing of it was: boxes, classes and scores."""
     total = len(reference.scores) + len(other.scores)
     if not total:

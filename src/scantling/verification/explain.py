@@ -1,4 +1,5 @@
-"""Which one mistake would make the model answer as the file does."""
+"""Explain a difference: which error, made on purpose, lets the reference give what the candidate
+does."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -7,100 +8,120 @@ from itertools import islice
 import numpy as np
 
 from ..images.letterbox import RESIZE_MODES
-from ..specs.schema import InputSpec
 from .classes import describe_order, fit_classes, reorder
-from .comparator import Bench, Probe, Said, measure
-from .distance import Answer, Energies, Found, mean_energies, pair, soft_logit
-from .inputs import InputChange, input_changes
-from .outputs import rewritings
-from .reference import Told
-from .result import Fault
+from .comparator import Comparator, SampleImage
+from .distance import (
+    AnyOutput,
+    DetectionArrays,
+    Output,
+    RelativeErrors,
+    compare_outputs,
+    mean_errors,
+    pair,
+    soft_logit,
+)
+from .input_errors import input_changes
+from .metadata_diff import name_fit
+from .output_errors import output_changes
+from .reference import InputChange
+from .result import CLASSES, Fault
 
-SHARE = 0.9  # of the error energy that a mistake must explain
-NEAR = 0.01  # energy that may remain whatever the limit is: 20 dB
+SHARE = 0.9  # of the error that a hypothesis must explain
+NEAR = 0.01  # error that may remain whatever the tolerance is: 20 dB
 HALF = 0.6  # share that it must explain where the limits hold, because they are wide
-CLASSES = "classes reordered"
-FITTED = {"stretch": "stretched", "letterbox": "letterboxed", "corner": "put into the corner"}
 
 
 @dataclass(frozen=True, eq=False)
 class Hypothesis:
-    """A mistake, and what the file would say of each probe if it were made."""
+    """An error, and the output for each sample if it were made."""
 
     name: str
     evidence: str
-    answers: tuple[Said, ...]
+    outputs: tuple[AnyOutput, ...]
 
 
 def explain(
-    bench: Bench, probes: Sequence[Probe], limits: Energies, *, thorough: bool = True
+    comparator: Comparator,
+    samples: Sequence[SampleImage],
+    tolerances: RelativeErrors,
+    *,
+    thorough: bool = True,
 ) -> list[Fault]:
-    """The mistakes that explain why the file differs from its model; none where none does.
+    """Find the errors that explain why the candidate differs; none where none does.
 
     Args:
-        bench: both sides.
-        probes: images on which they differ.
-        limits: energies that a right file would keep.
-        thorough: ask the model about changed inputs too, and try two mistakes at once.
+        comparator: runs both.
+        samples: images on which they differ.
+        tolerances: relative errors that a right file keeps.
+        thorough: try changed inputs too, and two errors at once.
     """
-    one = probes[:1]  # has thousands of boxes, and the model is slow
-    trial = _Trial(bench, probes, limits)
-    trial.add_all(_of_classes(bench, probes, [bench.told(probe) for probe in probes]))
-    trial = trial.narrowed(one)
-    told = [bench.told(probe) for probe in one]
-    trial.add_all(_of_outputs(bench, one, told))
+    one = samples[:1]  # has thousands of boxes, and the model is slow
+    search = _Search(comparator, samples, tolerances)
+    search.add_all(
+        _of_classes(
+            comparator, samples, [comparator.reference_output(sample) for sample in samples]
+        )
+    )
+    search = search.narrowed(one)
+    outputs = [comparator.reference_output(sample) for sample in one]
+    search.add_all(_of_outputs(comparator, one, outputs))
     if not thorough:
-        return trial.faults()
-    trial.add_all(_of_selection(bench, one, told))
-    trial.add_all(_of_fits(bench, one))
-    seen = list(_of_inputs(bench, one, trial))
-    if trial.best is None:  # two mistakes at once
+        return search.faults()
+    search.add_all(_of_selection(comparator, one, outputs))
+    search.add_all(_of_fits(comparator, one))
+    seen = list(_of_inputs(comparator, one, search))
+    if search.best is None:  # two mistakes at once
         for change, known in seen:
-            for second in (*_of_classes(bench, one, known), *_transposed(bench, one, known)):
+            for second in (
+                *_of_classes(comparator, one, known),
+                *_transposed(comparator, one, known),
+            ):
                 name = f"{change.name}\n{second.name}"
                 evidence = f"{change.evidence}\n{second.evidence}"
-                trial.add(replace(second, name=name, evidence=evidence))
-    return trial.faults()
+                search.add(replace(second, name=name, evidence=evidence))
+    return search.faults()
 
 
 def _of_inputs(
-    bench: Bench, probes: Sequence[Probe], trial: "_Trial"
-) -> Iterator[tuple[InputChange, list[Told]]]:
-    """Images fed otherwise: each is tried as long as nothing explains all; then what was said."""
-    height, width = bench.metadata.image_size
-    for change in input_changes(bench.reference.metadata.input_spec, square=height == width):
-        if trial.settled:
+    comparator: Comparator, samples: Sequence[SampleImage], search: "_Search"
+) -> Iterator[tuple[InputChange, list[Output]]]:
+    """Try changed inputs as long as nothing explains all; give the reference's output for each."""
+    height, width = comparator.metadata.image_size
+    for change in input_changes(comparator.reference.metadata.input_spec, square=height == width):
+        if search.settled:
             return
-        fed = [bench.changed(probe, change) for probe in probes]
+        fed = [comparator.with_input_change(sample, change) for sample in samples]
         known = [one for one in fed if one is not None]
-        if len(known) == len(probes):
-            trial.add(_expected(bench, probes, known, change.name, change.evidence))
+        if len(known) == len(samples):
+            search.add(_expected(comparator, samples, known, change.name, change.evidence))
             yield change, known
 
 
-class _Trial:
+class _Search:
     """Keeps the hypothesis that explains most."""
 
-    def __init__(self, bench: Bench, probes: Sequence[Probe], limits: Energies) -> None:
-        self.bench = bench
-        self.precision = bench.metadata.precision
-        self.limits = limits
-        self.said = [bench.said(probe) for probe in probes]
-        self.own = [bench.expect(bench.told(probe), probe) for probe in probes]
-        self.error = mean_energies(list(map(measure, self.own, self.said)))
-        self.failing = {name for name, value in self.error.items() if value > limits[name]}
+    def __init__(
+        self, comparator: Comparator, samples: Sequence[SampleImage], tolerances: RelativeErrors
+    ) -> None:
+        self.comparator = comparator
+        self.precision = comparator.metadata.precision
+        self.tolerances = tolerances
+        self.given = [comparator.candidate_output(sample) for sample in samples]
+        self.own = [comparator.expected(sample) for sample in samples]
+        self.error = mean_errors(list(map(compare_outputs, self.own, self.given)))
+        self.failing = {name for name, value in self.error.items() if value > tolerances[name]}
         self.best: tuple[float, Hypothesis] | None = None
 
     @property
     def settled(self) -> bool:
-        """What was found leaves nothing to explain."""
+        """Whether the best hypothesis leaves nothing to explain."""
         return self.best is not None and self.best[0] <= 1
 
-    def narrowed(self, probes: Sequence[Probe]) -> "_Trial":
-        """The same on some of the probes, with what was found so far."""
-        trial = _Trial(self.bench, probes, self.limits)
-        trial.best = self.best
-        return trial
+    def narrowed(self, samples: Sequence[SampleImage]) -> "_Search":
+        """The same search on some of the samples, with the best so far."""
+        search = _Search(self.comparator, samples, self.tolerances)
+        search.best = self.best
+        return search
 
     def add_all(self, hypotheses: Iterator[Hypothesis]) -> None:
         """Try one after the other, until one explains all."""
@@ -112,38 +133,38 @@ class _Trial:
 
     def add(self, hypothesis: Hypothesis) -> None:
         """Remember a hypothesis that explains the difference better than any before."""
-        left = mean_energies(list(map(measure, hypothesis.answers, self.said)))
+        left = mean_errors(list(map(compare_outputs, hypothesis.outputs, self.given)))
         if not np.isfinite(list(left.values())).all() or not self._explains(hypothesis, left):
             return
         # the earlier of two that are about as good: it is the likelier
-        cost = max(left[name] / self.limits[name] for name in left)
+        cost = max(left[name] / self.tolerances[name] for name in left)
         if self.best is None or cost < 0.5 * self.best[0]:
             self.best = (max(cost, 1e-3), hypothesis)
 
-    def _explains(self, hypothesis: Hypothesis, left: Energies) -> bool:
+    def _explains(self, hypothesis: Hypothesis, left: RelativeErrors) -> bool:
         """Whether little remains, of what there was and of what the hypothesis itself says."""
         shares = self._shares(hypothesis)
         if not self.failing:
             best = max(shares.values())
-            kept = all(left[name] <= max(self.limits[name], self.error[name]) for name in left)
+            kept = all(left[name] <= max(self.tolerances[name], self.error[name]) for name in left)
             return kept and best >= HALF and all(share > -0.1 for share in shares.values())
         for name, value in left.items():
-            limit = self.limits[name]
+            tolerance = self.tolerances[name]
             if name not in self.failing:
-                if value > max(limit, 4 * self.error[name]):
+                if value > max(tolerance, 4 * self.error[name]):
                     return False
                 continue
-            if value <= limit:  # by what the hypothesis says itself, however far that is off
+            if value <= tolerance:  # by what the hypothesis says itself, however far that is off
                 continue
-            exact = self.precision == "int8" or value <= max(10 * limit, NEAR)
+            exact = self.precision == "int8" or value <= max(10 * tolerance, NEAR)
             if not exact or shares[name] < SHARE:
                 return False
         return True
 
-    def _shares(self, hypothesis: Hypothesis) -> Energies:
-        """What part of the error a hypothesis takes away, measured by the model's own answer."""
-        triples = zip(hypothesis.answers, self.said, self.own, strict=True)
-        left = mean_energies([measure(one, said, scale=own) for one, said, own in triples])
+    def _shares(self, hypothesis: Hypothesis) -> RelativeErrors:
+        """The share of the error that a hypothesis takes away, relative to the expected output."""
+        triples = zip(hypothesis.outputs, self.given, self.own, strict=True)
+        left = mean_errors([compare_outputs(one, given, scale=own) for one, given, own in triples])
         return {
             name: 1 - left[name] / max(value, 1e-20) if np.isfinite(left[name]) else -1.0
             for name, value in self.error.items()
@@ -159,64 +180,71 @@ class _Trial:
 
 
 def _expected(
-    bench: Bench, probes: Sequence[Probe], told: Sequence[Told], name: str, evidence: str
+    comparator: Comparator,
+    samples: Sequence[SampleImage],
+    outputs: Sequence[Output],
+    name: str,
+    evidence: str,
 ) -> Hypothesis:
-    answers = [bench.expect(one, probe) for one, probe in zip(told, probes, strict=True)]
-    return Hypothesis(name, evidence, tuple(answers))
+    pairs = zip(outputs, samples, strict=True)
+    expected = tuple(comparator.as_candidate(one, sample) for one, sample in pairs)
+    return Hypothesis(name, evidence, expected)
 
 
 def _of_outputs(
-    bench: Bench, probes: Sequence[Probe], told: Sequence[Told]
+    comparator: Comparator, samples: Sequence[SampleImage], outputs: Sequence[Output]
 ) -> Iterator[Hypothesis]:
     """Boxes or scores rewritten."""
-    metadata = bench.reference.metadata
-    streams = [rewritings(one, metadata, own=bench.metadata) for one in told]
+    metadata = comparator.reference.metadata
+    streams = [output_changes(one, metadata, own=comparator.metadata) for one in outputs]
     for together in zip(*streams, strict=True):
         name, evidence, _ = together[0]
-        yield _expected(bench, probes, [one[2] for one in together], name, evidence)
+        yield _expected(comparator, samples, [one[2] for one in together], name, evidence)
 
 
 def _transposed(
-    bench: Bench, probes: Sequence[Probe], told: Sequence[Told]
+    comparator: Comparator, samples: Sequence[SampleImage], outputs: Sequence[Output]
 ) -> Iterator[Hypothesis]:
-    """Boxes with x and y exchanged: the first of the rewritings."""
-    yield from islice(_of_outputs(bench, probes, told), 1)
+    """Boxes with x and y exchanged: the first of the output changes."""
+    yield from islice(_of_outputs(comparator, samples, outputs), 1)
 
 
 def _of_classes(
-    bench: Bench, probes: Sequence[Probe], told: Sequence[Told]
+    comparator: Comparator, samples: Sequence[SampleImage], outputs: Sequence[Output]
 ) -> Iterator[Hypothesis]:
     """Classes in another order, found from the numbers."""
-    metadata = bench.reference.metadata
-    expected = [bench.expect(one, probe) for one, probe in zip(told, probes, strict=True)]
-    said = [bench.said(probe) for probe in probes]
-    if isinstance(expected[0], Found):
-        yield from _of_labels(bench, expected, said)
+    metadata = comparator.reference.metadata
+    expected = [
+        comparator.as_candidate(one, sample) for one, sample in zip(outputs, samples, strict=True)
+    ]
+    given = [comparator.candidate_output(sample) for sample in samples]
+    if isinstance(expected[0], DetectionArrays):
+        yield from _of_labels(comparator, expected, given)
         return
     scores = [
         (soft_logit(a.scores), soft_logit(b.scores))
-        for a, b in zip(expected, said, strict=True)
-        if isinstance(a, Answer) and isinstance(b, Answer) and a.scores.shape == b.scores.shape
+        for a, b in zip(expected, given, strict=True)
+        if isinstance(a, Output) and isinstance(b, Output) and a.scores.shape == b.scores.shape
     ]
-    if len(scores) < len(probes):
+    if len(scores) < len(samples):
         return
     columns = fit_classes(*(np.concatenate(parts) for parts in zip(*scores, strict=True)))
     if columns is None:
         return
     words = describe_order(columns, metadata.names)
     for raw in (False, True):
-        moved = [reorder(one, columns, metadata, raw=raw) for one in told]
-        yield _expected(bench, probes, moved, CLASSES, words)
+        moved = [reorder(one, columns, metadata, raw=raw) for one in outputs]
+        yield _expected(comparator, samples, moved, CLASSES, words)
 
 
 def _of_labels(
-    bench: Bench, expected: Sequence[Said], said: Sequence[Said]
+    comparator: Comparator, expected: Sequence[AnyOutput], given: Sequence[AnyOutput]
 ) -> Iterator[Hypothesis]:
     """Labels of detections in another order: each goes where most of its boxes lie."""
-    count = len(bench.reference.metadata.names)
+    count = len(comparator.reference.metadata.names)
     votes = np.zeros((count, count))
-    for a, b in zip(expected, said, strict=True):
-        if isinstance(a, Found) and isinstance(b, Found):
+    for a, b in zip(expected, given, strict=True):
+        if isinstance(a, DetectionArrays) and isinstance(b, DetectionArrays):
             mine, theirs, ious = pair(a, b, iou=0.9, by_class=False)
             near = np.abs(a.scores[mine] - b.scores[theirs]) < 0.02
             pairs = a.labels[mine[near]], b.labels[theirs[near]]
@@ -225,22 +253,24 @@ def _of_labels(
     moved = np.flatnonzero(labels != np.arange(count))
     if not len(moved):
         return
-    names = bench.reference.metadata.names
+    names = comparator.reference.metadata.names
     shown = ", ".join(f"{names[one]} is called {names[labels[one]]}" for one in moved[:3].tolist())
-    answers = [
-        Found(one.boxes, one.scores, labels[one.labels]) if isinstance(one, Found) else one
+    outputs = [
+        DetectionArrays(one.boxes, one.scores, labels[one.labels])
+        if isinstance(one, DetectionArrays)
+        else one
         for one in expected
     ]
-    yield Hypothesis(CLASSES, shown, tuple(answers))
+    yield Hypothesis(CLASSES, shown, tuple(outputs))
 
 
 def _of_selection(
-    bench: Bench, probes: Sequence[Probe], told: Sequence[Told]
+    comparator: Comparator, samples: Sequence[SampleImage], outputs: Sequence[Output]
 ) -> Iterator[Hypothesis]:
     """Other thresholds inside a graph that gives detections."""
-    if bench.form != "detections":
+    if comparator.form != "detections":
         return
-    own = bench.selection()
+    own = comparator.selection()
     others = [
         ("non-maximum suppression goes across classes", replace(own, class_aware=False)),
         ("there is no non-maximum suppression", replace(own, nms="none")),
@@ -259,36 +289,28 @@ def _of_selection(
         ),
     ]
     for evidence, selection in others:
-        answers = [
-            bench.expect(one, probe, selection=selection)
-            for one, probe in zip(told, probes, strict=True)
-        ]
-        yield Hypothesis("wrong thresholds inside", evidence, tuple(answers))
+        selected = tuple(
+            comparator.as_candidate(one, sample, selection=selection)
+            for one, sample in zip(outputs, samples, strict=True)
+        )
+        yield Hypothesis("wrong thresholds inside", evidence, selected)
 
 
-def _of_fits(bench: Bench, probes: Sequence[Probe]) -> Iterator[Hypothesis]:
-    """Images fitted otherwise, by a graph that takes them whole."""
-    if not bench.whole_images:
+def _of_fits(comparator: Comparator, samples: Sequence[SampleImage]) -> Iterator[Hypothesis]:
+    """Images resized or padded otherwise, by a graph that does that itself."""
+    if not comparator.whole_images:
         return
-    own = bench.reference.metadata.input_spec
+    own = comparator.reference.metadata.input_spec
     specs = [own.replace(resize_mode=mode) for mode in RESIZE_MODES if mode != own.resize_mode]
     specs += [
         own.replace(pad_value=value) for value in (0, 114, 127, 128, 255) if value != own.pad_value
     ]
     for spec in specs:
-        answers = []
-        for probe in probes:
-            refitted = bench.refitted(probe, spec)
+        outputs = []
+        for sample in samples:
+            refitted = comparator.with_input_spec(sample, spec)
             if refitted is not None:
-                answers.append(bench.expect(refitted[0], probe, placement=refitted[1]))
-        if len(answers) == len(probes):
+                outputs.append(comparator.as_candidate(refitted[0], sample, placement=refitted[1]))
+        if len(outputs) == len(samples):
             name, evidence = name_fit(own, spec)
-            yield Hypothesis(name, evidence, tuple(answers))
-
-
-def name_fit(right: InputSpec, wrong: InputSpec) -> tuple[str, str]:
-    """The name of the fault, and what it is: images fitted or filled otherwise."""
-    if right.resize_mode == wrong.resize_mode:
-        return "wrong fill", f"around an image is {wrong.pad_value} in place of {right.pad_value}"
-    evidence = f"images are fitted by {wrong.resize_mode!r}, the model's by {right.resize_mode!r}"
-    return f"{FITTED[wrong.resize_mode]} instead of {FITTED[right.resize_mode]}", evidence
+            yield Hypothesis(name, evidence, tuple(outputs))

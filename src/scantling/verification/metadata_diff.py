@@ -1,26 +1,29 @@
-"""What a file says of itself, against what its model is."""
+"""Metadata of the candidate against that of the reference: settings, levels, class names."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
 
+from ..specs.level import Level
 from ..specs.metadata import Metadata
+from ..specs.schema import InputSpec
 from ..structures import IntArray
-from .decode_errors import describe_levels
-from .explain import name_fit
-from .outputs import DECODING
-from .result import Fault
+from .classes import describe_order
+from .comparator import Comparator, SampleImage
+from .distance import Output, soft_logit
+from .result import CLASSES, DECODING, STALE, Fault
 
 NAMES = "wrong class names"
+FITTED = {"stretch": "stretched", "letterbox": "letterboxed", "corner": "put into the corner"}
 
 
 def compare_metadata(metadata: Metadata, right: Metadata) -> tuple[list[Fault], list[str]]:
-    """The mistakes in metadata, and what is only worth knowing.
+    """Compare metadata: faults, and notes on differences that are none.
 
     Args:
-        metadata: of the file.
-        right: what the model's own metadata would be.
+        metadata: of the candidate.
+        right: of the reference.
     """
     faults: list[Fault] = []
     notes: list[str] = []
@@ -51,7 +54,7 @@ def _fill(fill: int | tuple[int, int, int]) -> tuple[int, int, int]:
 
 
 def match_columns(names: Sequence[str], right: Sequence[str]) -> IntArray:
-    """Which column of a file is which class of its model: by name, not by position.
+    """Match the candidate's score columns to the reference's classes by name.
 
     Args:
         names: of the file's columns.
@@ -66,3 +69,94 @@ def match_columns(names: Sequence[str], right: Sequence[str]) -> IntArray:
     for place, name in enumerate(names):
         places[name].append(place)
     return np.array([places[name].pop(0) for name in right], np.int64)
+
+
+def describe_levels(right: Sequence[Level], wrong: Sequence[Level]) -> str:
+    """The differences between two lists of levels, in words."""
+    if len(right) != len(wrong):
+        return f"{len(wrong)} levels in place of {len(right)}"
+    differences = []
+    for name in Level.model_fields:
+        pairs = [(getattr(a, name), getattr(b, name)) for a, b in zip(right, wrong, strict=True)]
+        first = next((pair for pair in pairs if pair[0] != pair[1]), None)
+        if first is not None:
+            differences.append(f"{name} {first[1]} in place of {first[0]}")
+    return "; ".join(differences)
+
+
+def name_fit(right: InputSpec, wrong: InputSpec) -> tuple[str, str]:
+    """Name and evidence of the fault that images are resized or padded otherwise."""
+    if right.resize_mode == wrong.resize_mode:
+        return "wrong fill", f"around an image is {wrong.pad_value} in place of {right.pad_value}"
+    evidence = f"images are fitted by {wrong.resize_mode!r}, the model's by {right.resize_mode!r}"
+    return f"{FITTED[wrong.resize_mode]} instead of {FITTED[right.resize_mode]}", evidence
+
+
+def describe_fingerprints(comparator: Comparator) -> str:
+    """Whether the file says that it was exported from other weights."""
+    metadata, right = comparator.metadata, comparator.reference.metadata
+    if metadata.fingerprint == right.fingerprint:
+        return "its metadata names these weights, so the graph was changed after its export"
+    what = "weights" if metadata.spec == right.spec else "description and weights"
+    return (
+        f"its metadata says that it was exported from other {what} "
+        f"({metadata.fingerprint[:12]}… of {metadata.source!r}, not {right.fingerprint[:12]}…)"
+    )
+
+
+def check_names_and_weights(
+    comparator: Comparator, samples: Sequence[SampleImage], faults: Sequence[Fault], *, agree: bool
+) -> tuple[list[Fault], list[str]]:
+    """Add the faults that only metadata and tensors together show.
+
+    Args:
+        comparator: runs both.
+        samples: that the tensors were compared on.
+        faults: those of the tensors.
+        agree: the tensors agree.
+
+    Returns:
+        The faults, completed, and notes.
+    """
+    faults, notes = list(faults), list[str]()
+    metadata, right = comparator.metadata, comparator.reference.metadata
+    named = {fault.name for fault in faults}
+    if (
+        metadata.names != right.names
+        and CLASSES not in named
+        and _only_names_moved(comparator, samples)
+    ):
+        words = describe_order(comparator.columns, right.names)
+        evidence = f"{words}, says its metadata; its scores say otherwise"
+        faults.insert(0, Fault(CLASSES, "metadata", evidence))
+    if agree and not faults and metadata.fingerprint != right.fingerprint:
+        if metadata.spec == right.spec and metadata.precision != "fp32":
+            evidence = (
+                f"what it says cannot be told from rounding to {metadata.precision}, but "
+                f"{describe_fingerprints(comparator)}"
+            )
+            faults.append(Fault(STALE, "tensors", evidence))
+        else:
+            notes.append(f"{describe_fingerprints(comparator)}; it answers as these do")
+    return faults, notes
+
+
+def _only_names_moved(comparator: Comparator, samples: Sequence[SampleImage]) -> bool:
+    """Whether only the names in the metadata are in another order, and the scores are not."""
+    moved = np.flatnonzero(comparator.columns != np.arange(len(comparator.columns)))
+    if not len(moved):
+        return False
+    by_name = by_place = 0.0
+    for sample in samples:
+        expected = comparator.expected(sample)
+        given = comparator.candidate_output(sample)
+        if not (isinstance(expected, Output) and isinstance(given, Output)):
+            return False  # the labels of detections were compared by name already
+        if expected.scores.shape != given.scores.shape:
+            return False
+        unmoved = np.empty_like(given.scores)
+        unmoved[:, comparator.columns] = given.scores
+        right = soft_logit(expected.scores[:, moved])
+        by_name += float(np.square(right - soft_logit(given.scores[:, moved])).sum())
+        by_place += float(np.square(right - soft_logit(unmoved[:, moved])).sum())
+    return by_place < by_name

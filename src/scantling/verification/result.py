@@ -6,6 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+# Names of faults that more than one comparison can find.
+TRANSPOSED = "boxes transposed"
+DECODING = "wrong decode scheme"
+CLASSES = "classes reordered"
+STALE = "stale weights"
+
 
 @dataclass(frozen=True)
 class Figure:

@@ -1,37 +1,37 @@
-"""Verify a file: the metadata, the tensors, the boxes, the AP, each against the model itself."""
+"""Verify a file against its model: metadata, tensors, boxes and AP."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from time import perf_counter
 
 import numpy as np
 
-from ..checkpoints import Model
+from ..checkpoints import Model, load_model
 from ..datasets.dataset import Dataset
-from ..engines import Engine
+from ..engines import Engine, is_exported, open_engine, read_metadata
+from ..engines.graphs import make_metadata
 from ..errors import InvalidValue
 from ..evaluation import open_data
 from ..images import read_sources
 from ..images.read import read_image
-from ..specs.metadata import Metadata
-from ..structures import Image, IntArray
-from .ap import compare_ap
-from .boxes import Comparison, compare_boxes
-from .candidate import open_reference, open_subject
-from .comparator import Bench, make_probe
-from .metadata_diff import compare_metadata, match_columns
-from .naming import settle
-from .reference import Reference
+from ..specs.metadata import Metadata, Precision
+from ..structures import Image
+from .ap import ApLimit, compare_ap
+from .boxes import compare_boxes
+from .comparator import Comparator, make_sample
+from .metadata_diff import check_names_and_weights, compare_metadata, match_columns
+from .reference import open_reference
 from .result import Fault, Stage, Verification
 from .scenes import ON_SCENES, draw_scenes
 from .tensors import compare_tensors
 
 STAGES = ("tensors", "boxes", "ap")
-SCENES, PROBES = 4, 3  # drawn images, and how many images are compared number by number
+SCENES, SAMPLES = 4, 3  # drawn images, and images whose tensors are compared
 IMAGES = 16  # at most, of a user's own
-LARGE = 1 << 20  # pixels of an input from which on one probe less must do
+LARGE = 1 << 20  # pixels of an input from which on one sample less must do
+COARSENESS: tuple[Precision, ...] = ("fp32", "fp16", "bf16", "int8")
 Progress = Callable[[int, int], None]
 
 
@@ -52,7 +52,7 @@ def verify(
     cache: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Verification:
-    """Find out whether a file is the model that it claims to be, and name what is wrong if not.
+    """Check that a file computes what its model does, and name the fault if it does not.
 
     >>> verify("yolov4-tiny.onnx", against="yolov4-tiny.cfg").passed  # doctest: +SKIP
 
@@ -80,97 +80,106 @@ def verify(
     """
     _check(stages, max_ap_drop)
     dataset = None if data is None else open_data(data, split=split)
-    running, metadata, model = open_subject(file, engine=engine, device=device, cache=cache)
+    ap = None
+    if dataset is not None and "ap" in stages:
+        ap = ApLimit(dataset=dataset, max_drop=max_ap_drop, limit=limit, progress=progress)
+    shown = _choose_images(images, dataset)
+    real = ON_SCENES if images is None and dataset is None else "images"
+    running, metadata, model = open_candidate(file, engine=engine, device=device, cache=cache)
     try:
         reference = open_reference(
             model if against is None and model is not None else against,
             metadata,
             Path(file),
-            weights=weights,
-            names=names,
+            load=partial(load_model, weights=weights, names=names, cache=cache),
             device=device,
-            cache=cache,
         )
-        shown, real = _choose_images(images, dataset)
-        work = _Work(reference, running, metadata, shown, real)
-        return _compare(work, str(file), dataset, tuple(stages), max_ap_drop, limit, progress)
+        columns = match_columns(metadata.names, reference.metadata.names)
+        comparator = Comparator(reference, running, metadata, columns=columns)
+        found = _compare(comparator, shown, real, stages=stages, ap=ap)
+        return replace(found, file=str(file))
     finally:
         running.close()
 
 
-@dataclass(frozen=True, eq=False)
-class _Work:
-    """Both sides, and what they are shown."""
+def open_candidate(
+    file: str | Path, *, engine: str, device: str, cache: str | Path | None
+) -> tuple[Engine, Metadata, Model | None]:
+    """Open what is verified in its engine.
 
-    reference: Reference
-    engine: Engine
-    metadata: Metadata
-    images: list[Image]
-    real: str  # what they are, in words
+    Returns:
+        The engine; its metadata, with the precision that it is computed in; and the model, where it
+        is no exported file.
+
+    Raises:
+        ScantlingError: it cannot be opened, and what to do about it.
+    """
+    model = None if is_exported(file) else load_model(file, cache=cache)
+    metadata = read_metadata(file) if model is None else make_metadata(model, source=str(file))
+    running = open_engine(
+        Path(file) if model is None else model,
+        engine=engine,
+        device=device,
+        cache=None if cache is None else Path(cache),
+    )
+    coarser = [one for one in COARSENESS if one in (metadata.precision, running.precision)]
+    precision = coarser[-1] if coarser else metadata.precision
+    return running, metadata.model_copy(update={"precision": precision}), model
 
 
 def _compare(
-    work: _Work,
-    file: str,
-    dataset: Dataset | None,
-    chosen: tuple[str, ...],
-    max_ap_drop: float,
-    limit: int | None,
-    progress: Progress | None,
+    comparator: Comparator,
+    images: list[Image],
+    real: str,
+    *,
+    stages: Sequence[str],
+    ap: ApLimit | None,
 ) -> Verification:
-    """Every stage that was asked for, and what they say together."""
-    reference, engine, metadata = work.reference, work.engine, work.metadata
-    told, notes = compare_metadata(metadata, reference.metadata)
-    columns = match_columns(metadata.names, reference.metadata.names)
-    bench = Bench(reference, engine, metadata, columns=columns)
-    stages: list[Stage] = []
-    found: list[Fault] = []
+    """Run the stages, and put their faults together.
+
+    Args:
+        comparator: runs both.
+        images: to compare on.
+        real: what they are, in words.
+        stages: which.
+        ap: what the AP may lose; None where it is not compared.
+    """
+    metadata, right = comparator.metadata, comparator.reference.metadata
+    metadata_faults, notes = compare_metadata(metadata, right)
+    done: list[Stage] = []
+    faults: list[Fault] = []
     sound = True
-    if "tensors" in chosen:
+    if "tensors" in stages:
         height, width = metadata.image_size
-        count = PROBES - (height * width > LARGE)
-        spec = reference.metadata.input_spec
-        probes = [make_probe(image, spec, metadata.image_size) for image in work.images[:count]]
-        tensors = compare_tensors(bench, probes, real=work.real)
-        stages.append(tensors.stage)
-        found += tensors.faults
-        found, told, notes = settle(bench, probes, found, told, notes, passed=tensors.stage.passed)
-        sound = bool(np.isfinite(list(tensors.limits.values())).all())
-    if "boxes" in chosen and sound:
-        explained = any(fault.stage == "tensors" for fault in found)
-        stage, faults = _boxes(work, columns, explained=explained)
-        stages.append(stage)
-        found += faults
-    if "ap" in chosen and dataset is not None and sound:
-        stage, faults = compare_ap(
-            reference,
-            engine,
-            metadata,
-            dataset,
-            max_drop=max_ap_drop,
-            limit=limit,
-            progress=progress,
+        count = SAMPLES - (height * width > LARGE)
+        samples = [
+            make_sample(image, right.input_spec, metadata.image_size) for image in images[:count]
+        ]
+        tensors = compare_tensors(comparator, samples, real=real)
+        done.append(tensors.stage)
+        faults, more = check_names_and_weights(
+            comparator, samples, tensors.faults, agree=tensors.stage.passed
         )
-        stages.append(stage)
-        found += faults if not (found or told) else []
+        notes += more
+        sound = bool(np.isfinite(list(tensors.tolerances.values())).all())
+    if "boxes" in stages and sound:
+        explained = any(fault.stage == "tensors" for fault in faults)
+        stage, found = compare_boxes(comparator, images, real=real, explained=explained)
+        done.append(stage)
+        faults += found
+    if ap is not None and sound:
+        stage, found = compare_ap(comparator, ap)
+        done.append(stage)
+        faults += found if not (faults or metadata_faults) else []
     return Verification(
-        file=file,
-        against=reference.describes,
-        engine=engine.description,
+        file=metadata.source,
+        against=comparator.reference.description,
+        engine=comparator.engine.description,
         precision=metadata.precision,
-        stages=tuple(stages),
-        faults=_once([*found, *told]),
+        stages=tuple(done),
+        faults=_once([*faults, *metadata_faults]),
         notes=tuple(notes),
     )
-
-
-def _boxes(work: _Work, columns: IntArray, *, explained: bool) -> tuple[Stage, list[Fault]]:
-    start = perf_counter()
-    comparison = Comparison(
-        work.reference, work.engine, work.metadata, columns=columns, images=work.images
-    )
-    stage, faults = compare_boxes(comparison, real=work.real, explained=explained)
-    return replace(stage, seconds=perf_counter() - start), faults
 
 
 def _once(faults: Sequence[Fault]) -> tuple[Fault, ...]:
@@ -181,19 +190,22 @@ def _once(faults: Sequence[Fault]) -> tuple[Fault, ...]:
     return tuple(named.values())
 
 
-def _choose_images(images: object, dataset: Dataset | None) -> tuple[list[Image], str]:
-    """What both sides are shown, and what it is in words."""
+def _choose_images(images: object, dataset: Dataset | None) -> list[Image]:
+    """The first of the user's own images, or of the data; else drawn scenes.
+
+    Raises:
+        InvalidValue: none of the images can be read.
+    """
     if images is None and dataset is None:
-        return draw_scenes(SCENES), ON_SCENES
+        return draw_scenes(SCENES)
     if images is None and dataset is not None:
-        paths = [image.path for image in dataset.images[:IMAGES]]
-        return [read_image(path) for path in paths], "images"
+        return [read_image(image.path) for image in dataset.images[:IMAGES]]
     frames = list(islice(read_sources(images), IMAGES))
     read = [frame.image for frame in frames if frame.image is not None]
     if not read:
         given = frames[0].problem if frames else "nothing"
         raise InvalidValue("images", given, "images that can be read")
-    return read, "images"
+    return read
 
 
 def _check(stages: Sequence[str], max_ap_drop: float) -> None:

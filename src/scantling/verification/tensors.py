@@ -1,4 +1,10 @@
-"""The first comparison: what the graph itself gives, against the reference network."""
+"""Compare tensors: the outputs of the candidate's graph against those of the reference network.
+
+Nominal tolerances are what any network keeps that is computed with care. Where a file misses one,
+the reference is computed with its weights and features rounded as the file's are, see `rounded`,
+and the file may lose a few times as much: its ranges may be less lucky, its layers fused in another
+order.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,114 +12,128 @@ from time import perf_counter
 
 import numpy as np
 
-from .comparator import Bench, Probe, make_probe, measure
-from .distance import NOTHING, Answer, Energies, box_errors, decibels, mean_energies
+from ..specs.metadata import Precision
+from .comparator import Comparator, SampleImage, make_sample
+from .distance import (
+    LEAST_ERROR,
+    Output,
+    RelativeErrors,
+    box_errors,
+    compare_outputs,
+    decibels,
+    mean_errors,
+)
 from .explain import explain
-from .result import Fault, Figure, Stage
+from .metadata_diff import describe_fingerprints
+from .result import STALE, Fault, Figure, Stage
 from .scenes import NOISES, ON_SCENES, draw_noise
-from .tolerances import WORST, nominal_limits, own_limits, rounding_cost
 
 NOISE = "INT8 calibrated on noise"
-STALE = "stale weights"
 QUIETER = 10**0.8  # times less that noise must cost than images do: 8 dB
-BEYOND = 10.0  # times its limit, past which no rounding of floats explains an error
-COSTLY = 4.0  # times what rounding costs, from which on it is asked: 6 dB
+BEYOND = 10.0  # times its tolerance, past which no rounding of floats explains an error
+COSTLY = 4.0  # times the cost of rounding, from which on calibration is suspected: 6 dB
 OTHER = "another model"
+# Decibels that any network keeps: fp32 an error of a thousandth, int8 of a twentieth.
+NOMINAL: dict[Precision, float] = {"fp32": 60.0, "fp16": 40.0, "bf16": 30.0, "int8": 26.0}
+# The same after non-maximum suppression: the share of what was found that may be different.
+NOMINAL_DETECTIONS: dict[Precision, float] = {"fp32": 0.02, "fp16": 0.04, "bf16": 0.1, "int8": 0.2}
+# Times the error that rounding costs. Of int8 that is rounding at its best: real ranges are those
+# of other images, and decoding is often rounded too.
+MARGIN: dict[Precision, float] = {"fp32": 4.0, "fp16": 4.0, "bf16": 6.0, "int8": 16.0}
+MARGIN_DETECTIONS = 2.0
+WORST = 0.5  # error: a file that agrees to less than 3 dB is no use
+GREY = 1  # level by which a graph that fits images itself may see pixels differently
 
 
 @dataclass(frozen=True)
 class Tensors:
-    """What the comparison of tensors found.
+    """Result of comparing tensors.
 
     Args:
         stage: the figures.
-        faults: what explains them, if they are past a limit.
-        limits: energies by output.
+        faults: what explains an error beyond its tolerance.
+        tolerances: relative errors by output.
     """
 
     stage: Stage
     faults: tuple[Fault, ...]
-    limits: Energies
+    tolerances: RelativeErrors
 
 
-def compare_tensors(bench: Bench, probes: Sequence[Probe], *, real: str) -> Tensors:
-    """Compare what both say of some images, and of noise; find out why if they differ.
+def compare_tensors(
+    comparator: Comparator, samples: Sequence[SampleImage], *, real: str
+) -> Tensors:
+    """Compare the outputs for some images and for noise; explain them if they differ.
 
     Args:
-        bench: both sides.
-        probes: images.
+        comparator: runs both.
+        samples: images.
         real: what they are, in words.
     """
     start = perf_counter()
-    own = [bench.expect(bench.told(probe), probe) for probe in probes]
-    said = [bench.said(probe) for probe in probes]
-    error = mean_energies(list(map(measure, own, said)))
+    own = [comparator.expected(sample) for sample in samples]
+    given = [comparator.candidate_output(sample) for sample in samples]
+    error = mean_errors(list(map(compare_outputs, own, given)))
     if not np.isfinite(list(error.values())).all():
-        return _unlike(bench, probes, error, perf_counter() - start)
-    limits = nominal_limits(bench.metadata.precision, list(error))
-    if _past(error, limits):
-        limits = own_limits(bench, probes)
+        return _unlike(comparator, samples, error, perf_counter() - start)
+    tolerances = nominal_tolerances(comparator.metadata.precision, list(error))
+    if _exceeds(error, tolerances):
+        tolerances = own_tolerances(comparator, samples)
     faults: list[Fault] = []
-    if _past(error, limits):
+    if _exceeds(error, tolerances):
         # noise first: a mistake that explain knows would show on noise as well
-        found = calibrated_on_noise(bench, probes, error) or explain(bench, probes, limits)
-        faults = _name(bench, error, limits, found)
-    elif bench.metadata.precision != "fp32":
-        faults = explain(bench, probes, limits, thorough=False)
+        found = calibrated_on_noise(comparator, samples, error) or explain(
+            comparator, samples, tolerances
+        )
+        faults = _name(comparator, error, tolerances, found)
+    elif comparator.metadata.precision != "fp32":
+        faults = explain(comparator, samples, tolerances, thorough=False)
         if real != ON_SCENES:  # of which INT8 that was calibrated on photographs may know little
-            faults = faults or calibrated_on_noise(bench, probes, error)
-    figures = [*_figures(error, limits, real), *_statistics(own, said)]
-    figures += _figures(_noise_error(bench, NOISES[0])[1], None, f"{NOISES[0]} noise")
-    compared = f"{len(probes)} {real}, and noise"
+            faults = faults or calibrated_on_noise(comparator, samples, error)
+    figures = [*_figures(error, tolerances, real), *_statistics(own, given)]
+    figures += _figures(_noise_error(comparator, NOISES[0])[1], None, f"{NOISES[0]} noise")
+    compared = f"{len(samples)} {real}, and noise"
     stage = Stage("tensors", tuple(figures), compared, perf_counter() - start)
-    return Tensors(stage, tuple(faults), limits)
+    return Tensors(stage, tuple(faults), tolerances)
 
 
-def _past(error: Energies, limits: Energies) -> bool:
-    return any(value > limits[name] for name, value in error.items())
+def _exceeds(error: RelativeErrors, tolerances: RelativeErrors) -> bool:
+    return any(value > tolerances[name] for name, value in error.items())
 
 
-def _noise_error(bench: Bench, kind: str) -> tuple[Probe, Energies]:
-    """A kind of noise, and how far both are apart on it."""
-    size = bench.metadata.image_size
-    probe = make_probe(draw_noise(size)[kind], bench.reference.metadata.input_spec, size)
-    return probe, measure(bench.expect(bench.told(probe), probe), bench.said(probe))
+def _noise_error(comparator: Comparator, kind: str) -> tuple[SampleImage, RelativeErrors]:
+    """A kind of noise, and the relative errors on it."""
+    size = comparator.metadata.image_size
+    sample = make_sample(draw_noise(size)[kind], comparator.reference.metadata.input_spec, size)
+    return sample, compare_outputs(comparator.expected(sample), comparator.candidate_output(sample))
 
 
-def _name(bench: Bench, error: Energies, limits: Energies, found: list[Fault]) -> list[Fault]:
-    """Why a file is not its model: what was found, or what is left where nothing was."""
+def _name(
+    comparator: Comparator, error: RelativeErrors, tolerances: RelativeErrors, found: list[Fault]
+) -> list[Fault]:
+    """Why the candidate differs: what was found, else stale weights or coarse rounding."""
     if found:
         return found
-    metadata, right = bench.metadata, bench.reference.metadata
-    worst = max(error, key=lambda name: error[name] / limits[name])
+    metadata, right = comparator.metadata, comparator.reference.metadata
+    worst = max(error, key=lambda name: error[name] / tolerances[name])
     short = f"{worst} agree to {decibels(error[worst]):.1f} dB only"
-    near = error[worst] < (WORST if metadata.precision == "int8" else BEYOND * limits[worst])
+    near = error[worst] < (WORST if metadata.precision == "int8" else BEYOND * tolerances[worst])
     if metadata.precision != "fp32" and metadata.fingerprint == right.fingerprint and near:
         return [
             Fault(
                 f"{metadata.precision} loses too much",
                 "tensors",
-                f"{short}, where rounding alone would leave {decibels(limits[worst]):.1f} dB;"
+                f"{short}, where rounding alone would leave {decibels(tolerances[worst]):.1f} dB;"
                 " it was exported from these weights, and no other mistake explains it",
             )
         ]
     return [Fault(STALE, "tensors", f"{short}, and no mistake but other weights explains it"
-                  f"; {describe_fingerprints(bench)}")]  # fmt: skip
+                  f"; {describe_fingerprints(comparator)}")]  # fmt: skip
 
 
-def describe_fingerprints(bench: Bench) -> str:
-    """Whether the file says that it was exported from other weights."""
-    metadata, right = bench.metadata, bench.reference.metadata
-    if metadata.fingerprint == right.fingerprint:
-        return "its metadata names these weights, so the graph was changed after its export"
-    what = "weights" if metadata.spec == right.spec else "description and weights"
-    return (
-        f"its metadata says that it was exported from other {what} "
-        f"({metadata.fingerprint[:12]}… of {metadata.source!r}, not {right.fingerprint[:12]}…)"
-    )
-
-
-def calibrated_on_noise(bench: Bench, probes: Sequence[Probe], error: Energies) -> list[Fault]:
+def calibrated_on_noise(
+    comparator: Comparator, samples: Sequence[SampleImage], error: RelativeErrors
+) -> list[Fault]:
     """Whether an INT8 file loses much more on images, and less on noise, than rounding costs.
 
     A file that was calibrated on images loses about as much on both, against what the best ranges
@@ -121,20 +141,23 @@ def calibrated_on_noise(bench: Bench, probes: Sequence[Probe], error: Energies) 
     yolov4-tiny and Yolo-Fastest, calibrated on photographs, lose at most 4 dB more on photographs
     than on the noise that costs least; calibrated on noise, 12 to 19 dB.
     """
-    metadata = bench.metadata
-    if metadata.precision != "int8" or metadata.fingerprint != bench.reference.metadata.fingerprint:
+    metadata = comparator.metadata
+    if (
+        metadata.precision != "int8"
+        or metadata.fingerprint != comparator.reference.metadata.fingerprint
+    ):
         return []
-    cost = rounding_cost(bench, probes)
+    cost = rounding_cost(comparator, samples)
     if cost is None:
         return []
-    name = max(error, key=lambda one: error[one] / max(cost[one], NOTHING))
-    excess = error[name] / max(cost[name], NOTHING)
+    name = max(error, key=lambda one: error[one] / max(cost[one], LEAST_ERROR))
+    excess = error[name] / max(cost[name], LEAST_ERROR)
     if excess < COSTLY:
         return []
     for kind in NOISES:
-        probe, quiet = _noise_error(bench, kind)
-        least = rounding_cost(bench, [probe])
-        if least is not None and excess > QUIETER * quiet[name] / max(least[name], NOTHING):
+        sample, quiet = _noise_error(comparator, kind)
+        least = rounding_cost(comparator, [sample])
+        if least is not None and excess > QUIETER * quiet[name] / max(least[name], LEAST_ERROR):
             evidence = (
                 f"on images {name} agree to {decibels(error[name]):.1f} dB, where rounding at its "
                 f"best would leave {decibels(cost[name]):.1f}; on {kind} noise to "
@@ -145,10 +168,10 @@ def calibrated_on_noise(bench: Bench, probes: Sequence[Probe], error: Energies) 
     return []
 
 
-def _figures(error: Energies, limits: Energies | None, on: str) -> list[Figure]:
+def _figures(error: RelativeErrors, tolerances: RelativeErrors | None, on: str) -> list[Figure]:
     figures = []
     for name, value in error.items():
-        limit = None if limits is None else limits[name]
+        limit = None if tolerances is None else tolerances[name]
         if name == "detections":
             figures.append(Figure(f"detections that differ, {on}", value, limit, at_least=False))
         else:
@@ -157,12 +180,12 @@ def _figures(error: Energies, limits: Energies | None, on: str) -> list[Figure]:
     return figures
 
 
-def _statistics(own: Sequence[object], said: Sequence[object]) -> list[Figure]:
-    """How the errors are distributed: told, and not held to a limit."""
+def _statistics(own: Sequence[object], given: Sequence[object]) -> list[Figure]:
+    """Median and largest errors, for information: they have no tolerance."""
     pairs = [
         (a, b)
-        for a, b in zip(own, said, strict=True)
-        if isinstance(a, Answer) and isinstance(b, Answer)
+        for a, b in zip(own, given, strict=True)
+        if isinstance(a, Output) and isinstance(b, Output)
     ]
     if not pairs:
         return []
@@ -175,17 +198,61 @@ def _statistics(own: Sequence[object], said: Sequence[object]) -> list[Figure]:
     ]
 
 
-def _unlike(bench: Bench, probes: Sequence[Probe], error: Energies, seconds: float) -> Tensors:
-    """Arrays of other shapes: it cannot be the same model."""
-    own, said = bench.expect(bench.told(probes[0]), probes[0]), bench.said(probes[0])
-    evidence = f"it gives {_shapes(said)} where the model gives {_shapes(own)}"
+def _unlike(
+    comparator: Comparator, samples: Sequence[SampleImage], error: RelativeErrors, seconds: float
+) -> Tensors:
+    """The result for arrays of other shapes: it cannot be the same model."""
+    own = comparator.expected(samples[0])
+    given = comparator.candidate_output(samples[0])
+    evidence = f"it gives {_shapes(given)} where the model gives {_shapes(own)}"
     stage = Stage("tensors", tuple(_figures(error, error, "shapes")), evidence, seconds)
     figures = tuple(Figure(f.name, float("nan"), 0.0, unit=f.unit) for f in stage.figures)
     stage = Stage("tensors", figures, evidence, seconds)
     return Tensors(stage, (Fault(OTHER, "tensors", evidence),), error)
 
 
-def _shapes(answer: object) -> str:
-    if not isinstance(answer, Answer):
+def _shapes(output: object) -> str:
+    if not isinstance(output, Output):
         return "detections"
-    return f"{answer.boxes.shape[0]} boxes of {answer.scores.shape[1]} classes"
+    return f"{output.boxes.shape[0]} boxes of {output.scores.shape[1]} classes"
+
+
+def nominal_tolerances(precision: Precision, names: Sequence[str]) -> RelativeErrors:
+    """The tolerances of any model in this precision: relative errors by output."""
+    usual, found = 10 ** (-NOMINAL[precision] / 10), NOMINAL_DETECTIONS[precision]
+    return {name: found if name == "detections" else usual for name in names}
+
+
+def own_tolerances(comparator: Comparator, samples: Sequence[SampleImage]) -> RelativeErrors:
+    """The tolerances of this model: what rounding costs it on the samples, with a margin.
+
+    Where the reference cannot be rounded, because it is a file itself, ten times the nominal ones.
+    """
+    precision = comparator.metadata.precision
+    own = comparator.expected(samples[0])
+    tolerances = nominal_tolerances(precision, list(compare_outputs(own, own)))
+    cost = rounding_cost(comparator, samples)
+    if cost is None:
+        return {name: min(WORST, 10 * tolerance) for name, tolerance in tolerances.items()}
+    for name, tolerance in tolerances.items():
+        margin = MARGIN_DETECTIONS if name == "detections" else MARGIN[precision]
+        tolerances[name] = max(tolerance, min(WORST, margin * cost[name]))
+    return tolerances
+
+
+def rounding_cost(comparator: Comparator, samples: Sequence[SampleImage]) -> RelativeErrors | None:
+    """Relative errors of the rounded reference, in the mean over the samples; None without one."""
+    rounded = comparator.rounded_reference
+    if rounded is None:
+        return None
+    costs = []
+    for sample in samples:
+        canvas = sample.canvas
+        if comparator.whole_images:  # whose pixels may differ by a grey level
+            canvas = np.bitwise_xor(canvas, np.uint8(GREY))
+        output = rounded.run(canvas)
+        if output is None:
+            return None
+        own = comparator.expected(sample)
+        costs.append(compare_outputs(own, comparator.as_candidate(output, sample)))
+    return mean_errors(costs)

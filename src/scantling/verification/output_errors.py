@@ -1,45 +1,49 @@
-"""The ways in which a file may say what its model says: boxes and scores rewritten."""
+"""Errors behind the network, for `explain` to try: raw outputs decoded wrongly, boxes and scores
+rewritten."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..specs.level import Level
 from ..specs.metadata import Metadata
 from ..structures import FloatArray
-from .decode_errors import LEVEL_CHANGES, OFFSET_CHANGES, describe_levels
-from .reference import Told, decode
+from .distance import Output
+from .metadata_diff import describe_levels
+from .reference import decode
+from .result import DECODING, TRANSPOSED
 
-TRANSPOSED = "boxes transposed"
-DECODING = "wrong decode scheme"
 SIDES = ("left", "top", "right", "bottom")
 
-Rewritten = tuple[str, str, Told]  # name of the fault, evidence, what would be said
+Levels = Sequence[Level]
+Sizes = NDArray[np.float64]  # (A, 2)
+OutputChange = tuple[str, str, Output]  # name of the fault, evidence, the wrong output
 
 
-def rewritings(told: Told, metadata: Metadata, *, own: Metadata) -> Iterator[Rewritten]:
-    """Everything that a file with another decoding would say, the likelier first.
+def output_changes(output: Output, metadata: Metadata, *, own: Metadata) -> Iterator[OutputChange]:
+    """The outputs of wrong decodings, the likelier first.
 
     Args:
-        told: what the model says.
-        metadata: of the model.
-        own: the file's own metadata, whose levels may be others.
+        output: of the reference.
+        metadata: of the reference.
+        own: of the candidate, whose levels may be others.
     """
-    yield from _boxes(told, metadata)
-    if told.raw:
-        yield from _decodings(told, metadata, own)
-        yield from _scores(told, metadata)
+    yield from _boxes(output, metadata)
+    if output.raw:
+        yield from _decodings(output, metadata, own)
+        yield from _scores(output, metadata)
 
 
-def _boxes(told: Told, metadata: Metadata) -> Iterator[Rewritten]:
+def _boxes(output: Output, metadata: Metadata) -> Iterator[OutputChange]:
     """Sides in another order or another format."""
-    boxes = told.boxes
+    boxes = output.boxes
     for order in _orders():
         words = ", ".join(SIDES[side] for side in order)
         evidence = f"each box is {words} where left, top, right, bottom is due"
-        yield TRANSPOSED, evidence, replace(told, boxes=boxes[:, order])
+        yield TRANSPOSED, evidence, replace(output, boxes=boxes[:, order])
     height, width = metadata.image_size
     with np.errstate(all="ignore"):
         size = boxes[:, 2:] - boxes[:, :2]
@@ -61,12 +65,12 @@ def _boxes(told: Told, metadata: Metadata) -> Iterator[Rewritten]:
         ]
         for words, changed in formats:
             evidence = f"boxes are given {words}"
-            yield DECODING, evidence, replace(told, boxes=changed.astype(np.float32))
+            yield DECODING, evidence, replace(output, boxes=changed.astype(np.float32))
         mirrored = np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], 1)
         yield (
             "boxes mirrored",
             "left and right of boxes are exchanged",
-            replace(told, boxes=mirrored),
+            replace(output, boxes=mirrored),
         )
 
 
@@ -77,19 +81,19 @@ def _orders() -> list[list[int]]:
     return [first, *(order for order in others if order not in (first, [0, 1, 2, 3]))]
 
 
-def _decodings(told: Told, metadata: Metadata, own: Metadata) -> Iterator[Rewritten]:
+def _decodings(output: Output, metadata: Metadata, own: Metadata) -> Iterator[OutputChange]:
     """Raw predictions read by another rule."""
     if own.levels != metadata.levels:
-        found = _try(told.raw, metadata, own.levels)
+        found = _try(output.raw, metadata, own.levels)
         if found is not None:
             differences = describe_levels(metadata.levels, own.levels)
             yield DECODING, f"it decodes with {differences}", found
-    for evidence, change in LEVEL_CHANGES:
+    for evidence, change in level_changes():
         levels = change(metadata.levels)
         found = (
             None
             if levels is None or tuple(levels) == metadata.levels
-            else _try(told.raw, metadata, levels)
+            else _try(output.raw, metadata, levels)
         )
         if found is not None:
             yield DECODING, evidence, found
@@ -97,45 +101,45 @@ def _decodings(told: Told, metadata: Metadata, own: Metadata) -> Iterator[Rewrit
         ("boxes lie half a cell too far to the upper left", -0.5),
         ("boxes lie half a cell too far to the lower right", 0.5),
     ):
-        moved = told.boxes + share * row_strides(told.raw, metadata)[:, None]
-        yield DECODING, evidence, replace(told, boxes=moved)
+        moved = output.boxes + share * row_strides(output.raw, metadata)[:, None]
+        yield DECODING, evidence, replace(output, boxes=moved)
     for order, words in (([1, 0, 3, 2], "y is read as x, and height as width"),
                          ([1, 0, 2, 3], "y of the centre is read as x"),
                          ([0, 1, 3, 2], "height is read as width")):  # fmt: skip
-        swapped = _try(_box_channels(told.raw, metadata, order), metadata, metadata.levels)
+        swapped = _try(_box_channels(output.raw, metadata, order), metadata, metadata.levels)
         if swapped is not None:
             yield TRANSPOSED, f"in the raw predictions {words}", swapped
     if metadata.levels[0].box_coding == "offset":
         for words, axes, misread in OFFSET_CHANGES:
             found = _try(
-                _changed_offsets(told.raw, metadata, axes, misread), metadata, metadata.levels
+                _changed_offsets(output.raw, metadata, axes, misread), metadata, metadata.levels
             )
             if found is not None:
-                yield DECODING, words, replace(found, raw=told.raw)
-    turned = tuple(level.transpose(0, 2, 1) for level in told.raw)
-    if [one.shape for one in turned] == [one.shape for one in told.raw]:
+                yield DECODING, words, replace(found, raw=output.raw)
+    turned = tuple(level.transpose(0, 2, 1) for level in output.raw)
+    if [one.shape for one in turned] == [one.shape for one in output.raw]:
         found = _try(turned, metadata, metadata.levels)
         if found is not None:
             yield TRANSPOSED, "rows and columns of the cells are exchanged", found
 
 
-def _scores(told: Told, metadata: Metadata) -> Iterator[Rewritten]:
+def _scores(output: Output, metadata: Metadata) -> Iterator[OutputChange]:
     """Scores before their activation, after it twice, or without objectness."""
     with np.errstate(all="ignore"):
-        scores = told.scores.astype(np.float64)
+        scores = output.scores.astype(np.float64)
         logits = np.log(scores / (1 - scores))
         wrong = [
             ("scores are logits", np.nan_to_num(logits, neginf=-50, posinf=50)),
             ("the logistic function is applied to scores once more", 1 / (1 + np.exp(-scores))),
             ("scores are squared", scores * scores),
         ]
-        chances = class_chances(told.raw, metadata)
+        chances = class_chances(output.raw, metadata)
         if chances is not None:
             wrong.append(("scores leave objectness out", chances))
             objectness = scores / np.maximum(chances, 1e-12)
             wrong.append(("scores leave the classes out", objectness))
     for evidence, changed in wrong:
-        yield DECODING, evidence, replace(told, scores=changed.astype(np.float32))
+        yield DECODING, evidence, replace(output, scores=changed.astype(np.float32))
 
 
 def class_chances(raw: Sequence[FloatArray], metadata: Metadata) -> FloatArray | None:
@@ -193,9 +197,102 @@ def _changed_offsets(
     return changed
 
 
-def _try(raw: Sequence[FloatArray], metadata: Metadata, levels: Sequence[Level]) -> Told | None:
+def _try(
+    raw: Sequence[FloatArray], metadata: Metadata, levels: Sequence[Level]
+) -> Output | None:
     """Raw predictions read by other levels, if they can be."""
     counts = [len(level.anchors) for level in metadata.levels]
     if [len(level.anchors) for level in levels] != counts:
         return None
     return decode(raw, metadata, levels)
+
+
+def _each(**changes: object) -> Callable[[Levels], list[Level]]:
+    return lambda levels: [level.model_copy(update=changes) for level in levels]
+
+
+def _other_coding(levels: Levels, **more: object) -> list[Level] | None:
+    """Exponential where it is sigmoid, and the other way round."""
+    other = {"exponential": "sigmoid", "sigmoid": "exponential"}
+    if levels[0].box_coding not in other:
+        return None
+    return [
+        level.model_copy(update={"box_coding": other[level.box_coding], **more}) for level in levels
+    ]
+
+
+def _anchors_of(
+    change: Callable[[Sizes, Level], Sizes],
+) -> Callable[[Levels], list[Level]]:
+    def apply(levels: Levels) -> list[Level]:
+        return [
+            level.model_copy(
+                update={"anchors": tuple(map(tuple, change(np.array(level.anchors), level)))}
+            )
+            for level in levels
+        ]
+
+    return apply
+
+
+def _reversed_anchors(levels: Levels) -> list[Level] | None:
+    groups = [level.anchors for level in levels][::-1]
+    return [
+        level.model_copy(update={"anchors": anchors})
+        for level, anchors in zip(levels, groups, strict=True)
+    ]
+
+
+def level_changes() -> tuple[tuple[str, Callable[[Levels], list[Level] | None]], ...]:
+    """Every other decoding rule: evidence, levels → levels (None where it does not apply)."""
+    return (
+        ("sizes are decoded by the other formula (exponential for sigmoid)", _other_coding),
+        (
+            "boxes are decoded by the other formula with scale_xy 2, as Scaled-YOLOv4's",
+            lambda levels: _other_coding(levels, scale_xy=2.0),
+        ),
+        (
+            "boxes are decoded by the other formula with scale_xy 1, as YOLOv3's",
+            lambda levels: _other_coding(levels, scale_xy=1.0),
+        ),
+        *(
+            (f"centres are decoded with scale_xy {scale:g}", _each(scale_xy=scale))
+            for scale in (1.0, 2.0, 1.05, 1.1, 1.2)
+        ),
+        ("raw predictions are taken as they are, without logistic function", _each(activated=True)),
+        ("the logistic function is applied to what needs none", _each(activated=False)),
+        ("class scores go through softmax", _each(class_activation="softmax")),
+        ("class scores go through the logistic function", _each(class_activation="sigmoid")),
+        ("the anchors of the levels are exchanged, coarsest first", _reversed_anchors),
+        ("anchors are read as (height, width)", _anchors_of(lambda sizes, _: sizes[:, ::-1])),
+        ("the anchors of each level are in reverse", _anchors_of(lambda sizes, _: sizes[::-1])),
+        (
+            "anchors are multiplied by the stride",
+            _anchors_of(lambda sizes, one: sizes * one.stride),
+        ),
+        ("anchors are divided by the stride", _anchors_of(lambda sizes, one: sizes / one.stride)),
+    )
+
+
+def _sigmoid(values: FloatArray) -> FloatArray:
+    return np.asarray(1 / (1 + np.exp(-values)), np.float32)
+
+
+_CENTRES, _SIZES = slice(0, 2), slice(2, 4)
+# How offsets to anchors are misread: what it is called, which of y, x, height, width, and what is
+# read in their place.
+OFFSET_CHANGES: tuple[tuple[str, slice, Callable[[FloatArray], FloatArray]], ...] = (
+    (
+        "sizes are decoded by the formula (2σ(t))² of another family",
+        _SIZES,
+        lambda t: 2 * np.log(2 * _sigmoid(t)),
+    ),
+    ("sizes are decoded as 1 + t, without exponential", _SIZES, lambda t: np.log1p(t)),
+    ("sizes are decoded as t, without exponential", _SIZES, lambda t: np.log(t)),
+    ("sizes are those of the anchors", _SIZES, lambda t: 0 * t),
+    ("sizes are scaled by a variance of 0.2, as SSD's", _SIZES, lambda t: t * np.float32(0.2)),
+    ("centres are scaled by a variance of 0.1, as SSD's", _CENTRES, lambda t: t * np.float32(0.1)),
+    ("offsets are scaled by a variance of 0.1", slice(0, 4), lambda t: t * np.float32(0.1)),
+    ("centres go through the logistic function, as YOLO's", _CENTRES, lambda t: _sigmoid(t) - 0.5),
+    ("centres are those of the anchors", _CENTRES, lambda t: 0 * t),
+)

@@ -1,12 +1,12 @@
-"""The ways in which a file may see an image that its model was never shown so."""
+"""Errors in front of the network, for `explain` to try: channels, scale, normalisation, flips."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import permutations
 
 from torch import Tensor
 
 from ..specs.schema import InputSpec
+from .reference import InputChange, normalise
 
 SWAPPED = "channels swapped (BGR)"
 TWICE = "scaled twice"
@@ -15,27 +15,6 @@ NORMALISED = "wrong normalisation"
 MIRRORED = "image mirrored"
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-
-
-@dataclass(frozen=True)
-class InputChange:
-    """A mistake in front of the network.
-
-    Args:
-        name: of the fault.
-        evidence: what the model is fed when it answers as the file does.
-        apply: (N, 3, H, W) RGB from 0 to 1, mean (3, 1, 1) and std (3, 1, 1) → what the network is
-            fed.
-    """
-
-    name: str
-    evidence: str
-    apply: Callable[[Tensor, Tensor, Tensor], Tensor]
-
-
-def normalise(pixels: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """As it should be."""
-    return (pixels - mean) / std
 
 
 def input_changes(spec: InputSpec, *, square: bool) -> list[InputChange]:
