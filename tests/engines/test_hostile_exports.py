@@ -9,7 +9,8 @@ import pytest
 
 from scantling.checkpoints import load_model
 from scantling.engines import open_engine, read_metadata
-from scantling.engines.files import MAGIC, engine_header, parse_metadata
+from scantling.engines.files import parse_metadata
+from scantling.engines.formats.tensorrt import MAGIC, engine_header
 from scantling.errors import InvalidExport, ScantlingError
 from scantling.inference import load
 

@@ -12,13 +12,12 @@ from scantling.checkpoints import Model
 from scantling.datasets.readers import read_dataset
 from scantling.engines import open_engine
 from scantling.engines.graphs import make_metadata
+from scantling.engines.graphs.bf16_openvino import quantizable_bf16
+from scantling.engines.graphs.quantizable import QuantizableGraph
 from scantling.engines.hardware import Processor, find_processor
 from scantling.errors import ExportDiffers, InvalidValue
-from scantling.exporting import export
-from scantling.exporting import mixed_precision as fallback
-from scantling.exporting.bf16_openvino import draft_bf16
+from scantling.exporting import export, mixed_precision
 from scantling.exporting.calibration import Calibrated, Images
-from scantling.exporting.quantizable import Draft
 from scantling.images.letterbox import resize_and_pad
 from scantling.specs.metadata import Metadata
 from scantling.verification.scenes import draw_scenes
@@ -34,16 +33,16 @@ def silent(*_: object) -> None:
     """Where nobody listens."""
 
 
-def prepare(name: str) -> tuple[Model, Metadata, Draft]:
+def prepare(name: str) -> tuple[Model, Metadata, QuantizableGraph]:
     """A thin variant, ready to have layers given back."""
     model = build(thin(name))
     metadata = make_metadata(model, precision="bf16", source=name)
-    return model, metadata, draft_bf16(model, metadata, silent)
+    return model, metadata, quantizable_bf16(model, metadata)
 
 
-def write(draft: Draft, kept: tuple[str, ...], metadata: Metadata, path: Path) -> Path:
+def write(graph: QuantizableGraph, kept: tuple[str, ...], metadata: Metadata, path: Path) -> Path:
     """A file in which these layers are in fp32."""
-    draft.write(frozenset(kept), Images((), metadata), metadata, path)
+    graph.write(frozenset(kept), Images((), metadata), metadata, path)
     return path
 
 
@@ -71,10 +70,10 @@ def marked(path: Path) -> set[str]:
 
 
 def test_a_layer_is_marked_with_what_is_computed_together_with_it(tmp_path: Path):
-    _, metadata, draft = prepare("yolov4-csp")
-    assert marked(write(draft, (), metadata, tmp_path / "none.xml")) == set()
-    kept = draft.layers[:1]
-    assert marked(write(draft, kept, metadata, tmp_path / "one.xml")) == {
+    _, metadata, graph = prepare("yolov4-csp")
+    assert marked(write(graph, (), metadata, tmp_path / "none.xml")) == set()
+    kept = graph.layers[:1]
+    assert marked(write(graph, kept, metadata, tmp_path / "one.xml")) == {
         "Convolution",
         "Add",
         "Mish",
@@ -84,13 +83,13 @@ def test_a_layer_is_marked_with_what_is_computed_together_with_it(tmp_path: Path
 @needs_bf16
 @pytest.mark.parametrize("name", ["yolov4-csp", "yolov4-tiny"])
 def test_each_layer_can_be_computed_in_fp32_among_others_in_bf16(name: str, tmp_path: Path):
-    _, metadata, draft = prepare(name)
-    before = convolutions(write(draft, (), metadata, tmp_path / "none.xml"))
-    for layer in draft.layers[:: max(1, len(draft.layers) // 12)]:
-        found = convolutions(write(draft, (layer,), metadata, tmp_path / f"{layer}.xml"))
+    _, metadata, graph = prepare(name)
+    before = convolutions(write(graph, (), metadata, tmp_path / "none.xml"))
+    for layer in graph.layers[:: max(1, len(graph.layers) // 12)]:
+        found = convolutions(write(graph, (layer,), metadata, tmp_path / f"{layer}.xml"))
         assert found.count("f32") == before.count("f32") + 1
-    half = write(draft, draft.layers[::2], metadata, tmp_path / "half.xml")
-    assert convolutions(half).count("f32") == before.count("f32") + len(draft.layers[::2])
+    half = write(graph, graph.layers[::2], metadata, tmp_path / "half.xml")
+    assert convolutions(half).count("f32") == before.count("f32") + len(graph.layers[::2])
 
 
 @needs_bf16
@@ -98,21 +97,21 @@ def test_layers_that_openvino_cannot_mix_are_left_out(tmp_path: Path):
     # A thin one does not show it: OpenVINO then computes less of a BiFPN in one.
     model = create_model("efficientdet-d0")
     metadata = make_metadata(model, precision="bf16", image_size=(128, 128), source="d0")
-    draft = draft_bf16(model, metadata, silent)
-    found = convolutions(write(draft, draft.layers, metadata, tmp_path / "d0.xml"))
-    assert found.count("f32") == len(draft.layers) > 0.9 * len(found)
+    graph = quantizable_bf16(model, metadata)
+    found = convolutions(write(graph, graph.layers, metadata, tmp_path / "d0.xml"))
+    assert found.count("f32") == len(graph.layers) > 0.9 * len(found)
 
 
 @needs_bf16
 def test_a_file_with_layers_in_fp32_is_not_taken_for_that_without(tmp_path: Path):
     # OpenVINO keeps what it compiled, under a sum of the file: the marks have to count in it.
-    _, metadata, draft = prepare("yolov4-csp")
+    _, metadata, graph = prepare("yolov4-csp")
     scene = resize_and_pad(
         draw_scenes(1)[0], metadata.image_size, resize_mode="stretch", pad_value=0
     )[0][None]
     found = []
-    for kept in ((), draft.layers):
-        path = write(draft, kept, metadata, tmp_path / "same-name.xml")
+    for kept in ((), graph.layers):
+        path = write(graph, kept, metadata, tmp_path / "same-name.xml")
         engine = open_engine(path, engine="openvino", cache=tmp_path)
         found.append(engine(scene).scores.copy())
         engine.close()
@@ -122,24 +121,16 @@ def test_a_file_with_layers_in_fp32_is_not_taken_for_that_without(tmp_path: Path
 def test_layers_are_given_back_until_the_limit_holds(
     assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: list[str]
 ):
-    model, metadata, draft = prepare("yolov4-tiny")
+    _, metadata, graph = prepare("yolov4-tiny")
     data = read_dataset(photographs(assets, tmp_path / "all.yaml", first=0, step=1, count=40))
     paths = tuple(str(image.path) for image in data.images)
     told = iter([0.5, 0.4, 0.45, 0.499])  # in fp32, in bf16, with the worst layers in fp32, more
-    monkeypatch.setattr(fallback, "_ap", lambda *_: next(told))
-    outcome = fallback.choose_kept(
-        draft,
-        metadata,
-        Calibrated("all", Images(paths, metadata), data),
-        model,
-        max_ap_drop=0.003,
-        folder=tmp_path,
-        suffix=".xml",
-        engine="openvino",
-        progress=silent,
-    )
+    monkeypatch.setattr(mixed_precision.Trials, "average_precision", lambda *_: next(told))
+    calibrated = Calibrated("all", Images(paths, metadata), data)
+    trials = mixed_precision.Trials(graph, metadata, calibrated, tmp_path / "a.xml", "openvino")
+    outcome = mixed_precision.choose_fp32_layers(trials, max_ap_drop=0.003, progress=silent)
     assert outcome.ap_drop == pytest.approx(0.001)
-    assert len(outcome.kept) == 2  # a group of one layer, then two
+    assert len(outcome.fp32_layers) == 2  # a group of one layer, then two
     assert [one.split(" ")[0] for one in logged] == ["bf16", "with", "with"]
 
 
@@ -155,12 +146,12 @@ def test_an_export_that_costs_too_much_leaves_no_file(
     assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     data = photographs(assets, tmp_path / "all.yaml", first=0, step=1, count=40)
-    monkeypatch.setattr(fallback, "MOST", 0.1)
+    monkeypatch.setattr(mixed_precision, "MOST", 0.1)
     target = tmp_path / "made" / "a.xml"
     target.parent.mkdir()
     model = build(thin("yolov4-tiny"))
     ap = iter([0.5, 0.4, 0.4, 0.4])
-    monkeypatch.setattr(fallback, "_ap", lambda *_: next(ap))
+    monkeypatch.setattr(mixed_precision.Trials, "average_precision", lambda *_: next(ap))
     with pytest.raises(ExportDiffers, match="Use --precision fp32"):
         export(model, "openvino", out=target, precision="bf16", data=data)
     assert list(target.parent.iterdir()) == []

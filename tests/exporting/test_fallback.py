@@ -54,4 +54,4 @@ def test_the_worst_layers_stay_until_the_limit_holds(
     assert exported.ap_drop <= 0.004
     assert any("layers left as they are" in one for one in logged)
     assert exported.metadata.calibration is not None
-    assert exported.metadata.calibration.kept
+    assert exported.metadata.calibration.fp32_layers

@@ -59,7 +59,7 @@ def test_int8_of_the_real_tiny_keeps_most_of_its_ap(to: str, assets: Path, tmp_p
     assert exported.verification.passed
     before = average_precision(model, model, judged, "torch")
     # so few images say little: one object more or less of a rare class is a hundredth
-    assert average_precision(path, model, judged, FORMATS[to].engine) > before - 0.03
+    assert average_precision(path, model, judged, FORMATS[to].engines[0]) > before - 0.03
 
 
 @pytest.mark.slow
@@ -76,8 +76,8 @@ def test_the_ap_of_a_file_is_that_of_the_model(
     model = load(assets, network)
     data = photographs(assets, tmp_path / "all.yaml", first=0, step=1, count=128)
     path = tmp_path / f"a{FORMATS[to].suffix}"
-    judged = data if precision in FORMATS[to].drafts else None
+    judged = data if precision in FORMATS[to].quantizable else None
     export(model, to, out=path, precision=precision, data=judged)  # type: ignore[arg-type]
     before = average_precision(model, model, data, "torch")
-    after = average_precision(path, model, data, FORMATS[to].engine)
+    after = average_precision(path, model, data, FORMATS[to].engines[0])
     assert after == pytest.approx(before, abs=LIMITS[precision])

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..engines.formats import FORMATS
 from ..errors import ExportDiffers, InvalidValue, printable
 from .exit_codes import CHECK_FAILED, WORKED
 from .options import (
@@ -38,7 +39,7 @@ class ExportOptions:
     """What `scantling export` can be told."""
 
     model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)]
-    to: Annotated[str, typer.Option(help="onnx, openvino or tensorrt.")] = ""
+    to: Annotated[str, typer.Option(help=f"{', '.join(FORMATS)}.")] = ""
     precision: Annotated[
         Literal["fp32", "fp16", "bf16", "int8"],
         typer.Option(help="What it is meant to be computed in; int8 needs --data."),
@@ -147,7 +148,7 @@ def check_options(options: ExportOptions) -> None:
         InvalidValue: no format; or an option of --data without it.
     """
     if not options.to:
-        raise InvalidValue("--to", "", "onnx, openvino or tensorrt")
+        raise InvalidValue("--to", "", " or ".join(FORMATS))
     if options.precision == "int8" or (options.precision == "bf16" and options.data is not None):
         return
     for name, default in (("data", None), ("split", None), ("images", 300), ("max_ap_drop", None)):
@@ -232,7 +233,7 @@ def print_export(exported: "Exported") -> None:
     typer.echo(f"takes    {describe_input(exported)}")
     typer.echo(f"gives    {metadata.form.gives}, {len(metadata.names)} classes")
     if metadata.calibration is not None:
-        kept = len(metadata.calibration.kept)
+        kept = len(metadata.calibration.fp32_layers)
         drop = "not judged" if exported.ap_drop is None else f"{exported.ap_drop:+.4f}"
         typer.echo(
             f"{metadata.precision:<8} by {metadata.calibration.images} images of "
@@ -241,7 +242,7 @@ def print_export(exported: "Exported") -> None:
             f"{exported.speedup or 0:.2f} times as fast as fp32 here"
         )
     if exported.verification is None:
-        typer.echo("verified not at all: --no-check")
+        typer.echo("not verified: --no-check, or no engine here runs it")
     else:
         for stage in exported.verification.stages:
             figures = [one for one in stage.figures if one.limit is not None] or stage.figures

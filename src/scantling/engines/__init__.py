@@ -1,23 +1,36 @@
 """One contract, several runtimes: what turns a batch of images into candidates.
 
-Nothing here loads a runtime before an engine is opened, and torch only for what is torch's.
+Nothing here loads a runtime before an engine is opened, and torch only for what is torch's. Names
+are imported when they are first used: the command line reads the tables without NumPy.
 """
 
-from .choice import choose_engine
-from .contract import Engine, Pending, Ready
-from .files import EXPORTED, is_exported, read_metadata
-from .hardware import describe_machine
-from .opening import ENGINES, open_engine
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "ENGINES",
-    "EXPORTED",
-    "Engine",
-    "Pending",
-    "Ready",
-    "choose_engine",
-    "describe_machine",
-    "is_exported",
-    "open_engine",
-    "read_metadata",
-]
+from ..lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from .choice import choose_engine as choose_engine
+    from .contract import Engine as Engine
+    from .contract import EngineSettings as EngineSettings
+    from .contract import Pending as Pending
+    from .contract import Ready as Ready
+    from .files import read_metadata as read_metadata
+    from .formats import FORMATS as FORMATS
+    from .formats import Format as Format
+    from .formats import is_exported as is_exported
+    from .hardware import describe_machine as describe_machine
+    from .opening import open_engine as open_engine
+    from .runtimes import ENGINES as ENGINES
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "choice": ["choose_engine"],
+        "contract": ["Engine", "EngineSettings", "Pending", "Ready"],
+        "files": ["read_metadata"],
+        "formats": ["FORMATS", "Format", "is_exported"],
+        "hardware": ["describe_machine"],
+        "opening": ["open_engine"],
+        "runtimes": ["ENGINES"],
+    },
+)

@@ -16,22 +16,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from ..errors import InvalidValue, MissingPackage, lookup
+from .formats import find_format
+from .runtimes import ENGINES
 
 MODEL = "model"  # what is no file
-# What can run each kind of source; without a choice there is one.
-RUNS: dict[str, tuple[str, ...]] = {
-    MODEL: ("torch", "openvino", "onnxruntime"),
-    ".onnx": ("onnxruntime", "openvino", "tensorrt"),
-    ".xml": ("openvino",),
-    ".engine": ("tensorrt",),
-}
-# The packages that each engine needs, any of them.
-PACKAGES: dict[str, tuple[str, ...]] = {
-    "torch": ("torch",),
-    "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
-    "openvino": ("openvino",),
-    "tensorrt": ("tensorrt", "onnxruntime-gpu"),
-}
 X86 = ("x86_64", "AMD64", "x86", "i686")
 
 
@@ -41,6 +29,20 @@ class Choice:
 
     name: str
     why: str
+
+
+def engines_for(kind: str) -> tuple[str, ...]:
+    """The engines that run a model (`MODEL`), or files of a suffix.
+
+    Raises:
+        InvalidValue: none runs such files.
+    """
+    if kind == MODEL:
+        return tuple(name for name, one in ENGINES.items() if one.format or one.open_file is None)
+    found = find_format(f"file{kind}")
+    if found is None or not found.engines:
+        raise InvalidValue("model", kind, "a file of a format that an engine here runs")
+    return found.engines
 
 
 def choose_engine(
@@ -54,7 +56,7 @@ def choose_engine(
     """The engine for a source, by the rule above.
 
     Args:
-        kind: a key of `RUNS`.
+        kind: `MODEL`, or the suffix of an exported file.
         asked: an engine, or `auto`.
         installed: engines whose package is installed.
         on_gpu: whether the network is to run on a GPU.
@@ -65,10 +67,10 @@ def choose_engine(
         InvalidValue: the engine cannot run what was given.
         MissingPackage: it can, but is not installed.
     """
-    able = RUNS[kind]
+    able = engines_for(kind)
     what = "a model" if kind == MODEL else f"a {kind} file"
     if asked != "auto":
-        lookup(PACKAGES | {"auto": ()}, asked, "engine")
+        lookup({**ENGINES, "auto": None}, asked, "engine")
         if asked not in able:
             raise InvalidValue("engine", asked, f"auto, or what runs {what}: {', '.join(able)}")
         chosen = Choice(asked, "as asked")
@@ -76,10 +78,15 @@ def choose_engine(
         chosen = Choice(able[0], f"the one that runs {what}")
     elif kind == MODEL:
         chosen = _for_model(installed, on_gpu)
-    else:
+    elif {"onnxruntime", "openvino"} <= set(able):
         chosen = _for_onnx(installed, on_gpu, architecture)
+    else:
+        name = next((one for one in able if one in installed), able[0])
+        chosen = Choice(name, f"the first that runs {what} and is installed")
     if chosen.name not in installed:
-        raise MissingPackage(PACKAGES[chosen.name][0], f"To run {what}, the engine {chosen.name}")
+        raise MissingPackage(
+            ENGINES[chosen.name].packages[0], f"To run {what}, the engine {chosen.name}"
+        )
     return chosen
 
 

@@ -11,10 +11,11 @@ from ..io import default_cache
 from ..specs.metadata import GraphForm, Metadata
 from .contract import EngineSettings
 from .files import read_metadata
+from .formats import FORMATS, find_format
+from .runtimes import ENGINES
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = {"openvino": ".xml", "onnxruntime": ".onnx"}
 KEPT = 16  # converted models; the ones used longest ago go first
 PACKAGES = ("torch", "openvino", "onnx", "onnxscript")
 
@@ -26,17 +27,15 @@ def convert(model: Model, engine: str, settings: EngineSettings) -> tuple[Path, 
 
     Args:
         model: what to convert.
-        engine: a key of `SUFFIXES`.
+        engine: a key of `ENGINES` with a format of its own.
         settings: its folder and its image size, for a model that takes one size only.
 
     Raises:
         ScantlingError: the model cannot be converted, or the file cannot be written.
     """
-    from .graphs import to_onnx, to_openvino, write_onnx, write_openvino
-
+    chosen = FORMATS[ENGINES[engine].format or ""]
     metadata = _metadata_for(model, settings)
-    suffix = SUFFIXES[engine]
-    path = (settings.cache or default_cache()) / "engines" / f"{_key(metadata)}{suffix}"
+    path = (settings.cache or default_cache()) / "engines" / f"{_key(metadata)}{chosen.suffix}"
     if _is_whole(path, metadata):
         return path, metadata
     logger.info(f"converting the model for {engine}, once; it is kept in {path.parent}")
@@ -44,10 +43,7 @@ def convert(model: Model, engine: str, settings: EngineSettings) -> tuple[Path, 
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidExport(str(path), f"it cannot be written: {error}", "Name a cache") from error
-    if suffix == ".xml":
-        write_openvino(to_openvino(model, metadata), path)
-    else:
-        write_onnx(to_onnx(model, metadata), path)
+    chosen.write(model, metadata, path)
     _seal(path).write_text(_digest(path))
     _let_go(path.parent)
     return path, read_metadata(path)
@@ -92,20 +88,25 @@ def _seal(path: Path) -> Path:
 def _digest(path: Path) -> str:
     """Of the bytes of a file, and of the weights beside it."""
     found = hashlib.sha256()
-    for one in (path, path.with_suffix(".bin")):
-        if one is path or path.suffix == ".xml":
-            with one.open("rb") as stream:
-                found.update(hashlib.file_digest(stream, "sha256").digest())
+    for one in _files(path):
+        with one.open("rb") as stream:
+            found.update(hashlib.file_digest(stream, "sha256").digest())
     return found.hexdigest()
+
+
+def _files(path: Path) -> tuple[Path, ...]:
+    """A file and what lies beside it, by its format."""
+    found = find_format(path)
+    return (path,) if found is None else found.files(path)
 
 
 def _let_go(folder: Path) -> None:
     """Remove what was used longest ago, where there is more than is kept."""
-    kept = [one for one in folder.iterdir() if one.suffix in SUFFIXES.values()]
+    kept = [one for one in folder.iterdir() if find_format(one) is not None]
     try:
         kept.sort(key=lambda one: one.stat().st_mtime)
         for path in kept[:-KEPT]:
-            for one in (path, path.with_suffix(".bin"), _seal(path)):
+            for one in (*_files(path), _seal(path)):
                 one.unlink(missing_ok=True)
     except OSError:  # another process does the same
         return

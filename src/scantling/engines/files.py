@@ -1,32 +1,19 @@
-"""Exported files: which they are, and what they say of themselves, without any runtime.
-
-Reading metadata runs nothing of the file and takes bounded time and memory, whatever is in it.
-"""
+"""Read the metadata of exported files, without any runtime."""
 
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from ..errors import InvalidExport
-from ..specs.metadata import KEY, PT2_ADVICE, Metadata
-from . import ir_file, onnx_file
+from ..specs.metadata import PT2_ADVICE, Metadata
+from .formats import FORMATS, find_format
+from .formats.format import AGAIN, MAX_METADATA
 
-EXPORTED = (".onnx", ".xml", ".engine")
-MAX_CARD = 4 << 20  # bytes; metadata has a few thousand
 MAX_SIDE = 8192  # pixels of an input
-MAGIC = (
-    b"scantling engine\n"  # begins a .engine file; then 4 bytes of length, the metadata, the plan
-)
-AGAIN = "Export the model again with `scantling export`"
-
-
-def is_exported(path: str | Path) -> bool:
-    """Whether a file is, by its suffix, one that `scantling export` writes, or wrote (`.pt2`)."""
-    return Path(path).suffix.lower() in (*EXPORTED, ".pt2")
 
 
 def read_metadata(path: str | Path) -> Metadata:
-    """What an exported file says of itself.
+    """Read the metadata in an exported file. It runs nothing of the file.
 
     Raises:
         InvalidExport: there is no such file, it is damaged or not of this kind, it carries no
@@ -34,36 +21,35 @@ def read_metadata(path: str | Path) -> Metadata:
             never needs: other files, code, control flow.
     """
     path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix == ".pt2":
+    if path.suffix.lower() == ".pt2":
         raise InvalidExport(str(path), "programs of torch.export are no longer read", PT2_ADVICE)
-    if suffix not in EXPORTED:
-        known = ", ".join(EXPORTED)
-        raise InvalidExport(
-            str(path), f"its suffix is {suffix!r}", f"Name a file that ends {known}"
-        )
+    kind = find_format(path)
+    if kind is None:
+        known = ", ".join(one.suffix for one in FORMATS.values())
+        problem = f"its suffix is {path.suffix.lower()!r}"
+        raise InvalidExport(str(path), problem, f"Name a file that ends {known}")
     if not path.is_file():
         raise InvalidExport(str(path), "there is no such file", "Check the name")
     try:
-        told = READERS[suffix](path)
+        data = kind.read_metadata(path)
     except OSError as error:
         problem = f"it cannot be read: {error.strerror or error}"
         raise InvalidExport(str(path), problem, "Check the file") from error
-    if told is None:
+    if data is None:
         raise InvalidExport(str(path), "it says nothing of the model in it", AGAIN)
-    return parse_metadata(told, str(path))
+    return parse_metadata(data, str(path))
 
 
-def parse_metadata(told: str | bytes, source: str) -> Metadata:
-    """A metadata from its JSON.
+def parse_metadata(data: str | bytes, source: str) -> Metadata:
+    """Parse and check the JSON of metadata.
 
     Raises:
-        InvalidExport: it is none.
+        InvalidExport: it is not valid.
     """
-    if len(told) > MAX_CARD:
-        raise InvalidExport(source, f"its metadata has {len(told):,} bytes", AGAIN)
+    if len(data) > MAX_METADATA:
+        raise InvalidExport(source, f"its metadata has {len(data):,} bytes", AGAIN)
     try:
-        metadata = Metadata.model_validate_json(told)
+        metadata = Metadata.model_validate_json(data)
     except (ValidationError, RecursionError, UnicodeDecodeError) as error:
         raise InvalidExport(
             source, f"its metadata does not hold: {_first(error)}", AGAIN
@@ -74,49 +60,10 @@ def parse_metadata(told: str | bytes, source: str) -> Metadata:
     return metadata
 
 
-def engine_header(metadata: Metadata) -> bytes:
-    """What a `.engine` file begins with, in front of TensorRT's plan."""
-    told = metadata.model_dump_json().encode()
-    return MAGIC + len(told).to_bytes(4, "little") + told
-
-
-def read_plan(path: Path) -> bytes:
-    """TensorRT's plan from a `.engine` file.
-
-    Raises:
-        InvalidExport: the file does not begin as `engine_header` writes it.
-    """
-    data = path.read_bytes()
-    told = _engine_metadata(path)
-    return data[len(MAGIC) + 4 + len(told) :]
-
-
-def _engine_metadata(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        head = stream.read(len(MAGIC) + 4)
-        if not head.startswith(MAGIC) or len(head) < len(MAGIC) + 4:
-            raise InvalidExport(str(path), "it does not begin with metadata", AGAIN)
-        length = int.from_bytes(head[len(MAGIC) :], "little")
-        if length > MAX_CARD:
-            raise InvalidExport(str(path), f"its metadata claims {length:,} bytes", AGAIN)
-        told = stream.read(length)
-    if len(told) < length:
-        raise InvalidExport(str(path), "it ends within its metadata", AGAIN)
-    return told
-
-
 def _first(error: Exception) -> str:
-    """The first thing that is wrong with metadata."""
+    """The first error in metadata."""
     if isinstance(error, ValidationError):
         one = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in one["loc"])[:100]
         return f"{where}: {one['msg'][:200]}" if where else str(one["msg"])[:200]
     return str(error)[:200]
-
-
-# How the metadata is found in each kind of file: reader(path) → JSON, None where there is none.
-READERS = {
-    ".onnx": lambda path: onnx_file.read_entry(path, KEY),
-    ".xml": lambda path: ir_file.read_entry(path, KEY),
-    ".engine": _engine_metadata,
-}

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidValue, ScantlingError
 from ..specs.metadata import Metadata
-from .choice import MODEL, PACKAGES, Choice, choose_engine
+from .choice import MODEL, Choice, choose_engine
 from .contract import Engine, EngineSettings
 from .files import read_metadata
 from .hardware import find_processor, has_nvidia_gpu, has_package
+from .runtimes import ENGINES, find_installed
 
 if TYPE_CHECKING:
     from ..checkpoints import Model
@@ -93,7 +93,17 @@ def _open_file(path: Path, asked: str, settings: EngineSettings) -> Engine:
     if choice.name == "openvino" and gpu and settings.device != "auto":
         expected = "cpu or auto: the engine openvino runs on the processor"
         raise InvalidValue("device", settings.device, expected)
-    opened = ENGINES[choice.name](path, metadata, settings)
+    return _open_chosen(choice, path, metadata, settings)
+
+
+def _open_chosen(
+    choice: Choice, path: Path, metadata: Metadata, settings: EngineSettings
+) -> Engine:
+    """Open an exported file in the engine that was chosen for it."""
+    open_file = ENGINES[choice.name].open_file
+    if open_file is None:
+        raise InvalidValue("engine", choice.name, f"another: it runs no {path.suffix} file")
+    opened = open_file(path, metadata, settings)
     _tell(opened, choice)
     return opened
 
@@ -149,14 +159,7 @@ def _open_converted(model: Model, choice: Choice, settings: EngineSettings) -> E
 
     own = replace(settings, image_size=settings.image_size or model.spec.image_size)
     path, metadata = convert(model, choice.name, own)
-    opened = ENGINES[choice.name](path, metadata, own)
-    _tell(opened, choice)
-    return opened
-
-
-def find_installed() -> frozenset[str]:
-    """The engines whose package is installed."""
-    return frozenset(name for name, packages in PACKAGES.items() if any(map(has_package, packages)))
+    return _open_chosen(choice, path, metadata, own)
 
 
 def _tell(opened: Engine, choice: Choice) -> None:
@@ -168,33 +171,3 @@ def _first_line(error: Exception) -> str:
         return str(error)
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0][:200] if lines else 'no reason given'}"
-
-
-def _open_onnxruntime(path: Path, metadata: Metadata, settings: EngineSettings) -> Engine:
-    from .onnxruntime_engine import open_onnxruntime
-
-    return open_onnxruntime(path, metadata, settings)
-
-
-def _open_openvino(path: Path, metadata: Metadata, settings: EngineSettings) -> Engine:
-    from .openvino_engine import open_openvino
-
-    return open_openvino(path, metadata, settings)
-
-
-def _open_tensorrt(path: Path, metadata: Metadata, settings: EngineSettings) -> Engine:
-    if path.suffix.lower() == ".onnx":
-        from .onnxruntime_engine import open_onnxruntime
-
-        return open_onnxruntime(path, metadata, settings, tensorrt=True)
-    from .tensorrt_engine import open_tensorrt
-
-    return open_tensorrt(path, metadata, settings)
-
-
-# Every engine that runs exported files: open(path, its metadata, settings) → the engine.
-ENGINES: dict[str, Callable[[Path, Metadata, EngineSettings], Engine]] = {
-    "onnxruntime": _open_onnxruntime,
-    "openvino": _open_openvino,
-    "tensorrt": _open_tensorrt,
-}

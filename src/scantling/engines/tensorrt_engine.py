@@ -16,7 +16,7 @@ from ..errors import InvalidExport, InvalidValue, MissingPackage
 from ..specs.metadata import Metadata
 from .contract import EngineSettings
 from .file_engine import FileEngine, Outputs, check_graph
-from .files import read_plan
+from .formats.tensorrt import read_plan
 
 
 def open_tensorrt(path: Path, metadata: Metadata, settings: EngineSettings) -> FileEngine:

@@ -1,6 +1,6 @@
 """A model → one file that another runtime runs, proved to be the same model."""
 
-from .formats import FORMATS, Format
+from ..engines.formats import FORMATS, Format
 from .run import Exported, export
 
 __all__ = ["FORMATS", "Exported", "Format", "export"]

@@ -24,7 +24,7 @@ LEARNT = "train"  # the split that nobody evaluates on
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Images of a data set as a graph takes them: read and fitted each time they are gone through.
+    """Images of a data set as network inputs, read and preprocessed at each iteration.
 
     Args:
         paths: of the files.
@@ -40,14 +40,14 @@ class Images:
     def __iter__(self) -> Iterator[NDArray[Any]]:
         form = self.metadata.form
         for path in self.paths:
-            placed = self.fit(path)[None].repeat(form.batch or 1, axis=0)
+            placed = self.load(path)[None].repeat(form.batch or 1, axis=0)
             if form.takes == "float":
                 yield np.ascontiguousarray(placed.transpose(0, 3, 1, 2), np.float32) / 255
             else:
                 yield placed
 
-    def fit(self, path: str) -> NDArray[np.uint8]:
-        """(H, W, 3) of one image, on the canvas unless the graph does that itself.
+    def load(self, path: str) -> NDArray[np.uint8]:
+        """(H, W, 3) of one image, resized unless the graph does that itself.
 
         Raises:
             InvalidData: it cannot be read.
@@ -70,19 +70,19 @@ class Calibrated:
 
     Args:
         data: as the user named it.
-        feeds: to measure ranges on, and to see which layers hurt.
+        inputs: to measure ranges on, and to see which layers hurt.
         judged: labelled images that say what it costs; None where there are too few.
     """
 
     data: str
-    feeds: Images
+    inputs: Images
     judged: Dataset | None
 
     @property
     def compared(self) -> list[str]:
         """Paths of images to compare file and model on: others than it is made from, if any."""
         if self.judged is None:
-            return list(self.feeds.paths)
+            return list(self.inputs.paths)
         return [str(image.path) for image in self.judged.images]
 
 

@@ -1,4 +1,4 @@
-"""Which layers of a graph in INT8 or bf16 stay as they are: the fewest that keep its AP."""
+"""Mixed precision: the fewest layers of an INT8 or bf16 graph that have to stay in fp32."""
 
 import logging
 from collections.abc import Sequence
@@ -10,22 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checkpoints import Model
 from ..datasets.dataset import Dataset
 from ..engines import open_engine
+from ..engines.graphs.quantizable import Progress, QuantizableGraph
 from ..errors import ExportDiffers
 from ..evaluation import evaluate, selection_for
 from ..inference.predictor import Predictor
 from ..specs.metadata import Metadata
 from ..structures import Candidates, FloatArray
 from .calibration import Calibrated, Images
-from .quantizable import Draft, Progress
 
 logger = logging.getLogger(__name__)
 
 RANKED_ON = 4  # images that show which layers hurt
-GROUPS = 16  # of neighbouring layers, one of which is given back at a time
-MOST = 0.6  # share of the layers that may stay; beyond, it is none in that precision any more
+GROUPS = 16  # of neighbouring layers, one of which is put in fp32 at a time
+MOST = 0.6  # share of the layers that may be in fp32; beyond, it is none in that precision
 
 # By the precision that costs too much.
 ADVICE = {
@@ -36,134 +35,130 @@ ADVICE = {
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of a graph.
+class MixedPrecision:
+    """Which layers keep their precision, and what the others cost.
 
     Args:
-        kept: layers that stay as they are, in order.
-        ap_drop: what it costs in AP; None where nothing could judge it.
+        fp32_layers: names of the layers, in order.
+        ap_drop: of the whole graph; None where nothing could judge it.
     """
 
-    kept: tuple[str, ...]
+    fp32_layers: tuple[str, ...]
     ap_drop: float | None
 
 
-def choose_kept(
-    draft: Draft,
-    metadata: Metadata,
-    calibrated: Calibrated,
-    model: Model,
-    *,
-    max_ap_drop: float,
-    folder: Path,
-    suffix: str,
-    engine: str,
-    progress: Progress,
-) -> Outcome:
-    """Find the fewest layers that have to stay as they are for the AP to stay near.
+@dataclass(frozen=True)
+class Trials:
+    """Writes a graph with some layers in fp32, and runs it.
+
+    Args:
+        graph: whose precision is reduced.
+        metadata: of it.
+        calibrated: images to calibrate on, and those that judge.
+        path: of the file that is written for each trial.
+        engine: that runs it.
+    """
+
+    graph: QuantizableGraph
+    metadata: Metadata
+    calibrated: Calibrated
+    path: Path
+    engine: str
+
+    def average_precision(self, fp32_layers: Sequence[str], judged: Dataset) -> float:
+        """AP on the images that judge."""
+        metadata = self.write(fp32_layers, self.calibrated.inputs)
+        opened = open_engine(self.path, engine=self.engine, device="cpu", cache=self.path.parent)
+        try:
+            predictor = Predictor(
+                opened,
+                metadata.names,
+                input_spec=metadata.input_spec,
+                selection=selection_for("coco"),
+            )
+            found = evaluate(predictor, judged, known_classes_only=True).stats
+        finally:
+            opened.close()
+        return float(found["AP"])
+
+    def outputs(self, fp32_layers: Sequence[str], inputs: Images) -> list[Candidates]:
+        """Candidates of each image, calibrated on the same."""
+        self.write(fp32_layers, inputs)
+        opened = open_engine(self.path, engine=self.engine, device="cpu", cache=self.path.parent)
+        try:
+            return [opened(inputs.load(path)[None]) for path in inputs.paths]
+        finally:
+            opened.close()
+
+    def write(self, fp32_layers: Sequence[str], inputs: Images) -> Metadata:
+        """Write the file; its metadata has precision fp32 when no layer is reduced.
+
+        So the full-precision baseline runs in full precision.
+        """
+        metadata = self.metadata
+        if len(fp32_layers) >= len(self.graph.layers):
+            metadata = metadata.model_copy(update={"precision": "fp32"})
+        self.graph.write(frozenset(fp32_layers), inputs, metadata, self.path)
+        return metadata
+
+
+def choose_fp32_layers(trials: Trials, *, max_ap_drop: float, progress: Progress) -> MixedPrecision:
+    """Find the fewest layers that have to stay in fp32 for the AP to stay near.
 
     The layers are ranked by how much nearer the outputs come to those of the float graph when they
-    alone are given back; then the worst stay, twice as many each time, until the drop is within the
+    alone are in fp32; then the worst stay, twice as many each time, until the drop is within the
     limit.
 
     Args:
-        draft: the graph.
-        metadata: of it.
-        calibrated: with the images that judge.
-        model: for the names of its classes.
+        trials: of the graph.
         max_ap_drop: the limit.
-        folder: for files on the way.
-        suffix: of these files.
-        engine: that runs them.
         progress: told the steps of the ranking that are done, and how many there are.
 
     Raises:
         ExportDiffers: the limit cannot be kept with enough of the graph in its precision.
     """
-    kept, judged = draft.ends, calibrated.judged
+    graph, precision = trials.graph, trials.metadata.precision
+    fp32_layers, judged = graph.always_fp32, trials.calibrated.judged
     if judged is None:
-        return Outcome(kept, None)
-    path = folder / f"tried{suffix}"
-
-    def measure(kept: Sequence[str]) -> float:
-        own = _metadata_for(draft, kept, metadata)
-        draft.write(frozenset(kept), calibrated.feeds, own, path)
-        return _ap(path, engine, own, model, judged)
-
-    before = measure(draft.layers)
-    drop = before - measure(kept)
-    logger.info(f"{metadata.precision} costs {drop:.4f} of AP {before:.4f}")
+        return MixedPrecision(fp32_layers, None)
+    before = trials.average_precision(graph.layers, judged)
+    drop = before - trials.average_precision(fp32_layers, judged)
+    logger.info(f"{precision} costs {drop:.4f} of AP {before:.4f}")
     if drop <= max_ap_drop:
-        return Outcome(kept, drop)
-    ranked = _rank(draft, metadata, calibrated.feeds, path, engine, progress)
+        return MixedPrecision(fp32_layers, drop)
+    ranked = _rank(trials, progress)
     count = 1
     while drop > max_ap_drop:
-        groups = ranked[:count]
-        kept = tuple(
-            layer
-            for layer in draft.layers
-            if layer in draft.ends or any(layer in one for one in groups)
+        worst = {layer for group in ranked[:count] for layer in group}
+        fp32_layers = tuple(
+            layer for layer in graph.layers if layer in graph.always_fp32 or layer in worst
         )
-        if len(kept) > MOST * len(draft.layers):
+        if len(fp32_layers) > MOST * len(graph.layers):
             raise ExportDiffers(
-                metadata.source,
-                f"{metadata.precision} costs {drop:.4f} of AP {before:.4f}, more than "
+                trials.metadata.source,
+                f"{precision} costs {drop:.4f} of AP {before:.4f}, more than "
                 f"{max_ap_drop:g}, even with half of the layers left as they are",
-                ADVICE[metadata.precision],
+                ADVICE[precision],
             )
-        drop = before - measure(kept)
-        logger.info(f"with {len(kept)} of {len(draft.layers)} layers left as they are {drop:.4f}")
-        count *= 2
-    return Outcome(kept, drop)
-
-
-def _metadata_for(draft: Draft, kept: Sequence[str], metadata: Metadata) -> Metadata:
-    """Metadata with precision fp32 when no layer is quantised: the full-precision baseline."""
-    if len(kept) < len(draft.layers):
-        return metadata
-    return metadata.model_copy(update={"precision": "fp32"})
-
-
-def _ap(path: Path, engine: str, metadata: Metadata, model: Model, judged: Dataset) -> float:
-    """AP of a file on the images that judge."""
-    opened = open_engine(path, engine=engine, device="cpu", cache=path.parent)
-    try:
-        predictor = Predictor(
-            opened, model.names, input_spec=metadata.input_spec, selection=selection_for("coco")
+        drop = before - trials.average_precision(fp32_layers, judged)
+        logger.info(
+            f"with {len(fp32_layers)} of {len(graph.layers)} layers left as they are {drop:.4f}"
         )
-        found = evaluate(predictor, judged, known_classes_only=True).stats
-    finally:
-        opened.close()
-    return float(found["AP"])
+        count *= 2
+    return MixedPrecision(fp32_layers, drop)
 
 
-def _rank(
-    draft: Draft,
-    metadata: Metadata,
-    feeds: Images,
-    path: Path,
-    engine: str,
-    progress: Progress,
-) -> list[tuple[str, ...]]:
+def _rank(trials: Trials, progress: Progress) -> list[tuple[str, ...]]:
     """Groups of neighbouring layers, the one that costs most first."""
-    places = np.unique(np.linspace(0, len(feeds) - 1, RANKED_ON).astype(np.int64))
-    few = replace(feeds, paths=tuple(feeds.paths[place] for place in places))
-    images = [few.fit(one)[None] for one in few.paths]
-    groups = _groups(draft.layers)
-    aligned = metadata.form.gives != "detections"
-
-    def look(kept: Sequence[str]) -> list[Candidates]:
-        draft.write(frozenset(kept), few, _metadata_for(draft, kept, metadata), path)
-        opened = open_engine(path, engine=engine, device="cpu", cache=path.parent)
-        try:
-            return [opened(image) for image in images]
-        finally:
-            opened.close()
-
-    truth = look(draft.layers)
+    graph, inputs = trials.graph, trials.calibrated.inputs
+    places = np.unique(np.linspace(0, len(inputs) - 1, RANKED_ON).astype(np.int64))
+    few = replace(inputs, paths=tuple(inputs.paths[place] for place in places))
+    groups = _groups(graph.layers)
+    aligned = trials.metadata.form.gives != "detections"
+    truth = trials.outputs(graph.layers, few)
     costs = []
     for done, group in enumerate(groups, start=1):
-        pairs = zip(truth, look((*draft.ends, *group)), strict=True)
+        pairs = zip(truth, trials.outputs((*graph.always_fp32, *group), few), strict=True)
         costs.append(sum(distance(*pair, aligned=aligned) for pair in pairs))
         progress(done, len(groups))
     return [groups[place] for place in np.argsort(costs, kind="stable")]

@@ -1,21 +1,25 @@
-"""Export a model: write it, prove that it is the same model, and only then put it in its place."""
+"""Export a model: write it, verify it, and only then put it in its place."""
 
+import logging
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from ..checkpoints import Model, load_model
 from ..datasets.dataset import Dataset
+from ..engines.formats import FORMATS, Format, find_format
 from ..engines.graphs import make_metadata
 from ..engines.graphs.files import replace_files
+from ..engines.graphs.quantizable import Progress
 from ..engines.hardware import find_processor
-from ..errors import ExportDiffers, InvalidValue
+from ..errors import ExportDiffers, InvalidValue, MissingPackage, lookup
 from ..specs.metadata import Calibration, GraphForm, Metadata, Precision
 from ..verification import Verification, verify
 from .calibration import Calibrated, choose_images
-from .formats import Format, choose_format
-from .mixed_precision import choose_kept
-from .quantizable import Progress
+from .mixed_precision import Trials, choose_fp32_layers
 from .speed import measure_speedup
+
+logger = logging.getLogger(__name__)
 
 MAX_AP_DROP = {"int8": 0.01, "bf16": 0.003}  # by precision
 CHECKED = ("tensors", "boxes")  # stages of `verify` that need no data
@@ -28,7 +32,8 @@ class Exported:
     Args:
         path: of the file; of OpenVINO the `.xml`, which has its `.bin` beside it.
         metadata: what the file says of itself.
-        verification: that it is the model; None where that was not asked for.
+        verification: that it is the model; None where that was not asked for, or no engine here
+            runs the format.
         ap_drop: what the precision costs in AP on the images that judged it; None where none did.
         speedup: how many times faster it is here than the same graph in fp32; None without data.
     """
@@ -42,8 +47,8 @@ class Exported:
     @property
     def files(self) -> tuple[Path, ...]:
         """All files that belong to it."""
-        weights = self.path.with_suffix(".bin")
-        return (self.path, weights) if self.path.suffix == ".xml" else (self.path,)
+        found = find_format(self.path)
+        return (self.path,) if found is None else found.files(self.path)
 
 
 def export(
@@ -97,7 +102,7 @@ def export(
         ScantlingError: the model, the data or a setting does not fit.
     """
     chosen = choose_format(to, precision)
-    _check_settings(chosen, precision, data, max_ap_drop)
+    limit = _check_settings(chosen, precision, data, max_ap_drop)
     loaded = (
         model
         if isinstance(model, Model)
@@ -114,26 +119,53 @@ def export(
         max_detections=max_detections,
     )
     target = _target(out, metadata, chosen)
-    with replace_files(target, suffix=chosen.suffix, others=chosen.others) as draft:
-        made = Exported(draft, metadata, None)
-        found = None
+    with replace_files(target, suffix=chosen.suffix, others=chosen.companions) as draft:
+        made, images = Exported(draft, metadata, None), None
         if data is not None:
             found = choose_images(data, metadata, split=split, count=calibration_images)
-            limit = MAX_AP_DROP[precision] if max_ap_drop is None else max_ap_drop
-            made = _write_judged(loaded, metadata, chosen, found, draft, limit, progress=progress)
+            made = _write_quantized(loaded, metadata, chosen, found, draft, limit, progress)
+            images = found.compared
         else:
             chosen.write(loaded, metadata, draft)
-        images = None if found is None else found.compared
-        verification = None
-        if check:
-            verification = _compare(draft, target, loaded, chosen.engine, images)
-    return replace(made, path=target, verification=verification)
+        if check and not chosen.engines:
+            logger.info(f"not verified: no engine here runs {chosen.suffix} files")
+        elif check:
+            verification = _verify(draft, target, loaded, chosen.engines[0], images)
+            made = replace(made, verification=verification)
+    return replace(made, path=target)
+
+
+def choose_format(to: str, precision: str) -> Format:
+    """The format of that name, once what it needs is known to be there.
+
+    Raises:
+        InvalidValue: it cannot hold this precision.
+        MissingPackage: a package is not installed.
+        UnknownName: there is no such format.
+    """
+    chosen = lookup(FORMATS, to, "export format")
+    if precision not in chosen.precisions:
+        able = [name for name, one in FORMATS.items() if precision in one.precisions]
+        expected = f"one that {to} can hold: {', '.join(chosen.precisions)}"
+        if able:
+            expected += f"; or --to {' or '.join(able)}"
+        raise InvalidValue("precision", precision, expected)
+    for package in chosen.packages:
+        _require(package, f"An export to {to}", chosen.extra)
+    for package in chosen.quantization_packages.get(precision, ()):
+        _require(package, f"{precision.upper()} for {to}", chosen.extra)
+    return chosen
+
+
+def _require(package: str, feature: str, extra: str | None) -> None:
+    if find_spec(package) is None:
+        raise MissingPackage(package, feature, extra=extra)
 
 
 def _check_settings(
     chosen: Format, precision: str, data: object, max_ap_drop: float | None
-) -> None:
-    """Refuse what contradicts itself, before anything is loaded."""
+) -> float:
+    """Refuse what contradicts itself, before anything is loaded; the limit of the AP drop."""
     if precision == "int8" and data is None:
         raise InvalidValue(
             "data",
@@ -141,8 +173,8 @@ def _check_settings(
             "images that INT8 is calibrated on, such as the model will see: --data DATA, a COCO "
             "folder or JSON, a YOLO data.yaml, a darknet .data or a VOC folder",
         )
-    if data is not None and precision not in chosen.drafts:
-        able = " or ".join(chosen.drafts)
+    if data is not None and precision not in chosen.quantizable:
+        able = " or ".join(chosen.quantizable)
         able = f"; or ask for precision {able}" if able else ""
         raise InvalidValue(
             "data",
@@ -158,6 +190,7 @@ def _check_settings(
         )
     if max_ap_drop is not None and not 0 <= max_ap_drop <= 1:
         raise InvalidValue("max_ap_drop", max_ap_drop, "a share of 0 to 1, such as 0.01")
+    return MAX_AP_DROP.get(precision, 0.0) if max_ap_drop is None else max_ap_drop
 
 
 def _target(out: str | Path | None, metadata: Metadata, chosen: Format) -> Path:
@@ -171,43 +204,37 @@ def _target(out: str | Path | None, metadata: Metadata, chosen: Format) -> Path:
     return target
 
 
-def _write_judged(
+def _write_quantized(
     model: Model,
     metadata: Metadata,
     chosen: Format,
     found: Calibrated,
     path: Path,
     max_ap_drop: float,
-    *,
     progress: Progress,
 ) -> Exported:
-    """Calibrate, find the layers that have to stay as they are, write, and time it."""
-    draft = chosen.drafts[metadata.precision](model, metadata, progress)
-    outcome = choose_kept(
-        draft,
-        metadata,
-        found,
-        model,
-        max_ap_drop=max_ap_drop,
-        folder=path.parent,
-        suffix=chosen.suffix,
-        engine=chosen.engine,
-        progress=progress,
+    """Calibrate, find the layers that have to stay in fp32, write, and time it."""
+    graph = chosen.quantizable[metadata.precision](model, metadata, progress)
+    engine = chosen.engines[0]
+    trial = path.with_name(f"tried{chosen.suffix}")
+    trials = Trials(graph, metadata, found, trial, engine)
+    outcome = choose_fp32_layers(trials, max_ap_drop=max_ap_drop, progress=progress)
+    calibration = Calibration(
+        data=found.data, images=len(found.inputs), fp32_layers=outcome.fp32_layers
     )
-    told = Calibration(data=found.data, images=len(found.feeds), kept=outcome.kept)
-    metadata = metadata.model_copy(update={"calibration": told})
-    draft.write(frozenset(outcome.kept), found.feeds, metadata, path)
+    metadata = metadata.model_copy(update={"calibration": calibration})
+    graph.write(frozenset(outcome.fp32_layers), found.inputs, metadata, path)
     plain = path.with_name(f"plain{chosen.suffix}")
     exact = metadata.model_copy(update={"precision": "fp32", "calibration": None})
-    draft.write(frozenset(draft.layers), found.feeds, exact, plain)
-    speedup = measure_speedup(path, plain, metadata.precision, chosen.engine)
+    graph.write(frozenset(graph.layers), found.inputs, exact, plain)
+    speedup = measure_speedup(path, plain, metadata.precision, engine)
     return Exported(path, metadata, None, outcome.ap_drop, speedup)
 
 
-def _compare(
+def _verify(
     draft: Path, target: Path, model: Model, engine: str, images: list[str] | None
 ) -> Verification:
-    """The proof that what was written is the model.
+    """Verify that what was written is the model.
 
     Args:
         draft: the file, where it was written.

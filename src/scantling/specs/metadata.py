@@ -1,9 +1,9 @@
 """What an exported file says of itself: all that is needed to use it, and to know where it is from.
 
-It travels inside the file, as JSON, under the key `scantling`: see `scantling.engines.files`.
+It travels inside the file, as JSON, under the key `scantling`: see `scantling.engines.formats`.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -57,12 +57,20 @@ class Calibration(Frozen):
     Args:
         data: name of the data set, as the user gave it.
         images: how many.
-        kept: layers that stay in floating point, of bf16 in fp32: rounding them cost too much.
+        fp32_layers: those that are not reduced, because that cost too much.
     """
 
     data: str
     images: Positive
-    kept: tuple[str, ...] = ()
+    fp32_layers: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_names(cls, fields: Any) -> Any:
+        """Files of version 0.1 call `fp32_layers` `kept`."""
+        if not isinstance(fields, dict):
+            return fields
+        return {"fp32_layers" if name == "kept" else name: one for name, one in fields.items()}
 
 
 class Metadata(Frozen):

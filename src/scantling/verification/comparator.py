@@ -33,7 +33,9 @@ class SampleImage:
 
 def make_sample(image: Image, spec: InputSpec, image_size: tuple[int, int]) -> SampleImage:
     """An image as a test input of the reference."""
-    canvas, placement = resize_and_pad(image, image_size, resize_mode=spec.resize_mode, pad_value=spec.pad_value)
+    canvas, placement = resize_and_pad(
+        image, image_size, resize_mode=spec.resize_mode, pad_value=spec.pad_value
+    )
     return SampleImage(image, canvas, placement)
 
 
@@ -100,7 +102,9 @@ class Comparator:
     ) -> tuple[Output, Placement] | None:
         """The reference's output for the image resized and padded otherwise."""
         size = self.metadata.image_size
-        canvas, _ = resize_and_pad(sample.image, size, resize_mode=spec.resize_mode, pad_value=spec.pad_value)
+        canvas, _ = resize_and_pad(
+            sample.image, size, resize_mode=spec.resize_mode, pad_value=spec.pad_value
+        )
         output = self.reference.run(canvas)
         if output is None:
             return None

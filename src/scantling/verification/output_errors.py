@@ -197,9 +197,7 @@ def _changed_offsets(
     return changed
 
 
-def _try(
-    raw: Sequence[FloatArray], metadata: Metadata, levels: Sequence[Level]
-) -> Output | None:
+def _try(raw: Sequence[FloatArray], metadata: Metadata, levels: Sequence[Level]) -> Output | None:
     """Raw predictions read by other levels, if they can be."""
     counts = [len(level.anchors) for level in metadata.levels]
     if [len(level.anchors) for level in levels] != counts:

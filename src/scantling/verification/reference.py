@@ -179,9 +179,7 @@ def run_file(engine: Engine, metadata: Metadata, image: Image) -> Output:
     return Output(np.asarray(decoded.boxes[-1]), np.asarray(decoded.scores[-1]), raw)
 
 
-def decode(
-    raw: Sequence[FloatArray], metadata: Metadata, levels: Sequence[Level]
-) -> Output | None:
+def decode(raw: Sequence[FloatArray], metadata: Metadata, levels: Sequence[Level]) -> Output | None:
     """Decode raw predictions of one canvas by other levels; None where the shapes do not fit.
 
     Args:

@@ -6,7 +6,7 @@ from ...checkpoints import load_model
 from ...checkpoints.load import CHECKPOINTS
 from ...checkpoints.model import check_network
 from ...darknet import read_cfg
-from ...engines.files import is_exported, read_metadata
+from ...engines import is_exported, read_metadata
 from ...errors import UnknownName
 from ...specs import CATALOG, CfgSpec, ModelSpec, find_spec, is_spec_file
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...engines.hardware import count_cores, describe_machine, find_processor
-from ...engines.opening import find_installed
+from ...engines.runtimes import find_installed
 from ...errors import InvalidValue, MissingPackage, UnknownName
 from ..device_profile import ChainSample, DeviceProfile, Peak, Residuals, engine_version
 from ..latency.fitting import cross_validate

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checkpoints import Model
-from ..engines.graphs import to_onnx, write_onnx
-from ..specs.metadata import KEY, Metadata
-from ..structures import FloatArray
-from .quantizable import Draft, Feeds, Progress
+from ...checkpoints import Model
+from ...specs.metadata import KEY, Metadata
+from ...structures import FloatArray
+from .onnx_file import to_onnx, write_onnx
+from .quantizable import CalibrationInputs, Progress, QuantizableGraph
 
 if TYPE_CHECKING:
     import onnx
@@ -49,7 +49,7 @@ class Seen:
     means: dict[str, FloatArray]
 
 
-def draft_onnx(model: Model, metadata: Metadata, progress: Progress) -> Draft:
+def quantizable_onnx(model: Model, metadata: Metadata, progress: Progress) -> QuantizableGraph:
     """Make a model's ONNX graph ready to be quantised.
 
     Args:
@@ -64,19 +64,21 @@ def draft_onnx(model: Model, metadata: Metadata, progress: Progress) -> Draft:
     outside = {node.name for node in graph.graph.node} - {node.name for node in inner}
 
     @lru_cache(maxsize=2)  # all images, and the few that layers are ranked on
-    def measure(feeds: Feeds) -> Seen:
-        return _measure(graph, inner, feeds, progress)
+    def measure(inputs: CalibrationInputs) -> Seen:
+        return _measure(graph, inner, inputs, progress)
 
-    def write(kept: frozenset[str], feeds: Feeds, metadata: Metadata, path: Path) -> None:
+    def write(
+        fp32_layers: frozenset[str], inputs: CalibrationInputs, metadata: Metadata, path: Path
+    ) -> None:
         made = graph
-        if not kept >= together.keys():
-            seen = measure(feeds)
-            rounded = [node for node in layers if node.name not in kept]
-            excluded = outside.union(*(together[layer] for layer in kept))
+        if not fp32_layers >= together.keys():
+            seen = measure(inputs)
+            rounded = [node for node in layers if node.name not in fp32_layers]
+            excluded = outside.union(*(together[layer] for layer in fp32_layers))
             made = _quantise(_correct_biases(graph, rounded, seen.means), seen.ends, excluded)
         write_onnx(_with_metadata(made, metadata), path)
 
-    return Draft(tuple(together), ends, write)
+    return QuantizableGraph(tuple(together), ends, write)
 
 
 def _named(graph: onnx.ModelProto) -> onnx.ModelProto:
@@ -120,7 +122,7 @@ def _activation_of(layer: Any, inner: list[Any]) -> list[str]:
 
 
 def _measure(
-    graph: onnx.ModelProto, inner: Sequence[Any], feeds: Feeds, progress: Progress
+    graph: onnx.ModelProto, inner: Sequence[Any], inputs: CalibrationInputs, progress: Progress
 ) -> Seen:
     """What the maps in front of and behind the inner nodes hold."""
     import onnx
@@ -141,15 +143,15 @@ def _measure(
     )
     ends: dict[str, NDArray[np.float64]] = {}
     means: dict[str, FloatArray] = {}
-    for done, feed in enumerate(feeds, start=1):
+    for done, feed in enumerate(inputs, start=1):
         for name, values in zip(names, session.run(None, {"images": feed}), strict=True):
             if values.dtype != np.float32 or not values.size:
                 continue
-            pair = np.array([values.min(), values.max()], np.float64) / len(feeds)
+            pair = np.array([values.min(), values.max()], np.float64) / len(inputs)
             ends[name] = ends.get(name, 0.0) + pair
             if name in taken:
-                means[name] = means.get(name, 0.0) + values.mean(axis=(0, 2, 3)) / len(feeds)
-        progress(done, len(feeds))
+                means[name] = means.get(name, 0.0) + values.mean(axis=(0, 2, 3)) / len(inputs)
+        progress(done, len(inputs))
     return Seen({name: _range(*pair) for name, pair in ends.items()}, means)
 
 

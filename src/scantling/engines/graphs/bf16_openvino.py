@@ -13,11 +13,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..checkpoints import Model
-from ..engines.graphs import to_openvino, write_openvino
-from ..specs.metadata import KEY, Metadata
+from ...checkpoints import Model
+from ...specs.metadata import KEY, Metadata
 from .int8_openvino import HEAVY
-from .quantizable import Draft, Feeds, Progress
+from .openvino_file import to_openvino, write_openvino
+from .quantizable import CalibrationInputs, QuantizableGraph
 
 if TYPE_CHECKING:
     import openvino
@@ -27,33 +27,30 @@ ACTIVATIONS = ("PRelu", "Mish", "Swish", "HSwish", "Relu", "Clamp", "Sigmoid", "
 POINTWISE = ("Add", "Subtract", "Multiply", *ACTIVATIONS)
 
 
-def draft_bf16(
-    model: Model,
-    metadata: Metadata,
-    progress: Progress,  # noqa: ARG001 - nothing is calibrated
-) -> Draft:
+def quantizable_bf16(model: Model, metadata: Metadata) -> QuantizableGraph:
     """Make a model's OpenVINO graph ready to have layers given back to fp32.
 
     Args:
         model: stays as it is.
         metadata: of the graph.
-        progress: not told anything.
     """
     plain = to_openvino(model, metadata)
     heavy = [one for one in plain.get_ordered_ops() if one.get_type_name() in HEAVY]
     # The first is computed in what pre-processing gives, marked or not.
     layers = tuple(one.get_friendly_name() for one in heavy[1:] if _can_stay(one))
 
-    def write(kept: frozenset[str], _feeds: Feeds, metadata: Metadata, path: Path) -> None:
+    def write(
+        fp32_layers: frozenset[str], _inputs: CalibrationInputs, metadata: Metadata, path: Path
+    ) -> None:
         made = plain.clone()
         for operation in made.get_ordered_ops():
-            if operation.get_friendly_name() in kept:
+            if operation.get_friendly_name() in fp32_layers:
                 for one in _computed_together(operation):
                     one.get_rt_info()[PRECISE] = True
         made.set_rt_info(metadata.model_dump_json(), KEY)
         write_openvino(made, path)
 
-    return Draft(layers, (), write)
+    return QuantizableGraph(layers, (), write)
 
 
 def _can_stay(layer: openvino.Node) -> bool:

@@ -15,12 +15,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..checkpoints import Model
-from ..engines.graphs import to_openvino, write_openvino
-from ..engines.signal_stack import keep_signal_stack
-from ..errors import MissingPackage
-from ..specs.metadata import KEY, Metadata
-from .quantizable import Draft, Feeds, Progress
+from ...checkpoints import Model
+from ...errors import MissingPackage
+from ...specs.metadata import KEY, Metadata
+from ..signal_stack import keep_signal_stack
+from .openvino_file import to_openvino, write_openvino
+from .quantizable import CalibrationInputs, Progress, QuantizableGraph
 
 if TYPE_CHECKING:
     import openvino
@@ -29,7 +29,7 @@ HEAVY = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")
 NEVER = ("Constant", "Parameter", "Result")
 
 
-def draft_openvino(model: Model, metadata: Metadata, progress: Progress) -> Draft:
+def quantizable_openvino(model: Model, metadata: Metadata, progress: Progress) -> QuantizableGraph:
     """Make a model's OpenVINO graph ready to be quantised.
 
     Args:
@@ -49,18 +49,20 @@ def draft_openvino(model: Model, metadata: Metadata, progress: Progress) -> Draf
     )
 
     @lru_cache(maxsize=1)  # the one that is chosen is the last that was tried
-    def quantise(kept: frozenset[str], feeds: Feeds) -> openvino.Model:
-        return _quantise(plain, [*outside, *sorted(kept)], _Told(feeds, progress))
+    def quantise(fp32_layers: frozenset[str], inputs: CalibrationInputs) -> openvino.Model:
+        return _quantise(plain, [*outside, *sorted(fp32_layers)], _WithProgress(inputs, progress))
 
-    def write(kept: frozenset[str], feeds: Feeds, metadata: Metadata, path: Path) -> None:
-        made = plain.clone() if kept >= set(layers) else quantise(kept, feeds)
+    def write(
+        fp32_layers: frozenset[str], inputs: CalibrationInputs, metadata: Metadata, path: Path
+    ) -> None:
+        made = plain.clone() if fp32_layers >= set(layers) else quantise(fp32_layers, inputs)
         made.set_rt_info(metadata.model_dump_json(), KEY)
         write_openvino(made, path)
 
-    return Draft(layers, (), write)
+    return QuantizableGraph(layers, (), write)
 
 
-def _quantise(plain: openvino.Model, ignored: list[str], feeds: _Told) -> openvino.Model:
+def _quantise(plain: openvino.Model, ignored: list[str], inputs: _WithProgress) -> openvino.Model:
     """A copy in 8 bits, except for the operations of these names, biases corrected."""
     try:
         import nncf
@@ -69,28 +71,28 @@ def _quantise(plain: openvino.Model, ignored: list[str], feeds: _Told) -> openvi
     with _quiet(), keep_signal_stack():
         made: openvino.Model = nncf.quantize(
             plain.clone(),
-            nncf.Dataset(feeds),
+            nncf.Dataset(inputs),
             preset=nncf.QuantizationPreset.MIXED,
-            subset_size=len(feeds),
+            subset_size=len(inputs),
             ignored_scope=nncf.IgnoredScope(names=ignored, validate=False),
         )
     return made
 
 
-class _Told:
-    """Feeds that tell how far they have been gone through."""
+class _WithProgress:
+    """CalibrationInputs that tell how far they have been gone through."""
 
-    def __init__(self, feeds: Feeds, progress: Progress) -> None:
-        self.feeds = feeds
+    def __init__(self, inputs: CalibrationInputs, progress: Progress) -> None:
+        self.inputs = inputs
         self.progress = progress
 
     def __len__(self) -> int:
-        return len(self.feeds)
+        return len(self.inputs)
 
     def __iter__(self) -> Iterator[Any]:
-        for done, feed in enumerate(self.feeds, start=1):
+        for done, feed in enumerate(self.inputs, start=1):
             yield feed
-            self.progress(done, len(self.feeds))
+            self.progress(done, len(self.inputs))
 
 
 def _outside(graph: openvino.Model) -> list[str]:

@@ -1,10 +1,19 @@
-"""The metadata of an OpenVINO file (.xml), and whether it keeps to what an exported file needs."""
+"""OpenVINO: its entry in `FORMATS`, and a reader of metadata that checks the file without it."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.parsers import expat
 
-from ..errors import InvalidExport
+from ...errors import InvalidExport
+from .format import AGAIN, Format
+
+if TYPE_CHECKING:
+    from ...checkpoints import Model
+    from ...specs.metadata import Metadata
+    from ..graphs.quantizable import Progress, QuantizableGraph
 
 MAX_BYTES = 128 << 20
 MAX_ELEMENTS = 3_000_000
@@ -13,17 +22,18 @@ MAX_ENTRY = 8 << 20  # characters of the metadata
 SHARED = 16  # times the weights that all constants together may claim: equal ones lie together
 SMALL = 1 << 20  # bytes that they may claim in any case
 CONTROL_FLOW = frozenset(("If", "Loop", "TensorIterator"))
-AGAIN = "Export the model again with `scantling export`"
 
 
-def read_entry(path: Path, key: str) -> str | None:
-    """The value of an entry of the model's own information; None where there is none.
+def read_metadata(path: Path) -> str | None:
+    """The JSON of the metadata in an OpenVINO file; None where there is none.
 
     Raises:
         InvalidExport: the file is no OpenVINO model, declares entities, needs control flow or more
             weights than lie beside it, or there are none beside it.
         OSError: it cannot be read.
     """
+    from ...specs.metadata import KEY
+
     source = str(path)
     size = path.stat().st_size
     if size > MAX_BYTES:
@@ -33,7 +43,7 @@ def read_entry(path: Path, key: str) -> str | None:
         problem = f"its weights, {weights.name}, do not lie beside it"
         raise InvalidExport(source, problem, "Copy the .xml and the .bin together")
     parser = expat.ParserCreate("utf-8")  # whatever the file declares
-    walk = _Walk(parser, source, key, weights.stat().st_size)
+    walk = _Walk(parser, source, KEY, weights.stat().st_size)
     parser.StartElementHandler = walk.start
     parser.EndElementHandler = walk.end
     parser.StartDoctypeDeclHandler = walk.refuse_doctype
@@ -100,3 +110,35 @@ class _Walk:
 
     def wrong(self, problem: str) -> InvalidExport:
         return InvalidExport(self.source, problem, AGAIN)
+
+
+def _write(model: Model, metadata: Metadata, path: Path) -> None:
+    from ..graphs import to_openvino, write_openvino
+
+    write_openvino(to_openvino(model, metadata), path)
+
+
+def _quantizable_int8(model: Model, metadata: Metadata, progress: Progress) -> QuantizableGraph:
+    from ..graphs.int8_openvino import quantizable_openvino
+
+    return quantizable_openvino(model, metadata, progress)
+
+
+def _quantizable_bf16(model: Model, metadata: Metadata, _: Progress) -> QuantizableGraph:
+    from ..graphs.bf16_openvino import quantizable_bf16
+
+    return quantizable_bf16(model, metadata)
+
+
+OPENVINO = Format(
+    suffix=".xml",
+    companions=(".bin",),
+    write=_write,
+    read_metadata=read_metadata,
+    engines=("openvino",),
+    precisions=("fp32", "fp16", "bf16", "int8"),
+    packages=("openvino",),
+    extra="openvino",
+    quantizable={"int8": _quantizable_int8, "bf16": _quantizable_bf16},
+    quantization_packages={"int8": ("nncf",)},
+)

@@ -1,15 +1,24 @@
-"""The metadata of an ONNX file, and whether the graph keeps to what an exported file needs.
+"""ONNX: its entry in `FORMATS`, and a reader of metadata that checks the graph without a runtime.
 
 An ONNX file is a protocol buffer: fields of a number, a kind and a length. Only those that matter
 here are looked into; weights are stepped over.
 """
 
+from __future__ import annotations
+
 import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..errors import InvalidExport
+from ...errors import InvalidExport
+from .format import AGAIN, Format
+
+if TYPE_CHECKING:
+    from ...checkpoints import Model
+    from ...specs.metadata import Metadata
+    from ..graphs.quantizable import Progress, QuantizableGraph
 
 # Operators that come with every runtime; onnxruntime's own are what its quantisation writes.
 DOMAINS = frozenset(("", "ai.onnx", "com.microsoft"))
@@ -17,7 +26,6 @@ CONTROL_FLOW = frozenset(("If", "Loop", "Scan", "SequenceMap"))
 MAX_FIELDS = 2_000_000
 MAX_NODES = 100_000
 MAX_ENTRY = 8 << 20  # bytes of a metadata entry
-AGAIN = "Export the model again with `scantling export`"
 
 # Numbers of the fields, from onnx.proto.
 MODEL_GRAPH, MODEL_OPERATORS, MODEL_METADATA, MODEL_TRAINING, MODEL_FUNCTIONS = 7, 8, 14, 20, 25
@@ -30,20 +38,22 @@ MOST = 1 << 62  # numbers that a weight may claim
 A_BYTE = 4  # numbers in a byte, at most: there are some of two bits
 
 
-def read_entry(path: Path, key: str) -> bytes | None:
-    """The value of a metadata entry; None where there is none.
+def read_metadata(path: Path) -> bytes | None:
+    """The JSON of the metadata in an ONNX file; None where there is none.
 
     Raises:
         InvalidExport: the file is no ONNX model, or one that needs other files, operators that are
             no part of ONNX, or control flow.
         OSError: it cannot be read.
     """
+    from ...specs.metadata import KEY
+
     if path.stat().st_size == 0:
         raise InvalidExport(str(path), "it is empty", AGAIN)
     with path.open("rb") as stream:
         data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         with data:
-            return _Walk(data, str(path)).read_entry(key.encode())
+            return _Walk(data, str(path)).read_entry(KEY.encode())
 
 
 @dataclass
@@ -180,3 +190,27 @@ class _Walk:
 
     def wrong(self, problem: str) -> InvalidExport:
         return InvalidExport(self.source, problem, AGAIN)
+
+
+def _write(model: Model, metadata: Metadata, path: Path) -> None:
+    from ..graphs import to_onnx, write_onnx
+
+    write_onnx(to_onnx(model, metadata), path)
+
+
+def _quantizable(model: Model, metadata: Metadata, progress: Progress) -> QuantizableGraph:
+    from ..graphs.int8_onnx import quantizable_onnx
+
+    return quantizable_onnx(model, metadata, progress)
+
+
+ONNX = Format(
+    suffix=".onnx",
+    write=_write,
+    read_metadata=read_metadata,
+    engines=("onnxruntime", "openvino", "tensorrt"),
+    precisions=("fp32", "fp16", "int8"),
+    packages=("onnx", "onnxscript", "onnxruntime"),
+    extra="onnx",
+    quantizable={"int8": _quantizable},
+)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints import Model
-from ..engines.files import engine_header
-from ..engines.graphs import to_onnx
-from ..errors import InvalidExport, MissingPackage
-from ..specs.metadata import Metadata
+from ...checkpoints import Model
+from ...errors import InvalidExport, MissingPackage
+from ...specs.metadata import Metadata
+from ..formats.tensorrt import engine_header
+from .onnx_file import to_onnx
 
 LARGEST_BATCH, USUAL_BATCH = 32, 8  # of a graph that takes any number of images
 MEMORY = 4 << 30  # bytes that a layer may use while it works

@@ -1,0 +1,54 @@
+"""What a format of exported files is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ...checkpoints import Model
+    from ...specs.metadata import Metadata
+    from ..graphs.quantizable import Progress, QuantizableGraph
+
+AGAIN = "Export the model again with `scantling export`"
+MAX_METADATA = 4 << 20  # bytes; metadata has a few thousand
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """How a model is written in one format, read back and run.
+
+    Importing one loads no runtime, and its functions load theirs when they are called.
+
+    Args:
+        suffix: of the file.
+        companions: suffixes of the files that are written beside it, which have to appear first.
+        write: (model, metadata, path): makes the files.
+        read_metadata: path → the metadata's JSON, None where there is none. It runs nothing of
+            the file, and takes bounded time and memory.
+        engines: that run the file; it is verified in the first. None: it cannot be verified.
+        precisions: that can be had.
+        packages: that an export needs.
+        extra: ours, which brings the packages.
+        quantizable: by precision, makes a graph of which labelled images decide what is rounded.
+        quantization_packages: by precision, packages that it needs besides.
+    """
+
+    suffix: str
+    companions: tuple[str, ...] = ()
+    write: Callable[[Model, Metadata, Path], None]
+    read_metadata: Callable[[Path], str | bytes | None]
+    engines: tuple[str, ...] = ()
+    precisions: tuple[str, ...] = ("fp32",)
+    packages: tuple[str, ...] = ()
+    extra: str | None = None
+    quantizable: Mapping[str, Callable[[Model, Metadata, Progress], QuantizableGraph]] = field(
+        default_factory=dict
+    )
+    quantization_packages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def files(self, path: Path) -> tuple[Path, ...]:
+        """The file at this path, and those beside it that belong to it."""
+        return (path, *(path.with_suffix(suffix) for suffix in self.companions))
