@@ -49,7 +49,7 @@ CHILD = """
 import json, sys
 from pathlib import Path
 from scantling.engines import open_engine
-from scantling.benchmarking.alone import peak_memory
+from scantling.benchmarking.isolated import peak_memory
 told = json.loads(sys.argv[1])
 if told["engine"] == "torch":
     from scantling.checkpoints import Model

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 import scantling
-from scantling.benchmarking.samples import Sample, ratio_of, spread_of, timed
+from scantling.benchmarking.timings import Timing, ratio_of, spread_of, timed
 from scantling.checkpoints import Model
 from scantling.darknet import (
     WeightsHeader,
@@ -298,9 +298,9 @@ def quantised(model: Model, size: int, folder: Path, data: str) -> Path:
     return Path(done.path)
 
 
-def take_turns(contenders: dict[str, Run], rounds: int) -> dict[str, list[Sample]]:
+def take_turns(contenders: dict[str, Run], rounds: int) -> dict[str, list[Timing]]:
     """A sample of each in every round; the first rounds do not count."""
-    samples: dict[str, list[Sample]] = {name: [] for name in contenders}
+    samples: dict[str, list[Timing]] = {name: [] for name in contenders}
     short: set[str] = set()
     for number in range(WARM_UP + rounds):
         for name, run in contenders.items():
@@ -315,7 +315,7 @@ def take_turns(contenders: dict[str, Run], rounds: int) -> dict[str, list[Sample
     return samples
 
 
-def report(samples: dict[str, list[Sample]], options: argparse.Namespace) -> None:
+def report(samples: dict[str, list[Timing]], options: argparse.Namespace) -> None:
     """Print a row per contender."""
     machine = describe_machine()
     versions = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())

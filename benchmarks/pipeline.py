@@ -29,7 +29,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from scantling.benchmarking.samples import Sample, ratio_of, spread_of, timed
+from scantling.benchmarking.timings import Timing, ratio_of, spread_of, timed
 
 SIZES = {"640×480": (480, 640), "1920×1080": (1080, 1920)}
 MIN_SCORE, IOU = 0.25, 0.45
@@ -187,14 +187,14 @@ def working(contenders: Sequence[Contender]) -> Iterator[dict[str, Worker]]:
 def from_python(contenders: Sequence[Contender], path: Path, rounds: int) -> None:
     """A loaded model: path in, boxes out, by turns."""
     with working(contenders) as workers:
-        samples: dict[str, list[Sample]] = {name: [] for name in workers}
+        samples: dict[str, list[Timing]] = {name: [] for name in workers}
         objects = {}
         for number in range(WARM_UP + rounds):
             for name, worker in workers.items():
                 said = worker.ask(do="image", path=str(path))
                 objects[name] = said["objects"]
                 if number >= WARM_UP:
-                    samples[name].append(Sample(said["seconds"], said["waited"]))
+                    samples[name].append(Timing(said["seconds"], said["waited"]))
     report("from Python, file → boxes, ms", samples, {n: f"{c} found" for n, c in objects.items()})
 
 
@@ -203,14 +203,14 @@ def over_folder(
 ) -> None:
     """Images a second without a pause, and those of the network alone."""
     with working(contenders) as workers:
-        files: dict[str, list[Sample]] = {name: [] for name in workers}
-        network: dict[str, list[Sample]] = {name: [] for name in workers}
+        files: dict[str, list[Timing]] = {name: [] for name in workers}
+        network: dict[str, list[Timing]] = {name: [] for name in workers}
         for _ in range(stretches):
             for name, worker in workers.items():
                 said = worker.ask(do="folder", path=str(path), seconds=seconds)
-                files[name].append(Sample(said["rate"], said["waited"]))
+                files[name].append(Timing(said["rate"], said["waited"]))
                 if said["network"] is not None:
-                    network[name].append(Sample(said["network"], said["network_waited"]))
+                    network[name].append(Timing(said["network"], said["network_waited"]))
     notes = {}
     for name, alone in network.items():
         share = ratio_of(alone, files[name], rates=True) if alone else None
@@ -223,7 +223,7 @@ def over_folder(
 def from_command_line(contenders: Sequence[Contender], path: Path, starts: int) -> None:
     """Whole processes, by turns: to the first line of output, and to the end."""
     commands = {one.name: one.command for one in contenders if one.command}
-    whole: dict[str, list[Sample]] = {name: [] for name in commands}
+    whole: dict[str, list[Timing]] = {name: [] for name in commands}
     first: dict[str, list[float]] = {name: [] for name in commands}
     for number in range(starts + 1):
         for name in list(commands):
@@ -240,14 +240,14 @@ def from_command_line(contenders: Sequence[Contender], path: Path, starts: int) 
                 print(f"left out: {name}: {complaint.decode(errors='replace').strip()[-300:]}")
                 del commands[name], whole[name]
             elif number:  # the first fills caches
-                whole[name].append(Sample(elapsed))
+                whole[name].append(Timing(elapsed))
                 first[name].append(to_first)
     notes = {name: f"first line after {np.median(first[name]):.2f} s" for name in whole}
     report("from the command line, whole process, ms", whole, notes)
 
 
 def report(
-    title: str, samples: dict[str, list[Sample]], notes: dict[str, str], *, rates: bool = False
+    title: str, samples: dict[str, list[Timing]], notes: dict[str, str], *, rates: bool = False
 ) -> None:
     """Print a row per contender."""
     print(f"{title:<44}{'median (min–max)':>24}{'×':>7}{'quartiles':>13}  disturbed")
@@ -293,7 +293,7 @@ def say(**facts: object) -> None:
 
 def in_line(find: Find) -> Callable[[str, float], dict[str, Any]]:
     """A folder as one image after the other: for who offers nothing else."""
-    from scantling.benchmarking.turns import rate_of
+    from scantling.benchmarking.trials import rate_of
 
     def folder(path: str, seconds: float) -> dict[str, Any]:
         done = (find(path) * 0 + 1 for _ in iter(int, 1))
@@ -321,7 +321,7 @@ def ultralytics_worker(told: dict[str, Any]) -> tuple[Find, Callable[[str, float
     os.environ.setdefault("OMP_NUM_THREADS", str(told["threads"]))
     from ultralytics import YOLO
 
-    from scantling.benchmarking.turns import rate_of
+    from scantling.benchmarking.trials import rate_of
 
     model = YOLO(told["model"], task="detect")
 
@@ -350,7 +350,7 @@ def scantling_worker(told: dict[str, Any]) -> tuple[Find, Callable[[str, float],
     from scantling import Selection, load
     from scantling.benchmarking import Contender as Way
     from scantling.benchmarking import Source
-    from scantling.benchmarking.turns import Standing, prepare, take_stretch
+    from scantling.benchmarking.trials import Entry, measure_throughput, prepare
 
     predictor = load(
         told["model"],
@@ -359,7 +359,7 @@ def scantling_worker(told: dict[str, Any]) -> tuple[Find, Callable[[str, float],
         streams=told["streams"],
         selection=Selection(min_score=MIN_SCORE, iou_threshold=IOU, multi_label=False),
     )
-    standing = Standing(Way(Source(told["model"])))
+    standing = Entry(Way(Source(told["model"])))
 
     def find(path: str) -> int:
         return len(predictor(path))
@@ -367,7 +367,7 @@ def scantling_worker(told: dict[str, Any]) -> tuple[Find, Callable[[str, float],
     def folder(path: str, seconds: float) -> dict[str, Any]:
         if standing.batch is None:
             prepare(standing, predictor, Path(path))
-        found = take_stretch(standing, predictor, [Path(path)], seconds)
+        found = measure_throughput(standing, predictor, [Path(path)], seconds)
         return {
             "rate": found.files.seconds,
             "waited": found.files.waited,

@@ -24,7 +24,7 @@ from scantling.benchmarking import (
 )
 from scantling.benchmarking.contender import make_contenders
 from scantling.benchmarking.outcome import STAGES
-from scantling.benchmarking.process import run_alone
+from scantling.benchmarking.process import run_isolated
 from scantling.errors import InvalidValue
 from small_models import write_cfg, write_data, write_model
 
@@ -108,12 +108,12 @@ def test_ratios_are_to_the_first_row(measured: Benchmark):
 
 
 def test_the_row_is_made_of_the_samples_of_its_turns(measured: Benchmark):
-    row, turns = measured.rows[0], measured.turns[0]
-    assert len(turns) == ROUNDS
-    for turn in turns:
-        assert turn.latency.seconds == pytest.approx(sum(turn.stages.values()))
+    row, trials = measured.rows[0], measured.trials[0]
+    assert len(trials) == ROUNDS
+    for trial in trials:
+        assert trial.latency.seconds == pytest.approx(sum(trial.stages.values()))
     assert row.latency is not None
-    assert row.latency.median in [turn.latency.seconds for turn in turns] or row.latency.cleaned
+    assert row.latency.median in [trial.latency.seconds for trial in trials] or row.latency.cleaned
 
 
 def test_one_that_fails_says_why_and_loses_nobody_else(measured: Benchmark):
@@ -199,7 +199,10 @@ def test_an_interruption_reports_what_there_is(folder: Path, tmp_path: Path):
     result = measure(folder, ("small", "large"), rounds=10, progress=interrupt)
     assert result.interrupted
     assert any("Interrupted" in note for note in notes_of(result))
-    assert [len(turns) for turns in result.turns] == [6, 6]  # 0.6 is the first share above a half
+    assert [len(trials) for trials in result.trials] == [
+        6,
+        6,
+    ]  # 0.6 is the first share above a half
     for row in result.rows:
         assert row.latency is not None
         assert row.throughput is None
@@ -220,7 +223,7 @@ def test_an_interruption_before_anything_was_measured_still_reports(folder: Path
 def test_a_process_of_its_own_tells_start_and_memory(folder: Path):
     images = sorted((folder / "images").glob("*.jpg"))
     contender = Contender(Source(folder / "small.safetensors"), "torch", threads=1, device="cpu")
-    alone = run_alone(contender, images, cache=folder / "cache")
+    alone = run_isolated(contender, images, cache=folder / "cache")
     assert alone.problem is None
     assert 0.1 < alone.start < 120
     assert alone.memory is not None
@@ -231,9 +234,9 @@ def test_a_process_of_its_own_tells_start_and_memory(folder: Path):
 def test_a_process_of_its_own_that_fails_says_why(folder: Path):
     images = sorted((folder / "images").glob("*.jpg"))
     broken = Contender(Source(folder / "broken.safetensors"), "torch")
-    assert "broken.safetensors" in str(run_alone(broken, images).problem)
+    assert "broken.safetensors" in str(run_isolated(broken, images).problem)
     slow = Contender(Source(folder / "small.safetensors"), "torch")
-    assert "ended after" in str(run_alone(slow, images, longest=0.05).problem)
+    assert "ended after" in str(run_isolated(slow, images, longest=0.05).problem)
 
 
 def test_fresh_weights_need_no_weights_at_all(tmp_path: Path):

@@ -4,7 +4,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ..reports import COLORS, new_figure, plain_text, to_png
-from .outcome import STAGES, Benchmark, Row
+from .outcome import STAGES, Benchmark, BenchmarkRow
 
 STAGE_NAMES = {
     "read": "decode",
@@ -96,7 +96,7 @@ def _name_points(axes: Axes, models: list[str], ways: list[str]) -> None:
     axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
-def _whisker(axes: Axes, row: Row, place: int) -> None:
+def _whisker(axes: Axes, row: BenchmarkRow, place: int) -> None:
     """The spread of a row, and its median as a number."""
     middle, low, high = _milliseconds(row)
     axes.plot([low, high], [place, place], color="#222222", linewidth=1.2)
@@ -112,7 +112,7 @@ def _whisker(axes: Axes, row: Row, place: int) -> None:
     )
 
 
-def _milliseconds(row: Row) -> tuple[float, float, float]:
+def _milliseconds(row: BenchmarkRow) -> tuple[float, float, float]:
     """Median, smallest and p95 of the latency of an image."""
     spread = row.latency
     if spread is None:

@@ -1,17 +1,17 @@
-"""What a benchmark gives: a row for each contender, the machine, and how it was measured."""
+"""Result of a benchmark: a row for each contender, the machine, and how it was measured."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .samples import Ratio, Sample, Spread, as_milliseconds
+from .timings import Ratio, Spread, Timing, as_milliseconds
 
 STAGES = ("read", "preprocess", "network", "postprocess")
 
 
 @dataclass(frozen=True)
-class Turn:
-    """What one contender did in one turn.
+class Trial:
+    """Latency of one contender in one trial.
 
     Args:
         latency: of a batch of image files, from the files to the boxes, one stage after the other.
@@ -19,22 +19,22 @@ class Turn:
         stages: seconds of each stage of that latency, an image.
     """
 
-    latency: Sample
-    network: Sample
+    latency: Timing
+    network: Timing
     stages: Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """What one contender did in one of its stretches of continuous work.
+class ThroughputRun:
+    """Throughput of one contender in one run of continuous work.
 
     Args:
         files: images a second, from files to boxes, with everything overlapped.
         network: images a second of the network alone, with all its streams at work.
     """
 
-    files: Sample
-    network: Sample
+    files: Timing
+    network: Timing
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Accuracy:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class BenchmarkRow:
     """One contender and its figures; those that were not measured are None.
 
     Args:
@@ -69,7 +69,7 @@ class Row:
         throughput: images a second from files to boxes, everything overlapped.
         network_throughput: images a second of the network alone, all streams at work.
         latency_ratio, network_ratio, throughput_ratio, network_throughput_ratio: how many times as
-            fast as the first row, turn by turn.
+            fast as the first row, trial by trial.
         memory: peak of a process that does nothing else, in bytes.
         device_memory: of it, on the GPU, as far as torch knows.
         start: seconds from the command to the first boxes, when everything is in the caches.
@@ -127,9 +127,9 @@ class Benchmark:
     """Everything that was measured in one run.
 
     Args:
-        rows: a contender each, in the order in which they took turns.
-        turns, stretches: of each contender, in the order of the rows: what the rows are made from.
-            A contender that failed has none.
+        rows: a contender each, in the order in which they took part.
+        trials, throughput_runs: of each contender, in the order of the rows, which are made from
+            them. A contender that failed has none.
         machine: what it was measured on.
         images: what was measured with, in one line.
         data: the labelled data, in one line; empty without.
@@ -138,9 +138,9 @@ class Benchmark:
         remarks: what went wrong beside the rows.
     """
 
-    rows: tuple[Row, ...]
-    turns: tuple[tuple[Turn, ...], ...]
-    stretches: tuple[tuple[Stretch, ...], ...]
+    rows: tuple[BenchmarkRow, ...]
+    trials: tuple[tuple[Trial, ...], ...]
+    throughput_runs: tuple[tuple[ThroughputRun, ...], ...]
     machine: Mapping[str, Any]
     images: str
     data: str = ""
@@ -149,7 +149,7 @@ class Benchmark:
     remarks: tuple[str, ...] = ()
 
     @property
-    def base(self) -> Row | None:
+    def base(self) -> BenchmarkRow | None:
         """The row that the ratios are to: the first that was measured."""
         return next((row for row in self.rows if row.problem is None), None)
 
@@ -205,12 +205,12 @@ def problems_of(benchmark: Benchmark) -> list[str]:
     return [f"Not measured: {'; '.join(rows)}: {reason}" for reason, rows in reasons.items()]
 
 
-def _disturbed_in_all(row: Row) -> bool:
+def _disturbed_in_all(row: BenchmarkRow) -> bool:
     spreads = (row.latency, row.network)
     return any(one is not None and one.disturbed > 0 and not one.cleaned for one in spreads)
 
 
-def _summarise_row(row: Row) -> dict[str, Any]:
+def _summarise_row(row: BenchmarkRow) -> dict[str, Any]:
     times = {name: as_milliseconds(getattr(row, name)) for name in ("latency", "network")}
     rates = ("throughput", "network_throughput")
     ratios = tuple(f"{name}_ratio" for name in ("latency", "network", *rates))

@@ -1,4 +1,4 @@
-"""What only a process of its own can tell: start-up time and peak memory of one contender."""
+"""Start-up time and peak memory of one contender, in an isolated process."""
 
 import json
 import os
@@ -14,15 +14,15 @@ from typing import Any
 
 from .contender import Contender
 
-SCRIPT = Path(__file__).with_name("alone.py")
+SCRIPT = Path(__file__).with_name("isolated.py")
 ROOT = Path(__file__).parents[2]  # where `scantling` is imported from
 LONGEST = 900.0  # seconds; a build for the device may take minutes
-TURNS = 2  # over the images, after the first
+PASSES = 2  # over the images, after the first
 
 
 @dataclass(frozen=True)
-class Alone:
-    """What one process said.
+class IsolatedRun:
+    """Result of one isolated process.
 
     Args:
         start: seconds from its command to the boxes of the first image.
@@ -37,21 +37,21 @@ class Alone:
     problem: str | None = None
 
 
-def run_alone(
+def run_isolated(
     contender: Contender,
     images: Sequence[Path],
     *,
     cache: Path | None = None,
-    turns: int = TURNS,
+    passes: int = PASSES,
     longest: float = LONGEST,
-) -> Alone:
+) -> IsolatedRun:
     """Load the contender in a fresh Python, find the objects in the images, and end.
 
     Args:
         contender: what to load.
         images: files.
         cache: folder for downloaded weights and converted models.
-        turns: over the images.
+        passes: over the images.
         longest: seconds after which it is ended.
     """
     batch = contender.batch
@@ -59,7 +59,7 @@ def run_alone(
         "settings": contender.settings | ({} if cache is None else {"cache": str(cache)}),
         "images": [str(path) for path in (list(images) * batch)[: max(batch, len(images))]],
         "batch": batch,
-        "turns": turns,
+        "passes": passes,
     }
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     start = perf_counter()
@@ -83,11 +83,13 @@ def run_alone(
             process.kill()  # of no effect on one that has ended
 
 
-def _listen(process: "subprocess.Popen[str]", told: str, start: float, longest: float) -> Alone:
+def _listen(
+    process: "subprocess.Popen[str]", told: str, start: float, longest: float
+) -> IsolatedRun:
     """Tell the process what to do, and make what it says into a result."""
     stdin, stdout, stderr = process.stdin, process.stdout, process.stderr
     if stdin is None or stdout is None or stderr is None:
-        return Alone(problem="the process has no pipes")
+        return IsolatedRun(problem="the process has no pipes")
     complaints: list[str] = []
     # beside the results, so that neither pipe can fill up
     reader = threading.Thread(target=lambda: complaints.extend(stderr), daemon=True)
@@ -105,11 +107,11 @@ def _listen(process: "subprocess.Popen[str]", told: str, start: float, longest: 
     code = process.wait()
     reader.join(1.0)
     if code == 0 and seconds is not None and "memory" in facts:
-        return Alone(seconds, facts["memory"], facts["device_memory"])
+        return IsolatedRun(seconds, facts["memory"], facts["device_memory"])
     if "problem" in facts:
-        return Alone(problem=facts["problem"])
+        return IsolatedRun(problem=facts["problem"])
     if perf_counter() - start >= longest:
-        return Alone(problem=f"it was ended after {longest:.0f} s")
+        return IsolatedRun(problem=f"it was ended after {longest:.0f} s")
     last = next((line.strip() for line in reversed(complaints) if line.strip()), "")
     how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
-    return Alone(problem=f"its process ended {how}{f': {last}' if last else ''}")
+    return IsolatedRun(problem=f"its process ended {how}{f': {last}' if last else ''}")

@@ -6,9 +6,9 @@ from importlib.metadata import PackageNotFoundError, version
 from statistics import median
 
 from .. import __version__
-from .outcome import STAGES, Row, Turn
-from .samples import Ratio, Sample, ratio_of, spread_of, undisturbed
-from .turns import Standing
+from .outcome import STAGES, BenchmarkRow, Trial
+from .timings import Ratio, Timing, ratio_of, spread_of, undisturbed
+from .trials import Entry
 
 # Which packages run the network of an engine.
 PACKAGES = {
@@ -19,10 +19,10 @@ PACKAGES = {
 }
 
 
-def make_rows(standings: Sequence[Standing]) -> tuple[Row, ...]:
+def make_rows(entries: Sequence[Entry]) -> tuple[BenchmarkRow, ...]:
     """A row each, with ratios to the first that has figures."""
-    base = next((one for one in standings if one.problem is None), None)
-    return tuple(_make_row(one, base) for one in standings)
+    base = next((one for one in entries if one.problem is None), None)
+    return tuple(_make_row(one, base) for one in entries)
 
 
 def package_versions(engine: str) -> dict[str, str]:
@@ -36,9 +36,9 @@ def package_versions(engine: str) -> dict[str, str]:
     return found
 
 
-def _make_row(standing: Standing, base: Standing | None) -> Row:
-    contender, predictor = standing.contender, standing.predictor
-    row = Row(
+def _make_row(entry: Entry, base: Entry | None) -> BenchmarkRow:
+    contender, predictor = entry.contender, entry.predictor
+    row = BenchmarkRow(
         name=contender.source.name,
         description="" if predictor is None else predictor.engine.description,
         engine=contender.engine if predictor is None else predictor.engine.name,
@@ -49,27 +49,27 @@ def _make_row(standing: Standing, base: Standing | None) -> Row:
         streams=contender.streams,
         device=contender.device,
         versions=package_versions(contender.engine if predictor is None else predictor.engine.name),
-        problem=standing.problem,
+        problem=entry.problem,
     )
-    if standing.problem is not None or base is None:
+    if entry.problem is not None or base is None:
         return row
-    return _with_figures(row, standing, base)
+    return _with_figures(row, entry, base)
 
 
-def _with_figures(row: Row, standing: Standing, base: Standing) -> Row:
-    ours, theirs = _series(standing), _series(base)
-    starts = standing.starts
+def _with_figures(row: BenchmarkRow, entry: Entry, base: Entry) -> BenchmarkRow:
+    ours, theirs = _series(entry), _series(base)
+    starts = entry.starts
     memories = [one.memory for one in starts if one.memory is not None]
     on_device = [one.device_memory for one in starts if one.device_memory is not None]
 
     def ratio(name: str, *, rates: bool = False) -> Ratio | None:
-        return None if standing is base else ratio_of(theirs[name], ours[name], rates=rates)
+        return None if entry is base else ratio_of(theirs[name], ours[name], rates=rates)
 
     return replace(
         row,
         latency=spread_of(ours["latency"]),
         network=spread_of(ours["network"]),
-        stages=_stages(standing.turns),
+        stages=_stages(entry.trials),
         throughput=spread_of(ours["throughput"]),
         network_throughput=spread_of(ours["network_throughput"]),
         latency_ratio=ratio("latency"),
@@ -80,24 +80,24 @@ def _with_figures(row: Row, standing: Standing, base: Standing) -> Row:
         device_memory=max(on_device, default=None),
         start=starts[-1].start if len(starts) > 1 else None,
         first_start=starts[0].start if starts else None,
-        accuracy=standing.accuracy,
+        accuracy=entry.accuracy,
     )
 
 
-def _series(standing: Standing) -> dict[str, list[Sample]]:
-    """What was sampled of a contender, by name, a sample each turn or stretch."""
+def _series(entry: Entry) -> dict[str, list[Timing]]:
+    """The timings of a contender by name, one for each trial or throughput run."""
     return {
-        "latency": [turn.latency for turn in standing.turns],
-        "network": [turn.network for turn in standing.turns],
-        "throughput": [stretch.files for stretch in standing.stretches],
-        "network_throughput": [stretch.network for stretch in standing.stretches],
+        "latency": [trial.latency for trial in entry.trials],
+        "network": [trial.network for trial in entry.trials],
+        "throughput": [run.files for run in entry.throughput_runs],
+        "network_throughput": [run.network for run in entry.throughput_runs],
     }
 
 
-def _stages(turns: Sequence[Turn]) -> dict[str, float] | None:
-    """The median of each stage, of the turns that `latency` is the median of."""
-    kept = undisturbed([turn.latency for turn in turns])
-    chosen = [turn for turn, keeps in zip(turns, kept, strict=True) if keeps]
+def _stages(trials: Sequence[Trial]) -> dict[str, float] | None:
+    """The median of each stage, of the trials that `latency` is the median of."""
+    kept = undisturbed([trial.latency for trial in trials])
+    chosen = [trial for trial, keeps in zip(trials, kept, strict=True) if keeps]
     if not chosen:
         return None
-    return {stage: median(turn.stages[stage] for turn in chosen) for stage in STAGES}
+    return {stage: median(trial.stages[stage] for trial in chosen) for stage in STAGES}

@@ -1,4 +1,4 @@
-"""Measure contenders by turns, in one run, so that the moods of the machine hit all alike."""
+"""Benchmark contenders in turn, in one run, so that the moods of the machine hit all alike."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from ..evaluation import open_data
 from .contender import Source, make_contenders, name_sources, with_fresh_weights
 from .outcome import Benchmark
 from .phases import (
-    Field,
-    Plan,
+    BenchmarkPlan,
+    BenchmarkState,
     close_all,
-    judge_all,
+    evaluate_all,
     load_all,
-    start_each_alone,
-    take_stretches,
-    take_turns,
+    measure_all_throughput,
+    run_trials,
+    start_isolated,
 )
 from .pictures import describe_images, draw_images, find_images
 from .rows import make_rows
-from .samples import waited_seconds
-from .turns import Standing
+from .timings import waited_seconds
+from .trials import Entry
 
 if TYPE_CHECKING:
     from ..checkpoints import Model
@@ -77,8 +77,8 @@ def benchmark(
         data: labelled images, for the AP of each contender.
         split, limit: of the data, as for `evaluate`.
         seconds: for each contender, without loading, start-up and AP.
-        rounds: turns, in place of as many as the time allows.
-        warm_up: turns that do not count.
+        rounds: trials, in place of as many as the time allows.
+        warm_up: trials that do not count.
         alone: start each contender in processes of its own as well.
         fresh_weights: random weights for named models and `.cfg` files, so that nothing is fetched.
         cache: folder for what is downloaded or converted.
@@ -113,37 +113,44 @@ def benchmark(
         chosen = images or ([] if dataset is None else [one.path for one in dataset.images])
         files = find_images(chosen) if chosen else draw_images(Path(folder))
         shown = describe_images(files, drawn=not chosen)
-        plan = Plan(files, seconds, rounds, warm_up, cache, progress)
-        field = Field([Standing(one) for one in contenders])
-        interrupted = _measure(field, plan, dataset, limit=limit, alone=alone)
-        rows = make_rows(field.standings)
-        close_all(field)
-    working = [standing for standing in field.standings if standing.problem is None]
+        plan = BenchmarkPlan(files, seconds, rounds, warm_up, cache, progress)
+        state = BenchmarkState([Entry(one) for one in contenders])
+        interrupted = _measure(state, plan, dataset, limit=limit, alone=alone)
+        rows = make_rows(state.entries)
+        close_all(state)
+    working = [entry for entry in state.entries if entry.problem is None]
     return Benchmark(
         rows=rows,
-        turns=tuple(tuple(one.turns) if one in working else () for one in field.standings),
-        stretches=tuple(tuple(one.stretches) if one in working else () for one in field.standings),
+        trials=tuple(tuple(one.trials) if one in working else () for one in state.entries),
+        throughput_runs=tuple(
+            tuple(one.throughput_runs) if one in working else () for one in state.entries
+        ),
         machine={**describe_machine(), "waits_known": waited_seconds() is not None},
         images=shown,
         data="" if dataset is None else _describe(dataset, limit),
         fresh=fresh_weights,
         interrupted=interrupted,
-        remarks=tuple(field.remarks),
+        remarks=tuple(state.remarks),
     )
 
 
 def _measure(
-    field: Field, plan: Plan, dataset: Dataset | None, *, limit: int | None, alone: bool
+    state: BenchmarkState,
+    plan: BenchmarkPlan,
+    dataset: Dataset | None,
+    *,
+    limit: int | None,
+    alone: bool,
 ) -> bool:
-    """Everything in order, as far as the user lets it go; whether they ended it."""
+    """Run the phases; True where the user interrupted them."""
     try:
         if alone:
-            start_each_alone(field, plan)
-        load_all(field, plan)
-        take_turns(field, plan)
-        take_stretches(field, plan)
+            start_isolated(state, plan)
+        load_all(state, plan)
+        run_trials(state, plan)
+        measure_all_throughput(state, plan)
         if dataset is not None:
-            judge_all(field, plan, dataset, limit)
+            evaluate_all(state, plan, dataset, limit)
     except KeyboardInterrupt:
         return True
     return False

@@ -5,8 +5,8 @@ import io
 from collections.abc import Sequence
 from dataclasses import fields
 
-from .outcome import STAGES, Benchmark, Row
-from .samples import Ratio, Spread
+from .outcome import STAGES, Benchmark, BenchmarkRow
+from .timings import Ratio, Spread
 
 MEGABYTE = 1e6
 NOTHING = "–"
@@ -79,17 +79,17 @@ def cost_table(benchmark: Benchmark) -> Cells:
     return columns, rows
 
 
-def _measured(benchmark: Benchmark) -> list[tuple[int, Row]]:
+def _measured(benchmark: Benchmark) -> list[tuple[int, BenchmarkRow]]:
     """The rows with figures, and their numbers."""
     numbered = enumerate(benchmark.rows, start=1)
     return [(number, row) for number, row in numbered if row.problem is None]
 
 
-def _who(number: int, row: Row) -> tuple[str, str, str]:
+def _who(number: int, row: BenchmarkRow) -> tuple[str, str, str]:
     return str(number), row.name, f"{row.engine} {row.precision or ''}".strip()
 
 
-def describe_versions(row: Row) -> str:
+def describe_versions(row: BenchmarkRow) -> str:
     """`scantling 0.1.0, openvino 2026.4.1`."""
     return ", ".join(f"{name} {version}" for name, version in row.versions.items())
 
@@ -130,11 +130,11 @@ def samples_as_csv(benchmark: Benchmark) -> str:
     """Every sample, in the order of the turns: what the figures were made from."""
     columns = ["row", "turn", "latency_s", "latency_waited", "network_s", "network_waited"]
     lines: list[list[object]] = []
-    longest = max(map(len, benchmark.turns), default=0)
+    longest = max(map(len, benchmark.trials), default=0)
     for number in range(longest):
-        for place, turns in enumerate(benchmark.turns):
-            if number < len(turns):
-                one = turns[number]
+        for place, trials in enumerate(benchmark.trials):
+            if number < len(trials):
+                one = trials[number]
                 latency, network = one.latency, one.network
                 waits = ("" if part.waited is None else part.waited for part in (latency, network))
                 first, second = waits
@@ -143,7 +143,7 @@ def samples_as_csv(benchmark: Benchmark) -> str:
     return _write([*columns, *(f"{stage}_s" for stage in STAGES)], lines)
 
 
-def _flat(row: Row) -> dict[str, object]:
+def _flat(row: BenchmarkRow) -> dict[str, object]:
     """The figures of a row under plain names."""
     plain: dict[str, object] = {
         "name": row.name,
@@ -202,7 +202,7 @@ def _or_empty(value: float | None) -> float | str:
     return "" if value is None else value
 
 
-def _show_memory(row: Row) -> str:
+def _show_memory(row: BenchmarkRow) -> str:
     if row.memory is None:
         return NOTHING
     text = f"{row.memory / MEGABYTE:,.0f}"
@@ -211,7 +211,7 @@ def _show_memory(row: Row) -> str:
     return f"{text} + {row.device_memory / MEGABYTE:,.0f} of the GPU"
 
 
-def _show_start(row: Row) -> str:
+def _show_start(row: BenchmarkRow) -> str:
     """Of a later start, and of the first in brackets where it differs much."""
     if row.first_start is None:
         return NOTHING

@@ -1,4 +1,4 @@
-"""Times and what they amount to: medians with their spread, and ratios turn by turn."""
+"""Timings, their median and spread, and ratios trial by trial."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ _THREADS = Path("/proc/self/task")  # Linux only
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One thing that was timed.
+class Timing:
+    """A duration or a rate, and how much of it was spent waiting.
 
     Args:
         seconds: by the clock, or images a second where a rate was measured.
@@ -64,12 +64,12 @@ class Spread:
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times as fast as another, turn by turn.
+    """How many times as fast as another, trial by trial.
 
     Args:
-        median: of the ratios of the turns; above 1 is faster than the other.
+        median: of the ratios of the trials; above 1 is faster than the other.
         lower, upper: quartiles: half of the ratios lie between them.
-        count: turns.
+        count: trials.
     """
 
     median: float
@@ -78,7 +78,7 @@ class Ratio:
     count: int
 
 
-def timed(work: Callable[[], T]) -> tuple[T, Sample]:
+def timed(work: Callable[[], T]) -> tuple[T, Timing]:
     """Do something once, and say how long it took and how much of that was spent waiting."""
     before = waited_seconds()
     start = perf_counter()
@@ -86,9 +86,9 @@ def timed(work: Callable[[], T]) -> tuple[T, Sample]:
     seconds = perf_counter() - start
     after = waited_seconds()
     if before is None or after is None:
-        return result, Sample(seconds)
+        return result, Timing(seconds)
     # a thread that ended in between takes its count along
-    return result, Sample(seconds, max(0.0, after - before) / seconds if seconds else 0.0)
+    return result, Timing(seconds, max(0.0, after - before) / seconds if seconds else 0.0)
 
 
 def waited_seconds() -> float | None:
@@ -111,7 +111,7 @@ def waited_seconds() -> float | None:
     return total * 1e-9
 
 
-def spread_of(samples: Sequence[Sample]) -> Spread | None:
+def spread_of(samples: Sequence[Timing]) -> Spread | None:
     """The median of the samples and their spread; None of none."""
     if not samples:
         return None
@@ -131,26 +131,26 @@ def spread_of(samples: Sequence[Sample]) -> Spread | None:
     )
 
 
-def undisturbed(samples: Sequence[Sample]) -> NDArray[np.bool_]:
+def undisturbed(samples: Sequence[Timing]) -> NDArray[np.bool_]:
     """Which samples count: those that were not disturbed, if they are enough, else all."""
     return _enough([sample.disturbed for sample in samples])
 
 
 def ratio_of(
-    base: Sequence[Sample], others: Sequence[Sample], *, rates: bool = False
+    base: Sequence[Timing], others: Sequence[Timing], *, rates: bool = False
 ) -> Ratio | None:
-    """How many times as fast the others are as the base, from pairs of one turn; None of none.
+    """How many times as fast the others are as the base, from pairs of one trial; None of none.
 
     Args:
-        base, others: one sample a turn each; only pairs of which neither was disturbed count, if
+        base, others: one timing a trial each; only pairs of which neither was disturbed count, if
             they are enough.
         rates: the samples are images a second, where more is faster, not seconds.
 
     Raises:
-        InvalidValue: they have not the same number of turns.
+        InvalidValue: they have not the same number of trials.
     """
     if len(base) != len(others):
-        raise InvalidValue("the turns", (len(base), len(others)), "as many of one as of the other")
+        raise InvalidValue("the trials", (len(base), len(others)), "as many of one as of the other")
     if not base:
         return None
     kept = _enough([a.disturbed or b.disturbed for a, b in zip(base, others, strict=True)])

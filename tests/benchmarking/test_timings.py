@@ -6,8 +6,8 @@ from time import perf_counter
 
 import pytest
 
-from scantling.benchmarking.samples import (
-    Sample,
+from scantling.benchmarking.timings import (
+    Timing,
     as_milliseconds,
     ratio_of,
     spread_of,
@@ -20,8 +20,8 @@ from scantling.errors import InvalidValue
 LONG = 0.5  # of its time a sample waited
 
 
-def quiet(*seconds: float) -> list[Sample]:
-    return [Sample(one, 0.0) for one in seconds]
+def quiet(*seconds: float) -> list[Timing]:
+    return [Timing(one, 0.0) for one in seconds]
 
 
 def test_a_spread_is_median_ends_and_interpolated_percentiles():
@@ -40,7 +40,7 @@ def test_a_spread_is_median_ends_and_interpolated_percentiles():
 
 
 def test_disturbed_samples_are_left_out_when_enough_others_are_there():
-    samples = [*quiet(*[2.0] * 10), *[Sample(100.0, LONG)] * 30]
+    samples = [*quiet(*[2.0] * 10), *[Timing(100.0, LONG)] * 30]
     spread = spread_of(samples)
     assert spread is not None
     assert (spread.median, spread.high) == (2, 2)
@@ -48,7 +48,7 @@ def test_disturbed_samples_are_left_out_when_enough_others_are_there():
 
 
 def test_all_samples_count_when_too_few_were_undisturbed():
-    samples = [*quiet(*[2.0] * 9), *[Sample(100.0, LONG)] * 30]
+    samples = [*quiet(*[2.0] * 9), *[Timing(100.0, LONG)] * 30]
     spread = spread_of(samples)
     assert spread is not None
     assert spread.median == 100
@@ -57,14 +57,14 @@ def test_all_samples_count_when_too_few_were_undisturbed():
 
 @pytest.mark.parametrize(("sound", "enough"), [(1, False), (2, True)])
 def test_of_few_samples_half_must_be_undisturbed(sound: int, enough: bool):
-    samples = [*quiet(*[1.0] * sound), *[Sample(1.0, LONG)] * (4 - sound)]
+    samples = [*quiet(*[1.0] * sound), *[Timing(1.0, LONG)] * (4 - sound)]
     assert undisturbed(samples).sum() == (sound if enough else 4)
 
 
 def test_a_sample_is_disturbed_above_three_hundredths():
-    assert not Sample(1.0, 0.03).disturbed
-    assert Sample(1.0, 0.031).disturbed
-    assert not Sample(1.0, None).disturbed
+    assert not Timing(1.0, 0.03).disturbed
+    assert Timing(1.0, 0.031).disturbed
+    assert not Timing(1.0, None).disturbed
 
 
 def test_a_ratio_is_the_median_of_the_ratios_of_the_turns():
@@ -83,8 +83,8 @@ def test_a_ratio_of_rates_is_turned_round():
 
 
 def test_a_turn_in_which_either_was_disturbed_has_no_part_in_the_ratio():
-    base = [Sample(900.0, LONG), *quiet(4, 4, 4)]
-    others = [*quiet(2), Sample(900.0, LONG), *quiet(2, 2)]
+    base = [Timing(900.0, LONG), *quiet(4, 4, 4)]
+    others = [*quiet(2), Timing(900.0, LONG), *quiet(2, 2)]
     ratio = ratio_of(base, others)
     assert ratio is not None
     assert (ratio.median, ratio.lower, ratio.upper, ratio.count) == (2, 2, 2, 2)

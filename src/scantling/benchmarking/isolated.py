@@ -24,7 +24,7 @@ def main() -> int:
         predictor = load(**given, selection=Selection())
         predictor(told["images"][0])
         _tell({"first": True})
-        for _ in range(told["turns"]):
+        for _ in range(told["passes"]):
             stream = predictor.stream(told["images"], batch_size=told["batch"], keep_images=False)
             for _ in stream:
                 pass
