@@ -44,6 +44,9 @@ def parse_yaml(data: bytes, path: Path) -> tuple[Yaml, dict[str, int]]:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or getattr(error, "reason", "damaged")
         line = None if mark is None else mark.line + 1
+        if "nesting" in str(problem):  # newer versions of libyaml have a limit of their own
+            problem = f"has nesting more than {MAX_DEPTH} deep"
+            raise data_error("E104", path, problem, line=line) from error
         raise data_error("E103", path, f"is not YAML: {problem}", line=line) from error
     return value, lines
 

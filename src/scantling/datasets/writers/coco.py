@@ -25,34 +25,34 @@ def write_coco(
     COCO itself has no difficult flag; it is written as `"difficult": 1`, which other readers pass
     over.
     """
-    named, lost = name_files(plan.parts, one_folder=False)
+    named, lost = name_files(plan.splits, one_folder=False)
     (folder / "annotations").mkdir()
     renumbered = 0
-    for part, names in zip(plan.parts, named, strict=True):
-        ids = _number_images(part)
+    for split, names in zip(plan.splits, named, strict=True):
+        ids = _number_images(split)
         renumbered += sum(
-            number != image.image_id for number, image in zip(ids, part.images, strict=True)
+            number != image.image_id for number, image in zip(ids, split.images, strict=True)
         )
-        place_images(part, names, folder / part.split, images=images, advance=advance)
-        path = folder / "annotations" / f"instances_{part.split}.json"
+        place_images(split, names, folder / split.name, images=images, advance=advance)
+        path = folder / "annotations" / f"instances_{split.name}.json"
         with path.open("w", encoding="utf-8") as file:
-            file.writelines(_json_lines(plan, part, names, ids))
+            file.writelines(_json_lines(plan, split, names, ids))
     if renumbered:
         note = "COCO's are whole numbers; they were numbered"
         lost.append(Dropped("image ids", renumbered, note))
-    difficult = sum(int(part.objects.difficult.sum()) for part in plan.parts)
+    difficult = sum(int(split.objects.difficult.sum()) for split in plan.splits)
     if difficult:
         note = "kept under the key `difficult`, which other readers pass over: to them they count"
         lost.append(Dropped("difficult flags", difficult, note))
     return tuple(lost)
 
 
-def _number_images(part: SplitPlan) -> list[int]:
+def _number_images(split: SplitPlan) -> list[int]:
     """Integer ids of the images: their own where they are integers, else the next free one."""
-    taken = {image.image_id for image in part.images if _is_number(image.image_id)}
+    taken = {image.image_id for image in split.images if _is_number(image.image_id)}
     used: set[int | str] = set()
     ids, free = [], 1
-    for image in part.images:
+    for image in split.images:
         number = image.image_id
         if not isinstance(number, int) or not _is_number(number) or number in used:
             while free in taken or free in used:
@@ -68,10 +68,10 @@ def _is_number(image_id: int | str) -> bool:
 
 
 def _json_lines(
-    plan: WritePlan, part: SplitPlan, names: Sequence[str], ids: Sequence[int]
+    plan: WritePlan, split: SplitPlan, names: Sequence[str], ids: Sequence[int]
 ) -> Iterator[str]:
     """The file line by line, an image or object a line, so that memory does not grow with it."""
-    yield '{"info": {"description": ' + json.dumps(f"{plan.name} {part.split}") + "},\n"
+    yield '{"info": {"description": ' + json.dumps(f"{plan.name} {split.name}") + "},\n"
     yield '"licenses": [],\n"categories": [\n'
     yield from _joined(
         {"id": category_id, "name": name, "supercategory": "none"}
@@ -81,16 +81,16 @@ def _json_lines(
     yield from _joined(
         {"id": number, "file_name": name, "width": size[1], "height": size[0]}
         for number, name, size in zip(
-            ids, names, (image.size or (0, 0) for image in part.images), strict=True
+            ids, names, (image.size or (0, 0) for image in split.images), strict=True
         )
     )
     yield '\n],\n"annotations": [\n'
-    yield from _joined(_annotations(plan, part, ids))
+    yield from _joined(_annotations(plan, split, ids))
     yield "\n]}\n"
 
 
-def _annotations(plan: WritePlan, part: SplitPlan, ids: Sequence[int]) -> Iterator[dict[str, Any]]:
-    objects = part.objects
+def _annotations(plan: WritePlan, split: SplitPlan, ids: Sequence[int]) -> Iterator[dict[str, Any]]:
+    objects = split.objects
     sides = objects.boxes[:, 2:] - objects.boxes[:, :2]
     boxes = np.round(np.concatenate([objects.boxes[:, :2], sides], axis=1), DIGITS)
     columns = zip(

@@ -40,15 +40,15 @@ def write_darknet(
         backup=Path("backup"),
     )
     write_data(folder / f"{plan.name}.data", data)
-    parts, cut = cut_boxes(plan.parts)
-    named, renamed = name_files(parts, one_folder=False)
-    for part, names in zip(parts, named, strict=True):
-        place_images(part, names, folder / part.split, images=images, advance=advance)
-        for name, text in zip(names, label_texts(part), strict=True):
-            (folder / part.split / name).with_suffix(".txt").write_text(text, encoding="utf-8")
-        listed = "".join(f"{part.split}/{name}\n" for name in names)
-        (folder / f"{part.split}.txt").write_text(listed, encoding="utf-8")
-    plan = replace(plan, parts=parts)
+    splits, cut = cut_boxes(plan.splits)
+    named, renamed = name_files(splits, one_folder=False)
+    for split, names in zip(splits, named, strict=True):
+        place_images(split, names, folder / split.name, images=images, advance=advance)
+        for name, text in zip(names, label_texts(split), strict=True):
+            (folder / split.name / name).with_suffix(".txt").write_text(text, encoding="utf-8")
+        listed = "".join(f"{split.name}/{name}\n" for name in names)
+        (folder / f"{split.name}.txt").write_text(listed, encoding="utf-8")
+    plan = replace(plan, splits=splits)
     flags = count_flags(plan, "darknet", difficult=False)
     return (*unnamed, *flags, *cut, *renamed, *count_ids(plan, named, "darknet"))
 
@@ -57,13 +57,13 @@ def _choose_lists(plan: WritePlan) -> tuple[dict[str, Path], list[Dropped]]:
     """The list of each key of the `.data` file, and the splits that it has no key for."""
     lists: dict[str, Path] = {}
     others = []
-    for part in plan.parts:
-        key = {"train": "train", "val": "valid"}.get(role_of(part.split) or "")
-        if len(plan.parts) == 1:
+    for split in plan.splits:
+        key = {"train": "train", "val": "valid"}.get(role_of(split.name) or "")
+        if len(plan.splits) == 1:
             key = key or "valid"
         if key is None or key in lists:
-            others.append(f"{part.split}.txt")
+            others.append(f"{split.name}.txt")
         else:
-            lists[key] = Path(f"{part.split}.txt")
+            lists[key] = Path(f"{split.name}.txt")
     note = f"a .data file names two lists; {', '.join(others)} is written but not named in it"
     return lists, [Dropped("names of splits", len(others), note)] if others else []

@@ -12,9 +12,9 @@ NOISE = 1e-6  # pixels; less comes from arithmetic, not from the labels
 
 def count_flags(plan: WritePlan, format_name: str, *, difficult: bool) -> list[Dropped]:
     """Count crowd flags, mask areas and, unless the format holds them, difficult flags."""
-    crowd = sum(int(part.objects.crowd.sum()) for part in plan.parts)
-    hard = 0 if difficult else sum(int(part.objects.difficult.sum()) for part in plan.parts)
-    areas = sum(_count_areas(part) for part in plan.parts)
+    crowd = sum(int(split.objects.crowd.sum()) for split in plan.splits)
+    hard = 0 if difficult else sum(int(split.objects.difficult.sum()) for split in plan.splits)
+    areas = sum(_count_areas(split) for split in plan.splits)
     lost = []
     if crowd:
         note = f"{format_name} has no place for them; the boxes are kept as those of one object"
@@ -34,8 +34,8 @@ def count_ids(
     """Count image ids that file names do not hold, and category ids with gaps."""
     ids = sum(
         image.image_id != id_of_name(name)
-        for part, names in zip(plan.parts, file_names, strict=True)
-        for image, name in zip(part.images, names, strict=True)
+        for split, names in zip(plan.splits, file_names, strict=True)
+        for image, name in zip(split.images, names, strict=True)
     )
     lost = []
     if ids:
@@ -52,12 +52,12 @@ def id_of_name(file_name: str) -> int | str:
     return int(stem) if stem.isascii() and stem.isdigit() and len(stem) <= 18 else stem
 
 
-def cut_boxes(parts: Sequence[SplitPlan]) -> tuple[tuple[SplitPlan, ...], list[Dropped]]:
+def cut_boxes(splits: Sequence[SplitPlan]) -> tuple[tuple[SplitPlan, ...], list[Dropped]]:
     """Clip boxes to their image; those without area in it are dropped."""
     cut, outside, changed, greatest = [], 0, 0, 0.0
-    for part in parts:
-        objects = part.objects
-        boxes = np.clip(objects.boxes, 0, part.sizes())
+    for split in splits:
+        objects = split.objects
+        boxes = np.clip(objects.boxes, 0, split.sizes())
         inside: Flags = np.asarray((boxes[:, 2:] - boxes[:, :2] > NOISE).all(axis=1))
         change = np.abs(boxes - objects.boxes).max(axis=1, initial=0)[inside]
         outside += int((~inside).sum())
@@ -71,7 +71,7 @@ def cut_boxes(parts: Sequence[SplitPlan]) -> tuple[tuple[SplitPlan, ...], list[D
             difficult=objects.difficult,
             areas=objects.areas,
         )
-        cut.append(SplitPlan(part.split, part.images, new.take(inside)))
+        cut.append(SplitPlan(split.name, split.images, new.take(inside)))
     lost = []
     if changed:
         note = f"they reached beyond their image, by {greatest:.3g} pixels at most, and are cut off"
@@ -81,9 +81,9 @@ def cut_boxes(parts: Sequence[SplitPlan]) -> tuple[tuple[SplitPlan, ...], list[D
     return tuple(cut), lost
 
 
-def _count_areas(part: SplitPlan) -> int:
+def _count_areas(split: SplitPlan) -> int:
     """Areas that are not those of the boxes."""
-    sides = part.objects.boxes[:, 2:] - part.objects.boxes[:, :2]
+    sides = split.objects.boxes[:, 2:] - split.objects.boxes[:, :2]
     own = sides.prod(axis=1)
     # COCO files often round areas to two digits
-    return int((np.abs(part.objects.areas - own) > 0.01 + 1e-6 * own).sum())
+    return int((np.abs(split.objects.areas - own) > 0.01 + 1e-6 * own).sum())

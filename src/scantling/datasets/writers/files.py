@@ -22,25 +22,25 @@ LONGEST = 100  # letters; file systems allow 255 bytes, a letter takes up to fou
 
 
 def name_files(
-    parts: Sequence[SplitPlan], *, one_folder: bool, spaces: bool = True
+    splits: Sequence[SplitPlan], *, one_folder: bool, spaces: bool = True
 ) -> tuple[tuple[tuple[str, ...], ...], list[Dropped]]:
-    """A file name for each image of each part; two have the same stem only if they are one file.
+    """Choose a file name for each image; two have the same stem only if they are one file.
 
     An image keeps its name unless another in the same folder has it, whatever their suffixes, or
     letters in it would break a list of names.
 
     Args:
-        parts: the splits.
+        splits: the splits.
         one_folder: whether the images of all splits lie in one folder.
         spaces: whether a name may hold white space.
     """
     lost, named = 0, []
     taken: dict[str, Path] = {}
-    for part in parts:
+    for split in splits:
         if not one_folder:
             taken = {}
         names = []
-        for image in part.images:
+        for image in split.images:
             stem, suffix = _clean(image.path, spaces=spaces)
             tries = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
             free = next(
@@ -55,7 +55,7 @@ def name_files(
 
 
 def place_images(
-    part: SplitPlan,
+    split: SplitPlan,
     names: Sequence[str],
     folder: Path,
     *,
@@ -64,7 +64,7 @@ def place_images(
 ) -> None:
     """Put the images of a split into a folder, which is made."""
     folder.mkdir(parents=True, exist_ok=True)
-    for image, name in zip(part.images, names, strict=True):
+    for image, name in zip(split.images, names, strict=True):
         target = folder / name
         if not target.exists():  # an image may be in two splits of one folder
             _place(image.path.resolve(), target, images)

@@ -31,16 +31,16 @@ def make_plan(datasets: Mapping[str, Dataset], *, name: str) -> WritePlan:
         raise InvalidData(name, "there are no images to write", "Choose splits with images")
     names = merge_names(tuple(datasets.values()))
     ids, lost = _merge_ids(tuple(datasets.values()), names)
-    parts = tuple(_make_part(split, dataset, names) for split, dataset in datasets.items())
-    shared, _ = Counter(part.split for part in parts).most_common(1)[0]
-    if len({part.split for part in parts}) < len(parts):
+    splits = tuple(_make_split(split, dataset, names) for split, dataset in datasets.items())
+    shared, _ = Counter(split.name for split in splits).most_common(1)[0]
+    if len({split.name for split in splits}) < len(splits):
         raise InvalidData(name, f"two splits would be called {shared!r}", "Rename one of them")
     return WritePlan(
         safe_word(name, "data"),
         names,
         ids,
-        parts,
-        (*lost, *_dropped_by_readers(tuple(datasets.values()), parts)),
+        splits,
+        (*lost, *_dropped_by_readers(tuple(datasets.values()), splits)),
     )
 
 
@@ -87,7 +87,7 @@ def _merge_ids(
     return tuple(ids[name] for name in names), ()
 
 
-def _make_part(split: str, dataset: Dataset, names: tuple[str, ...]) -> SplitPlan:
+def _make_split(split: str, dataset: Dataset, names: tuple[str, ...]) -> SplitPlan:
     places = {name: place for place, name in enumerate(names)}
     kept = np.array([_is_writable(image) for image in dataset.images], np.bool_)
     objects = dataset.objects
@@ -118,7 +118,7 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _dropped_by_readers(datasets: Sequence[Dataset], parts: Sequence[SplitPlan]) -> list[Dropped]:
+def _dropped_by_readers(datasets: Sequence[Dataset], splits: Sequence[SplitPlan]) -> list[Dropped]:
     lost = [Dropped("what readers leave out", None, note) for kind, note in NOT_READ.items()
             if any(dataset.format == kind for dataset in datasets)]  # fmt: skip
     codes = Counter(finding.code for dataset in datasets for finding in dataset.findings)
@@ -129,10 +129,10 @@ def _dropped_by_readers(datasets: Sequence[Dataset], parts: Sequence[SplitPlan])
         each = ", ".join(f"{code} {count}" for code, count in wrong.items())
         note = f"labels with errors were left out ({each}); `scantling data check` shows them"
         lost.append(Dropped("labels", sum(wrong.values()), note))
-    images = sum(map(len, datasets)) - sum(len(part.images) for part in parts)
+    images = sum(map(len, datasets)) - sum(len(split.images) for split in splits)
     if images:
         objects = sum(len(dataset.objects) for dataset in datasets)
-        objects -= sum(len(part.objects) for part in parts)
+        objects -= sum(len(split.objects) for split in splits)
         note = f"their files are missing or unreadable; {objects} objects went with them"
         lost.append(Dropped("images", images, note))
     return lost

@@ -11,21 +11,21 @@ from .values import SplitPlan
 DIGITS = 12
 
 
-def label_texts(part: SplitPlan) -> list[str]:
+def label_texts(split: SplitPlan) -> list[str]:
     """The content of the label file of each image; empty where it has no objects.
 
     Args:
-        part: its boxes lie within their images.
+        split: its boxes lie within their images.
     """
-    objects = part.objects
-    shares = objects.boxes / part.sizes()
+    objects = split.objects
+    shares = objects.boxes / split.sizes()
     low, high = shares[:, :2], shares[:, 2:]
     rows = np.concatenate([(low + high) / 2, high - low], axis=1).tolist()
     lines = [
         " ".join([str(label), *map(_plain, row)]) + "\n"
         for label, row in zip(objects.labels.tolist(), rows, strict=True)
     ]
-    bounds = part.bounds()
+    bounds = split.bounds()
     return ["".join(lines[start:end]) for start, end in pairwise(bounds)]
 
 

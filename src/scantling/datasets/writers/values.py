@@ -31,12 +31,12 @@ class SplitPlan:
     """One split prepared for writing.
 
     Args:
-        split: its name, safe as that of a file.
+        name: safe as that of a file.
         images: those whose file is there and whose size is known.
         objects: theirs; labels are places in the names of the plan.
     """
 
-    split: str
+    name: str
     images: tuple[LabelledImage, ...]
     objects: Objects
 
@@ -60,12 +60,12 @@ class WritePlan:
         name: what its files may be called by.
         names: of the classes of all splits.
         category_ids: those of COCO where the source had them, else from 1.
-        parts: its splits.
+        splits: its splits.
         lost: what is not in it.
     """
 
     name: str
     names: tuple[str, ...]
     category_ids: tuple[int, ...]
-    parts: tuple[SplitPlan, ...]
+    splits: tuple[SplitPlan, ...]
     lost: tuple[Dropped, ...]

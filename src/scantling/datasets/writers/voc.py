@@ -35,55 +35,55 @@ def write_voc(
             raise InvalidData(
                 plan.name, f"XML cannot hold the class name {name!r}", "Rename the class"
             )
-    parts, cut = cut_boxes(plan.parts)
-    named, renamed = name_files(parts, one_folder=True, spaces=False)
+    splits, cut = cut_boxes(plan.splits)
+    named, renamed = name_files(splits, one_folder=True, spaces=False)
     lists = folder / "ImageSets" / "Main"
     for made in (folder / "Annotations", lists):
         made.mkdir(parents=True)
     changes = []
-    for part, names in zip(parts, named, strict=True):
-        place_images(part, names, folder / "JPEGImages", images=images, advance=advance)
-        corners = round_boxes(part)
-        changes.append(np.abs(corners - part.objects.boxes).max(axis=1, initial=0))
+    for split, names in zip(splits, named, strict=True):
+        place_images(split, names, folder / "JPEGImages", images=images, advance=advance)
+        corners = round_boxes(split)
+        changes.append(np.abs(corners - split.objects.boxes).max(axis=1, initial=0))
         stems = [name.rpartition(".")[0] for name in names]
-        for stem, text in zip(stems, _annotations(plan, part, names, corners), strict=True):
+        for stem, text in zip(stems, _annotations(plan, split, names, corners), strict=True):
             (folder / "Annotations" / f"{stem}.xml").write_text(text, encoding="utf-8")
-        (lists / f"{part.split}.txt").write_text(
+        (lists / f"{split.name}.txt").write_text(
             "".join(f"{stem}\n" for stem in stems), encoding="utf-8"
         )
-    plan = replace(plan, parts=parts)
+    plan = replace(plan, splits=splits)
     lost = count_flags(plan, "VOC", difficult=True)
     return (*lost, *cut, *_count_rounded(changes), *renamed, *_count_ids(plan, named))
 
 
-def round_boxes(part: SplitPlan) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+def round_boxes(split: SplitPlan) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
     """(T, 4) xyxy whole pixels, each side at least 1 and within the image."""
-    boxes = part.objects.boxes
+    boxes = split.objects.boxes
     corners = np.rint(boxes).astype(np.int64)
     low, high = corners[:, :2], corners[:, 2:]
     middle = np.floor((boxes[:, :2] + boxes[:, 2:]) / 2).astype(np.int64)
-    pixel = np.minimum(middle, part.sizes()[:, :2].astype(np.int64) - 1)
+    pixel = np.minimum(middle, split.sizes()[:, :2].astype(np.int64) - 1)
     thin = low == high  # nothing would be left: the pixel in which its middle lies
     return np.concatenate([np.where(thin, pixel, low), np.where(thin, pixel + 1, high)], axis=1)
 
 
 def _annotations(
     plan: WritePlan,
-    part: SplitPlan,
+    split: SplitPlan,
     names: tuple[str, ...],
     corners: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
 ) -> Iterator[str]:
     """The XML of each image."""
-    bounds = part.bounds()
+    bounds = split.bounds()
     rows = list(
         zip(
-            part.objects.labels.tolist(),
-            part.objects.difficult.tolist(),
+            split.objects.labels.tolist(),
+            split.objects.difficult.tolist(),
             corners.tolist(),
             strict=True,
         )
     )
-    for place, (image, name) in enumerate(zip(part.images, names, strict=True)):
+    for place, (image, name) in enumerate(zip(split.images, names, strict=True)):
         height, width = image.size or (0, 0)
         root = ET.Element("annotation")
         _add(root, folder="JPEGImages", filename=name)
@@ -119,7 +119,7 @@ def _count_rounded(
 def _count_ids(plan: WritePlan, named: tuple[tuple[str, ...], ...]) -> list[Dropped]:
     """Count ids, classes without objects and their order, which VOC does not hold."""
     lost = [loss for loss in count_ids(plan, named, "VOC") if loss.what != "category ids"]
-    used = set(np.concatenate([part.objects.labels for part in plan.parts]).tolist())
+    used = set(np.concatenate([split.objects.labels for split in plan.splits]).tolist())
     empty = [name for label, name in enumerate(plan.names) if label not in used]
     lost.append(Dropped("ids and order of classes", len(plan.names), "VOC only names them"))
     if empty:

@@ -23,11 +23,11 @@ def write_yolo(
     Raises:
         InvalidData: no split is one that a `data.yaml` can name.
     """
-    parts, of_splits = name_splits(plan)
-    plan = replace(plan, parts=parts)
-    parts, cut = cut_boxes(parts)
-    named, renamed = name_files(parts, one_folder=False)
-    where = {part.split: f"images/{part.split}" for part in parts}
+    splits, of_splits = name_splits(plan)
+    plan = replace(plan, splits=splits)
+    splits, cut = cut_boxes(splits)
+    named, renamed = name_files(splits, one_folder=False)
+    where = {split.name: f"images/{split.name}" for split in splits}
     with (folder / "data.yaml").open("w", encoding="utf-8") as file:
         # no `path`: readers then take the folder of this file
         yaml.safe_dump(
@@ -37,11 +37,11 @@ def write_yolo(
             allow_unicode=True,
             width=1_000_000,
         )
-    for part, names in zip(parts, named, strict=True):
-        place_images(part, names, folder / where[part.split], images=images, advance=advance)
-        labels = folder / "labels" / part.split
+    for split, names in zip(splits, named, strict=True):
+        place_images(split, names, folder / where[split.name], images=images, advance=advance)
+        labels = folder / "labels" / split.name
         labels.mkdir(parents=True)
-        for name, text in zip(names, label_texts(part), strict=True):
+        for name, text in zip(names, label_texts(split), strict=True):
             (labels / name).with_suffix(".txt").write_text(text, encoding="utf-8")
     flags = count_flags(plan, "YOLO", difficult=False)
     return (*of_splits, *flags, *cut, *renamed, *count_ids(plan, named, "YOLO"))
@@ -55,26 +55,26 @@ def name_splits(plan: WritePlan) -> tuple[tuple[SplitPlan, ...], list[Dropped]]:
     Raises:
         InvalidData: nothing would be left.
     """
-    parts: dict[str, SplitPlan] = {}
+    splits: dict[str, SplitPlan] = {}
     lost = []
-    exact = {part.split for part in plan.parts}
-    for part in plan.parts:
-        name = role_of(part.split)
-        if name is None and len(plan.parts) == 1:
+    exact = {split.name for split in plan.splits}
+    for split in plan.splits:
+        name = role_of(split.name)
+        if name is None and len(plan.splits) == 1:
             name = "train"
-        if name is None or name in parts or (name != part.split and name in exact):
-            note = f"{part.split!r}: a data.yaml names one each of train, val and test"
+        if name is None or name in splits or (name != split.name and name in exact):
+            note = f"{split.name!r}: a data.yaml names one each of train, val and test"
             lost.append(Dropped("splits", 1, note))
             continue
-        if name != part.split:
-            note = f"the split {part.split!r} is now called {name!r}"
+        if name != split.name:
+            note = f"the split {split.name!r} is now called {name!r}"
             lost.append(Dropped("names of splits", 1, note))
-        parts[name] = replace(part, split=name)
-    if not parts:
+        splits[name] = replace(split, name=name)
+    if not splits:
         raise InvalidData(
             plan.name, "none of its splits is one of train, val and test", "Convert one at a time"
         )
-    return tuple(parts.values()), lost
+    return tuple(splits.values()), lost
 
 
 def role_of(split: str) -> str | None:
