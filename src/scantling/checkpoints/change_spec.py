@@ -1,4 +1,4 @@
-"""A description changed for a task: classes, anchors, image size; of a variant or of a cfg."""
+"""Change the classes, anchors or image size of a spec, of a variant or of a cfg."""
 
 from collections.abc import Mapping
 
@@ -10,14 +10,14 @@ Spec = ModelSpec | CfgSpec
 
 
 def with_classes(spec: Spec, count: int) -> Spec:
-    """The same model for another number of classes."""
+    """Change the number of classes of a spec."""
     if isinstance(spec, CfgSpec):
         return edit.with_classes(spec, count)
     return spec.replace(num_classes=count)
 
 
 def with_anchors(spec: Spec, new: Mapping[Anchor, Anchor]) -> Spec:
-    """The same model with other anchors: each by the old one that it replaces."""
+    """Replace the anchors of a spec, by a mapping from old to new."""
     if isinstance(spec, CfgSpec):
         return edit.with_anchors(spec, new)
     moved = tuple(tuple(new[anchor] for anchor in group) for group in spec.head.anchors)
@@ -25,7 +25,7 @@ def with_anchors(spec: Spec, new: Mapping[Anchor, Anchor]) -> Spec:
 
 
 def with_image_size(spec: Spec, image_size: tuple[int, int]) -> Spec:
-    """The same model for images of another (height, width); anchors stay, in pixels."""
+    """Change the image size of a spec, (height, width); anchors stay, in pixels."""
     if isinstance(spec, CfgSpec):
         return edit.with_image_size(spec, image_size)
     return spec.replace(image_size=image_size)

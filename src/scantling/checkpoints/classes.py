@@ -1,4 +1,4 @@
-"""A network for other classes, which keeps what it knows of those that it shares."""
+"""Adapt a model to other classes, keeping the weights of shared ones."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from .model import Model, build_network
 
 @torch.no_grad()
 def adapt_classes(model: Model, names: Sequence[str]) -> tuple[Model, ClassTable]:
-    """A model for other classes, which still knows those that it shares with the given one.
+    """Adapt a model to other classes; shared classes keep their weights.
 
     Everything is copied except the last convolutions, those of the classes where they are apart.
     Of those the boxes, the objectness and the classes of the same name are; the rows of new classes

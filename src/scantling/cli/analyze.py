@@ -166,7 +166,7 @@ def describe_finding(finding: "RuleFinding") -> str:
     """A finding: what and where, then what to change and who says so."""
     change = f"{finding.change}. " if finding.change else ""
     lines = (
-        f"{finding.rule}, {finding.where}: {finding.says}.",
+        f"{finding.rule}, {finding.where}: {finding.message}.",
         f"    {change}[{finding.source}]",
     )
     return "\n".join(map(printable, lines))

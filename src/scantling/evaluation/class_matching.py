@@ -67,13 +67,13 @@ def match_class_names(
     if (repeated := _repeated(data_names)) or not all(name.strip() for name in data_names):
         problem = f"two classes are called {repeated[0]!r}" if repeated else "a class has no name"
         raise InvalidData(source, problem, "Give each class a name of its own")
-    told = _check_renamed(rename_classes or {}, classes, data_names)
+    given = _check_renamed(rename_classes or {}, classes, data_names)
     table = match_classes(
-        [name for name in classes if name not in told.values()],
-        [name for name in data_names if name not in told],
+        [name for name in classes if name not in given.values()],
+        [name for name in data_names if name not in given],
     )
-    free = [name for name in classes if name not in told.values()]
-    model_of = told | {now: free[before] for before, _, now in table.kept}
+    free = [name for name in classes if name not in given.values()]
+    model_of = given | {now: free[before] for before, _, now in table.kept}
     unknown = tuple(name for name in data_names if name not in model_of)
     if unknown and (not known_classes_only or not model_of):
         raise InvalidData(source, *_explain(unknown, classes, any_known=bool(model_of)))

@@ -47,7 +47,7 @@ class CocoClassStats:
 
 @dataclass(frozen=True, eq=False)
 class CocoResult:
-    """All that the COCO protocol computes. T IoUs, R recalls, K classes, A areas, M limits.
+    """Result of the COCO protocol. T IoUs, R recalls, K classes, A areas, M limits.
 
     Args:
         names: of the K classes, by label; `("all",)` where classes were not told apart.

@@ -18,7 +18,7 @@ _NOT_SETTINGS = ("title", "crowds", "compute", "fixed_points", "cuts_files")
 
 
 class ProtocolResult(typing.Protocol):
-    """What every protocol computes; each may hold more."""
+    """Result of a protocol; its own class may hold more."""
 
     @property
     def stats(self) -> Mapping[str, float]:

@@ -15,8 +15,8 @@ from .laws.levels import finest_levels
 def extract_subnetwork(model: Model, levels: int = 1) -> Model:
     """Remove the coarsest levels of a trained model: their head and their branch of the neck.
 
-    What the other levels rest on stays: the backbone, and the way from coarse to fine. So they say
-    exactly what they said in the whole model, number for number, and nothing has to be trained. In
+    What the other levels rest on stays: the backbone, and the way from coarse to fine. Their
+    predictions are exactly those of the whole model, and nothing has to be trained. In
     a path aggregation the way back from fine to coarse goes, in a pyramid the last nodes of its
     last cell. The coarsest stride left is what image sizes are multiples of from then on.
 

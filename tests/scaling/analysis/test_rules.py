@@ -27,8 +27,8 @@ def test_the_first_stage_of_yolov4_costs_more_than_the_residual_that_yolov4_csp_
     """59,392 = 64² (9/2 + 10), 38,912 = 64² (9/2 + 5): spec of the CSP stages, k = 1."""
     (finding,) = found("yolov4", "one-block csp")
     assert finding.where == "backbone.stages.0"
-    assert "costs +52.6%" in finding.says
-    assert "59,392 against 38,912" in finding.says
+    assert "costs +52.6%" in finding.message
+    assert "59,392 against 38,912" in finding.message
     assert 'kind="residual"' in finding.change
     assert not found("yolov4-csp", "one-block csp")
 
@@ -42,7 +42,7 @@ def test_a_csp_stage_saves_what_its_closed_form_says(depth: int, saved: float):
 
 def test_the_neck_of_yolov4_would_be_cheaper_in_csp_form_by_what_the_paper_says():
     (finding,) = found("yolov4", "plain pan")
-    assert "37% fewer MACs" in finding.says  # "by 40 %"
+    assert "37% fewer MACs" in finding.message  # "by 40 %"
     assert not found("yolov4-csp", "plain pan")
 
 
@@ -50,9 +50,9 @@ def test_the_tiny_network_meets_the_condition_on_its_growth():
     findings = found("yolov4-tiny", "k·g against b")
     assert [one.where[-1] for one in findings] == ["1", "2", "3"]
     assert all(one.kind == "fact" for one in findings)
-    assert "3·32 = 96, b = 64" in findings[0].says
-    assert "9,472" in findings[0].says  # 3·32² + (64 + 96)² / 4
-    assert "12,288" in findings[0].says  # 3·32² + 96²
+    assert "3·32 = 96, b = 64" in findings[0].message
+    assert "9,472" in findings[0].message  # 3·32² + (64 + 96)² / 4
+    assert "12,288" in findings[0].message  # 3·32² + 96²
 
 
 def test_too_little_growth_is_advised_against():
@@ -79,7 +79,7 @@ def test_unequal_widths_cost_what_the_formula_says(wide: int, narrow: int):
 def test_inverted_residuals_are_named_for_their_unequal_widths():
     findings = found("efficientdet-d0", "unequal widths")
     assert findings[0].where == "backbone.stages.1.blocks.0.expand.conv"
-    assert "C_in 16 ≠ C_out 96 costs +43%" in findings[0].says
+    assert "C_in 16 ≠ C_out 96 costs +43%" in findings[0].message
 
 
 def test_what_reads_the_image_or_predicts_from_it_is_not_named():
@@ -97,14 +97,14 @@ def test_grouped_convolutions_are_held_against_plain_ones_of_as_many_macs():
     assert layer.macs == other.macs
     assert dense_access(layer) == other.access
     (finding,) = found("yolov4-csresnext50", "groups")
-    assert "in groups, this one in 32" in finding.says
+    assert "in groups, this one in 32" in finding.message
     assert not found("yolov4", "groups")
 
 
 def test_depthwise_layers_are_a_small_part_of_the_macs_and_a_large_one_of_the_traffic():
     (finding,) = found("efficientdet-d0", "depthwise", fused=True)
-    assert "8.7% of the MACs" in finding.says
-    assert finding.stake > 0.087
+    assert "8.7% of the MACs" in finding.message
+    assert finding.share_of_cost > 0.087
     assert not found("yolov4-p5", "depthwise")
 
 
@@ -117,7 +117,7 @@ def test_a_receptive_field_that_is_too_small_asks_for_a_stage():
     assert found("yolov4-tiny", "receptive field")[0].kind == "advice"
     smaller = found("yolov4-tiny", "receptive field", image_size=320)
     assert smaller[0].kind == "fact"
-    assert "sees 331×331" in smaller[0].says
+    assert "sees 331×331" in smaller[0].message
 
 
 def test_a_wide_neck_is_a_large_share():
@@ -132,7 +132,7 @@ def test_every_finding_names_its_rule_its_source_and_what_is_at_stake():
         findings = findings_of(name)
         assert {one.rule for one in findings} <= set(RULES)
         assert all("arXiv" in one.source or "doi" in one.source for one in findings)
-        assert all(0 <= one.stake <= 1 for one in findings)
-        advice = [one.stake for one in findings if one.kind == "advice"]
+        assert all(0 <= one.share_of_cost <= 1 for one in findings)
+        advice = [one.share_of_cost for one in findings if one.kind == "advice"]
         assert advice == sorted(advice, reverse=True)
         assert all(one.change for one in findings if one.kind == "advice")

@@ -11,17 +11,17 @@ class RuleFinding:
     Args:
         rule: which one.
         where: the layer or part.
-        says: what was found, with its numbers.
+        message: what was found, with its numbers.
         change: what to do; empty where nothing has to be done.
         source: the paper, and where in it.
-        stake: the share of the network that it is about, 0 to 1; sorts the findings.
+        share_of_cost: the share of the network that it is about, 0 to 1; sorts the findings.
         kind: `advice`, or a `fact` that is as it should be or cannot be helped.
     """
 
     rule: str
     where: str
-    says: str
+    message: str
     change: str
     source: str
-    stake: float
+    share_of_cost: float
     kind: Literal["advice", "fact"] = "advice"

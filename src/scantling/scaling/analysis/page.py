@@ -76,12 +76,12 @@ def render_analysis(analysis: Analysis, figures: dict[str, bytes]) -> str:
         Heading("Findings"),
         Table(
             ("where", "finding", "what to change", "source"),
-            [(one.where, f"{one.rule}: {one.says}", one.change, one.source) for one in advice],
+            [(one.where, f"{one.rule}: {one.message}", one.change, one.source) for one in advice],
             "Advice, what is at stake the most first." if advice else "No advice.",
         ),
         Table(
             ("where", "finding", "source"),
-            [(one.where, f"{one.rule}: {one.says}", one.source) for one in facts],
+            [(one.where, f"{one.rule}: {one.message}", one.source) for one in facts],
             "Facts.",
         ),
         Heading("Layers"),

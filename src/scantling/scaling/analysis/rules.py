@@ -31,7 +31,7 @@ def check_rules(cost: NetworkCost, spec: ModelSpec | CfgSpec) -> tuple[RuleFindi
         spec: that it was counted from.
     """
     found = [finding for rule in RULES.values() for finding in rule(cost, spec)]
-    order = sorted(found, key=lambda one: (one.kind == "fact", -one.stake))
+    order = sorted(found, key=lambda one: (one.kind == "fact", -one.share_of_cost))
     return tuple(order)
 
 
@@ -181,8 +181,8 @@ def judge_elementwise(cost: NetworkCost, spec: ModelSpec | CfgSpec) -> list[Rule
     change = "Use an engine that joins them with the convolution in front"
     if not cost.fused and norms:
         change = f"Fold the norms into the convolutions, which saves up to {norms:.0%}: --fused"
-    says = f"{len(idle)} layers without MACs move {share:.0%} of all bytes: {spelt}"
-    return [RuleFinding("element-wise", worst.name, says, change, f"{SHUFFLENET}, G4", share)]
+    message = f"{len(idle)} layers without MACs move {share:.0%} of all bytes: {spelt}"
+    return [RuleFinding("element-wise", worst.name, message, change, f"{SHUFFLENET}, G4", share)]
 
 
 def judge_shares(cost: NetworkCost, spec: ModelSpec | CfgSpec) -> list[RuleFinding]:
@@ -215,15 +215,15 @@ def judge_receptive_field(cost: NetworkCost, spec: ModelSpec | CfgSpec) -> list[
     field, size = coarsest.receptive_field or (0, 0), cost.image_size
     ratio = min(seen / side for seen, side in zip(field, size, strict=True))
     beyond = " and, through a mean over it, the whole image" if coarsest.sees_all else ""
-    says = (
+    message = (
         f"The coarsest level, of stride {max(coarsest.stride or (0, 0)):g}, sees {field[0]}×"
         f"{field[1]} pixels{beyond}: {ratio:.2f} of the image of {size[0]}×{size[1]}"
     )
     source = f"{SCALED}, section 3.3, table 6"
     if ratio >= 1:
-        return [RuleFinding("receptive field", coarsest.name, says, "", source, 0.0, "fact")]
+        return [RuleFinding("receptive field", coarsest.name, message, "", source, 0.0, "fact")]
     change = "Add a stage, which doubles it, or depth at the coarsest stride; or a smaller image"
-    return [RuleFinding("receptive field", coarsest.name, says, change, source, 1 - ratio)]
+    return [RuleFinding("receptive field", coarsest.name, message, change, source, 1 - ratio)]
 
 
 def _numel(shape: tuple[int, ...]) -> int:

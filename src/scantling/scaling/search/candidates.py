@@ -1,6 +1,4 @@
-"""What a search chooses from: a fixed set of architectures, derived from the published ones by the
-laws of their papers. It does not depend on any budget.
-"""
+"""Candidate architectures: a fixed set, derived from the published models by their papers' laws."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -145,7 +143,7 @@ def _csp() -> _Made:
 
 
 def _other_kinds() -> _Made:
-    """The same with other blocks, or with another neck."""
+    """CSPDarknet with other blocks or another neck."""
     csp = CATALOG["yolov4-csp"]
     for spec, label in _grid(csp, FEW_WIDTHS, FEW_DEPTHS):
         yield plain(spec), f"plain-{label}", "plain"
