@@ -92,11 +92,6 @@ class CocoResult:
         table = self.recall[self._rows(iou)][..., list(self.areas).index(area), place]
         return _mean(table[:, self._classes(label)])
 
-    @property
-    def class_ap(self) -> list[float | None]:
-        """AP of each class; None where it has no objects."""
-        return [_defined(one.ap) for one in self.per_class()]
-
     def class_stats(self) -> tuple[tuple[str, ...], list[Row]]:
         """Column names, and the metrics of each class; None where undefined."""
         rows: list[Row] = [tuple(map(_defined, astuple(one)[1:])) for one in self.per_class()]

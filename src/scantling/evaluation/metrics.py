@@ -48,11 +48,6 @@ class Metrics:
         return dict(self.result.stats)
 
     @property
-    def class_ap(self) -> list[float | None]:
-        """AP of each class; None where it has no objects."""
-        return self.result.class_ap
-
-    @property
     def objects(self) -> NDArray[np.int64]:
         """(K,) number of each class's objects, without crowds and difficult ones."""
         counted = self.truth.labels[~self.truth.ignored]

@@ -24,10 +24,6 @@ class ProtocolResult(typing.Protocol):
     def stats(self) -> Mapping[str, float]:
         """Metrics by name, as `AP` or `mAP`; -1 where undefined."""
 
-    @property
-    def class_ap(self) -> list[float | None]:
-        """AP of each class; None where undefined."""
-
     def class_stats(self) -> tuple[tuple[str, ...], list[Row]]:
         """Column names, and the metrics of each class; None where undefined."""
 

@@ -49,21 +49,16 @@ class VocResult:
         """mAP; -1 where no class has objects."""
         return {"mAP": self.mean_ap}
 
-    @property
-    def class_ap(self) -> list[float | None]:
-        """AP of each class; None where it has no objects."""
-        return [value if value >= 0 else None for value in self.ap.tolist()]  # NaN is not
-
     def class_stats(self) -> tuple[tuple[str, ...], list[Row]]:
         """Column names, and the AP of each class; None where undefined."""
-        return ("AP",), [(value,) for value in self.class_ap]
+        return ("AP",), [(value if value >= 0 else None,) for value in self.ap.tolist()]
 
     def mean_precision(self, _: Columns) -> None:
         """VOC keeps no precision at fixed recalls."""
 
     def describe(self) -> str:
         """mAP in one line."""
-        known = sum(value is not None for value in self.class_ap)
+        known = int((self.ap >= 0).sum())
         return f" mAP@{self.iou:.2f} = {self.mean_ap:.4f}, the mean of {known} classes"
 
 
