@@ -107,7 +107,7 @@ def default_class_names(spec: ModelSpec | CfgSpec) -> tuple[str, ...]:
     The ninety of an EfficientDet are taken for COCO's ids 1 to 90, as every published one has
     those; see `COCO_ID_NAMES` for the ids without a class.
     """
-    by_id = isinstance(spec, ModelSpec) and spec.head.kind == "efficientdet"
+    by_id = spec.head_kind == "efficientdet"
     if by_id and spec.num_classes == len(COCO_ID_NAMES):
         return COCO_ID_NAMES
     return default_names(spec.num_classes)

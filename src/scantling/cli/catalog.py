@@ -55,5 +55,5 @@ def describe_variant(spec: "ModelSpec") -> dict[str, Any]:
         "official_weights": size.weights,
         "backbone": spec.backbone.kind,
         "neck": spec.neck.kind,
-        "head": spec.head.kind,
+        "head": spec.head_kind,
     }

@@ -76,6 +76,10 @@ class Head(Protocol):
         """Fused features, finest first → raw predictions, as the `RawLayout` of its kind says."""
         ...
 
+    def named_modules(self) -> Any:
+        """As every module's: (name, module) of all parts."""
+        ...
+
     def class_rows(self) -> tuple[ClassRows, ...]:
         """The convolutions that predict classes."""
         ...

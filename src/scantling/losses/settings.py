@@ -16,7 +16,17 @@ BoxLoss = Literal["mse", "iou", "giou", "diou", "ciou"]
 BoxSimilarity = Literal["iou", "giou", "diou", "ciou"]
 
 
-class DarknetSettings(Frozen):
+class BaseLossSettings(Frozen):
+    """The settings of some loss.
+
+    Args:
+        kind: a name in `scantling.losses.LOSSES`.
+    """
+
+    kind: str
+
+
+class DarknetSettings(BaseLossSettings):
     """Darknet's rule, with the names of its `[yolo]` options beside ours.
 
     Args:
@@ -60,7 +70,7 @@ class DarknetSettings(Frozen):
     hard_negatives: Above | None = None
 
 
-class ScaledYolov4Settings(Frozen):
+class ScaledYolov4Settings(BaseLossSettings):
     """Scaled-YOLOv4's rule.
 
     Args:
@@ -100,7 +110,7 @@ class ScaledYolov4Settings(Frozen):
     hard_negatives: Above | None = None
 
 
-class EfficientDetSettings(Frozen):
+class EfficientDetSettings(BaseLossSettings):
     """EfficientDet's matcher, focal loss and Huber loss.
 
     Args:
@@ -135,12 +145,6 @@ class EfficientDetSettings(Frozen):
                 "negative_iou", self.negative_iou, f"at most positive_iou, {self.positive_iou}"
             )
         return self
-
-
-# Whichever a recipe names by its `kind`.
-LossSettings = Annotated[
-    DarknetSettings | ScaledYolov4Settings | EfficientDetSettings, Field(discriminator="kind")
-]
 
 
 def class_weights_of(

@@ -1,17 +1,29 @@
-"""Every loss by name."""
+"""Every loss by name. Imports no torch."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from __future__ import annotations
 
-from torch import Tensor
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
-from ..errors import lookup
+from pydantic import BeforeValidator, SerializeAsAny
+from pydantic_core import PydanticCustomError
+
+from ..errors import UnknownName, lookup
+from ..lazy import import_late
 from ..specs.level import Level
 from ..structures import LossTerms, Targets
-from .darknet import DarknetLoss
-from .efficientdet import EfficientDetLoss
-from .scaled_yolov4 import ScaledYolov4Loss
-from .settings import DarknetSettings, EfficientDetSettings, ScaledYolov4Settings
+from .settings import (
+    BaseLossSettings,
+    DarknetSettings,
+    EfficientDetSettings,
+    ScaledYolov4Settings,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PACKAGE = __name__.rpartition(".")[0]
 
 
 class Loss(Protocol):
@@ -45,22 +57,50 @@ class Loss(Protocol):
         ...
 
 
-# Every loss: Loss(levels, num_classes, settings), levels finest first.
-LOSSES: dict[str, Callable[[Sequence[Level], int, Any], Loss]] = {
-    "darknet": DarknetLoss,
-    "scaled-yolov4": ScaledYolov4Loss,
-    "efficientdet": EfficientDetLoss,
+@dataclass(frozen=True)
+class LossKind:
+    """A kind of loss.
+
+    Args:
+        settings: makes its settings from their fields, which are checked.
+        build: Loss(levels, num_classes, settings), levels finest first.
+    """
+
+    settings: Callable[..., BaseLossSettings]
+    build: Callable[[Sequence[Level], int, Any], Loss]
+
+
+# Every kind of loss. Add a file with a loss and its settings, then an entry here.
+LOSSES: dict[str, LossKind] = {
+    "darknet": LossKind(DarknetSettings, import_late(PACKAGE, "darknet", "DarknetLoss")),
+    "scaled-yolov4": LossKind(
+        ScaledYolov4Settings, import_late(PACKAGE, "scaled_yolov4", "ScaledYolov4Loss")
+    ),
+    "efficientdet": LossKind(
+        EfficientDetSettings, import_late(PACKAGE, "efficientdet", "EfficientDetLoss")
+    ),
 }
 
 
-def build_loss(
-    levels: Sequence[Level],
-    num_classes: int,
-    settings: DarknetSettings | ScaledYolov4Settings | EfficientDetSettings,
-) -> Loss:
+def build_loss(levels: Sequence[Level], num_classes: int, settings: BaseLossSettings) -> Loss:
     """The loss that `settings` are of.
 
     Raises:
         InvalidValue: the settings do not fit these levels.
     """
-    return lookup(LOSSES, settings.kind, "loss")(levels, num_classes, settings)
+    return lookup(LOSSES, settings.kind, "loss").build(levels, num_classes, settings)
+
+
+def _read_settings(fields: Any) -> Any:
+    """The settings of the kind that the fields name."""
+    if not isinstance(fields, Mapping):
+        return fields
+    try:
+        kind = lookup(LOSSES, str(fields.get("kind")), "loss")
+    except UnknownName as error:
+        raise PydanticCustomError("unknown_loss", "{problem}", {"problem": str(error)}) from error
+    return kind.settings(**fields)
+
+
+# In a recipe: the settings of whichever loss their `kind` names.
+LossSettings = Annotated[SerializeAsAny[BaseLossSettings], BeforeValidator(_read_settings)]

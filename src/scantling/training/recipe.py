@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ..losses.settings import LossSettings, ScaledYolov4Settings
+from ..losses.settings import ScaledYolov4Settings
+from ..losses.table import LossSettings
 from ..specs.frozen import Frozen
 
 Positive = Annotated[int, Field(gt=0)]

@@ -11,7 +11,8 @@ from typing import Any
 from ..checkpoints import Model
 from ..darknet import DarknetNetwork
 from ..darknet.recipe import cfg_recipe
-from ..specs import CfgSpec, ModelSpec, find_spec
+from ..errors import InvalidSettings
+from ..specs import CfgSpec, find_spec
 
 MODEL_FILES = (".safetensors", ".pt", ".pth")
 Table = dict[str, Any]
@@ -131,14 +132,18 @@ RECIPES: dict[str, Table] = {
     "scaled-yolov4-large": SCALED_YOLOV4_LARGE,
     "small": SMALL,
 }
-# Which recipe a variant has, by how its name begins; the longest beginning wins.
-FAMILIES: dict[str, str] = {
-    "efficientdet": "efficientdet",
-    "yolov4": "darknet",
-    "yolov4-csp": "scaled-yolov4",
-    "yolov4-p": "scaled-yolov4-large",
-    "yolov4-tiny": "darknet-tiny",
-    "yolov4x-mish": "scaled-yolov4",
+# Which recipe a model has: by the kind of its head, then by how its name begins; the longest
+# beginning wins.
+FAMILIES: dict[str, dict[str, str]] = {
+    "efficientdet": {"": "efficientdet"},
+    "yolo": {
+        "": "scaled-yolov4",
+        "yolov4": "darknet",
+        "yolov4-csp": "scaled-yolov4",
+        "yolov4-p": "scaled-yolov4-large",
+        "yolov4-tiny": "darknet-tiny",
+        "yolov4x-mish": "scaled-yolov4",
+    },
 }
 
 
@@ -147,12 +152,17 @@ def recipe_name(model: str, *, head: str) -> str:
 
     Args:
         model: a name of the catalogue, or any other.
-        head: the kind of its head, which decides for models of other names.
+        head: the kind of its head.
+
+    Raises:
+        InvalidSettings: no recipe belongs to such a head.
     """
-    begins = [prefix for prefix in FAMILIES if model.startswith(prefix)]
-    if begins:
-        return FAMILIES[max(begins, key=len)]
-    return "efficientdet" if head == "efficientdet" else "scaled-yolov4"
+    if head not in FAMILIES:
+        raise InvalidSettings(
+            [f"no recipe belongs to the head {head!r} of {model}: name one, and a loss for it"]
+        )
+    begins = [prefix for prefix in FAMILIES[head] if model.startswith(prefix)]
+    return FAMILIES[head][max(begins, key=len)]
 
 
 def recipe_of_model(model: Model) -> tuple[str, Mapping[str, Any]]:
@@ -160,7 +170,7 @@ def recipe_of_model(model: Model) -> tuple[str, Mapping[str, Any]]:
     network, spec = model.network, model.spec
     if isinstance(network, DarknetNetwork) and isinstance(spec, CfgSpec):
         return f"{spec.name}.cfg", cfg_recipe(spec, network.detection_layers)
-    name = recipe_name(spec.name, head=spec.head.kind if isinstance(spec, ModelSpec) else "yolo")
+    name = recipe_name(spec.name, head=spec.head_kind)
     return f"recipe {name}", RECIPES[name]
 
 
@@ -178,5 +188,5 @@ def recipe_before_loading(model: str | Path) -> tuple[str, Mapping[str, Any]] | 
     if suffix in MODEL_FILES:
         return None
     spec = find_spec(str(model))
-    name = recipe_name(spec.name, head=spec.head.kind)
+    name = recipe_name(spec.name, head=spec.head_kind)
     return f"recipe {name}", RECIPES[name]

@@ -179,10 +179,8 @@ def _clear(table: dict[str, Any], name: str) -> None:
 
 def _explain(problem: Any, sources: Mapping[str, str]) -> str:
     """One thing that is wrong, as `setting (source): what was given, what was expected`."""
-    # the kind of a union stands in the place of an error, but is no part of the name
-    kinds = {"darknet", "scaled-yolov4", "efficientdet"}
-    place = [str(part) for part in problem["loc"] if str(part) not in kinds]
-    # so does the type of a value that may be of several
+    # the type of a value that may be of several stands there too, but is no part of the name
+    place = map(str, problem["loc"])
     name = ".".join(takewhile(lambda part: part.replace("_", "").isalnum(), place))
     source = next((sources[known] for known in sources if known.startswith(name)), "")
     given = json.dumps(problem["input"], default=str)[:80]

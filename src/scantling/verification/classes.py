@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..engines.outputs import layout_of
 from ..specs.metadata import Metadata
 from ..structures import FloatArray, IntArray
 from .distance import Output
@@ -51,16 +52,12 @@ def reorder(output: Output, columns: IntArray, metadata: Metadata, *, raw: bool)
     scores[:, columns] = output.scores
     changed = tuple(output.raw)
     if raw and output.raw:
-        count = len(metadata.levels)
-        offsets = metadata.levels[0].box_coding == "offset"
-        first = 0 if offsets else 5
-        groups = [len(level.anchors) for level in metadata.levels]
-        changed = tuple(
-            _move_classes(maps, groups[place % count], first, columns)
-            if not offsets or place < count
-            else maps
-            for place, maps in enumerate(output.raw)
-        )
+        count, first = len(metadata.levels), layout_of(metadata).first_class
+        moved = [  # the maps that hold classes come first
+            _move_classes(maps, len(level.anchors), first, columns)
+            for maps, level in zip(output.raw, metadata.levels, strict=False)
+        ]
+        changed = (*moved, *output.raw[count:])
     return Output(output.boxes, scores, changed)
 
 

@@ -8,6 +8,7 @@ from itertools import permutations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..engines.outputs import layout_of
 from ..specs.level import Level
 from ..specs.metadata import Metadata
 from ..structures import FloatArray
@@ -109,7 +110,7 @@ def _decodings(output: Output, metadata: Metadata, own: Metadata) -> Iterator[Ou
         swapped = _try(_box_channels(output.raw, metadata, order), metadata, metadata.levels)
         if swapped is not None:
             yield TRANSPOSED, f"in the raw predictions {words}", swapped
-    if metadata.levels[0].box_coding == "offset":
+    if metadata.levels[0].box_coding == "offset":  # what OFFSET_CHANGES misread
         for words, axes, misread in OFFSET_CHANGES:
             found = _try(
                 _changed_offsets(output.raw, metadata, axes, misread), metadata, metadata.levels
@@ -144,7 +145,7 @@ def _scores(output: Output, metadata: Metadata) -> Iterator[OutputChange]:
 
 def class_chances(raw: Sequence[FloatArray], metadata: Metadata) -> FloatArray | None:
     """(P, K) chances of the classes without objectness; None where there is no such thing."""
-    if metadata.levels[0].box_coding == "offset":
+    if not layout_of(metadata).objectness:
         return None
     certain = []
     for level, own in zip(raw, metadata.levels, strict=True):
@@ -170,8 +171,8 @@ def _box_channels(
 ) -> list[FloatArray]:
     """Raw predictions with the four channels of every box in another order."""
     count = len(metadata.levels)
-    offsets = metadata.levels[0].box_coding == "offset"
-    kept, boxes = (list(raw[:count]), raw[count:]) if offsets else ([], raw)
+    separate = layout_of(metadata).separate
+    kept, boxes = (list(raw[:count]), raw[count:]) if separate else ([], raw)
     changed = []
     for level, own in zip(boxes, metadata.levels, strict=True):
         values = level.reshape(len(own.anchors), -1, *level.shape[1:]).copy()

@@ -1,6 +1,7 @@
 """Operation tables of models, and their predicted latency."""
 
 from ...checkpoints.model import build_empty
+from ...errors import lookup
 from ...heads import HEADS
 from ...specs import CfgSpec, ModelSpec
 from ..costs import NetworkCost, count_costs
@@ -73,13 +74,14 @@ def predict_latency(
 
 def _decoding(spec: ModelSpec | CfgSpec, size: tuple[int, int], batch: int) -> list[OperationRow]:
     """Rows for the decoding of each level."""
-    levels = spec.levels if isinstance(spec, ModelSpec) else build_empty(spec).levels
-    values = HEADS[spec.head_kind].layout.box_values + spec.num_classes
+    levels = build_empty(spec).levels if isinstance(spec, CfgSpec) else spec.levels
+    layout = lookup(HEADS, spec.head_kind, "head").layout
+    kind = "offsets" if layout.separate else "cells"
     return [
         decode_row(
-            "offsets" if level.box_coding == "offset" else "cells",
+            kind,
             batch,
-            len(level.anchors) * values,
+            len(level.anchors) * (layout.box_values + spec.num_classes),
             (-(-size[0] // level.stride), -(-size[1] // level.stride)),
         )
         for level in levels

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ...checkpoints.model import build_empty
+from ...errors import lookup
 from ...heads import HEADS
 from ...specs import ModelSpec
 from ..costs import LayerCost, NetworkCost, count_costs
@@ -150,29 +152,33 @@ def with_classes(cost: NetworkCost, spec: ModelSpec, classes: int) -> NetworkCos
     """
     if classes == spec.num_classes:
         return cost
-    head, anchors = HEADS[spec.head.kind], len(spec.head.anchors[0])
-    first = head.layout.first_class
-    old, new = anchors * (first + spec.num_classes), anchors * (first + classes)
-    layers = tuple(
-        _with_outputs(one, old, new) if _is_prediction(one, spec, old) else one
-        for one in cost.layers
-    )
-    more = sum(b.weight_bytes - a.weight_bytes for a, b in zip(cost.layers, layers, strict=True))
-    shared = len(spec.neck.channels) if head.shares_levels else 1
+    rows = _class_rows(spec)
+    layers, changed = [], {}
+    for one in cost.layers:
+        if one.name in rows and one.kind == "convolution":
+            anchors, first = rows[one.name]
+            old, new = anchors * (first + spec.num_classes), anchors * (first + classes)
+            wider = _with_outputs(one, old, new)
+            changed[one.name] = wider.weight_bytes - one.weight_bytes  # once, if levels share it
+            one = wider
+        layers.append(one)
+    more = sum(changed.values())
     return replace(
         cost,
-        layers=layers,
-        parameters=cost.parameters + more // (4 * shared),
-        weight_bytes=cost.weight_bytes + more // shared,
+        layers=tuple(layers),
+        parameters=cost.parameters + more // 4,
+        weight_bytes=cost.weight_bytes + more,
     )
 
 
-def _is_prediction(layer: LayerCost, spec: ModelSpec, channels: int) -> bool:
-    """Whether a layer is the convolution that predicts class scores."""
-    if not layer.name.startswith("head") or not layer.is_convolution:
-        return False
-    named = "classes" in layer.name or not HEADS[spec.head.kind].layout.separate
-    return named and layer.shape[1] == channels and layer.kind == "convolution"
+def _class_rows(spec: ModelSpec) -> dict[str, tuple[int, int]]:
+    """Anchors, and values in front of the classes of each, by the name of every convolution."""
+    with torch.device("meta"):
+        head = lookup(HEADS, spec.head.kind, "head").build(
+            (8,) * len(spec.strides), spec.strides, spec.head, spec.num_classes
+        )
+    names = {module: f"head.{name}" for name, module in head.named_modules()}
+    return {names[one.convolution]: (one.anchors, one.first) for one in head.class_rows()}
 
 
 def _with_outputs(layer: LayerCost, old: int, new: int) -> LayerCost:
