@@ -12,7 +12,7 @@ from torch.testing import assert_close
 from scantling.darknet import DarknetNetwork
 from scantling.darknet.layers import (
     ChannelMaxPool,
-    DropBlock,
+    DarknetDropBlock,
     LegacyReorg,
     LocalAveragePool,
     MaxPool,
@@ -223,7 +223,7 @@ def test_dropout_acts_in_training_only(build: Build):
 
 def test_dropblock_blanks_one_square_of_a_channel_and_makes_good_for_it():
     torch.manual_seed(0)
-    block = DropBlock(1e9, size=3, relative=0)  # every channel is hit
+    block = DarknetDropBlock(1e9, size=3, relative=0)  # every channel is hit
     x = torch.ones(4, 6, 8, 9, requires_grad=True)
     made = block.train()(x)
     assert made.eq(0).sum(dim=(2, 3)).eq(9).all()
@@ -236,7 +236,7 @@ def test_dropblock_blanks_one_square_of_a_channel_and_makes_good_for_it():
 
 def test_dropblock_grows_with_progress():
     torch.manual_seed(0)
-    block = DropBlock(0.3, size=4, relative=0).train()
+    block = DarknetDropBlock(0.3, size=4, relative=0).train()
     x = torch.ones(64, 64, 10, 10)
     share = block(x).eq(0).float().mean().item()
     # a channel is hit with 1 − (1 − 0.3 / 16)¹⁰⁰, and loses 16 of its 100 values

@@ -294,8 +294,8 @@ def test_processes_together_have_the_gradient_of_the_joint_batch(name):
         return counts
 
     for part, targets in parts:  # what each process adds to the sum
-        loss(part, targets, SIZE, add_up=listen)
-    found = [gradients(loss, *part, add_up=lambda _: sum(asked))[1] for part in parts]
+        loss(part, targets, SIZE, all_reduce=listen)
+    found = [gradients(loss, *part, all_reduce=lambda _: sum(asked))[1] for part in parts]
     for one, other, whole in zip(*found, expected, strict=True):
         torch.testing.assert_close(torch.cat([one, other]) / 2, whole, rtol=1e-4, atol=1e-7)
 

@@ -10,7 +10,7 @@ from .cfg import Section
 from .layers import (
     Activation,
     ChannelMaxPool,
-    DropBlock,
+    DarknetDropBlock,
     LegacyReorg,
     LocalAveragePool,
     MaxPool,
@@ -209,7 +209,7 @@ def _dropout(section: Section, shapes: tuple[Shape, ...], _: int) -> Built:
         return nn.Dropout(probability), shapes[0]
     relative = section.number("dropblock_size_rel", 0, low=0, high=1)
     size = section.integer("dropblock_size_abs", 0)
-    block = DropBlock(probability, size=size if size or relative else 7, relative=relative)
+    block = DarknetDropBlock(probability, size=size if size or relative else 7, relative=relative)
     return block, shapes[0]
 
 

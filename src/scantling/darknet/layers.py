@@ -203,7 +203,7 @@ class LegacyReorg(nn.Module):
         return moved.reshape(images, channels * s * s, height // s, width // s)
 
 
-class DropBlock(nn.Module):
+class DarknetDropBlock(nn.Module):
     """In training, blank one square of a channel now and then; else change nothing.
 
     A channel loses a square where the least of its random numbers falls below

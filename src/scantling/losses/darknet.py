@@ -1,8 +1,8 @@
 """Darknet's target assignment and loss, for the YOLO layers of a cfg and for native YOLO heads.
 
-An object is taught to the anchor whose shape fits best among those of all levels, and to every
-other whose shape fits well, at the cell of its centre. What overlaps an object without being
-taught it is neither background nor object. Paper: YOLOv4, https://arxiv.org/abs/2004.10934.
+An object is assigned to the anchor whose shape fits best among those of all levels, and to every
+other whose shape fits well, at the cell of its centre. A prediction that overlaps an object without
+being assigned to it is ignored: neither background nor object. Paper: YOLOv4, https://arxiv.org/abs/2004.10934.
 
 Darknet writes gradients, not losses. Each term here has darknet's gradient, for the mean over the
 images; where that is the gradient of a known loss (cross-entropy of logits; half the squared error
@@ -18,7 +18,7 @@ from ..errors import InvalidValue
 from ..specs.level import Level
 from ..structures import LossTerms, Targets
 from .darknet_level import DarknetLevel, LevelSettings, LevelTerms, shape_similarity
-from .elements import hardest, per_process, unchanged
+from .elements import hardest, identity, mean_over_processes
 from .grid import Objects, read_objects
 from .levels import check_coding, per_level
 from .settings import DarknetSettings
@@ -38,8 +38,8 @@ class DarknetLoss(nn.Module):
     """Darknet's rule. All anchors of all levels contend for an object.
 
     Where darknet's code cannot be meant, this loss does what is: with `smooth_objectness` a
-    positive is taught 1 unless it overlaps an object by more than `ignore_threshold` (darknet
-    teaches it 0, and a network from scratch would never find an object), and with label smoothing
+    positive's target is 1 unless it overlaps an object by more than `ignore_threshold` (darknet's
+    is 0, and a network from scratch would never find an object), and with label smoothing
     the box of a cell is divided by the classes of its objects (darknet: by all whose smoothed
     target exceeds their probability). `truth_thresh` below 1 is not offered.
 
@@ -89,7 +89,7 @@ class DarknetLoss(nn.Module):
         targets: Targets,
         image_size: tuple[int, int],
         *,
-        add_up: Callable[[Tensor], Tensor] = unchanged,
+        all_reduce: Callable[[Tensor], Tensor] = identity,
     ) -> LossTerms:
         """How wrong raw predictions are; see `Loss`."""
         objects = read_objects(targets, image_size, raw[0].device)
@@ -99,7 +99,7 @@ class DarknetLoss(nn.Module):
             for level, values in zip(self.levels, raw, strict=True)
         ]
         images = torch.full((1,), len(raw[0]), device=raw[0].device)
-        divisor = per_process(images, add_up)[0][0]
+        divisor = mean_over_processes(images, all_reduce)[0][0]
         box = torch.stack([terms.box for terms in found]).sum() / divisor
         classes = torch.stack([terms.classes for terms in found]).sum() / divisor
         objectness = self._objectness(found) / divisor

@@ -16,7 +16,7 @@ from .grid import Rows, YoloGrid
 
 
 def similarity(kind: str, predicted: Tensor, objects: Tensor) -> Tensor:
-    """Likeness of boxes as darknet has it.
+    """Similarity of boxes as darknet has it.
 
     DIoU has the exponent 0.6; the gradient of CIoU's angle lacks 1 / (w² + h²).
 
@@ -60,12 +60,12 @@ def overlap_term(
         rows: where they stand.
         image_size: (height, width) of the network's input.
         size: (H, W) of the level.
-        kind: the likeness.
+        kind: the similarity.
         weight: (R,) of each row.
         max_delta: the most by which the gradient of a raw value may differ from 0.
 
     Returns:
-        (R,) weight · (1 − likeness), whose gradient is darknet's.
+        (R,) weight · (1 − similarity), whose gradient is darknet's.
     """
     shares = grid.anchor_shares(image_size)
     boxes = grid.place(values.detach(), rows, shares, size)
@@ -73,13 +73,13 @@ def overlap_term(
         return weight * (1 - similarity(kind, boxes, objects))
     with torch.enable_grad():
         leaf = boxes.clone().requires_grad_()
-        likeness = similarity(kind, leaf, objects)
-        (slope,) = torch.autograd.grad(likeness.sum(), leaf)
+        alike = similarity(kind, leaf, objects)
+        (slope,) = torch.autograd.grad(alike.sum(), leaf)
     if grid.exponential:
         factors = [torch.ones_like(values[:, :2]), values[:, 2:].detach().exp()]
         slope = slope * torch.cat(factors, dim=1)
     delta = (slope * weight[:, None]).nan_to_num(0.0).clamp(-max_delta, max_delta)
-    return with_gradient(weight * (1 - likeness.detach()), delta, _carrier(grid, values))
+    return with_gradient(weight * (1 - alike.detach()), delta, _carrier(grid, values))
 
 
 def squared_term(
@@ -100,7 +100,7 @@ def squared_term(
     Returns:
         (R,) weight · (2 − w · h) / 2 · Σ (wanted − value)², whose gradient is darknet's.
     """
-    wanted = grid.wanted(objects, rows, grid.anchor_shares(image_size), size)
+    wanted = grid.encode(objects, rows, grid.anchor_shares(image_size), size)
     scale = weight * (2 - objects[:, 2] * objects[:, 3])
     error = wanted - grid.activate(values.detach())
     value = scale * error.square().sum(dim=1) / 2

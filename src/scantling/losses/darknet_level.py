@@ -1,4 +1,4 @@
-"""One level of darknet's rule: who is taught what, and what it costs."""
+"""One level of darknet's rule: target assignment, and its terms."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from .elements import at_least_float32, cross_entropy, smooth
 from .grid import Objects, Rows, YoloGrid, cell_of
 from .matching import best_overlaps
 
-SURE = 0.25  # of a class: from there on darknet looks whether a prediction overlaps an object
+CONFIDENT = 0.25  # of a class: from there on darknet looks whether a prediction overlaps an object
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,22 +97,22 @@ class DarknetLevel(nn.Module):
         values = self.grid.split(raw)
         size = (values.shape[-2], values.shape[-1])
         rows = self._assign(objects, best, size, image_size)
-        at_rows, everywhere = self.grid.read(values, rows)
-        cells = _meet(rows, rows.cell(values.shape[1], *size), everywhere.numel())
+        row_values, objectness = self.grid.read(values, rows)
+        cells = _group_rows(rows, rows.cell(values.shape[1], *size), objectness.numel())
         labels = objects.labels[rows.truth]
-        held = self._held(labels, rows, cells)
-        box = self._box(at_rows[:, :4], objects, rows, image_size, size)
+        multi_hot = self._multi_hot(labels, rows, cells)
+        box = self._box(row_values[:, :4], objects, rows, image_size, size)
         if self.settings.match_threshold < 1:
-            box = box / held.sum(1).clamp(min=1)[cells.first]
+            box = box / multi_hot.sum(1).clamp(min=1)[cells.first]
         gain = self.settings.gain
-        objectness = gain * self._objectness(
-            everywhere.flatten(1), values.detach(), objects, labels, cells, image_size
+        objectness_terms = gain * self._objectness(
+            objectness.flatten(1), values.detach(), objects, labels, cells, image_size
         )
         return LevelTerms(
             gain * torch.where(rows.positive, box, 0).sum(),
-            gain * self._classes(at_rows[:, 5:], labels, held, rows, cells),
-            objectness,
-            (cells.last >= 0).view_as(objectness),
+            gain * self._classes(row_values[:, 5:], labels, multi_hot, rows, cells),
+            objectness_terms,
+            (cells.last >= 0).view_as(objectness_terms),
         )
 
     def _assign(
@@ -122,13 +122,13 @@ class DarknetLevel(nn.Module):
         own = best[:, None] == self.numbers
         if self.settings.match_threshold < 1:
             shares = self.grid.anchor_shares(image_size)
-            likeness = shape_similarity(self.settings.match_similarity, shares, objects)
-            own = own | (likeness > self.settings.match_threshold)
+            alike = shape_similarity(self.settings.match_similarity, shares, objects)
+            own = own | (alike > self.settings.match_threshold)
         count, anchors = own.shape
         row, column = cell_of(objects, size)
         truth = torch.arange(count, device=own.device).repeat_interleave(anchors)
         return Rows(
-            positive=(own & objects.real[:, None]).flatten(),
+            positive=(own & objects.valid[:, None]).flatten(),
             truth=truth,
             image=objects.image[truth],
             anchor=torch.arange(anchors, device=own.device).repeat(count),
@@ -136,11 +136,11 @@ class DarknetLevel(nn.Module):
             column=column[truth],
         )
 
-    def _held(self, labels: Tensor, rows: Rows, cells: _Cells) -> Tensor:
+    def _multi_hot(self, labels: Tensor, rows: Rows, cells: _Cells) -> Tensor:
         """(R, K): in a prediction's first row, 1 for every class of its objects."""
-        held = self.class_weights.new_zeros(len(labels), len(self.class_weights))
-        positive = rows.positive.to(held.dtype)
-        return held.index_put_((cells.first, labels), positive, accumulate=True).clamp(max=1)
+        multi_hot = self.class_weights.new_zeros(len(labels), len(self.class_weights))
+        positive = rows.positive.to(multi_hot.dtype)
+        return multi_hot.index_put_((cells.first, labels), positive, accumulate=True).clamp(max=1)
 
     def _box(
         self,
@@ -154,13 +154,15 @@ class DarknetLevel(nn.Module):
         settings = self.settings
         weight = settings.box_gain * self.class_weights[objects.labels[rows.truth]]
         weight = weight * rows.positive
-        goals = objects.boxes[rows.truth]
+        target_boxes = objects.boxes[rows.truth]
         if settings.box_loss == "mse":
-            return squared_term(self.grid, values, goals, rows, image_size, size, weight=weight)
+            return squared_term(
+                self.grid, values, target_boxes, rows, image_size, size, weight=weight
+            )
         return overlap_term(
             self.grid,
             values,
-            goals,
+            target_boxes,
             rows,
             image_size,
             size,
@@ -170,20 +172,20 @@ class DarknetLevel(nn.Module):
         )
 
     def _classes(
-        self, raw: Tensor, labels: Tensor, held: Tensor, rows: Rows, cells: _Cells
+        self, raw: Tensor, labels: Tensor, multi_hot: Tensor, rows: Rows, cells: _Cells
     ) -> Tensor:
         """The class term: every prediction that has an object counts once, in its first row."""
         settings = self.settings
-        weight = 1 + (self.class_weights - 1) * held
+        weight = 1 + (self.class_weights - 1) * multi_hot
         if settings.focal:
             with torch.no_grad():
                 factor = self._focal(raw, labels)
-                taught_later = (rows.positive & ~cells.leads).to(held.dtype)
-                later = torch.zeros_like(held).index_put_(
-                    (cells.first, labels), taught_later, accumulate=True
+                assigned_later = (rows.positive & ~cells.leads).to(multi_hot.dtype)
+                later = torch.zeros_like(multi_hot).index_put_(
+                    (cells.first, labels), assigned_later, accumulate=True
                 )
                 weight = torch.where(later > 0, weight, weight * factor)
-        losses = self._error(raw, smooth(held, settings.label_smoothing))
+        losses = self._error(raw, smooth(multi_hot, settings.label_smoothing))
         losses = torch.where(cells.leads[:, None], losses * weight, 0)
         return settings.class_gain * losses.sum()
 
@@ -206,11 +208,11 @@ class DarknetLevel(nn.Module):
         settings = self.settings
         with torch.no_grad():
             boxes = self.grid.place_all(values, self.grid.anchor_shares(image_size))
-            real = cxcywh_to_xyxy(torch.where(objects.real[:, None], objects.boxes, 0))
-            overlap = best_overlaps(boxes, real, objects.image)
+            boxes_of_objects = cxcywh_to_xyxy(torch.where(objects.valid[:, None], objects.boxes, 0))
+            overlap = best_overlaps(boxes, boxes_of_objects, objects.image)
             likely = at_least_float32(values[:, :, 5:].amax(2))
-            sure = self.grid.sigma(likely).flatten(1) > SURE
-            near = sure & (overlap > settings.ignore_threshold)
+            confident = self.grid.sigma(likely).flatten(1) > CONFIDENT
+            near = confident & (overlap > settings.ignore_threshold)
             last = cells.last.view_as(raw)
             positive = last >= 0
             weight = torch.ones_like(raw)
@@ -233,7 +235,7 @@ class DarknetLevel(nn.Module):
 
 
 def shape_similarity(kind: str, anchors: Tensor, objects: Objects) -> Tensor:
-    """Likeness of the shapes of objects and anchors, laid centre on centre.
+    """Similarity of the shapes of objects and anchors, laid centre on centre.
 
     Args:
         kind: `iou`, `giou`, `diou` or `ciou`.
@@ -245,11 +247,11 @@ def shape_similarity(kind: str, anchors: Tensor, objects: Objects) -> Tensor:
     """
     centred = torch.cat([torch.zeros_like(anchors), anchors], dim=1)
     shapes = torch.cat([torch.zeros_like(objects.boxes[:, :2]), objects.boxes[:, 2:]], dim=1)
-    likeness = similarity(kind, centred[None], shapes[:, None])
-    return torch.where(objects.real[:, None], likeness, -1)
+    alike = similarity(kind, centred[None], shapes[:, None])
+    return torch.where(objects.valid[:, None], alike, -1)
 
 
-def _meet(rows: Rows, place: Tensor, predictions: int) -> _Cells:
+def _group_rows(rows: Rows, place: Tensor, predictions: int) -> _Cells:
     """Find rows that are of the same prediction.
 
     Args:

@@ -16,7 +16,7 @@ from ..errors import InvalidValue
 from ..heads.efficientdet_decoding import cell_anchors, decode_offsets
 from ..specs.level import Level
 from ..structures import LossTerms, Targets
-from .elements import SIMILARITIES, at_least_float32, hardest, huber, per_process, unchanged
+from .elements import SIMILARITIES, at_least_float32, hardest, huber, identity, mean_over_processes
 from .focal import background_focal
 from .levels import check_coding
 from .matching import match_boxes
@@ -27,7 +27,7 @@ KEPT_SIZES = 64  # image sizes whose anchors are remembered
 
 @dataclass(frozen=True, eq=False)
 class _Assigned:
-    """What every anchor of every image is taught."""
+    """The targets of every anchor of every image."""
 
     positive: Tensor  # (N, P) bool: it has an object
     counts: Tensor  # (N, P) bool: it is not ignored
@@ -71,19 +71,19 @@ class EfficientDetLoss(nn.Module):
         targets: Targets,
         image_size: tuple[int, int],
         *,
-        add_up: Callable[[Tensor], Tensor] = unchanged,
+        all_reduce: Callable[[Tensor], Tensor] = identity,
     ) -> LossTerms:
         """How wrong raw predictions are; see `Loss`. Objectness is 0: this head has none.
 
         Args:
             raw: class logits of every level, then boxes of every level.
-            targets, image_size, add_up: see `Loss`.
+            targets, image_size, all_reduce: see `Loss`.
         """
         count = len(self.levels)
         logits, offsets = raw[:count], raw[count:]
         anchors = self._all_anchors(offsets, image_size)
         assigned = self._assign(targets, anchors, len(raw[0]))
-        positives, processes = per_process(assigned.positive.sum()[None], add_up)
+        positives, processes = mean_over_processes(assigned.positive.sum()[None], all_reduce)
         divisor = positives[0] + 1 / processes
         classes = self._classes(logits, assigned) / divisor
         box = self.settings.box_gain * self._box(offsets, anchors, assigned) / divisor

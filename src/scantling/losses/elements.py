@@ -1,4 +1,4 @@
-"""What losses are made of: cross-entropy, focal and Huber loss, likeness of boxes, hard negatives.
+"""Parts of losses: cross-entropy, focal and Huber loss, similarity of boxes, hard negatives.
 
 Papers: focal loss, https://arxiv.org/abs/1708.02002; online hard-example mining,
 https://arxiv.org/abs/1604.03540.
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from ..boxes import complete_iou, distance_iou, generalized_iou, iou
 
-# Every likeness of boxes, 1 where they are equal: likeness(predicted, target) → (…).
+# Every similarity of boxes, 1 where they are equal: alike(predicted, target) → (…).
 SIMILARITIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "iou": iou,
     "giou": generalized_iou,
@@ -22,8 +22,8 @@ SIMILARITIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def unchanged(tensor: Tensor) -> Tensor:
-    """What one process on its own adds up: its own."""
+def identity(tensor: Tensor) -> Tensor:
+    """All-reduce of a single process: the identity."""
     return tensor
 
 
@@ -90,15 +90,19 @@ def hardest(losses: Tensor, positive: Tensor, *, share: float) -> Tensor:
 
 
 @torch.no_grad()
-def per_process(counts: Tensor, add_up: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-    """What each process divides by, so that the mean of their gradients is the joint batch's.
+def mean_over_processes(
+    counts: Tensor, all_reduce: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Means of counts over the processes, to divide the loss by.
+
+    The mean of the gradients, which distributed training takes, then is that of the joint batch.
 
     Args:
         counts: (C,) of this process.
-        add_up: sums a tensor over the processes.
+        all_reduce: sums a tensor over the processes.
 
     Returns:
         (C,) counts as means over the processes; how many processes there are.
     """
-    summed = add_up(torch.cat([counts.float(), counts.new_ones(1, dtype=torch.float32)]))
+    summed = all_reduce(torch.cat([counts.float(), counts.new_ones(1, dtype=torch.float32)]))
     return summed[:-1] / summed[-1], summed[-1]

@@ -1,4 +1,4 @@
-"""Objects and YOLO predictions as rows: what an object is taught to, read and decoded.
+"""Objects and YOLO predictions as rows: where they meet, read and decoded.
 
 Every level has a fixed number of rows, objects × anchors (× cells), of which some count and some
 weigh nothing: shapes never depend on the data, so that no step waits for the device.
@@ -26,7 +26,9 @@ class Objects:
     boxes: Tensor  # (T, 4) centre x, centre y, width, height; 0 to 1
     labels: Tensor  # (T,)
     image: Tensor  # (T,) places in the batch
-    real: Tensor  # (T,) bool: it has area. The box of one that has none is replaced, and never used
+    valid: (
+        Tensor  # (T,) bool: it has area. The box of one that has none is replaced, and never used
+    )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -58,15 +60,15 @@ def read_objects(targets: Targets, image_size: tuple[int, int], device: torch.de
     """
     height, width = image_size
     boxes = at_least_float32(targets.boxes.to(device, non_blocking=True))
-    real = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    valid = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     shares = torch.stack(
         [boxes[:, 0] / width, boxes[:, 1] / height, boxes[:, 2] / width, boxes[:, 3] / height], 1
     )
     return Objects(
-        torch.where(real[:, None], xyxy_to_cxcywh(shares), 0.5),
+        torch.where(valid[:, None], xyxy_to_cxcywh(shares), 0.5),
         targets.labels.to(device, non_blocking=True),
         targets.image_index.to(device, non_blocking=True),
-        real,
+        valid,
     )
 
 
@@ -164,8 +166,8 @@ class YoloGrid(nn.Module):
         boxes = torch.stack([x, y, sizes[:, :, 0], sizes[:, :, 1]], dim=-1)
         return cxcywh_to_xyxy(boxes).flatten(1, 3)
 
-    def wanted(self, objects: Tensor, rows: Rows, shares: Tensor, size: tuple[int, int]) -> Tensor:
-        """What activated values should be, for the squared error.
+    def encode(self, objects: Tensor, rows: Rows, shares: Tensor, size: tuple[int, int]) -> Tensor:
+        """The targets of activated values, for the squared error: the inverse of `place`.
 
         Args:
             objects: (R, 4) centre x, centre y, width, height of each row's object.
@@ -182,7 +184,7 @@ class YoloGrid(nn.Module):
         return torch.cat([x[:, None], y[:, None], sizes], dim=1)
 
     def activate(self, values: Tensor) -> Tensor:
-        """(R, 4) raw → what `wanted` is compared with."""
+        """(R, 4) raw → what `encode` is compared with."""
         sizes = values[:, 2:4] if self.exponential else self.sigma(values[:, 2:4])
         return torch.cat([centre_in_cell(values[:, :2], self.level), sizes], dim=1)
 

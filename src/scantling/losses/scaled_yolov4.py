@@ -1,7 +1,7 @@
 """Scaled-YOLOv4's target assignment and loss.
 
-An object is taught to every anchor of every level that is at most four times larger or smaller, at
-the cell of its centre and at up to two cells that the centre is near to.
+An object is assigned to every anchor of every level that is at most four times larger or smaller,
+at the cell of its centre and at up to two cells that the centre is near to.
 Paper: Scaled-YOLOv4, https://arxiv.org/abs/2011.08036.
 """
 
@@ -20,9 +20,9 @@ from .elements import (
     cross_entropy,
     focal_weight,
     hardest,
-    per_process,
+    identity,
+    mean_over_processes,
     smooth,
-    unchanged,
 )
 from .grid import Objects, Rows, YoloGrid, cell_of, read_objects
 from .levels import check_coding
@@ -39,7 +39,7 @@ BALANCE = {
 
 
 @dataclass(frozen=True, eq=False)
-class _Found:
+class _LevelTerms:
     """What one level costs, before anything is divided."""
 
     box: Tensor  # scalar, summed over the positive rows
@@ -50,9 +50,9 @@ class _Found:
 
 
 class ScaledYolov4Loss(nn.Module):
-    """Scaled-YOLOv4's rule. Where two objects are taught to one prediction, both count.
+    """Scaled-YOLOv4's rule. Where two objects are assigned to one prediction, both count.
 
-    The objectness of such a prediction is taught the larger overlap; the published code takes
+    The objectness target of such a prediction is the larger overlap; the published code takes
     whichever it wrote last.
 
     Args:
@@ -86,7 +86,7 @@ class ScaledYolov4Loss(nn.Module):
         targets: Targets,
         image_size: tuple[int, int],
         *,
-        add_up: Callable[[Tensor], Tensor] = unchanged,
+        all_reduce: Callable[[Tensor], Tensor] = identity,
     ) -> LossTerms:
         """How wrong raw predictions are; see `Loss`."""
         settings = self.settings
@@ -98,7 +98,7 @@ class ScaledYolov4Loss(nn.Module):
         ]
         images = torch.full((), len(raw[0]), device=raw[0].device)
         counts = torch.stack([*(level.count for level in found), images])
-        divisors = per_process(counts, add_up)[0]
+        divisors = mean_over_processes(counts, all_reduce)[0]
         rows = torch.where(divisors[:-1] > 0, divisors[:-1], 1)
         box = (torch.stack([level.box for level in found]) / rows).sum()
         classes = (torch.stack([level.classes for level in found]) / rows).sum()
@@ -113,27 +113,27 @@ class ScaledYolov4Loss(nn.Module):
 
     def _level(
         self, grid: YoloGrid, raw: Tensor, objects: Objects, image_size: tuple[int, int]
-    ) -> _Found:
+    ) -> _LevelTerms:
         """What one level costs."""
         values = grid.split(raw)
         size = (values.shape[-2], values.shape[-1])
         rows = self._assign(grid, objects, size, image_size)
-        at_rows, everywhere = grid.read(values, rows)
-        logits = everywhere.flatten(1)
-        box, overlap = self._box(grid, at_rows[:, :4], objects, rows, size, image_size)
+        row_values, objectness = grid.read(values, rows)
+        logits = objectness.flatten(1)
+        box, overlap = self._box(grid, row_values[:, :4], objects, rows, size, image_size)
         target = logits.new_zeros(logits.numel())
         place = rows.cell(values.shape[1], *size)
         share = self.settings.iou_share
-        aim = (1 - share) + share * overlap.detach().clamp(min=0)
-        target.scatter_reduce_(0, place, torch.where(rows.positive, aim, 0), "amax")
+        confidence = (1 - share) + share * overlap.detach().clamp(min=0)
+        target.scatter_reduce_(0, place, torch.where(rows.positive, confidence, 0), "amax")
         positive = torch.zeros_like(target)
         positive.scatter_reduce_(0, place, rows.positive.to(target.dtype), "amax")
         objectness = self._cross_entropy(
             logits, target.view_as(logits), self.settings.objectness_positive_weight
         )
-        return _Found(
+        return _LevelTerms(
             torch.where(rows.positive, box, 0).sum(),
-            self._classes(at_rows[:, 5:], objects, rows),
+            self._classes(row_values[:, 5:], objects, rows),
             objectness,
             positive.view_as(logits) > 0,
             rows.positive.sum(),
@@ -149,8 +149,8 @@ class ScaledYolov4Loss(nn.Module):
         across = self._neighbour(objects.boxes[:, 0] * size[1], size[1])
         down = self._neighbour(objects.boxes[:, 1] * size[0], size[0])
         count, anchors = fits.shape
-        near = torch.stack([torch.ones_like(objects.real), across != 0, down != 0], dim=1)
-        positive = fits[:, :, None] & near[:, None] & objects.real[:, None, None]
+        near = torch.stack([torch.ones_like(objects.valid), across != 0, down != 0], dim=1)
+        positive = fits[:, :, None] & near[:, None] & objects.valid[:, None, None]
         columns = torch.stack([column, column + across, column], dim=1).clamp(0, size[1] - 1)
         lines = torch.stack([row, row, row + down], dim=1).clamp(0, size[0] - 1)
         shape = (count, anchors, 3)
@@ -184,14 +184,14 @@ class ScaledYolov4Loss(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """(R,) the box term of each row, and how much it overlaps its object."""
         shares = grid.anchor_shares(image_size)
-        goals = objects.boxes[rows.truth]
+        target_boxes = objects.boxes[rows.truth]
         boxes = _pixels(grid.place(values, rows, shares, size), image_size)
         kind = "iou" if self.settings.box_loss == "mse" else self.settings.box_loss
-        overlap = SIMILARITIES[kind](boxes, _pixels(goals, image_size))
+        overlap = SIMILARITIES[kind](boxes, _pixels(target_boxes, image_size))
         if self.settings.box_loss != "mse":
             return 1 - overlap, overlap
-        error = grid.wanted(goals, rows, shares, size) - grid.activate(values)
-        return (2 - goals[:, 2] * goals[:, 3]) * error.square().sum(dim=1), overlap
+        error = grid.encode(target_boxes, rows, shares, size) - grid.activate(values)
+        return (2 - target_boxes[:, 2] * target_boxes[:, 3]) * error.square().sum(dim=1), overlap
 
     def _classes(self, logits: Tensor, objects: Objects, rows: Rows) -> Tensor:
         """The class term, summed over the positive rows."""
@@ -215,7 +215,7 @@ class ScaledYolov4Loss(nn.Module):
             )
         return losses
 
-    def _objectness(self, found: Sequence[_Found]) -> Tensor:
+    def _objectness(self, found: Sequence[_LevelTerms]) -> Tensor:
         """The objectness term, summed over the images."""
         losses = [level.objectness for level in found]
         share = self.settings.hard_negatives

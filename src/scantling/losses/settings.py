@@ -37,11 +37,11 @@ class DarknetSettings(BaseLossSettings):
             `counters_per_class`: from a cfg without them, leave this at 1.
         gain: `delta_normalizer`, of everything.
         ignore_threshold: `ignore_thresh`. A prediction that overlaps any object by more is not
-            taught that it holds none.
+            trained to be background.
         match_threshold: `iou_thresh`. Besides the anchor of the best shape, those whose shape
             overlaps an object's by more are its own too; 1 for the best alone.
         match_similarity: `iou_thresh_kind`, for the shapes.
-        smooth_objectness: `objectness_smooth`. What would be ignored is taught its overlap.
+        smooth_objectness: `objectness_smooth`. The target of what would be ignored is its overlap.
         max_delta: `max_delta`, the most that an object moves a raw box value by; None: no limit.
         label_smoothing: `label_smooth_eps`.
         focal: `focal_loss`, with darknet's α of 0.5 and γ of 2.
@@ -82,7 +82,7 @@ class ScaledYolov4Settings(BaseLossSettings):
         anchor_ratio: how many times wider, narrower, higher or lower than an anchor an object of
             it may be (`anchor_t`).
         offset: how near to a neighbouring cell, in cells, an object's centre must be for that cell
-            to be taught it as well.
+            to be assigned it as well.
         level_balance: weight of each level's objectness; empty for the published one.
         iou_share: how much of an objectness target is the overlap that was reached (`gr`); the
             rest is 1.
@@ -118,9 +118,9 @@ class EfficientDetSettings(BaseLossSettings):
             `box_gain` of about 1 is usual.
         box_gain: of the box term.
         huber_delta: where the Huber loss turns from a square into a line.
-        positive_iou: overlap from which on an anchor is taught the object that it overlaps most.
+        positive_iou: overlap from which on an anchor is assigned the object that it overlaps most.
         negative_iou: overlap below which an anchor is background; between the two it is ignored.
-        force_match: teach every object to the anchor that overlaps it most, however little.
+        force_match: assign every object to the anchor that overlaps it most, however little.
         focal_alpha, focal_gamma: α 0.25 and γ 1.5; RetinaNet has 2.
         label_smoothing: ε; targets become 1 − ε/2 and ε/2, the focal weight stays.
         hard_negatives: as darknet's.

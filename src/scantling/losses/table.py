@@ -35,7 +35,7 @@ class Loss(Protocol):
         targets: Targets,
         image_size: tuple[int, int],
         *,
-        add_up: Callable[[Tensor], Tensor] = ...,
+        all_reduce: Callable[[Tensor], Tensor] = ...,
     ) -> LossTerms:
         """How wrong raw predictions are.
 
@@ -43,8 +43,8 @@ class Loss(Protocol):
             raw: what the network returned, in any precision; the loss is computed in float32.
             targets: the objects of the batch; all have area, and labels below K. There may be none.
             image_size: (height, width) of the images that the network saw.
-            add_up: sums a small tensor over the processes that train together. The gradients that
-                they then average are those of one process with the joint batch.
+            all_reduce: sums a small tensor over the processes that train together. The gradients
+                that they then average are those of one process with the joint batch.
 
         Returns:
             scalars. `total` is a mean over the images, or over what the family's paper divides by:

@@ -132,7 +132,7 @@ class Trainer:
                 with accelerator.autocast():
                     raw = network(self.normalize(images))
                 targets = _to(batch.targets, accelerator.device)
-                terms = self.loss(raw, targets, step.image_size, add_up=self._add_up)
+                terms = self.loss(raw, targets, step.image_size, all_reduce=self._all_reduce)
                 share = len(step.batches[place]) / step.images
                 accelerator.backward(terms.total * share)
             parts.append((terms, share))
@@ -153,7 +153,7 @@ class Trainer:
             autocast=self.accelerator.autocast,
         )
 
-    def _add_up(self, values: Tensor) -> Tensor:
+    def _all_reduce(self, values: Tensor) -> Tensor:
         summed: Tensor = self.accelerator.reduce(values, reduction="sum")
         return summed
 
