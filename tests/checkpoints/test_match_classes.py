@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from scantling.blocks import fuse_norms
-from scantling.checkpoints import adapt_classes, load_model, load_native, match_classes, save_model
+from scantling.checkpoints import adapt_classes, load_model, load_native, save_model
 from scantling.errors import InvalidSpec, InvalidValue
+from scantling.specs.classes import match_classes
 from scantling.specs.coco import COCO_NAMES, DARKNET_COCO_NAMES
 
 IMAGES = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))

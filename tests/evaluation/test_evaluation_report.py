@@ -21,7 +21,7 @@ from scantling.evaluation import (
     save_report,
     summarise,
 )
-from scantling.evaluation.class_table import RECALLS, ap_by_size, mean_precision
+from scantling.evaluation.evaluation import RECALLS, ap_by_size, mean_precision
 from scantling.evaluation.image_drawing import MISSED, RIGHT, WRONG
 
 NAMES = ("cat", "dog <b>", "cow")

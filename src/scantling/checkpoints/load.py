@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,16 +12,19 @@ from ..darknet import build_cfg_network, count_floats, loaded_tensors, read_cfg,
 from ..darknet.native import native_tensors
 from ..detector import build_detector
 from ..errors import InvalidCheckpoint, InvalidValue, InvalidWeights
+from ..lazy import import_late
 from ..specs import CfgSpec, ModelSpec, find_spec, is_spec_file
 from ..specs.coco import DARKNET_COCO_NAMES
-from .automl import load_automl
 from .download import Progress
 from .hub import fetch_weights
 from .model import Model, build_empty, check_network, read_names_or_default
 from .native import load_native
-from .pytorch import load_pytorch
 
 logger = logging.getLogger(__name__)
+
+# Readers of foreign pickles and archives: imported only where there is such a file.
+load_automl: Callable[..., Model] = import_late(__package__, "automl", "load_automl")
+load_pytorch: Callable[..., Model] = import_late(__package__, "pytorch", "load_pytorch")
 
 CHECKPOINTS = (".safetensors", ".pt", ".pth")
 _PARTIAL = re.compile(r"\.conv\.\d+$")  # yolov4-tiny.conv.29: the first 29 layers

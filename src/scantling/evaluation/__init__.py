@@ -6,17 +6,13 @@ Protocols compare two tables of columns: `GroundTruth`, which `make_ground_truth
 """
 
 from .class_matching import ClassMatch
-from .class_table import class_table
 from .coco import CocoResult, evaluate_coco, format_coco_block
 from .coco_results import read_results, write_results
 from .curves import Curve, Curves, compute_curves
-from .detection_table import DetectionTable, DetectionTableBuilder
 from .error_analysis import Confusion, ImageScore, confusion_matrix, rank_images
-from .evaluation import Evaluation, Seconds
+from .evaluation import Evaluation, Metrics, Seconds, class_table, compute_metrics
 from .evaluator import evaluate, evaluate_results, open_data, selection_for
-from .ground_truth import GroundTruth, make_ground_truth
 from .matching import Matching, match_detections
-from .metrics import Metrics, compute_metrics
 from .protocol import Protocol, ProtocolResult
 from .protocols import PROTOCOLS, choose_protocol
 from .report import (
@@ -30,6 +26,7 @@ from .report import (
     summarise,
     warnings_of,
 )
+from .tables import DetectionTable, DetectionTableBuilder, GroundTruth, make_ground_truth
 from .voc import VocResult, evaluate_darknet, evaluate_voc
 from .voc_results import read_voc_results
 

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from ..errors import InvalidValue
 from ..structures import IntArray
 from .coco_counting import ByClass, count_class
-from .detection_table import DetectionTable
-from .ground_truth import GroundTruth
 from .protocol import Protocol, Row
+from .tables import DetectionTable, GroundTruth
 
 Columns = NDArray[np.float64]
 

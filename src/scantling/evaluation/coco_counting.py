@@ -13,8 +13,7 @@ from faster_coco_eval.core import mask
 from numpy.typing import NDArray
 
 from ..structures import IntArray
-from .detection_table import DetectionTable
-from .ground_truth import GroundTruth, image_order
+from .tables import DetectionTable, GroundTruth, image_order
 
 Columns = NDArray[np.float64]
 

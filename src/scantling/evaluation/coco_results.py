@@ -17,8 +17,7 @@ import numpy as np
 from ..datasets.dataset import ImageId
 from ..errors import InvalidData
 from ..io import atomic_write
-from .detection_table import DetectionTable
-from .ground_truth import GroundTruth
+from .tables import DetectionTable, GroundTruth
 
 MOST_BYTES = 2 << 30
 MOST_DETECTIONS = 20_000_000  # 1.1 GB of columns

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..structures import IntArray
-from .detection_table import DetectionTable
-from .ground_truth import GroundTruth
 from .matching import Matching, assign_greedily, overlapping_pairs
+from .tables import DetectionTable, GroundTruth
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,12 +16,10 @@ from ..inference import FilePrediction, Predictor, load
 from ..postprocess import Selection
 from .class_matching import match_class_names
 from .coco_results import read_results
-from .detection_table import DetectionTableBuilder
-from .evaluation import Evaluation, Seconds
-from .ground_truth import make_ground_truth
-from .metrics import compute_metrics
+from .evaluation import Evaluation, Seconds, compute_metrics
 from .protocol import Protocol
 from .protocols import choose_protocol
+from .tables import DetectionTableBuilder, make_ground_truth
 
 KEPT_WITHOUT_LIMIT = 5000  # detections of an image under a protocol that keeps all
 

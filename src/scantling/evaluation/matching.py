@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..structures import IntArray
-from .detection_table import DetectionTable
-from .ground_truth import GroundTruth
+from .tables import DetectionTable, GroundTruth
 
 Columns = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidValue
-from .detection_table import DetectionTable
-from .ground_truth import GroundTruth
+from .tables import DetectionTable, GroundTruth
 
 Row = tuple[str | int | float | None, ...]
 _NOT_SETTINGS = ("title", "crowds", "compute", "fixed_points", "cuts_files")

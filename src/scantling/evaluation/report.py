@@ -17,13 +17,11 @@ from ..images.paths import OUTPUT_MARK
 from ..io import unused, write_file
 from ..reports import Block, Details, Gallery, Heading, Picture, Table, Text, render_page
 from ..structures import Image
-from .class_table import RECALLS, ap_by_size, class_table, mean_precision
 from .coco_results import write_results
 from .error_analysis import ImageScore
-from .evaluation import Evaluation
+from .evaluation import MATCH_IOU, RECALLS, Evaluation, ap_by_size, class_table, mean_precision
 from .figures import draw_bars, draw_confusion, draw_f1, draw_precision_recall
 from .image_drawing import LEGEND, draw_matched
-from .metrics import MATCH_IOU
 
 BEST, WORST = 6, 12  # images that are drawn
 LISTED = 10  # images that could not be read

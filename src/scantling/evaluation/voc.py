@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidValue
 from ..structures import IntArray
-from .detection_table import DetectionTable
-from .ground_truth import GroundTruth
 from .matching import Pairs, overlapping_pairs
 from .protocol import Protocol, Row
+from .tables import DetectionTable, GroundTruth
 
 Columns = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -10,8 +10,7 @@ import numpy as np
 
 from ..errors import InvalidData
 from .coco_results import refuse_unknown
-from .detection_table import DetectionTable
-from .ground_truth import GroundTruth
+from .tables import DetectionTable, GroundTruth
 
 
 def read_voc_results(files: Mapping[str, Path] | Path, truth: GroundTruth) -> DetectionTable:

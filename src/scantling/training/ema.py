@@ -10,13 +10,13 @@ from .recipe import EmaSettings
 
 
 class EMA:
-    """A copy of a network that follows it slowly.
+    """The exponential moving average of a network.
 
     Weights and the statistics of normalisations are averaged; counters are copied.
 
     Args:
-        network: what to follow.
-        settings: how slowly.
+        network: to average.
+        settings: how slowly it follows.
 
     Sources: Scaled-YOLOv4 (ramp: decay · (1 − e^(−n/2000))); EfficientDet (ratio:
     min(decay, (1 + n) / (10 + n))).
@@ -29,7 +29,7 @@ class EMA:
 
     @torch.no_grad()
     def update(self, updates: int) -> None:
-        """Move towards the network.
+        """Average in the present weights.
 
         Args:
             updates: of the weights so far, this one included.
@@ -49,7 +49,7 @@ class EMA:
 
 
 def ema_decay(settings: EmaSettings, updates: int) -> float:
-    """How much of the average stays at one update."""
+    """The decay at one update, which is smaller at the start."""
     if settings.kind == "ratio":
         return min(settings.decay, (1 + updates) / (10 + updates))
     return (

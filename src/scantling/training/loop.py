@@ -36,7 +36,7 @@ class StepDone:
 
 @dataclass(frozen=True)
 class Trainer:
-    """What a run goes by.
+    """Makes the updates of a run.
 
     Args:
         plan: its steps.
@@ -102,7 +102,7 @@ class Trainer:
             before.check()
 
     def _joined(self, network: nn.Module) -> nn.Module:
-        """The network as it computes together with those of the other processes, if any.
+        """The network wrapped to share gradients with the other processes, if any.
 
         accelerate's own `prepare` would change the network itself: whoever evaluates it between
         two updates would get the precision of training.
@@ -139,7 +139,7 @@ class Trainer:
         return _mean(parts)
 
     def _attacked(self, network: nn.Module, images: Tensor, batch: int, strength: float) -> Tensor:
-        """The images, on a share of the batches changed against the network."""
+        """The images; on a share of the batches changed by self-adversarial training."""
         settings = self.plan.recipe.self_adversarial
         draw = rng_for(self.plan.recipe.seed, "adversarial", batch).random()
         if draw >= settings.probability:
@@ -186,7 +186,7 @@ class _Watched:
             self._copied.record(torch.cuda.current_stream(on_device.device))
 
     def check(self) -> None:
-        """Stop where the loss broke.
+        """Require a finite loss.
 
         Raises:
             TrainingDiverged: it is not finite.

@@ -36,7 +36,7 @@ def build_optimizer(network: nn.Module, settings: OptimizerSettings) -> torch.op
 def split_parameters(
     network: nn.Module,
 ) -> tuple[list[nn.Parameter], list[nn.Parameter], list[nn.Parameter]]:
-    """The parameters that learn: kernels of convolutions, others, biases."""
+    """Split the trainable parameters into kernels of convolutions, others, biases."""
     kernels, others, biases = [], [], []
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
@@ -58,7 +58,7 @@ def set_rates(
     batch_index: int,
     per_epoch: int,
 ) -> float:
-    """Set the learning rate and momentum of every group; the rate of the kernels is returned."""
+    """Set the learning rate and momentum of every group; returns the rate of the kernels."""
     where = {"batch_index": batch_index, "per_epoch": per_epoch}
     speed = momentum(recipe, **where)
     for group in optimizer.param_groups:
@@ -74,7 +74,7 @@ def set_rates(
 
 
 def freeze(network: nn.Module, parts: Iterable[str]) -> list[str]:
-    """Keep parts of a network as they are; what is frozen also keeps its statistics.
+    """Freeze parts of a network: their weights, and the statistics of their normalisations.
 
     Args:
         parts: names of modules, such as `backbone` or `backbone.stages.0`; `layers.12` in a cfg.
@@ -101,7 +101,7 @@ def freeze(network: nn.Module, parts: Iterable[str]) -> list[str]:
 
 
 def set_training(network: nn.Module) -> None:
-    """Training mode, but for normalisations whose weights are frozen: they keep their statistics.
+    """Set training mode, but evaluation mode for normalisations whose weights are frozen.
 
     Learned statistics of frozen weights would drift away from them.
     """
@@ -115,7 +115,7 @@ def set_training(network: nn.Module) -> None:
 def learning_rate(
     recipe: Recipe, *, progress: float, batch_index: int, per_epoch: int, is_bias: bool = False
 ) -> float:
-    """What the update after this batch is multiplied by.
+    """The learning rate of the update after this batch.
 
     Args:
         recipe: its optimizer and schedule.
@@ -140,7 +140,7 @@ def learning_rate(
 
 
 def decay(recipe: Recipe, progress: float) -> float:
-    """The share of the learning rate that is left after so many epochs, without the warm-up."""
+    """The factor of the learning rate after so many epochs, without the warm-up."""
     schedule = recipe.schedule
     if schedule.by_epoch:
         progress = math.floor(progress)

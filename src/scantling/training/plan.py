@@ -1,4 +1,4 @@
-"""What a training run does, step by step, as a function of its recipe: nothing here is drawn twice.
+"""The updates of a run as a function of its recipe: batches, image sizes, accumulation.
 
 Every random choice of a run is made by a generator that is seeded by what it is for: the run's
 seed, a purpose, and a place (an epoch, a step). So a run that is resumed at a step makes the same
@@ -50,7 +50,7 @@ class TrainStep:
 
 @dataclass(frozen=True)
 class StepPlan:
-    """The steps of a run.
+    """All updates of a run, in order.
 
     Args:
         recipe: of the run.
@@ -84,7 +84,7 @@ class StepPlan:
         return sum(1 for _ in self._walk())
 
     def steps(self, *, start: int = 0) -> Iterator[TrainStep]:
-        """Every step, from the `start`-th."""
+        """Every update, from the `start`-th."""
         order: tuple[int, IntArray] | None = None
         for index, epoch, done, first, sizes, image_size in self._walk():
             if index < start:

@@ -1,4 +1,4 @@
-"""The recipes of the families and of single variants: what differs from the defaults.
+"""Named recipes, which model has which, and the recipe of a cfg.
 
 Sources: darknet's cfg files, in the public domain; Scaled-YOLOv4, https://arxiv.org/abs/2011.08036;
 EfficientDet, https://arxiv.org/abs/1911.09070.

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from scantling.errors import InvalidValue
 from scantling.evaluation import GroundTruth
-from scantling.evaluation.ground_truth import image_order, with_sides
+from scantling.evaluation.tables import image_order, with_sides
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
