@@ -9,9 +9,10 @@ import torch
 from small_networks import joint_batches, make_run, settle, small_model
 
 from scantling.augment import TRANSFORMS, Affine, CutOut, create
-from scantling.specs import CATALOG
+from scantling.specs import CATALOG, InputSpec
 from scantling.structures import Sample
-from scantling.training.data import make_augmentation
+from scantling.training.data import make_augmentation, make_mixers
+from scantling.training.recipe import AugmentSettings
 from scantling.training.recipes import RECIPES, recipe_name
 
 VARIANTS = {
@@ -101,6 +102,17 @@ def test_every_variant_is_trained_on_the_padding_that_it_predicts_on(name: str):
     pad_value = spec.input.pad_value
     expected = pad_value if isinstance(pad_value, tuple) else (pad_value,) * 3
     assert seen.most_common(1)[0][0] == expected
+
+
+def test_the_padding_of_the_model_is_that_of_extra_transforms_and_mixers():
+    settings = AugmentSettings(
+        extra=({"name": "affine"}, {"name": "scale-jitter", "settings": {"pad_value": 3}}),
+        mixers=({"name": "mixup"},),
+    )
+    spec = InputSpec(pad_value=7)
+    extra = make_augmentation(settings, input_spec=spec)((64, 64)).extra
+    assert [one.pad_value for one in extra] == [7, 3]
+    assert [one.pad_value for one in make_mixers(settings, input_spec=spec)] == [7]
 
 
 def test_settings_of_a_run_made_before_still_name_the_padding():

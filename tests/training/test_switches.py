@@ -337,8 +337,9 @@ def batch_of(folder: Path, *words: str, mixing: bool = True) -> tuple[np.ndarray
     files = tuple(f"{place}.jpg" for place in range(4))
     dataset = make_dataset(folder, rows, files=files, names=tuple("abcd"))
     recipe = set_to(*words)
-    augmentation = make_augmentation(recipe.augment, input_spec=small_model().spec.input)
-    mixers = make_mixers(recipe.augment)
+    input_spec = small_model().spec.input
+    augmentation = make_augmentation(recipe.augment, input_spec=input_spec)
+    mixers = make_mixers(recipe.augment, input_spec=input_spec)
     training_set = open_training_set(dataset, augmentation, long_side=96, mixers=mixers)
     arrays = training_set.arrays(Task((0, 1, 2, 3), SIZE, mixing=mixing))
     return arrays.images, arrays.image_index

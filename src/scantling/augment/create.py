@@ -10,22 +10,33 @@ import numpy as np
 
 from ..errors import InvalidValue, UnknownName, lookup
 from ..structures import Sample
+from .checks import Colour
 from .compose import Transform
 
 
-def create(table: Mapping[str, Callable[..., Any]], name: str, settings: Mapping[str, Any]) -> Any:
+def create(
+    table: Mapping[str, Callable[..., Any]],
+    name: str,
+    settings: Mapping[str, Any],
+    *,
+    pad_value: Colour | None = None,
+) -> Any:
     """Make an entry of `TRANSFORMS`, `MIXERS` or `AUGMENTATIONS` from settings of a file.
 
     Args:
         table: name → class.
         name: of the entry.
         settings: parameter → value; a list stands for a tuple.
+        pad_value: padding of an entry that pads, unless its settings name another; None for its
+            own default.
 
     Raises:
         UnknownName: no such entry, or it has no such parameter.
         InvalidValue: a value is out of range.
     """
     made = lookup(table, name, "transform")
+    if pad_value is not None and hasattr(made, "pad_value"):
+        settings = {"pad_value": pad_value, **settings}
     return _with_settings(made, name, settings)
 
 

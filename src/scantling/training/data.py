@@ -96,7 +96,7 @@ def open_augmented(
         long_side=max(largest_size),
         folder=(Path(cache) if cache is not None else default_cache()) / "images",
         budget=int(recipe.loader.store_gigabytes * GIGABYTE),
-        mixers=make_mixers(recipe.augment),
+        mixers=make_mixers(recipe.augment, input_spec=input_spec),
     )
 
 
@@ -153,24 +153,29 @@ def make_augmentation(settings: AugmentSettings, *, input_spec: InputSpec) -> Si
         extra = tuple(
             load_transform(one.name, one.settings)
             if ":" in one.name
-            else create(TRANSFORMS, one.name, one.settings)
+            else create(TRANSFORMS, one.name, one.settings, pad_value=input_spec.pad_value)
             for one in settings.extra
         )
         if settings.kind == "none":
             return SizedAugmentation(None, extra, input_spec)
-        chosen = {"pad_value": input_spec.pad_value, **settings.settings, "extra": extra}
-        own = create(AUGMENTATIONS, settings.kind, chosen)
+        chosen = {**settings.settings, "extra": extra}
+        own = create(AUGMENTATIONS, settings.kind, chosen, pad_value=input_spec.pad_value)
     except ScantlingError as error:
         raise InvalidSettings([f"augment: {error}"]) from error
     return SizedAugmentation(own, (), input_spec)
 
 
-def make_mixers(settings: AugmentSettings) -> dict[Any, float]:
+def make_mixers(settings: AugmentSettings, *, input_spec: InputSpec) -> dict[Any, float]:
     """Build the mixers of whole samples, such as cutmix, each with its probability.
+
+    Args:
+        settings: of the recipe.
+        input_spec: of the model, for the padding.
 
     Raises:
         UnknownName, InvalidValue: a mixer or setting that does not exist or hold.
     """
     return {
-        create(MIXERS, mixer.name, mixer.settings): mixer.probability for mixer in settings.mixers
+        create(MIXERS, one.name, one.settings, pad_value=input_spec.pad_value): one.probability
+        for one in settings.mixers
     }

@@ -213,7 +213,7 @@ def _check_settings(model: str | Path, layers: SettingsLayers) -> int:
     recipe = resolve_recipe(layers).recipe
     make_augmentation(recipe.augment, input_spec=InputSpec())
     try:
-        make_mixers(recipe.augment)
+        make_mixers(recipe.augment, input_spec=InputSpec())
     except ScantlingError as error:
         raise InvalidSettings([f"augment.mixers: {error}"]) from error
     return recipe.seed
