@@ -22,7 +22,7 @@ from scantling.blocks import (
     set_norms,
 )
 from scantling.checkpoints import Model, load_native, prepare_model, save_model
-from scantling.darknet.layers import DropBlock as DarknetDropBlock
+from scantling.darknet.layers import DarknetDropBlock
 from scantling.datasets.loader import Task, open_training_set
 from scantling.engines.torch_engine import TorchEngine
 from scantling.errors import InvalidSettings, InvalidValue
