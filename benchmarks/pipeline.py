@@ -115,7 +115,7 @@ def find_contenders(options: argparse.Namespace) -> list[Contender]:
         for count in streams:
             told_of = {"kind": "scantling", "model": file, "threads": threads, "streams": count}
             command = [python, "-m", "scantling", "predict", "IMAGE", "--model", file, "--json"]
-            command += ["--threads", str(threads)]
+            command += ["--set", f"threads={threads}"]
             name = f"scantling {Path(file).name}{f', {count} streams' if count > 1 else ''}"
             found.append(Contender(name, told_of, command if count == 1 else []))
     return found

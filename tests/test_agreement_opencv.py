@@ -78,7 +78,8 @@ def test_every_reference_detection_is_found_and_nothing_else(network: str, asset
 def test_the_command_line_finds_the_same(assets: Path, capsys: pytest.CaptureFixture[str]):
     cfg = assets / "weights" / "yolov4-tiny-coco" / "yolov4-tiny.cfg"
     image = assets / "images" / "darknet" / "dog.jpg"
-    options = ["--fit", "stretch", "--image-size", "416", "--no-clip", "--device", "cpu", "--json"]
+    options = ["--image-size", "416", "--device", "cpu", "--json"]
+    options += ["--set", "resize_mode=stretch", "--set", "clip=false"]
     names = str(cfg.with_name("coco.names"))
 
     assert main(["predict", str(image), "--model", str(cfg), "--names", names, *options]) == 0

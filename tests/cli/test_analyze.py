@@ -28,8 +28,8 @@ def test_analyze_prints_every_layer_of_a_cfg_without_weights(
     assets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     cfg = str(assets / "cfg" / "yolov4-tiny.cfg")
-    table = tmp_path / "layers.csv"
-    assert main(["analyze", cfg, "--layers", "--fused", "--csv", str(table)]) == 0
+    table = tmp_path / "costs" / "layers.csv"
+    assert main(["analyze", cfg, "--layers", "--fused", "--out", str(table.parent)]) == 0
     out = capsys.readouterr().out
     with table.open(encoding="utf-8") as lines:
         rows = list(csv.DictReader(lines))
@@ -37,11 +37,11 @@ def test_analyze_prints_every_layer_of_a_cfg_without_weights(
     for row in rows:
         assert any(line.strip().startswith(f"{row['name']} ") for line in out.splitlines())
     assert "norm" not in {row["kind"] for row in rows}
-    assert f"Saved {table}" in out
+    assert f"Saved {table.with_name('report.html')}" in out
 
 
 def test_analyze_gives_json_and_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    words = ["analyze", "yolov4-tiny", "--image-size", "96x128", "--batch", "2", "--json"]
+    words = ["analyze", "yolov4-tiny", "--image-size", "96x128", "--batch-size", "2", "--json"]
     words += ["--precision", "fp16", "--peak-macs", "1e12", "--bandwidth", "25e9"]
     assert main([*words, "--out", str(tmp_path / "out")]) == 0
     facts = json.loads(capsys.readouterr().out)
@@ -60,12 +60,12 @@ def test_analyze_takes_a_profile_of_a_device_and_a_spec_from_a_file(
     (tmp_path / "fit.json").write_text(ModelSpec.model_validate(spec).model_dump_json(), "utf-8")
     peak = {"macs_per_second": 1e12, "bytes_per_second": 25e9, "precision": "fp32"}
     (tmp_path / "box.json").write_text(json.dumps({"peak": peak}), "utf-8")
-    words = ["analyze", str(tmp_path / "fit.json"), "--device", str(tmp_path / "box.json")]
-    assert main([*words, "--figure", str(tmp_path / "roof.png")]) == 0
+    words = ["analyze", str(tmp_path / "fit.json"), "--device-profile", str(tmp_path / "box.json")]
+    assert main([*words, "--out", str(tmp_path / "costs")]) == 0
     out = capsys.readouterr().out
     assert "device box: 1e+12 MACs/s" in out
     assert "least ms" in out
-    assert (tmp_path / "roof.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "costs" / "roofline.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,8 @@ def test_analyze_takes_a_profile_of_a_device_and_a_spec_from_a_file(
         (["yolov4-tiny", "--image-size", "100"], "Use 96"),
         (["yolov4-tiny", "--peak-macs", "1e12"], "both"),
         (["yolov4-tiny", "--peak-macs", "0", "--bandwidth", "1"], "above 0"),
-        (["yolov4-tiny", "--device", "absent.json"], "absent.json"),
-        (["yolov4-tiny", "--device", "a.json", "--bandwidth", "1"], "no --peak-macs"),
+        (["yolov4-tiny", "--device-profile", "absent.json"], "absent.json"),
+        (["yolov4-tiny", "--device-profile", "a.json", "--bandwidth", "1"], "no --peak-macs"),
         (["yolov4-tiny", "--precision", "fp8"], "int8"),
         (["absent.cfg"], "absent.cfg"),
     ],

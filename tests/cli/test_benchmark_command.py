@@ -9,7 +9,8 @@ import pytest
 from scantling.cli import main
 from small_models import write_cfg, write_model
 
-FAST = ["--rounds", "2", "--seconds", "0.2", "--no-start", "--device", "cpu", "--threads", "1"]
+FAST = ["--seconds", "0.2", "--device", "cpu"]
+FAST += ["--set", "rounds=2", "--set", "alone=false", "--set", "threads=1"]
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_tables_are_printed_and_files_are_saved(desk: Path, capsys: pytest.CaptureFixture[str]):
-    command = ["benchmark", "small.safetensors", "--engine", "torch", "--batch", "1,2", *FAST]
+    command = ["benchmark", "small.safetensors", "--engine", "torch", "--batch-size", "1,2", *FAST]
     assert main(command) == 0
     out, err = capsys.readouterr()
     assert "file → boxes, ms" in out
@@ -36,7 +37,16 @@ def test_tables_are_printed_and_files_are_saved(desk: Path, capsys: pytest.Captu
 
 
 def test_json_is_alone_and_nothing_is_saved(desk: Path, capsys: pytest.CaptureFixture[str]):
-    command = ["benchmark", "bare.cfg", "--fresh-weights", "--engine", "torch", *FAST, "--json"]
+    command = [
+        "benchmark",
+        "bare.cfg",
+        "--set",
+        "fresh_weights=true",
+        "--engine",
+        "torch",
+        *FAST,
+        "--json",
+    ]
     assert main(command) == 0
     plain = json.loads(capsys.readouterr().out)
     assert plain["fresh_weights"] is True
@@ -59,8 +69,8 @@ def test_exit_code_says_that_nothing_could_be_measured(
     [
         ("--engine", "openvin", "Did you mean 'openvino'"),
         ("--precision", "fp31", "Did you mean 'fp32'"),
-        ("--batch", "0", "whole numbers from 1"),
-        ("--threads", "many", "whole numbers from 1"),
+        ("--batch-size", "0", "whole numbers from 1"),
+        ("--set", "threads=many", "whole numbers from 1"),
         ("--image-size", "big", "384x640"),
         ("--images", "absent", "image files, or folders"),
     ],

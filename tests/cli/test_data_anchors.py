@@ -49,7 +49,7 @@ def test_the_two_sizes_of_boxes_are_found(desk: Path, capsys: pytest.CaptureFixt
 def test_a_model_is_judged_by_its_own_anchors(
     fitness: str, desk: Path, capsys: pytest.CaptureFixture[str]
 ):
-    words = ("--model", "yolov4-tiny", "--fitness", fitness, "--generations", "30")
+    words = ("--model", "yolov4-tiny", "--set", f"fitness={fitness}", "--set", "generations=30")
     found = run_json(capsys, *words)
     own = find_spec("yolov4-tiny").head.anchors
     assert {tuple(size) for size in found["own"]["sizes"]} == {
@@ -59,7 +59,7 @@ def test_a_model_is_judged_by_its_own_anchors(
     assert len(found["fitted"]["sizes"]) == len(found["own"]["sizes"])
     assert found["fitted"]["fitness"] > found["own"]["fitness"]
     assert run_json(capsys, *words) == found
-    assert run_json(capsys, *words, "--seed", "1")["fitted"] != found["fitted"]
+    assert run_json(capsys, *words, "--set", "seed=1")["fitted"] != found["fitted"]
 
 
 def test_the_anchors_are_printed_as_a_cfg_has_them_and_drawn(
@@ -80,7 +80,7 @@ def test_a_cfg_is_judged_as_well(desk: Path, capsys: pytest.CaptureFixture[str])
     layers = "[convolutional]\nfilters=18\nsize=1\nactivation=linear\n"
     head = "[yolo]\nmask=0,1,2\nanchors=10,20, 30,30, 50,50\nclasses=1\nnum=3\n"
     Path("own.cfg").write_text(f"[net]\nwidth=64\nheight=64\nchannels=3\n{layers}{head}")
-    found = run_json(capsys, "--model", "own.cfg", "--generations", "5")
+    found = run_json(capsys, "--model", "own.cfg", "--set", "generations=5")
     assert found["own"]["sizes"] == [[10, 20], [30, 30], [50, 50]]
     assert found["image_size"] == [64, 64]
 
@@ -93,7 +93,7 @@ def test_a_cfg_is_judged_as_well(desk: Path, capsys: pytest.CaptureFixture[str])
         (["--count", "2", "--model", "yolov4-tiny"], "--model in its place"),
         (["--model", "yolov4-tini"], "Did you mean 'yolov4-tiny'?"),
         (["--count", "99", "--image-size", "64"], "from 1 to"),
-        (["--count", "2", "--image-size", "64", "--threshold", "0"], "--threshold"),
+        (["--count", "2", "--image-size", "64", "--set", "threshold=0"], "threshold"),
         (["--count", "2", "--image-size", "64", "--split", "none"], "none"),
     ],
 )

@@ -29,12 +29,12 @@ def write_set(folder: Path) -> Path:
 
 
 def check(folder: Path, *more: str) -> int:
-    cache = str(folder.parent / "cache")
-    return main(["data", "check", str(folder), "--cache", cache, *more])
+    return main(["data", "check", str(folder), *more])
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SCANTLING_CACHE", str(tmp_path / "cache"))
     (tmp_path / "data").mkdir()
     return write_set(tmp_path / "data")
 
@@ -110,7 +110,7 @@ def test_a_fast_check_says_what_was_not_looked_at(data, capsys):
         (["--model", "yolov4-tiney"], "Did you mean 'yolov4-tiny'?"),
         (["--image-size", "416"], "--model beside it"),
         (["--model", "yolov4-tiny", "--image-size", "417"], "multiple"),
-        (["--format", "yollo"], "Did you mean 'yolo'?"),
+        (["--set", "format=yollo"], "Did you mean 'yolo'?"),
         (["--fats"], "--fast"),
     ],
 )
@@ -135,7 +135,7 @@ def test_the_check_loads_no_torch(data):
 
     code = (
         "import sys; from scantling.cli import main;"
-        f"code = main(['data', 'check', {str(data)!r}, '--cache', {str(data.parent)!r}]);"
+        f"code = main(['data', 'check', {str(data)!r}]);"
         "assert 'torch' not in sys.modules; sys.exit(code)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

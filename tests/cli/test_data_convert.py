@@ -49,10 +49,10 @@ def test_convert_prints_json_and_nothing_else(source: Path, capsys: pytest.Captu
     ("arguments", "message"),
     [
         (["out", "--to", "yollo"], "Did you mean 'yolo'?"),
-        (["out", "--to", "yolo", "--images", "symlnk"], "Did you mean 'symlink'?"),
+        (["out", "--to", "yolo", "--set", "image_files=symlnk"], "Did you mean 'symlink'?"),
         (["coco", "--to", "yolo"], "is not empty"),
         (["out", "--to", "yolo", "--split", "vla"], "did you mean 'val'?"),
-        (["out", "--to", "yolo", "--format", "cocoa"], "Did you mean 'coco'?"),
+        (["out", "--to", "yolo", "--set", "format=cocoa"], "Did you mean 'coco'?"),
         (["out", "--to", "yolo", "--splt", "val"], "Did you mean '--split'?"),
     ],
 )

@@ -26,11 +26,11 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_show_draws_a_sheet_of_the_kind_that_its_suffix_says(
     source: Path, capsys: pytest.CaptureFixture[str]
 ):
-    assert main(["data", "show", str(source), "--cell", "64"]) == 0
+    assert main(["data", "show", str(source), "--set", "cell=64"]) == 0
     assert cv2.imread("sheet.png").shape[:2] == (2 * (64 + 18 + 6) + 6, 2 * (64 + 6) + 6)
     assert "yolo train: 4 images, 4 objects" in capsys.readouterr().err
     arguments = ["data", "show", str(source), "--classes", "cat", "--out", "cats.jpg", "--json"]
-    assert main([*arguments, "--cell", "64"]) == 0
+    assert main([*arguments, "--set", "cell=64"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts == {"written": "cats.jpg", "width": 2 * 70 + 6, "height": 88 + 6}
     assert Path("cats.jpg").read_bytes()[:2] == b"\xff\xd8"
@@ -39,7 +39,7 @@ def test_show_draws_a_sheet_of_the_kind_that_its_suffix_says(
 def test_show_gives_the_same_sheet_for_the_same_seed(source: Path):
     sheets = {}
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        arguments = ["--seed", str(seed), "--out", f"{name}.png", "--augment", "darknet"]
+        arguments = ["--set", f"seed={seed}", "--out", f"{name}.png", "--augment", "darknet"]
         assert main(["data", "show", str(source), "--count", "2", *arguments]) == 0
         sheets[name] = cv2.imread(f"{name}.png")
     assert (sheets["a"] == sheets["b"]).all()

@@ -31,7 +31,7 @@ def test_stylize_prints_how_many_images_it_changed(
 
 
 def test_stylize_prints_json_and_nothing_else(source: Path, capsys: pytest.CaptureFixture[str]):
-    arguments = ["--styles", "style.png", "--share", "1", "--split", "train", "--json"]
+    arguments = ["--styles", "style.png", "--set", "share=1", "--split", "train", "--json"]
     assert main(["data", "stylize", str(source), "out", *arguments]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert (facts["format"], facts["folder"], facts["stylized"]) == ("yolo", "out", {"train": 2})
@@ -41,8 +41,8 @@ def test_stylize_prints_json_and_nothing_else(source: Path, capsys: pytest.Captu
     ("arguments", "message"),
     [
         (["--styles", "nothing"], "no style images"),
-        (["--styles", "style.png", "--share", "2"], "share"),
-        (["--styles", "style.png", "--strength", "-1"], "strength"),
+        (["--styles", "style.png", "--set", "share=2"], "share"),
+        (["--styles", "style.png", "--set", "strength=-1"], "strength"),
         (["--styles", "style.png", "--split", "val"], "no split 'val'"),
         ([], "--styles"),
     ],

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scantling.cli import main
-from scantling.cli.exit_codes import USER_CAN_FIX, WORKED
+from scantling.cli.output import USER_CAN_FIX, WORKED
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_show_flags_a_profile_of_another_version(
 
 
 def test_analyze_takes_a_profile_for_its_roofline(box: Path, capsys: pytest.CaptureFixture[str]):
-    assert main(["analyze", "yolov4-tiny", "--device", str(box), "--json"]) == WORKED
+    assert main(["analyze", "yolov4-tiny", "--device-profile", str(box), "--json"]) == WORKED
     assert json.loads(capsys.readouterr().out)
 
 

@@ -88,7 +88,9 @@ class Page(HTMLParser):
 def test_the_page_holds_everything_and_escapes_names(desk: Path):
     odd = [*NAMES[:-1], "<script>alert(1)</script>"]
     write_yaml(desk, odd)
-    assert main([*RUN, "--map", f"{odd[-1]}=truck", "--limit", "4", "--out", "there"]) == 0
+    assert (
+        main([*RUN, "--rename-classes", f"{odd[-1]}=truck", "--limit", "4", "--out", "there"]) == 0
+    )
     text = Path("there/report.html").read_text()
     page = Page()
     page.feed(text)
@@ -112,19 +114,23 @@ def test_files_that_are_there_are_never_overwritten(desk: Path, capsys: pytest.C
 def test_detections_that_were_saved_give_the_same_figures_again(
     desk: Path, capsys: pytest.CaptureFixture[str]
 ):
-    assert main([*RUN, "--json", "--save-detections", "found.json"]) == 0
+    assert main([*RUN, "--json", "--out", "first"]) == 0
     first = json.loads(capsys.readouterr().out)
     assert not Path("runs").exists()
-    assert main(["evaluate", "--detections", "found.json", "--data", "street.yaml", "--json"]) == 0
+    found = ["--detections", "first/results.json"]
+    assert main(["evaluate", *found, "--data", "street.yaml", "--json"]) == 0
     second = json.loads(capsys.readouterr().out)
     assert first["stats"] == second["stats"]
     assert "NMS as given" in second["protocol"]["line"]
 
 
 def test_the_settings_reach_the_protocol_line(desk: Path, capsys: pytest.CaptureFixture[str]):
-    settings = ["--min-score", "0.1", "--iou", "0.4", "--nms", "diou", "--no-clip", "--fit"]
-    more = ["letterbox", "--max-detections", "50", "--batch", "4", "--rect", "--workers", "1"]
-    assert main([*RUN, *settings, *more, "--limit", "4", "--json"]) == 0
+    settings = (
+        *("min_score=0.1", "iou_threshold=0.4", "nms=diou", "clip=false", "resize_mode=letterbox"),
+        *("max_detections=50", "rectangular=true", "workers=1"),
+    )
+    words = [word for setting in settings for word in ("--set", setting)]
+    assert main([*RUN, *words, "--batch-size", "4", "--limit", "4", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     for words in ("scores from 0.1", "NMS diou 0.4", "not clipped", "best 50 of an image"):
         assert words in report["protocol"]["line"]
@@ -137,7 +143,10 @@ def test_the_settings_reach_the_protocol_line(desk: Path, capsys: pytest.Capture
     [
         (["--protocol", "voc07"], "VOC2007 AP: IoU 0.5, 11 recall points"),
         (["--protocol", "voc12"], "VOC2012 AP: IoU 0.5, area under the curve"),
-        (["--protocol", "darknet", "--points", "101"], "darknet mAP: IoU 0.5, 101 recall points"),
+        (
+            ["--protocol", "darknet", "--set", "points=101"],
+            "darknet mAP: IoU 0.5, 101 recall points",
+        ),
     ],
 )
 def test_every_protocol_says_which_it_is(
@@ -158,7 +167,9 @@ def test_a_protocol_without_a_block_of_its_own_prints_one_line(
     assert re.search(r"^ mAP@0\.50 = 0\.\d{4}, ", out, re.MULTILINE)
 
 
-@pytest.mark.parametrize("views", [["--tta"], ["--slice", "320", "--merge", "wbf"]])
+@pytest.mark.parametrize(
+    "views", [["--set", "tta=true"], ["--set", "tile=320", "--set", "merge=wbf"]]
+)
 def test_several_views_of_an_image_are_merged(
     views: list[str], desk: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -172,11 +183,14 @@ def test_several_views_of_an_image_are_merged(
         (["evaluate", "model.cfg"], "--data"),
         (["evaluate", "--data", "street.yaml"], "--detections FILE"),
         ([*RUN, "--detections", "x.json"], "nothing beside --detections"),
-        (["evaluate", "--detections", "x", "--data", "street.yaml", "--tta"], "--tta"),
-        (["evaluate", "--detections", "x", "--data", "street.yaml", "--map", "a=b"], "--map"),
-        ([*RUN, "--points", "11"], "points"),
-        ([*RUN, "--map", "couch"], "DATA=MODEL"),
-        ([*RUN, "--map", "coach=sofa"], "Did you mean 'couch'"),
+        (["evaluate", "--detections", "x", "--data", "street.yaml", "--set", "tta=1"], "--set tta"),
+        (
+            ["evaluate", "--detections", "x", "--data", "street.yaml", "--rename-classes", "a=b"],
+            "--rename-classes",
+        ),
+        ([*RUN, "--set", "points=11"], "points"),
+        ([*RUN, "--rename-classes", "couch"], "DATA=MODEL"),
+        ([*RUN, "--rename-classes", "coach=sofa"], "Did you mean 'couch'"),
         ([*RUN, "--protocol", "voc"], "voc07"),
         (["evaluate", "model.cfg", "--data", "nothing.yaml"], "nothing.yaml"),
     ],

@@ -40,8 +40,9 @@ def test_export_prints_what_it_wrote_and_what_to_do_next(
 
 
 def test_export_prints_json_alone(tiny: Path, capsys: pytest.CaptureFixture[str]):
-    words = ["export", "yolov4-tiny.cfg", "--to", "openvino", "--image-size", "96", "--no-check"]
-    assert main([*words, "--batch", "dynamic", "--any-size", "--json"]) == 0
+    words = ["export", "yolov4-tiny.cfg", "--to", "openvino", "--image-size", "96"]
+    words += ["--set", "check=false", "--set", "any_size=true"]
+    assert main([*words, "--batch-size", "dynamic", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["files"] == ["yolov4-tiny.xml", "yolov4-tiny.bin"]
     assert told["form"]["batch"] is None
@@ -54,8 +55,8 @@ def test_export_prints_json_alone(tiny: Path, capsys: pytest.CaptureFixture[str]
     [
         ([], "--to is ''; expected onnx"),
         (["--to", "openvin"], "Did you mean 'openvino'"),
-        (["--to", "openvino", "--batch", "many"], "or dynamic"),
-        (["--to", "openvino", "--takes", "image", "--any-size"], "one at a time"),
+        (["--to", "openvino", "--batch-size", "many"], "or dynamic"),
+        (["--to", "openvino", "--takes", "image", "--set", "any_size=1"], "one at a time"),
         (["--to", "openvino", "--data", "street.yaml"], "--precision int8"),
         (["--to", "openvino", "--max-ap-drop", "0.1"], "--precision int8"),
         (["--to", "openvino", "--precision", "int8"], "--data DATA"),

@@ -72,19 +72,20 @@ def test_options_reach_the_selection(desk: Path, capsys: pytest.CaptureFixture[s
 
     usual = found()
     assert len(found("--min-score", "0.5")) < len(usual) < len(found("--min-score", "0.1"))
-    assert len(found("--max-detections", "1")) == 1
-    assert len(found("--nms", "none")) > len(usual)
-    assert found("--agnostic", "--iou", "0.1") != usual
+    assert len(found("--set", "max_detections=1")) == 1
+    assert len(found("--set", "nms=none")) > len(usual)
+    assert found("--set", "class_aware=false", "--iou-threshold", "0.1") != usual
     assert found("--image-size", "256x384") != usual
-    assert found("--fit", "letterbox") != found("--fit", "stretch")
-    assert found("--batch", "4") == usual
+    assert found("--set", "resize_mode=letterbox") != found("--set", "resize_mode=stretch")
+    assert found("--batch-size", "4") == usual
 
 
 def test_a_single_label_gives_a_box_once(desk: Path, capsys: pytest.CaptureFixture[str]):
-    options = [*MODEL, "--json", "--nms", "none", "--min-score", "0.05", "--no-clip"]
+    unclipped = ["--set", "nms=none", "--set", "clip=false"]
+    options = [*MODEL, "--json", "--min-score", "0.05", *unclipped]
     main(["predict", "photos/dog.jpg", *options])
     several = json.loads(capsys.readouterr().out)["detections"]
-    main(["predict", "photos/dog.jpg", *options, "--single-label"])
+    main(["predict", "photos/dog.jpg", *options, "--set", "multi_label=false"])
     single = json.loads(capsys.readouterr().out)["detections"]
     boxes = {tuple(one["box"]) for one in several}
     assert len(several) > len(boxes)
@@ -105,7 +106,7 @@ def test_paths_may_come_on_standard_input(desk: Path):
 
 
 def test_a_video_becomes_a_video(desk: Path, assets: Path, capsys: pytest.CaptureFixture[str]):
-    assert main(["predict", str(assets / "video" / "road.mp4"), *MODEL, "--batch", "4"]) == 0
+    assert main(["predict", str(assets / "video" / "road.mp4"), *MODEL, "--batch-size", "4"]) == 0
     assert "[37]: " in capsys.readouterr().out
     written = cv2.VideoCapture("runs/predict/video/road.mp4")
     original = cv2.VideoCapture(str(assets / "video" / "road.mp4"))
@@ -156,7 +157,7 @@ def test_names_cannot_steer_the_terminal(desk: Path, capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize(
     "options",
-    [["--tta"], ["--tta", "--merge", "wbf"], ["--slice", "300x400", "--overlap", "0.3"]],
+    [["--tta"], ["--tta", "--set", "merge=wbf"], ["--tile", "300x400", "--set", "overlap=0.3"]],
 )
 def test_several_views_find_what_one_does(
     desk: Path, capsys: pytest.CaptureFixture[str], options: list[str]
@@ -170,10 +171,10 @@ def test_several_views_find_what_one_does(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--slice", "big"], "--slice is 'big'; expected a side such as"),
-        (["--slice", "4"], "tile is"),
-        (["--slice", "300", "--overlap", "1"], "overlap is 1"),
-        (["--no-whole"], "--slice beside it"),
+        (["--tile", "big"], "tile is 'big'; expected a side such as"),
+        (["--tile", "4"], "tile is"),
+        (["--tile", "300", "--set", "overlap=1"], "overlap is 1"),
+        (["--set", "whole_image=false"], "a tile beside it"),
     ],
 )
 def test_views_that_make_no_sense_are_refused(

@@ -14,8 +14,8 @@ def test_scale_prints_the_choice_its_neighbours_and_the_front(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     out, figure = tmp_path / "fit.json", tmp_path / "front.png"
-    words = ["--like", "yolov4", "--params", "5M", "--flops", "10G", "--classes", "3"]
-    assert main(["scale", *words, "--out", str(out), "--figure", str(figure)]) == 0
+    words = ["--like", "yolov4", "--params", "5M", "--set", "flops=10G", "--num-classes", "3"]
+    assert main(["scale", *words, "--out", str(out), "--set", f"figure={figure}"]) == 0
     text = capsys.readouterr().out
     spec = find_spec(str(out))
     assert text.startswith(f"{spec.name}: ")
@@ -29,7 +29,8 @@ def test_scale_prints_the_choice_its_neighbours_and_the_front(
 
 
 def test_scale_prints_json_and_nothing_else(capsys: pytest.CaptureFixture[str]):
-    words = ["--macs", "5G", "--min-object", "20px", "--image", "720x1280", "--kind", "csp,tiny"]
+    words = ["--macs", "5G", "--min-object", "20px"]
+    words += ["--set", "camera_size=720x1280", "--set", "kind=csp,tiny"]
     assert main(["scale", *words, "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert record["kind"] in ("csp", "tiny")
@@ -42,18 +43,18 @@ def test_scale_prints_json_and_nothing_else(capsys: pytest.CaptureFixture[str]):
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (["--latency", "12ms"], "--device"),
+        (["--latency", "12ms"], "--device-profile"),
         (["--params", "1k"], "the smallest that is reachable"),
         (["--params", "few"], "5M or 10G"),
-        (["--macs", "1G", "--flops", "2G"], "not both"),
+        (["--macs", "1G", "--set", "flops=2G"], "not both"),
         ([], "expected one of --latency"),
         (["--min-object", "20px"], "expected one of --latency"),
-        (["--macs", "1G", "--verify"], "--device"),
-        (["--macs", "1G", "--kind", "cps"], "Did you mean 'csp'"),
-        (["--macs", "1G", "--like", "efficientdet", "--kind", "csp"], "efficientdet"),
+        (["--macs", "1G", "--verify"], "--device-profile"),
+        (["--macs", "1G", "--set", "kind=cps"], "Did you mean 'csp'"),
+        (["--macs", "1G", "--like", "efficientdet", "--set", "kind=csp"], "efficientdet"),
         (["--macs", "1G", "--out", "fit.yaml"], ".json"),
         (["--macs", "1G", "--data", "nowhere"], "nowhere"),
-        (["--macs", "1G", "--device", "nowhere.json"], "nowhere.json"),
+        (["--macs", "1G", "--device-profile", "nowhere.json"], "nowhere.json"),
         (["yolov4-tiny"], "--drop-level"),
         (["--drop-level"], "MODEL"),
     ],
@@ -71,7 +72,16 @@ def test_verify_exits_3_when_the_model_is_slower_than_the_budget(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     box = write_device(tmp_path / "box.json", factor=1e-6)  # no machine is as fast
-    words = ["--device", str(box), "--latency", "1us", "--kind", "tiny", "--macs", "50M"]
+    words = [
+        "--device-profile",
+        str(box),
+        "--latency",
+        "1us",
+        "--set",
+        "kind=tiny",
+        "--macs",
+        "50M",
+    ]
     assert main(["scale", *words, "--verify"]) == 3
     captured = capsys.readouterr()
     assert "and is missed" in captured.out

@@ -36,7 +36,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_run_is_announced_shown_and_kept(desk: Path, capsys: pytest.CaptureFixture[str]):
-    assert main([*RUN, "--batch", "4", "--set", "anchors.fit=always"]) == 0
+    assert main([*RUN, "--batch-size", "4", "--set", "anchors.fit=always"]) == 0
     out, err = capsys.readouterr()
     assert "train: 12 images, 24 objects, 2 classes" in err
     assert "val: 4 images, 8 objects, 2 classes" in err
@@ -92,7 +92,8 @@ def test_frozen_parts_stay_as_they_are(desk: Path, capsys: pytest.CaptureFixture
     plain = [*RUN, "--epochs", "1", "--set", "ema.decay=0"]
     assert main([*plain, "--out", "start"]) == 0
     begun = ["train", "start/last.safetensors", "--data", "set/data.yaml", "--device", "cpu"]
-    frozen = [*GIVEN, "--epochs", "1", "--set", "ema.decay=0", "--freeze", "layers.0, layers.1"]
+    frozen = [*GIVEN, "--epochs", "1", "--set", "ema.decay=0"]
+    frozen += ["--set", "freeze=layers.0, layers.1"]
     assert main([*begun, *frozen, "--out", "r"]) == 0
     assert "of them learned" in capsys.readouterr().out
     before, after = (load_file(f"{name}/last.safetensors") for name in ("start", "r"))

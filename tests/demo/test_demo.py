@@ -13,7 +13,7 @@ from scantling.datasets.readers import read_dataset
 from scantling.demo import demo
 from scantling.errors import InvalidValue
 
-SHORT = ["--minutes", "0.1", "--images", "32"]
+SHORT = ["--minutes", "0.1", "--count", "32"]
 FILES = (
     "data/data.yaml",
     "drawings.png",
@@ -52,7 +52,7 @@ def test_the_demonstration_leaves_data_run_report_and_pictures_and_says_where(
     for line in told[:3]:  # the fourth trains for minutes
         assert main(shlex.split(line)[1:]) == 0, line
     capsys.readouterr()
-    assert main([*shlex.split(told[3])[1:], "--epochs", "1", "--batch", "16"]) == 0
+    assert main([*shlex.split(told[3])[1:], "--epochs", "1", "--batch-size", "16"]) == 0
 
 
 def test_the_demonstration_prints_json_and_nothing_else(

@@ -24,7 +24,8 @@ def test_ids_that_coco_left_unused_are_no_classes():
 
 
 def test_a_class_that_the_model_does_not_know_is_an_error_that_suggests_the_nearest():
-    with pytest.raises(InvalidData, match=r"does not know its class 'bycicle'.*'bicycle'.*--map"):
+    hint = r"does not know its class 'bycicle'.*'bicycle'.*--rename-classes"
+    with pytest.raises(InvalidData, match=hint):
         match_class_names(["person", "bicycle"], ["person", "bycicle"], source="d")
 
 

@@ -171,7 +171,7 @@ def test_the_command_drops_a_level_of_real_weights_and_the_rest_still_finds_obje
     assets: Path, tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     small = tmp_path / "small.safetensors"
-    words = ["scale", "yolov4-tiny", "--weights", str(tiny_weights), "--drop-level"]
+    words = ["scale", "yolov4-tiny", "--set", f"weights={tiny_weights}", "--drop-level"]
     assert main([*words, "--out", str(small)]) == 0
     assert "strides 16, " in capsys.readouterr().out
     image = assets / "images" / "darknet" / "horses.jpg"

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,27 +22,29 @@ PATIENCE = 120  # seconds
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A data set, and the folder `whole` of a run that nobody interrupted."""
     folder = tmp_path_factory.mktemp("killed")
     write_cfg(folder)
     write_set(folder / "set", images=24)
-    assert main(train(folder, "whole", {"loader.workers": 0})) == 0
-    return folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SCANTLING_CACHE", str(folder / "cache"))
+        assert main(train(folder, "whole", {"loader.workers": 0})) == 0
+        yield folder
 
 
 def train(folder: Path, name: str, more: dict[str, object]) -> list[str]:
     """The words of a run in a folder of this name."""
-    data, cache = folder / "set" / "data.yaml", folder / "cache"
+    data = folder / "set" / "data.yaml"
     given = ["train", str(folder / "thin.cfg"), "--data", str(data), "--device", "cpu"]
     return [
-        *given, "--out", str(folder / name), "--cache", str(cache),
+        *given, "--out", str(folder / name),
         *words({**SETTINGS, **EVERY_UPDATE, **more}),
     ]  # fmt: skip
 
 
 def resume(folder: Path, name: str) -> list[str]:
-    return ["train", "--resume", str(folder / name), "--cache", str(folder / "cache")]
+    return ["train", "--resume", str(folder / name)]
 
 
 def kill_after(arguments: list[str], run: Path, updates: int, delay: float = 0.0) -> None:

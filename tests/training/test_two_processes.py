@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,17 +28,19 @@ JOINT = {
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("together")
     write_cfg(folder)
     write_set(folder / "set", images=24)
-    return folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SCANTLING_CACHE", str(folder / "cache"))
+        yield folder
 
 
 def command(folder: Path, name: str, more: dict[str, object] | None = None) -> list[str]:
     return [
         "train", str(folder / "thin.cfg"), "--data", str(folder / "set" / "data.yaml"),
-        "--device", "cpu", "--out", str(folder / name), "--cache", str(folder / "cache"),
+        "--device", "cpu", "--out", str(folder / name),
         *words({**SETTINGS, **JOINT, **(more or {})}),
     ]  # fmt: skip
 

@@ -14,7 +14,7 @@ from ..errors import NeedsTorch, ScantlingError
 from .analyze import AnalyzeOptions, analyze
 from .benchmark import BenchmarkOptions, benchmark
 from .catalog import ListOptions, list_models
-from .commands import as_command
+from .commands import as_command, help_option
 from .convert import ConvertOptions, convert
 from .data import COMMANDS as DATA_COMMANDS
 from .data import HELP as DATA_HELP
@@ -22,13 +22,14 @@ from .demo import DemoOptions, demo
 from .device import COMMANDS as DEVICE_COMMANDS
 from .device import HELP as DEVICE_HELP
 from .evaluate import EvaluateOptions, evaluate
-from .exit_codes import TERMINATED, USER_CAN_FIX, WORKED
 from .export import ExportOptions, export
 from .family import FamilyOptions, family
 from .info import InfoOptions, info
-from .messages import logged_as_notes
+from .output import TERMINATED, USER_CAN_FIX, WORKED, logged_as_notes
 from .predict import PredictOptions, predict
-from .scale import ScaleOptions, scale
+from .renamed import advise
+from .scale import scale
+from .scale_options import ScaleOptions
 from .train import TrainOptions, train
 from .verify import VerifyOptions, verify
 
@@ -36,21 +37,28 @@ NOT_ON_A_BOARD = ("torch", "accelerate", "safetensors")  # see docs/board.md
 # Every command: its options, and a function from them to the exit code.
 COMMANDS: dict[str, tuple[Callable[..., Any], Callable[[Any], int]]] = {
     "predict": (PredictOptions, predict),
-    "train": (TrainOptions, train),
     "evaluate": (EvaluateOptions, evaluate),
+    "train": (TrainOptions, train),
+    "demo": (DemoOptions, demo),
+    "export": (ExportOptions, export),
     "verify": (VerifyOptions, verify),
     "benchmark": (BenchmarkOptions, benchmark),
-    "analyze": (AnalyzeOptions, analyze),
-    "export": (ExportOptions, export),
-    "convert": (ConvertOptions, convert),
-    "scale": (ScaleOptions, scale),
-    "family": (FamilyOptions, family),
     "list": (ListOptions, list_models),
     "info": (InfoOptions, info),
-    "demo": (DemoOptions, demo),
+    "convert": (ConvertOptions, convert),
+    "analyze": (AnalyzeOptions, analyze),
+    "scale": (ScaleOptions, scale),
+    "family": (FamilyOptions, family),
 }
 # Every group of commands, called as `scantling GROUP COMMAND`: its help, and its own table.
 GROUPS = {"data": (DATA_HELP, DATA_COMMANDS), "device": (DEVICE_HELP, DEVICE_COMMANDS)}
+# The panels of `scantling --help`, and what stands in them.
+PANELS = {
+    "Find objects, train": ("predict", "evaluate", "train", "data", "demo"),
+    "Run elsewhere": ("export", "verify", "benchmark"),
+    "Models": ("list", "info", "convert"),
+    "Fit a device": ("analyze", "scale", "family", "device"),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -84,18 +92,26 @@ def build_app() -> typer.Typer:
     """The commands of `COMMANDS` and `GROUPS` as a typer application."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.callback(invoke_without_command=True)(_root)
-    for name, (options, run) in COMMANDS.items():
-        app.command(name)(as_command(options, run))
-    for group, (text, commands) in GROUPS.items():
-        nested = typer.Typer(help=text)
-        nested.callback(invoke_without_command=True)(_show_help)
-        for name, (options, run) in commands.items():
-            nested.command(name)(as_command(options, run))
-        app.add_typer(nested, name=group)
+    for panel, names in PANELS.items():
+        for name in names:
+            if name in COMMANDS:
+                command = as_command(*COMMANDS[name])
+                app.command(name, rich_help_panel=panel)(command)
+            else:
+                app.add_typer(_build_group(name), name=name, rich_help_panel=panel)
     return app
 
 
-def _show_help(context: typer.Context) -> None:
+def _build_group(group: str) -> typer.Typer:
+    text, commands = GROUPS[group]
+    nested = typer.Typer(help=text)
+    nested.callback(invoke_without_command=True)(_show_help)
+    for name, (options, run) in commands.items():
+        nested.command(name)(as_command(options, run))
+    return nested
+
+
+def _show_help(context: typer.Context, _help: help_option() = None) -> None:  # type: ignore[valid-type]
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -103,6 +119,7 @@ def _show_help(context: typer.Context) -> None:
 def _root(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    _help: help_option() = None,  # type: ignore[valid-type]
 ) -> None:
     """Detect objects with YOLOv4, Scaled-YOLOv4 and EfficientDet."""
     if version:
@@ -112,11 +129,13 @@ def _root(
 
 
 def _explain(error: typer.TyperException) -> str:
-    """What typer found wrong with the command line, in one sentence that says what to write."""
-    nearest = getattr(error, "possibilities", None)
-    if nearest:
-        return f"{error.message}. Did you mean {nearest[0]!r}?"
-    return error.format_message()
+    """What is wrong with the command line, in one sentence that says what to write."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path.split()[1:] if context else []
+    table = GROUPS[path.pop(0)][1] if path and path[0] in GROUPS else COMMANDS
+    options, _ = table.get(path[0], (None, None)) if path else (None, None)
+    advice = advise(error, options)
+    return f"{error.message.rstrip('.')}. {advice}" if advice else error.format_message()
 
 
 @contextmanager

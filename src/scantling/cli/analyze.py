@@ -9,9 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..errors import InvalidValue, printable
-from .exit_codes import WORKED
-from .options import ImageSizeOption, JsonOption, WeightsOption
-from .values import parse_image_size
+from .commands import option
+from .options import (
+    DEVICE,
+    MODEL,
+    RESULT,
+    DeviceProfileOption,
+    ImageSizeOption,
+    JsonOption,
+    WeightsOption,
+    parse_image_size,
+)
+from .output import WORKED
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,45 +31,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AnalyzeOptions:
-    """What `scantling analyze` can be told."""
+    """The options of `scantling analyze`."""
 
     model: Annotated[
         str,
         typer.Argument(
+            metavar="MODEL",
             help="A name from `scantling list`, a .cfg (no weights needed), a checkpoint, "
-            "an exported file, or a .json of a spec."
+            "an exported file, or a .json of a spec.",
         ),
     ]
     weights: WeightsOption = None
     image_size: ImageSizeOption = None
-    batch: Annotated[int, typer.Option(min=1, help="Images that the network sees at once.")] = 1
+    batch_size: Annotated[int, option(MODEL, "Images that the network sees at once.", min=1)] = 1
     precision: Annotated[
         Literal["fp32", "bf16", "fp16", "int8"],
-        typer.Option(help="Number format of weights and maps; int8 counts one byte for each."),
+        option(MODEL, "Number format of weights and maps; int8 counts one byte for each."),
     ] = "fp32"
     fused: Annotated[
-        bool, typer.Option("--fused", help="Norms folded into convolutions, as engines run it.")
+        bool, option(MODEL, "Norms folded into convolutions, as engines run it.", "--fused")
     ] = False
-    layers: Annotated[bool, typer.Option("--layers", help="A row for each layer.")] = False
-    device: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Device profile, for a roofline.")
-    ] = None
+    device_profile: DeviceProfileOption = None
     peak_macs: Annotated[
-        float | None, typer.Option(help="Multiply-accumulates a second of the device, at most.")
+        float | None,
+        option(DEVICE, "In place of a profile: the most multiply-accumulates a second."),
     ] = None
     bandwidth: Annotated[
-        float | None, typer.Option(help="Bytes a second to and from its memory.")
+        float | None, option(DEVICE, "Beside it: bytes a second to and from memory.")
     ] = None
-    csv: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a line for each layer here.")
-    ] = None
-    figure: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write the roofline, or without one the parts, as PNG."),
-    ] = None
+    layers: Annotated[bool, option(RESULT, "A row for each layer.", "--layers")] = False
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Write a page with figures, CSV and JSON here."),
+        option(RESULT, "Folder for a page with figures, layers.csv and summary.json."),
     ] = None
     json: JsonOption = False
 
@@ -74,22 +76,20 @@ def analyze(options: AnalyzeOptions) -> int:
     analysis = run(
         open_spec(options.model, weights=options.weights),
         image_size=parse_image_size(options.image_size),
-        batch=options.batch,
+        batch=options.batch_size,
         precision=options.precision,
         fused=options.fused,
         roofline=roofline,
     )
     page = None if options.out is None else save_analysis(analysis, options.out)
-    write_files(analysis, options)
     if options.json:
         typer.echo(
             json.dumps({**summarise(analysis), "report": None if page is None else str(page)})
         )
         return WORKED
     print_analysis(analysis, layers=options.layers)
-    for path in (options.csv, options.figure, page):
-        if path is not None:
-            typer.echo(f"Saved {printable(str(path))}")
+    if page is not None:
+        typer.echo(f"Saved {printable(str(page))}")
     return WORKED
 
 
@@ -102,26 +102,19 @@ def choose_roofline(options: AnalyzeOptions) -> "Roofline | None":
     from ..scaling.costs import Roofline, read_roofline
 
     numbers = (options.peak_macs, options.bandwidth)
-    if options.device is not None:
+    if options.device_profile is not None:
         if numbers != (None, None):
-            raise InvalidValue("--device", str(options.device), "no --peak-macs, no --bandwidth")
-        return read_roofline(options.device, precision=options.precision)
+            raise InvalidValue(
+                "--device-profile",
+                str(options.device_profile),
+                "no --peak-macs, no --bandwidth",
+            )
+        return read_roofline(options.device_profile, precision=options.precision)
     if options.peak_macs is None and options.bandwidth is None:
         return None
     if options.peak_macs is None or options.bandwidth is None:
         raise InvalidValue("--peak-macs and --bandwidth", numbers, "both: 1e12 and 25e9")
     return Roofline(options.peak_macs, options.bandwidth)
-
-
-def write_files(analysis: "Analysis", options: AnalyzeOptions) -> None:
-    """The CSV and the figure, where they were asked for."""
-    from ..scaling.analysis import draw_figures, to_csv
-
-    if options.csv is not None:
-        options.csv.write_text(to_csv(analysis), "utf-8")
-    if options.figure is not None:
-        figures = draw_figures(analysis)
-        options.figure.write_bytes(figures.get("roofline", figures["parts"]))
 
 
 def print_analysis(analysis: "Analysis", *, layers: bool) -> None:

@@ -9,10 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import InvalidValue, lookup
-from .data.options import DATA_HELP
-from .exit_codes import INTERRUPTED, USER_CAN_FIX, WORKED
-from .options import CacheOption, DeviceOption, JsonOption
-from .values import parse_image_size
+from .commands import Setting, option
+from .options import (
+    DATA_HELP,
+    INPUT,
+    MODEL,
+    RESULT,
+    SIZE,
+    SPEED,
+    CacheFolder,
+    DeviceOption,
+    JsonOption,
+    LimitOption,
+    parse_image_size,
+)
+from .output import INTERRUPTED, USER_CAN_FIX, WORKED
 
 if TYPE_CHECKING:
     from ..benchmarking import Benchmark
@@ -25,7 +36,7 @@ LIST_HELP = "; may be given again, or as a list with commas"
 
 @dataclass(frozen=True)
 class BenchmarkOptions:
-    """What `scantling benchmark` can be told."""
+    """The options of `scantling benchmark`."""
 
     models: Annotated[
         list[str],
@@ -35,59 +46,58 @@ class BenchmarkOptions:
             " weights lie beside them, or MODEL=WEIGHTS.",
         ),
     ]
-    engine: Annotated[list[str] | None, typer.Option(help=f"{', '.join(ENGINES)}{LIST_HELP}.")] = (
-        None
-    )
-    precision: Annotated[
-        list[str] | None,
-        typer.Option(
-            help=f"{', '.join(PRECISIONS)}; a file's own, else fp32, by default{LIST_HELP}."
-        ),
-    ] = None
     image_size: Annotated[
         list[str] | None,
-        typer.Option(metavar="N|HxW", help=f"Input size; the model's own by default{LIST_HELP}."),
-    ] = None
-    batch: Annotated[
-        list[str] | None, typer.Option(help=f"Images that the network sees at once{LIST_HELP}.")
-    ] = None
-    threads: Annotated[
-        list[str] | None,
-        typer.Option(help=f"Processor threads; the engine's choice by default{LIST_HELP}."),
-    ] = None
-    streams: Annotated[
-        list[str] | None,
-        typer.Option(help=f"Batches that the engine works on at once{LIST_HELP}."),
+        option(MODEL, f"Size of the input; the model's own by default{LIST_HELP}.", metavar=SIZE),
     ] = None
     images: Annotated[
         list[Path] | None,
-        typer.Option(metavar="PATH", help="Image file or folder to measure with; may be repeated."),
+        option(
+            INPUT,
+            "Image file or folder to measure with; may be repeated. Drawn ones by default.",
+            metavar="PATH",
+        ),
     ] = None
-    data: Annotated[str | None, typer.Option(help=f"For AP beside the times. {DATA_HELP}")] = None
-    split: Annotated[str | None, typer.Option(help="Part of the data.")] = None
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Evaluate only the first so many images.")
+    data: Annotated[str | None, option(INPUT, f"For AP beside the times. {DATA_HELP}")] = None
+    limit: LimitOption = None
+    engine: Annotated[
+        list[str] | None, option(SPEED, f"{', '.join(ENGINES)}{LIST_HELP}. By default auto.")
     ] = None
-    seconds: Annotated[
-        float, typer.Option(help="For each row, without loading, start-up and AP.")
-    ] = 10.0
-    rounds: Annotated[
-        int | None, typer.Option(min=1, help="Turns, in place of as many as there is time for.")
+    precision: Annotated[
+        list[str] | None,
+        option(SPEED, f"{', '.join(PRECISIONS)}{LIST_HELP}. By default a file's own, else fp32."),
     ] = None
-    no_start: Annotated[
-        bool, typer.Option("--no-start", help="Measure neither start-up nor memory.")
-    ] = False
-    fresh_weights: Annotated[
-        bool,
-        typer.Option("--fresh-weights", help="Random weights for names and .cfg: fetches nothing."),
-    ] = False
+    batch_size: Annotated[
+        list[str] | None, option(SPEED, f"Images that the network sees at once{LIST_HELP}; 1.")
+    ] = None
     device: DeviceOption = "auto"
+    seconds: Annotated[float, option(RESULT, "For each row, without loading, start-up and AP.")] = (
+        10.0
+    )
     out: Annotated[
         Path | None,
-        typer.Option(help="Where to save; a new runs/benchmark-N by default, with --json nowhere."),
+        option(RESULT, "Folder to save in; a new runs/benchmark-N by default, with --json none."),
     ] = None
     json: JsonOption = False
-    cache: CacheOption = None
+    fresh_weights: Annotated[
+        bool, Setting("Random weights for names and .cfg files: downloads nothing.")
+    ] = False
+    split: Annotated[
+        str | None, Setting("Split of the data; the one for evaluation by default.")
+    ] = None
+    threads: Annotated[
+        str | None, Setting("Processor threads, several with commas; the engine's by default.")
+    ] = None
+    streams: Annotated[
+        str | None, Setting("Batches that the engine works on at once, several with commas; 1.")
+    ] = None
+    rounds: Annotated[
+        int | None, Setting("Turns, in place of as many as there is time for.", min=1)
+    ] = None
+    alone: Annotated[
+        bool, Setting("Measure start-up and memory too, each model in a process of its own.")
+    ] = True
+    cache: CacheFolder = None
 
 
 def benchmark(options: BenchmarkOptions) -> int:
@@ -115,7 +125,7 @@ def run_benchmark(options: BenchmarkOptions) -> "Benchmark":
     """Measure what the options ask for."""
     from ..benchmarking import benchmark as run
     from ..benchmarking import read_source
-    from .messages import phase_bar
+    from .output import phase_bar
 
     with phase_bar() as progress:
         return run(
@@ -123,9 +133,9 @@ def run_benchmark(options: BenchmarkOptions) -> "Benchmark":
             engines=parse_names(options.engine, ENGINES, "engine") or ["auto"],
             precisions=parse_names(options.precision, PRECISIONS, "precision") or [None],
             image_sizes=[parse_image_size(one) for one in split_list(options.image_size)] or [None],
-            batch_sizes=parse_counts(options.batch, "--batch") or [1],
-            threads=parse_counts(options.threads, "--threads") or [None],
-            streams=parse_counts(options.streams, "--streams") or [1],
+            batch_sizes=parse_counts(options.batch_size, "--batch-size") or [1],
+            threads=parse_counts([options.threads or ""], "threads") or [None],
+            streams=parse_counts([options.streams or ""], "streams") or [1],
             device=options.device,
             images=options.images or (),
             data=options.data,
@@ -133,7 +143,7 @@ def run_benchmark(options: BenchmarkOptions) -> "Benchmark":
             limit=options.limit,
             seconds=options.seconds,
             rounds=options.rounds,
-            alone=not options.no_start,
+            alone=options.alone,
             fresh_weights=options.fresh_weights,
             cache=options.cache,
             progress=progress,

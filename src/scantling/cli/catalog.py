@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from .exit_codes import WORKED
 from .options import JsonOption
+from .output import WORKED
 
 if TYPE_CHECKING:
     from ..specs import ModelSpec
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ListOptions:
-    """What `scantling list` can be told."""
+    """The options of `scantling list`."""
 
     json: JsonOption = False
 

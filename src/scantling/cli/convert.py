@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from ..errors import printable
-from .exit_codes import WORKED
-from .options import CacheOption, JsonOption, NamesOption, WeightsOption
+from .commands import option
+from .options import MODEL, CacheFolder, JsonOption, NamesOption, OverwriteOption, WeightsOption
+from .output import WORKED, download_bar
 
 
 @dataclass(frozen=True)
 class ConvertOptions:
-    """What `scantling convert` can be told."""
+    """The options of `scantling convert`."""
 
     source: Annotated[
         str,
@@ -34,21 +35,18 @@ class ConvertOptions:
     ]
     model: Annotated[
         str | None,
-        typer.Option(help="What a .weights, .pt, .pth or .npz is for: a name, or a .cfg."),
+        option(MODEL, "The model that a .weights, .pt, .pth or .npz is of: a name, or a .cfg."),
     ] = None
     weights: WeightsOption = None
     names: NamesOption = None
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = (
-        False
-    )
+    overwrite: OverwriteOption = False
     json: JsonOption = False
-    cache: CacheOption = None
+    cache: CacheFolder = None
 
 
 def convert(options: ConvertOptions) -> int:
     """Write a model in another format: native .safetensors, darknet's, or effdet's .pth."""
     from ..checkpoints import convert_model
-    from .messages import download_bar
 
     with download_bar() as progress:
         written = convert_model(

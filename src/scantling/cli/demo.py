@@ -1,7 +1,6 @@
 """scantling demo — draw pictures, train a small detector on them, see how good it is."""
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,16 +9,15 @@ from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ..errors import printable
-from .exit_codes import WORKED
-from .options import JsonOption
+from .commands import option
+from .options import INPUT, RESULT, JsonOption
+from .output import WORKED, progress_bar
 
 if TYPE_CHECKING:
     from ..demo import Demo
-    from ..demo.run import Progress as Told
+    from ..demo.run import Progress
 
 RUN_FOLDER = Path("runs/demo")
 GOOD_AP50 = 0.8  # what two minutes reach with room to spare
@@ -33,19 +31,17 @@ STAGES = {
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """What `scantling demo` can be told."""
+    """The options of `scantling demo`."""
 
-    out: Annotated[
-        Path | None, typer.Option(help="Empty folder to fill; a new runs/demo-N by default.")
-    ] = None
-    seed: Annotated[
-        int, typer.Option(min=0, max=2**32 - 1, help="Another seed, other pictures.")
-    ] = 0
     minutes: Annotated[
         float,
-        typer.Option(min=0.01, help="About how long, on two idle CPU cores: sets the epochs."),
+        option(INPUT, "About how long, on two idle CPU cores: sets the epochs.", min=0.01),
     ] = 2.0
-    images: Annotated[int, typer.Option(min=10, help="Pictures to learn from.")] = 800
+    count: Annotated[int, option(INPUT, "How many pictures to learn from.", min=10)] = 800
+    seed: Annotated[int, option(INPUT, "Another seed, other pictures.", min=0, max=2**32 - 1)] = 0
+    out: Annotated[
+        Path | None, option(RESULT, "Empty folder to fill; a new runs/demo-N by default.")
+    ] = None
     json: JsonOption = False
 
 
@@ -63,7 +59,7 @@ def demo(options: DemoOptions) -> int:
             options.out or new_run_folder(RUN_FOLDER),
             seed=options.seed,
             minutes=options.minutes,
-            images=options.images,
+            images=options.count,
             progress=progress,
         )
     if options.json:
@@ -76,24 +72,23 @@ def demo(options: DemoOptions) -> int:
 
 
 @contextmanager
-def stage_bars() -> Iterator["Told"]:
+def stage_bars() -> Iterator["Progress"]:
     """A bar a stage, on a terminal; elsewhere a line when a stage begins."""
-    shown = sys.stderr.isatty()
-    bars = Progress(
-        TextColumn("{task.description:<32}"),
+    from rich.progress import BarColumn, TimeElapsedColumn
+
+    bars = progress_bar(
+        "{task.description:<32}",
         BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
+        "{task.percentage:>3.0f}%",
         TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=Console(stderr=True),
-        disable=not shown,
+        "{task.fields[note]}",
     )
     tasks = {}
 
     def show(stage: str, done: int, total: int, note: str) -> None:
         if stage not in tasks:  # a bar that is full stays, the next comes below it
             tasks[stage] = bars.add_task(STAGES[stage], note="")
-            if not shown:
+            if bars.disable:
                 typer.echo(f"{STAGES[stage]} …", err=True)
         bars.update(tasks[stage], completed=done, total=total, note=note)
 
@@ -107,7 +102,7 @@ def describe(done: "Demo") -> Iterator[str]:
     seconds = ", ".join(f"{stage} {value:.0f}" for stage, value in done.seconds.items())
     yield f"AP50 {ap50:.3f}, AP {done.figures['AP']:.3f} on pictures that training never saw."
     if ap50 <= GOOD_AP50:
-        yield f"That is below {GOOD_AP50:g}: give it more time (--minutes) or more --images."
+        yield f"That is below {GOOD_AP50:g}: give it more time (--minutes) or a larger --count."
     yield f"Seconds: {seconds}."
     yield ""
     yield f"In {done.folder}:"

@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ..errors import InvalidValue, printable
-from .exit_codes import WORKED
-from .options import JsonOption, ThreadsOption
-from .values import parse_image_size
+from .commands import option
+from .options import (
+    MODEL,
+    RESULT,
+    SPEED,
+    ImageSizeOption,
+    JsonOption,
+    OverwriteOption,
+    parse_image_size,
+)
+from .output import WORKED, note, phase_bar
 
 if TYPE_CHECKING:
     from ..scaling.device_profile import DeviceProfile
@@ -22,38 +30,39 @@ HELP = "Measure what a device does in which time, and predict models on it."
 
 @dataclass(frozen=True)
 class MeasureOptions:
-    """What `scantling device measure` can be told."""
+    """The options of `scantling device measure`."""
 
-    out: Annotated[Path, typer.Option(help="The .json file to write.", show_default=False)]
+    out: Annotated[
+        Path,
+        option(
+            RESULT, "Device profile to write, a .json file.", metavar="FILE", show_default=False
+        ),
+    ]
+    overwrite: OverwriteOption = False
+    json: JsonOption = False
+    minutes: Annotated[float, option(SPEED, "Time to spend.", min=0.0)] = 2.0
     engine: Annotated[
         Literal["auto", "openvino", "onnxruntime", "torch", "tensorrt"],
-        typer.Option(help="What runs the networks; auto is the fastest installed."),
+        option(SPEED, "What runs the networks; auto is the fastest that is installed."),
     ] = "auto"
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="What it runs on.")] = (
-        "auto"
-    )
+    device: Annotated[Literal["auto", "cpu", "cuda"], option(SPEED, "What it runs on.")] = "auto"
     precision: Annotated[
-        Literal["fp32", "bf16", "fp16"], typer.Option(help="Number format to compute in.")
+        Literal["fp32", "bf16", "fp16"], option(SPEED, "Number format to compute in.")
     ] = "fp32"
-    threads: ThreadsOption = None
-    minutes: Annotated[float, typer.Option(min=0.0, help="Time to spend.")] = 2.0
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = (
-        False
-    )
-    json: JsonOption = False
+    threads: Annotated[
+        int | None, option(SPEED, "Processor threads; one a core by default.", min=1)
+    ] = None
 
 
 @dataclass(frozen=True)
 class ShowOptions:
-    """What `scantling device show` can be told."""
+    """The options of `scantling device show`."""
 
-    profile: Annotated[Path, typer.Argument(help="A file from `device measure`.")]
+    profile: Annotated[Path, typer.Argument(help="A file from `scantling device measure`.")]
     model: Annotated[
-        str | None, typer.Option(help="Predict this model, as `analyze` takes it.")
+        str | None, option(MODEL, "Model to predict, as `scantling analyze` takes it.")
     ] = None
-    image_size: Annotated[
-        str | None, typer.Option(metavar="N|HxW", help="Of the model; its own if left out.")
-    ] = None
+    image_size: ImageSizeOption = None
     json: JsonOption = False
 
 
@@ -61,7 +70,6 @@ def measure(options: MeasureOptions) -> int:
     """Time primitives of networks on an engine, for predictions that need no device."""
     from ..scaling.device_profile import describe_profile, write_profile
     from ..scaling.profiling import measure_device
-    from .messages import phase_bar
 
     if options.out.suffix != ".json":
         raise InvalidValue("--out", str(options.out), "a .json file to write")
@@ -94,7 +102,6 @@ def show(options: ShowOptions) -> int:
         engine_version,
         read_profile,
     )
-    from .messages import note
 
     profile = read_profile(options.profile)
     warnings = check_profile(

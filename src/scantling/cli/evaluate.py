@@ -2,138 +2,148 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ..errors import InvalidValue
-from .data.options import DATA_HELP, FormatOption
-from .exit_codes import WORKED
+from .commands import Setting, option, spell
 from .options import (
+    DATA_HELP,
+    INPUT,
     MODEL_HELP,
-    AgnosticOption,
-    BatchOption,
-    CacheOption,
+    NAMES_HELP,
+    PRECISION_HELP,
+    RESULT,
+    SPEED,
+    BatchSizeOption,
+    BetaSetting,
+    CacheFolder,
+    ClassAwareSetting,
+    ClipSetting,
     DeviceOption,
     EngineOption,
-    FitOption,
+    FormatSetting,
     ImageSizeOption,
     JsonOption,
-    MergeOption,
-    NamesOption,
-    NmsOption,
-    NoClipOption,
-    NoWholeOption,
-    OverlapOption,
-    PrecisionOption,
-    SingleLabelOption,
-    SliceOption,
-    StreamsOption,
-    ThreadsOption,
-    TtaOption,
+    LimitOption,
+    MaxCandidatesSetting,
+    MaxDataErrorsOption,
+    MergeSetting,
+    MultiLabelSetting,
+    NmsSetting,
+    OverlapSetting,
+    ResizeModeSetting,
+    SigmaSetting,
+    StreamsSetting,
+    ThreadsSetting,
     WeightsOption,
+    WholeImageSetting,
 )
-from .predict import PredictOptions, load_predictor
+from .output import WORKED
+from .predict import choose_selection, load_predictor
 
 if TYPE_CHECKING:
-    from ..evaluation import Evaluation, Protocol
-    from ..inference import Predictor
+    from ..evaluation import Evaluation
 
 RUN_FOLDER = Path("runs/evaluate")
 # What says how a model is run; beside a file of detections it has no meaning.
 MODEL_ONLY = (
-    *("weights", "names", "image_size", "fit", "device", "precision"),
-    *("threads", "streams"),
-    *("map", "known_classes_only", "batch", "rect", "workers"),
-    *("tta", "slice", "overlap", "no_whole", "merge"),
-    *("iou", "nms", "agnostic", "single_label", "max_detections", "no_clip"),
+    *("weights", "names", "image_size", "resize_mode", "device", "precision"),
+    *("threads", "streams", "batch_size", "rectangular", "workers"),
+    *("rename_classes", "known_classes_only"),
+    *("tta", "tile", "overlap", "whole_image", "merge"),
+    *("iou_threshold", "nms", "sigma", "beta", "class_aware", "multi_label"),
+    *("max_detections", "max_candidates", "clip"),
 )
 
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """What `scantling evaluate` can be told."""
+    """The options of `scantling evaluate`."""
 
-    model: Annotated[str | None, typer.Argument(help=MODEL_HELP)] = None
-    data: Annotated[
-        str,
-        typer.Option(help=DATA_HELP),
-    ] = ""
+    model: Annotated[str | None, typer.Argument(metavar="MODEL", help=MODEL_HELP)] = None
+    data: Annotated[str, option(INPUT, DATA_HELP)] = ""
     split: Annotated[
-        str | None, typer.Option(help="Part of the data; the one for evaluation by default.")
+        str | None, option(INPUT, "Split of the data; the one for evaluation by default.")
     ] = None
-    format: FormatOption = None
+    limit: LimitOption = None
+    rename_classes: Annotated[
+        list[str] | None,
+        option(
+            INPUT,
+            "A class of the data that the model calls otherwise; may be repeated.",
+            metavar="DATA=MODEL",
+        ),
+    ] = None
+    max_data_errors: MaxDataErrorsOption = 0
     detections: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="COCO results JSON to judge, in place of a model."),
+        option(INPUT, "COCO results JSON to evaluate, in place of a model.", metavar="FILE"),
     ] = None
-    protocol: Annotated[str, typer.Option(help="Whose AP: coco, voc07, voc12 or darknet.")] = "coco"
-    points: Annotated[
-        int | None,
-        typer.Option(help="Recall points of voc12 and darknet; 0 is the area under the curve."),
-    ] = None
-    map: Annotated[
-        list[str] | None,
-        typer.Option(metavar="DATA=MODEL", help="A class that the model calls otherwise."),
-    ] = None
-    known_classes_only: Annotated[
-        bool,
-        typer.Option("--known-classes-only", help="Leave out what the model does not know."),
-    ] = False
-    max_data_errors: Annotated[
-        int, typer.Option(min=0, help="Errors in the data that are accepted.")
-    ] = 0
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many images.")] = None
     weights: WeightsOption = None
-    names: NamesOption = None
     image_size: ImageSizeOption = None
-    fit: FitOption = None
-    min_score: Annotated[
-        float | None, typer.Option(help="Keep what scores more; 0.001, of darknet 0.005.")
-    ] = None
-    iou: Annotated[
-        float | None, typer.Option(help="Overlap from which two are one; 0.6 of coco, else 0.45.")
-    ] = None
-    nms: NmsOption = "greedy"
-    merge: MergeOption = "nms"
-    tta: TtaOption = False
-    slice: SliceOption = None
-    overlap: OverlapOption = 0.2
-    no_whole: NoWholeOption = False
-    agnostic: AgnosticOption = False
-    single_label: SingleLabelOption = False
-    max_detections: Annotated[
-        int | None, typer.Option(help="At most so many an image; 300 for coco, else 5000.")
-    ] = None
-    no_clip: NoClipOption = False
-    engine: EngineOption = "auto"
-    device: DeviceOption = "auto"
-    precision: PrecisionOption = None
-    threads: ThreadsOption = None
-    streams: StreamsOption = "auto"
-    batch: BatchOption = 1
-    rect: Annotated[
-        bool, typer.Option("--rect", help="Less padding: faster, not the same to the last digit.")
-    ] = False
-    workers: Annotated[
-        int, typer.Option(min=0, help="Processes that read images; 0 for threads.")
-    ] = 0
+    protocol: Annotated[str, option(RESULT, "Whose AP: coco, voc07, voc12 or darknet.")] = "coco"
     out: Annotated[
         Path | None,
-        typer.Option(help="Where to save; a new runs/evaluate-N by default, with --json nowhere."),
-    ] = None
-    save_detections: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write COCO's results JSON here as well.")
+        option(RESULT, "Folder to save in; a new runs/evaluate-N by default, with --json none."),
     ] = None
     json: JsonOption = False
-    cache: CacheOption = None
+    device: DeviceOption = "auto"
+    engine: EngineOption = "auto"
+    precision: Annotated[
+        Literal["fp32", "bf16", "fp16", "auto"] | None, option(SPEED, PRECISION_HELP, rare=True)
+    ] = None
+    batch_size: BatchSizeOption = 1
+    format: FormatSetting = None
+    names: Annotated[Path | None, Setting(NAMES_HELP)] = None
+    known_classes_only: Annotated[
+        bool, Setting("Leave out objects of classes that the model does not know.")
+    ] = False
+    points: Annotated[
+        int | None,
+        Setting("Recall points of voc12 and darknet; 0, the default, is the area under the curve."),
+    ] = None
+    min_score: Annotated[
+        float | None, Setting("Keep objects that score more; 0.001, of darknet 0.005.")
+    ] = None
+    iou_threshold: Annotated[
+        float | None, Setting("Overlap from which two boxes are one; 0.6 of coco, else 0.45.")
+    ] = None
+    nms: NmsSetting = "greedy"
+    merge: MergeSetting = "nms"
+    class_aware: ClassAwareSetting = True
+    multi_label: MultiLabelSetting = True
+    max_detections: Annotated[
+        int | None, Setting("The most an image keeps; 300 of coco, else 5000.")
+    ] = None
+    max_candidates: MaxCandidatesSetting = 5000
+    sigma: SigmaSetting = 0.5
+    beta: BetaSetting = 1.0
+    clip: ClipSetting = True
+    tta: Annotated[
+        bool, Setting("Test-time augmentation: show the network three views of each image.")
+    ] = False
+    tile: Annotated[
+        str | None, Setting("Show the network tiles of this size too, N or HxW, for small objects.")
+    ] = None
+    overlap: OverlapSetting = 0.2
+    whole_image: WholeImageSetting = True
+    resize_mode: ResizeModeSetting = None
+    rectangular: Annotated[
+        bool, Setting("Less padding: faster, not the same to the last digit.")
+    ] = False
+    workers: Annotated[int, Setting("Processes that read images; 0 for threads.", min=0)] = 0
+    threads: ThreadsSetting = None
+    streams: StreamsSetting = "auto"
+    cache: CacheFolder = None
 
 
 def evaluate(options: EvaluateOptions) -> int:
     """Measure how good a model, or a file of detections, is on labelled images."""
-    from ..evaluation import save_report, summarise, write_results
+    from ..evaluation import save_report, summarise
     from ..io import new_run_folder
     from .evaluation_text import print_evaluation
 
@@ -143,8 +153,6 @@ def evaluate(options: EvaluateOptions) -> int:
     if folder is None and not options.json:
         folder = new_run_folder(RUN_FOLDER)
     page = None if folder is None else save_report(evaluation, folder)
-    if options.save_detections is not None:
-        write_results(options.save_detections, evaluation.detections, evaluation.metrics.truth)
     if options.json:
         saved = None if page is None else str(page)
         typer.echo(json.dumps({**summarise(evaluation), "report": saved}))
@@ -174,8 +182,8 @@ def check_options(options: EvaluateOptions) -> None:
     for name in MODEL_ONLY:
         given, default = getattr(options, name), getattr(EvaluateOptions, name)
         if given not in (default, []):
-            option = f"--{name.replace('_', '-')}"
-            raise InvalidValue(option, given, "no option of a model beside --detections")
+            word = spell(EvaluateOptions, name)
+            raise InvalidValue(word, given, "no option of a model beside --detections")
 
 
 def judge_file(options: EvaluateOptions) -> "Evaluation":
@@ -197,13 +205,12 @@ def judge_file(options: EvaluateOptions) -> "Evaluation":
 def run_model(options: EvaluateOptions) -> "Evaluation":
     """The evaluation of a model, run on the images."""
     from ..datasets.readers import describe_dataset
-    from ..evaluation import choose_protocol, open_data
+    from ..evaluation import choose_protocol, open_data, selection_for
     from ..evaluation import evaluate as run
-    from .evaluation_text import image_bar
-    from .messages import note
+    from .output import image_bar, note
 
     protocol = choose_protocol(options.protocol, points=options.points)
-    renamed = parse_renamed(options.map or [])
+    renamed = parse_renamed(options.rename_classes or [])
     # read first: a mistake in it should not cost a download
     dataset = open_data(
         options.data,
@@ -212,8 +219,9 @@ def run_model(options: EvaluateOptions) -> "Evaluation":
         max_data_errors=options.max_data_errors,
     )
     note(f"{options.data}: {describe_dataset(dataset)}")
-    predictor = load_evaluated(options, protocol)
-    with image_bar() as progress:
+    selection = choose_selection(options, selection_for(protocol))
+    predictor = load_predictor(options, selection, many=True)
+    with image_bar("evaluate") as progress:
         evaluation = run(
             predictor,
             dataset,
@@ -222,8 +230,8 @@ def run_model(options: EvaluateOptions) -> "Evaluation":
             known_classes_only=options.known_classes_only,
             limit=options.limit,
             max_data_errors=options.max_data_errors,
-            batch_size=options.batch,
-            rectangular=options.rect,
+            batch_size=options.batch_size,
+            rectangular=options.rectangular,
             workers=options.workers,
             progress=progress,
         )
@@ -236,25 +244,6 @@ def run_model(options: EvaluateOptions) -> "Evaluation":
     return replace(evaluation, model=how | dict(evaluation.model))
 
 
-def load_evaluated(options: EvaluateOptions, protocol: "Protocol") -> "Predictor":
-    """The model, ready to find objects as the options say, else as the protocol does."""
-    from ..evaluation import selection_for
-
-    usual = selection_for(protocol)
-    shared = {field.name for field in fields(PredictOptions)} & {
-        field.name for field in fields(EvaluateOptions)
-    }
-    chosen = {name: getattr(options, name) for name in shared}
-    for name, value in (
-        ("min_score", usual.min_score),
-        ("iou", usual.iou_threshold),
-        ("max_detections", usual.max_detections),
-    ):
-        if chosen[name] is None:
-            chosen[name] = value
-    return load_predictor(PredictOptions(sources=[], **chosen), many=True)
-
-
 def parse_renamed(pairs: Sequence[str]) -> dict[str, str]:
     """`["sofa=couch"]` → {"sofa": "couch"}: what a class of the data is called in the model.
 
@@ -265,6 +254,8 @@ def parse_renamed(pairs: Sequence[str]) -> dict[str, str]:
     for pair in pairs:
         ours, sign, theirs = pair.partition("=")
         if not sign or not ours.strip() or not theirs.strip() or ours.strip() in renamed:
-            raise InvalidValue("--map", pair, "DATA=MODEL, once for each class of the data")
+            raise InvalidValue(
+                "--rename-classes", pair, "DATA=MODEL, once for each class of the data"
+            )
         renamed[ours.strip()] = theirs.strip()
     return renamed

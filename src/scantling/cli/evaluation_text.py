@@ -1,21 +1,9 @@
 """What `scantling evaluate` prints: COCO's block, a row a class, what was left out, the times."""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from ..errors import printable
 
@@ -89,29 +77,6 @@ def time_line(evaluation: "Evaluation") -> str:
         f"{count} images in {seconds.images:.1f} s, {count / seconds.images:.1f} images/s; "
         f"evaluated in {seconds.evaluation:.2f} s. Milliseconds an image, overlapping: {stages}."
     )
-
-
-@contextmanager
-def image_bar() -> Iterator[Callable[[int, int], None]]:
-    """A progress bar with images a second, on a terminal only."""
-    bar = Progress(
-        TextColumn("evaluate"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]:.1f} images/s"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
-    )
-    task = bar.add_task("evaluate", total=None, rate=0.0)
-    start = perf_counter()
-
-    def show(done: int, total: int) -> None:
-        rate = done / max(1e-9, perf_counter() - start)
-        bar.update(task, completed=done, total=total, rate=rate)
-
-    with bar:
-        yield show
 
 
 def _show(value: object) -> str:

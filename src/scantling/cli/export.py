@@ -1,30 +1,30 @@
 """scantling export MODEL --to FORMAT — the model as a file that another runtime runs."""
 
 import json
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from pydantic import ValidationError
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..engines.formats import FORMATS
 from ..errors import ExportDiffers, InvalidValue, printable
-from .exit_codes import CHECK_FAILED, WORKED
+from .commands import Setting, option, spell
 from .options import (
+    DATA_HELP,
+    INPUT,
     MODEL_HELP,
-    CacheOption,
+    NAMES_HELP,
+    RESULT,
+    SPEED,
+    CacheFolder,
     ImageSizeOption,
     JsonOption,
-    NamesOption,
     WeightsOption,
+    parse_image_size,
 )
-from .values import parse_image_size
+from .output import CHECK_FAILED, WORKED, image_bar, note
 
 if TYPE_CHECKING:
     from ..exporting import Exported
@@ -36,71 +36,71 @@ FIGURES = 4  # of a stage of the verification that are printed
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What `scantling export` can be told."""
+    """The options of `scantling export`."""
 
     model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)]
-    to: Annotated[str, typer.Option(help=f"{', '.join(FORMATS)}.")] = ""
-    precision: Annotated[
-        Literal["fp32", "fp16", "bf16", "int8"],
-        typer.Option(help="What it is meant to be computed in; int8 needs --data."),
-    ] = "fp32"
-    data: Annotated[
-        str | None,
-        typer.Option(help="Labelled images to calibrate int8 on, and to judge int8 or bf16 by."),
+    to: Annotated[str, option(RESULT, f"{', '.join(FORMATS)}.", metavar="FORMAT")] = ""
+    out: Annotated[
+        Path | None,
+        option(RESULT, "File to write; the model's name, here, by default.", metavar="FILE"),
     ] = None
-    split: Annotated[
-        str | None, typer.Option(help="Of the data; for int8 train by default, if there is one.")
-    ] = None
-    images: Annotated[
-        int, typer.Option(min=1, help="At most so many images of the data are used.")
-    ] = 300
-    max_ap_drop: Annotated[
-        float | None,
-        typer.Option(
-            help="What it may cost in AP by --data; layers stay as they are until it holds. By "
-            "default 0.01 of int8, 0.003 of bf16."
-        ),
-    ] = None
-    image_size: ImageSizeOption = None
-    batch: Annotated[
-        str, typer.Option(metavar="N|dynamic", help="Images that the graph takes at once.")
-    ] = "1"
-    any_size: Annotated[
-        bool, typer.Option("--any-size", help="Every size that the coarsest stride divides.")
-    ] = False
     takes: Annotated[
         Literal["uint8", "float", "image"],
-        typer.Option(help="uint8 or float canvases, or an image of any size, fitted in the graph."),
+        option(RESULT, "Input: uint8 or float canvases, or an image of any size, fitted inside."),
     ] = "uint8"
     gives: Annotated[
         Literal["candidates", "raw", "detections"],
-        typer.Option(help="Boxes and scores, the network's own output, or objects after NMS."),
+        option(
+            RESULT, "Output: boxes and scores, the network's own output, or detections after NMS."
+        ),
     ] = "candidates"
-    min_score: Annotated[
-        float, typer.Option(min=0, max=1, help="Of detections; else told to the file's user.")
-    ] = 0.25
-    iou: Annotated[float, typer.Option(min=0, max=1, help="As --min-score.")] = 0.45
-    max_detections: Annotated[int, typer.Option(min=1, help="As --min-score.")] = 300
-    weights: WeightsOption = None
-    names: NamesOption = None
-    no_check: Annotated[
-        bool, typer.Option("--no-check", help="Do not compare the file with the model.")
-    ] = False
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The model's name here by default.")
-    ] = None
     json: JsonOption = False
-    cache: CacheOption = None
+    weights: WeightsOption = None
+    image_size: ImageSizeOption = None
+    data: Annotated[
+        str | None,
+        option(INPUT, f"To calibrate int8 on, and to judge int8 or bf16 by. {DATA_HELP}"),
+    ] = None
+    max_ap_drop: Annotated[
+        float | None,
+        option(
+            INPUT,
+            "The most AP it may cost by --data; layers stay as they are until it holds. By default"
+            " 0.01 of int8, 0.003 of bf16.",
+        ),
+    ] = None
+    precision: Annotated[
+        Literal["fp32", "fp16", "bf16", "int8"],
+        option(SPEED, "Number format to compute in; int8 needs --data."),
+    ] = "fp32"
+    batch_size: Annotated[
+        str, option(SPEED, "Images that the graph takes at once.", metavar="N|dynamic")
+    ] = "1"
+    any_size: Annotated[
+        bool, Setting("Take every image size that the coarsest stride divides.")
+    ] = False
+    min_score: Annotated[
+        float, Setting("Threshold of detections; of other outputs what the file recommends.")
+    ] = 0.25
+    iou_threshold: Annotated[float, Setting("Of NMS, as min_score.")] = 0.45
+    max_detections: Annotated[int, Setting("The most an image keeps, as min_score.", min=1)] = 300
+    split: Annotated[
+        str | None, Setting("Split of the data; for int8 train by default, if there is one.")
+    ] = None
+    calibration_images: Annotated[
+        int, Setting("At most so many images of the data are used.", min=1)
+    ] = 300
+    names: Annotated[Path | None, Setting(NAMES_HELP)] = None
+    check: Annotated[bool, Setting("Compare the file with the model before it is kept.")] = True
+    cache: CacheFolder = None
 
 
 def export(options: ExportOptions) -> int:
     """Write a model as one file for ONNX Runtime, OpenVINO or TensorRT."""
-    from .messages import note
-
     form = parse_form(options)
     check_options(options)
     try:
-        with export_bar() as progress:
+        with image_bar("looking at images") as progress:
             exported = run_export(options, form, progress)
     except ExportDiffers as error:
         note(str(error))
@@ -118,19 +118,21 @@ def parse_form(options: ExportOptions) -> "GraphForm":
     Raises:
         InvalidValue: options that contradict one another, or a batch that is none.
     """
+    from pydantic import ValidationError
+
     from ..specs.metadata import GraphForm
 
     batch: int | None = None
-    if options.batch != "dynamic":
-        batch = int(options.batch) if options.batch.isdecimal() else 0
+    if options.batch_size != "dynamic":
+        batch = int(options.batch_size) if options.batch_size.isdecimal() else 0
         if not 1 <= batch <= LARGEST_BATCH:
             expected = f"a number from 1 to {LARGEST_BATCH}, or dynamic"
-            raise InvalidValue("--batch", options.batch, expected)
+            raise InvalidValue("--batch-size", options.batch_size, expected)
     if options.takes == "image" and (batch != 1 or options.any_size):
         raise InvalidValue(
             "--takes",
             "image",
-            "uint8 or float beside --batch or --any-size: whole images are taken one at a time, "
+            "uint8 or float beside --batch-size or any_size: whole images are taken one at a time, "
             "and fitted to the one size of the network",
         )
     try:
@@ -151,12 +153,11 @@ def check_options(options: ExportOptions) -> None:
         raise InvalidValue("--to", "", " or ".join(FORMATS))
     if options.precision == "int8" or (options.precision == "bf16" and options.data is not None):
         return
-    for name, default in (("data", None), ("split", None), ("images", 300), ("max_ap_drop", None)):
+    for name in ("data", "split", "calibration_images", "max_ap_drop"):
         given = getattr(options, name)
-        if given != default:
-            option = f"--{name.replace('_', '-')}"
+        if given != getattr(ExportOptions, name):
             expected = "--precision int8, or bf16 and --data, beside it: no other looks at images"
-            raise InvalidValue(option, given, expected)
+            raise InvalidValue(spell(ExportOptions, name), given, expected)
 
 
 def run_export(
@@ -176,35 +177,15 @@ def run_export(
         names=options.names,
         data=options.data,
         split=options.split,
-        calibration_images=options.images,
+        calibration_images=options.calibration_images,
         max_ap_drop=options.max_ap_drop,
         min_score=options.min_score,
-        iou_threshold=options.iou,
+        iou_threshold=options.iou_threshold,
         max_detections=options.max_detections,
-        check=not options.no_check,
+        check=options.check,
         cache=options.cache,
         progress=progress,
     )
-
-
-@contextmanager
-def export_bar() -> Iterator[Callable[[int, int], None]]:
-    """A progress bar of what images decide, on a terminal only."""
-    bar = Progress(
-        TextColumn("looking at images"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
-    )
-    task = bar.add_task("calibrate", visible=False)
-
-    def show(done: int, total: int) -> None:
-        bar.update(task, completed=done, total=total, visible=True)
-
-    with bar:
-        yield show
 
 
 def describe_export(exported: "Exported") -> dict[str, Any]:
@@ -242,7 +223,7 @@ def print_export(exported: "Exported") -> None:
             f"{exported.speedup or 0:.2f} times as fast as fp32 here"
         )
     if exported.verification is None:
-        typer.echo("not verified: --no-check, or no engine here runs it")
+        typer.echo("not verified: check=false, or no engine here runs it")
     else:
         for stage in exported.verification.stages:
             figures = [one for one in stage.figures if one.limit is not None] or stage.figures

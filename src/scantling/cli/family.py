@@ -8,9 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..errors import InvalidValue, printable
-from .exit_codes import WORKED
-from .options import JsonOption
-from .values import parse_image_size
+from .commands import Setting, option
+from .options import (
+    BUDGET,
+    DATA_HELP,
+    INPUT,
+    RESULT,
+    CameraSizeSetting,
+    JsonOption,
+    LikeOption,
+    NumClassesOption,
+    parse_image_size,
+)
+from .output import WORKED
 
 if TYPE_CHECKING:
     from ..scaling.families import Family, MemberRequest
@@ -18,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FamilyOptions:
-    """What `scantling family` can be told."""
+    """The options of `scantling family`."""
 
     budgets: Annotated[
         Path | None,
@@ -31,36 +41,27 @@ class FamilyOptions:
     ] = None
     budget: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
+            BUDGET,
+            "A member, as board=device:box.json,latency:12ms; once for each.",
             metavar="NAME=KEY:VALUE,…",
-            help="A member, as board=device:box.json,latency:12ms; once for each.",
         ),
     ] = None
-    like: Annotated[
-        Literal["yolov4", "efficientdet", "both"],
-        typer.Option(help="The family whose models are searched."),
-    ] = "both"
-    recipe: Annotated[
-        Literal["tiny", "csp", "plain", "osa", "mbconv", "mbconv-lite"] | None,
-        typer.Option(
-            help="That all members are of; by default the one with the highest accuracy proxy."
-        ),
+    data: Annotated[
+        str | None, option(INPUT, f"Labelled images, which give the anchors. {DATA_HELP}")
     ] = None
-    image: Annotated[
-        str | None,
-        typer.Option(metavar="HxW", help="The camera's images; 480x640 by default, as COCO's."),
-    ] = None
-    data: Annotated[str | None, typer.Option(help="Labelled images, which give the anchors.")] = (
-        None
-    )
-    split: Annotated[str | None, typer.Option(help="Of --data; train by default.")] = None
-    classes: Annotated[
-        int | None, typer.Option(min=1, help="Of the models; those of --data, or 80, by default.")
-    ] = None
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where specs and page go.")] = Path(
-        "family"
+    like: LikeOption = "both"
+    num_classes: NumClassesOption = None
+    out: Annotated[Path, option(RESULT, "Folder for the specs and the page.", metavar="FOLDER")] = (
+        Path("family")
     )
     json: JsonOption = False
+    kind: Annotated[
+        Literal["tiny", "csp", "plain", "osa", "mbconv", "mbconv-lite"] | None,
+        Setting("Kind of network of all members; by default the one that ranks highest."),
+    ] = None
+    camera_size: CameraSizeSetting = None
+    split: Annotated[str | None, Setting("Split of the data; train by default.")] = None
 
 
 def family(options: FamilyOptions) -> int:
@@ -73,9 +74,9 @@ def family(options: FamilyOptions) -> int:
     family = choose_family(
         wanted,
         like=options.like,
-        recipe=options.recipe,
+        recipe=options.kind,
         dataset=None if options.data is None else read_split(options.data, options.split),
-        num_classes=options.classes,
+        num_classes=options.num_classes,
     )
     page = write_family(family, options.out, data=options.data or "DATA")
     if options.json:
@@ -97,7 +98,7 @@ def find_wanted(options: FamilyOptions) -> "tuple[MemberRequest, ...]":
     from ..scaling.families import parse_member, read_members
     from ..scaling.search.budget import USUAL_IMAGE
 
-    image = parse_image_size(options.image, option="--image") or USUAL_IMAGE
+    image = parse_image_size(options.camera_size, option="camera_size") or USUAL_IMAGE
     read = () if options.budgets is None else read_members(options.budgets, image=image)
     told = tuple(parse_member(one, image=image) for one in options.budget or ())
     if not read and not told:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import printable
-from .exit_codes import WORKED
-from .options import MODEL_HELP, JsonOption, NamesOption, WeightsOption
+from .options import MODEL_HELP, JsonOption, WeightsOption
+from .output import WORKED
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,14 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InfoOptions:
-    """What `scantling info` can be told."""
+    """The options of `scantling info`."""
 
     model: Annotated[
         str,
-        typer.Argument(help=MODEL_HELP),
+        typer.Argument(metavar="MODEL", help=MODEL_HELP),
     ]
     weights: WeightsOption = None
-    names: NamesOption = None
     json: JsonOption = False
 
 
@@ -112,7 +111,7 @@ def open_model(options: InfoOptions) -> "Model":
             if options.model.lower().endswith(".cfg"):
                 spec = read_cfg(options.model)
                 return Model(spec, build_cfg_network(spec), ())
-    return load_model(options.model, weights=options.weights, names=options.names)
+    return load_model(options.model, weights=options.weights)
 
 
 def describe_model(model: "Model") -> dict[str, Any]:

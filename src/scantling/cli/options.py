@@ -1,70 +1,135 @@
-"""Options that several commands share."""
+"""Options and settings that several commands share, and how their words are read."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-MODEL_HELP = "A name from `scantling list`, or a .cfg, .json, .safetensors, .pt or .pth file."
-ModelOption = Annotated[str, typer.Option(help=MODEL_HELP)]
-WeightsOption = Annotated[
-    Path | None, typer.Option(help="Weights of a .cfg, or in place of a named model's own.")
-]
-NamesOption = Annotated[Path | None, typer.Option(help="Class names, one a line.")]
-CacheOption = Annotated[
-    Path | None,
-    typer.Option(envvar="SCANTLING_CACHE", help="Folder for downloaded weights."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+from ..errors import InvalidValue
+from .commands import FromEnvironment, Setting, option
 
-# How a model is run: what `predict` and `evaluate` share.
+# Panels of the help, by what people want.
+INPUT, MODEL, RESULT, SPEED = "Input", "Model", "Result", "Speed"
+BUDGET, DEVICE = "Budget", "Device"
+
+MODEL_HELP = "A name from `scantling list`, or a .cfg, .json, .safetensors, .pt or .pth file."
+DATA_HELP = (
+    "A COCO folder or JSON, a YOLO data.yaml, a darknet .data, or a Pascal VOC folder; which of"
+    " them is found out."
+)
+SIZE = "N|HxW"
+
+ModelOption = Annotated[str, option(MODEL, MODEL_HELP)]
+WeightsOption = Annotated[
+    Path | None, option(MODEL, "Weights of a .cfg, or in place of a named model's own.")
+]
 ImageSizeOption = Annotated[
-    str | None, typer.Option(metavar="N|HxW", help="Input size; the model's own by default.")
-]
-FitOption = Annotated[
-    Literal["letterbox", "corner", "stretch"] | None,
-    typer.Option(help="How an image fits the input; the model's own way by default."),
-]
-NmsOption = Annotated[str, typer.Option(help="greedy, diou, soft-linear, soft-gaussian or none.")]
-MergeOption = Annotated[
-    Literal["nms", "wbf"],
-    typer.Option(help="Of boxes that show one object keep the best, or fuse them (wbf)."),
-]
-TtaOption = Annotated[
-    bool, typer.Option("--tta", help="Look three times: as it is, at .83 mirrored, and at .67.")
-]
-SliceOption = Annotated[
     str | None,
-    typer.Option(metavar="N|HxW", help="Look at tiles of this size too, for small objects."),
+    option(MODEL, "Size of the network's input; the model's own by default.", metavar=SIZE),
 ]
-OverlapOption = Annotated[float, typer.Option(help="Share of a tile that its neighbour sees too.")]
-NoWholeOption = Annotated[
-    bool, typer.Option("--no-whole", help="With --slice, look at the tiles only.")
+NAMES_HELP = "File of class names, one a line; by default the .names beside a .cfg."
+NamesOption = Annotated[Path | None, option(MODEL, NAMES_HELP, rare=True)]
+
+DataArgument = Annotated[str, typer.Argument(help=DATA_HELP)]
+FormatSetting = Annotated[
+    str | None, Setting("Format of the data: coco, yolo, darknet or voc; found out by default.")
 ]
-AgnosticOption = Annotated[bool, typer.Option("--agnostic", help="NMS across classes.")]
-SingleLabelOption = Annotated[
-    bool, typer.Option("--single-label", help="Only the best class of a box.")
+MaxDataErrorsOption = Annotated[
+    int, option(INPUT, "Errors in the data that are accepted.", rare=True, min=0)
 ]
-NoClipOption = Annotated[bool, typer.Option("--no-clip", help="Let boxes reach beyond the image.")]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+LimitOption = Annotated[
+    int | None, option(INPUT, "Only the first N images; all by default.", metavar="N", min=1)
+]
+
+DeviceOption = Annotated[str, option(SPEED, "auto, cpu, cuda or cuda:N.")]
 EngineOption = Annotated[
     Literal["auto", "torch", "onnxruntime", "openvino", "tensorrt"],
-    typer.Option(envvar="SCANTLING_ENGINE", help="What runs the network; auto is the fastest."),
-]
-PrecisionOption = Annotated[
-    Literal["fp32", "bf16", "fp16", "auto"] | None,
-    typer.Option(
-        help="Number format: fp32 is exact, auto the fastest of the device; by default fp32, or"
-        " an exported file's own."
+    option(
+        SPEED,
+        "What runs the network; auto is the fastest that is installed.",
+        rare=True,
+        envvar="SCANTLING_ENGINE",
     ),
 ]
-ThreadsOption = Annotated[
-    int | None, typer.Option(min=1, help="Processor threads; one a core by default.")
+PRECISION_HELP = (
+    "Number format: fp32 is exact, auto the fastest of the device; by default fp32, or an exported"
+    " file's own."
+)
+BatchSizeOption = Annotated[
+    int, option(SPEED, "Images that the network sees at once.", rare=True, min=1)
 ]
-StreamsOption = Annotated[
+
+DeviceProfileOption = Annotated[
+    Path | None, option(DEVICE, "A file from `scantling device measure`.", metavar="FILE")
+]
+LikeOption = Annotated[
+    Literal["yolov4", "efficientdet", "both"], option(MODEL, "Family whose models are searched.")
+]
+NumClassesOption = Annotated[
+    int | None, option(MODEL, "Classes of the model; those of --data, or 80, by default.", min=1)
+]
+CameraSizeSetting = Annotated[
+    str | None, Setting("Size of the camera's images, HxW; 480x640 by default, as COCO's.")
+]
+
+JsonOption = Annotated[bool, option(RESULT, "Print JSON and nothing else.", "--json")]
+OverwriteOption = Annotated[
+    bool, option(RESULT, "Replace files that exist.", "--overwrite", rare=True)
+]
+CacheFolder = Annotated[Path | None, FromEnvironment("SCANTLING_CACHE")]
+
+# How a model is run: settings that `predict` and `evaluate` share.
+ResizeModeSetting = Annotated[
+    Literal["letterbox", "corner", "stretch"] | None,
+    Setting(
+        "How an image is fitted to the input: letterbox, corner or stretch; by default the"
+        " model's own."
+    ),
+]
+NmsSetting = Annotated[
+    str, Setting("Kind of NMS: greedy, diou, soft-linear, soft-gaussian or none.")
+]
+MergeSetting = Annotated[
+    Literal["nms", "wbf"],
+    Setting("Of boxes that show one object keep the best (nms), or fuse them (wbf)."),
+]
+ClassAwareSetting = Annotated[bool, Setting("NMS within each class; false: across classes.")]
+MultiLabelSetting = Annotated[
+    bool, Setting("Every class of a box that scores enough; false: the best one alone.")
+]
+MaxCandidatesSetting = Annotated[int, Setting("Boxes of an image that NMS looks at, best first.")]
+SigmaSetting = Annotated[float, Setting("Width of the Gaussian of soft-gaussian.")]
+BetaSetting = Annotated[float, Setting("Exponent of the distance in diou; darknet has 0.6.")]
+ClipSetting = Annotated[bool, Setting("Cut boxes off at the edge of the image.")]
+OverlapSetting = Annotated[float, Setting("Share of a tile that its neighbour shows too.")]
+WholeImageSetting = Annotated[bool, Setting("Beside the tiles, show the network the whole image.")]
+ThreadsSetting = Annotated[int | None, Setting("Processor threads; one a core by default.", min=1)]
+StreamsSetting = Annotated[
     str,
-    typer.Option(
-        metavar="N|auto", help="Batches at once: 1 for the shortest wait, more for many images."
-    ),
+    Setting("Batches at once: 1 for the shortest wait, more for many images; a number or auto."),
 ]
-BatchOption = Annotated[int, typer.Option(min=1, help="Images that the network sees at once.")]
+
+
+def parse_image_size(text: str | None, *, option: str = "--image-size") -> tuple[int, int] | None:
+    """`416` → (416, 416); `384x640` → (384, 640), height first; None stays None."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text)
+    if not found:
+        raise InvalidValue(option, text, "a side such as 416, or a HEIGHTxWIDTH as 384x640")
+    height, width = found.groups()
+    return int(height), int(width or height)
+
+
+def check_out(out: Path | None, *, overwrite: bool, suffix: str = ".safetensors") -> Path:
+    """Where to write, known to be possible before anything is loaded.
+
+    Raises:
+        InvalidValue: none was given, it has another suffix, or it exists.
+    """
+    if out is None or out.suffix != suffix:
+        raise InvalidValue("--out", out and str(out), f"a {suffix} file to write")
+    if out.exists() and not overwrite:
+        raise InvalidValue("--out", str(out), "a file that does not exist, or --overwrite")
+    return out

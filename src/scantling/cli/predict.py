@@ -2,43 +2,50 @@
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ..errors import InvalidValue, lookup
+from .commands import Setting, option
 from .options import (
-    AgnosticOption,
-    BatchOption,
-    CacheOption,
+    MODEL,
+    PRECISION_HELP,
+    RESULT,
+    SIZE,
+    SPEED,
+    BatchSizeOption,
+    BetaSetting,
+    CacheFolder,
+    ClassAwareSetting,
+    ClipSetting,
     DeviceOption,
     EngineOption,
-    FitOption,
     ImageSizeOption,
     JsonOption,
-    MergeOption,
+    MaxCandidatesSetting,
+    MergeSetting,
     ModelOption,
+    MultiLabelSetting,
     NamesOption,
-    NmsOption,
-    NoClipOption,
-    NoWholeOption,
-    OverlapOption,
-    PrecisionOption,
-    SingleLabelOption,
-    SliceOption,
-    StreamsOption,
-    ThreadsOption,
-    TtaOption,
+    NmsSetting,
+    OverlapSetting,
+    ResizeModeSetting,
+    SigmaSetting,
+    StreamsSetting,
+    ThreadsSetting,
     WeightsOption,
+    WholeImageSetting,
+    parse_image_size,
 )
-from .values import parse_image_size
 
 if TYPE_CHECKING:
     from ..images import InferencePlan
     from ..inference import Predictor
     from ..postprocess import Selection
+    from .evaluate import EvaluateOptions
 
 DEFAULT_OUTPUTS = "images,video"
 MOST_STREAMS = 8  # that `auto` takes: each has a copy of the network's working memory
@@ -47,7 +54,7 @@ PICTURES = {"images", "crops"}  # outputs for which a still image is needed as i
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """What `scantling predict` can be told."""
+    """The options of `scantling predict`."""
 
     sources: Annotated[
         list[str],
@@ -61,71 +68,93 @@ class PredictOptions:
     weights: WeightsOption = None
     names: NamesOption = None
     image_size: ImageSizeOption = None
-    fit: FitOption = None
     min_score: Annotated[
-        float | None, typer.Option(help="Keep what scores more; 0.25, or an exported file's own.")
-    ] = None
-    iou: Annotated[
         float | None,
-        typer.Option(help="Overlap from which two are one; 0.45, or an exported file's own."),
+        option(RESULT, "Keep objects that score more; 0.25, or an exported file's own."),
     ] = None
-    nms: NmsOption = "greedy"
-    merge: MergeOption = "nms"
-    tta: TtaOption = False
-    slice: SliceOption = None
-    overlap: OverlapOption = 0.2
-    no_whole: NoWholeOption = False
-    agnostic: AgnosticOption = False
-    single_label: SingleLabelOption = False
-    max_detections: Annotated[
-        int | None, typer.Option(help="At most so many an image; 300, or an exported file's own.")
+    iou_threshold: Annotated[
+        float | None,
+        option(RESULT, "Overlap from which two boxes are one; 0.45, or an exported file's own."),
     ] = None
-    no_clip: NoClipOption = False
-    full_decode: Annotated[
-        bool,
-        typer.Option(
-            "--full-decode",
-            help="Decode all of a large JPEG, also where no picture is saved and a reduced copy"
-            " would do: slower.",
-        ),
-    ] = False
-    engine: EngineOption = "auto"
-    device: DeviceOption = "auto"
-    precision: PrecisionOption = None
-    threads: ThreadsOption = None
-    streams: StreamsOption = "auto"
-    batch: BatchOption = 1
     save: Annotated[
         str | None,
-        typer.Option(
+        option(
+            RESULT,
+            "images, jsonl, csv, txt, voc, coco, crops, video, or none; several with commas. By"
+            f" default {DEFAULT_OUTPUTS}; none with --json.",
             metavar="KIND,…",
-            help="images, video, jsonl, csv, txt, voc, coco, crops; or none."
-            " By default images,video; with --json none.",
         ),
     ] = None
     out: Annotated[
-        Path | None, typer.Option(help="Where to save; a new runs/predict-N by default.")
+        Path | None, option(RESULT, "Folder to save in; a new runs/predict-N by default.")
     ] = None
     json: JsonOption = False
-    cache: CacheOption = None
+    tile: Annotated[
+        str | None,
+        option(MODEL, "Show the network tiles of this size too, for small objects.", metavar=SIZE),
+    ] = None
+    tta: Annotated[
+        bool,
+        option(
+            MODEL,
+            "Test-time augmentation: show the network three views of each image.",
+            "--tta",
+            rare=True,
+        ),
+    ] = False
+    device: DeviceOption = "auto"
+    engine: EngineOption = "auto"
+    precision: Annotated[
+        Literal["fp32", "bf16", "fp16", "auto"] | None, option(SPEED, PRECISION_HELP)
+    ] = None
+    batch_size: BatchSizeOption = 1
+    resize_mode: ResizeModeSetting = None
+    nms: NmsSetting = "greedy"
+    merge: MergeSetting = "nms"
+    class_aware: ClassAwareSetting = True
+    multi_label: MultiLabelSetting = True
+    max_detections: Annotated[
+        int | None, Setting("The most an image keeps; 300, or an exported file's own.")
+    ] = None
+    max_candidates: MaxCandidatesSetting = 5000
+    sigma: SigmaSetting = 0.5
+    beta: BetaSetting = 1.0
+    clip: ClipSetting = True
+    overlap: OverlapSetting = 0.2
+    whole_image: WholeImageSetting = True
+    fast_decode: Annotated[
+        bool,
+        Setting(
+            "Decode a large JPEG as a reduced copy where no picture is saved; false: all of it,"
+            " slower."
+        ),
+    ] = True
+    threads: ThreadsSetting = None
+    streams: StreamsSetting = "auto"
+    cache: CacheFolder = None
 
 
 def predict(options: PredictOptions) -> int:
     """Find objects in images, videos and streams."""
     from ..inference import predict as run
     from ..inference.outputs import Outputs
-    from .report import Report
+    from .predict_text import PredictionPrinter
 
     kinds = parse_kinds(options)  # before the model: a mistake should not cost a download
-    predictor = load_predictor(options, many=has_many(options.sources))
+    predictor = load_predictor(
+        options,
+        choose_selection(options, usual_selection(options.model)),
+        many=has_many(options.sources),
+        fast_decode=options.fast_decode,
+    )
     with (
         Outputs(kinds, options.out) as outputs,
-        Report(options.sources, as_json=options.json) as report,
+        PredictionPrinter(options.sources, as_json=options.json) as report,
         closing(
             run(
                 predictor,
                 options.sources,
-                batch_size=options.batch,
+                batch_size=options.batch_size,
                 keep_images=not PICTURES.isdisjoint(kinds),
             )
         ) as predictions,
@@ -136,25 +165,28 @@ def predict(options: PredictOptions) -> int:
     return report.finish(outputs.folder)
 
 
-def load_predictor(options: PredictOptions, *, many: bool = False) -> "Predictor":
+def load_predictor(
+    options: "PredictOptions | EvaluateOptions",
+    selection: "Selection",
+    *,
+    many: bool,
+    fast_decode: bool = False,
+) -> "Predictor":
     """The model, ready to find objects as the options say.
 
     Args:
         options: of the command.
+        selection: which candidates become detections.
         many: whether it is for many images, none of which anybody waits for.
+        fast_decode: as of `Predictor`.
     """
     from ..inference import load
-    from .messages import download_bar
+    from .output import download_bar
 
-    plan = choose_plan(
-        tta=options.tta,
-        tile=options.slice,
-        overlap=options.overlap,
-        whole=not options.no_whole,
-    )
+    plan = choose_plan(options)
     with download_bar() as progress:
         return load(
-            options.model,
+            options.model or "",
             weights=options.weights,
             names=options.names,
             engine=options.engine,
@@ -163,41 +195,48 @@ def load_predictor(options: PredictOptions, *, many: bool = False) -> "Predictor
             threads=options.threads,
             streams=parse_streams(options.streams, many=many),
             image_size=parse_image_size(options.image_size),
-            resize_mode=options.fit,
-            selection=choose_selection(options),
+            resize_mode=options.resize_mode,
+            selection=selection,
             plan=plan,
-            clip=not options.no_clip,
-            fast_decode=not options.full_decode,
+            clip=options.clip,
+            fast_decode=fast_decode,
             cache=options.cache,
             progress=progress,
         )
 
 
-def choose_selection(options: PredictOptions) -> "Selection":
-    """Which candidates become detections; what is not said is an exported file's own choice."""
+def choose_selection(
+    options: "PredictOptions | EvaluateOptions", usual: "Selection"
+) -> "Selection":
+    """Which candidates become detections: as the options say, else as is usual."""
+    given = {
+        name: getattr(options, name)
+        for name in ("min_score", "iou_threshold", "max_detections")
+        if getattr(options, name) is not None
+    }
+    return replace(
+        usual,
+        merge=options.merge,
+        nms=options.nms,
+        class_aware=options.class_aware,
+        multi_label=options.multi_label,
+        max_candidates=options.max_candidates,
+        sigma=options.sigma,
+        beta=options.beta,
+        **given,
+    )
+
+
+def usual_selection(model: str) -> "Selection":
+    """What becomes a detection if nothing is said: an exported file's own choice, or ours."""
     from ..engines import is_exported, read_metadata
     from ..postprocess import Selection
 
-    usual = Selection()
-    if is_exported(options.model) and None in (
-        options.min_score,
-        options.iou,
-        options.max_detections,
-    ):
-        from ..inference.loading import selection_of
+    if not is_exported(model):
+        return Selection()
+    from ..inference.loading import selection_of
 
-        usual = selection_of(read_metadata(options.model), None)
-    return Selection(
-        min_score=usual.min_score if options.min_score is None else options.min_score,
-        iou_threshold=usual.iou_threshold if options.iou is None else options.iou,
-        merge=options.merge,
-        nms=options.nms,
-        class_aware=not options.agnostic,
-        multi_label=not options.single_label,
-        max_detections=(
-            usual.max_detections if options.max_detections is None else options.max_detections
-        ),
-    )
+    return selection_of(read_metadata(model), None)
 
 
 def parse_streams(text: str, *, many: bool) -> int:
@@ -211,7 +250,7 @@ def parse_streams(text: str, *, many: bool) -> int:
     if text == "auto":
         return min(MOST_STREAMS, count_cores()) if many else 1
     if not text.isascii() or not text.isdigit() or not int(text[:9]) >= 1:
-        raise InvalidValue("--streams", text, "a number from 1, or auto")
+        raise InvalidValue("streams", text, "a number from 1, or auto")
     return int(text[:9])
 
 
@@ -222,21 +261,21 @@ def has_many(sources: Sequence[str]) -> bool:
     return any(Path(source).is_dir() or "*" in source for source in sources)
 
 
-def choose_plan(*, tta: bool, tile: str | None, overlap: float, whole: bool) -> "InferencePlan":
-    """The views of each image that `--tta`, `--slice`, `--overlap` and `--no-whole` ask for.
+def choose_plan(options: "PredictOptions | EvaluateOptions") -> "InferencePlan":
+    """The views of each image that the options ask for.
 
     Raises:
-        InvalidValue: a size or share that cannot be, or `--no-whole` without `--slice`.
+        InvalidValue: a size or share that cannot be, or neither tiles nor the whole image.
     """
     from ..images import TTA, InferencePlan
 
-    if tile is None and not whole:
-        raise InvalidValue("--no-whole", True, "--slice beside it: else there is nothing to see")
+    if options.tile is None and not options.whole_image:
+        raise InvalidValue("whole_image", False, "a tile beside it: else there is nothing to see")
     return InferencePlan(
-        views=TTA.views if tta else InferencePlan().views,
-        tile=parse_image_size(tile, option="--slice"),
-        overlap=overlap,
-        whole_image=whole,
+        views=TTA.views if options.tta else InferencePlan().views,
+        tile=parse_image_size(options.tile, option="tile"),
+        overlap=options.overlap,
+        whole_image=options.whole_image,
     )
 
 

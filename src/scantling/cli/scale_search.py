@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from ..errors import InvalidValue, lookup, printable
-from .exit_codes import CHECK_FAILED, WORKED
-from .messages import note
-from .values import check_out, parse_image_size
+from .options import check_out, parse_image_size
+from .output import CHECK_FAILED, WORKED, note
+from .scale_options import ScaleOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,12 +18,11 @@ if TYPE_CHECKING:
     from ..datasets.dataset import Dataset
     from ..scaling.search import ScaledModel
     from ..scaling.search.budget import Budget
-    from .scale import ScaleOptions
 
 FRONT_ROWS = 12
 
 
-def find(options: "ScaleOptions") -> int:
+def find(options: ScaleOptions) -> int:
     """Search, print, write; measure it too where that was asked for."""
     from ..scaling.search import describe_model, open_device, scale, to_record
 
@@ -33,9 +32,9 @@ def find(options: "ScaleOptions") -> int:
     scaled = scale(
         parse_budget(options),
         like=options.like,
-        device=None if options.device is None else open_device(options.device),
+        device=None if options.device_profile is None else open_device(options.device_profile),
         dataset=None if options.data is None else read_split(options.data, options.split),
-        num_classes=options.classes,
+        num_classes=options.num_classes,
         kinds=parse_kinds(options.kind),
     )
     write_files(scaled, options)
@@ -61,28 +60,28 @@ def find(options: "ScaleOptions") -> int:
     return code
 
 
-def check_search(options: "ScaleOptions") -> None:
+def check_search(options: ScaleOptions) -> None:
     """Refuse what contradicts itself, before anything is read.
 
     Raises:
         InvalidValue: two options that cannot stand together, or one that lacks another.
     """
-    if options.latency is not None and options.device is None:
+    if options.latency is not None and options.device_profile is None:
         raise InvalidValue(
             "--latency",
             options.latency,
-            "--device FILE beside it: how long a model takes depends on the device "
+            "--device-profile FILE beside it: how long a model takes depends on the device "
             "(scantling device measure --out box.json)",
         )
     if options.macs is not None and options.flops is not None:
-        raise InvalidValue("--flops", options.flops, "--macs or --flops, not both")
-    if options.verify and options.device is None:
-        raise InvalidValue("--verify", True, "--device FILE beside it, to hold it against")
+        raise InvalidValue("flops", options.flops, "--macs or flops, not both")
+    if options.verify and options.device_profile is None:
+        raise InvalidValue("--verify", True, "--device-profile FILE beside it, to hold it against")
     if options.weights is not None or options.names is not None:
-        raise InvalidValue("--weights and --names", "given", "a MODEL and --drop-level with them")
+        raise InvalidValue("weights and names", "given", "a MODEL and --drop-level with them")
 
 
-def parse_budget(options: "ScaleOptions") -> "Budget":
+def parse_budget(options: ScaleOptions) -> "Budget":
     """The budget in the options.
 
     Raises:
@@ -97,19 +96,17 @@ def parse_budget(options: "ScaleOptions") -> "Budget":
         parse_seconds,
     )
 
-    flops = parse_count(options.flops, option="--flops")
+    flops = parse_count(options.flops, option="flops")
     budget = Budget(
         latency=parse_seconds(options.latency, option="--latency"),
         memory=parse_bytes(options.memory, option="--memory"),
         parameters=parse_count(options.params, option="--params"),
         macs=parse_count(options.macs, option="--macs") if flops is None else flops / 2,
         min_object=parse_pixels(options.min_object, option="--min-object"),
-        image=parse_image_size(options.image, option="--image") or USUAL_IMAGE,
+        image=parse_image_size(options.camera_size, option="camera_size") or USUAL_IMAGE,
     )
     if not budget.limits.keys() - {"object"}:
-        raise InvalidValue(
-            "The budget", "empty", "one of --latency, --memory, --params, --macs, --flops"
-        )
+        raise InvalidValue("The budget", "empty", "one of --latency, --memory, --params, --macs")
     return budget
 
 
@@ -136,7 +133,7 @@ def read_split(data: str, split: str | None) -> "Dataset":
     return dataset
 
 
-def write_files(scaled: "ScaledModel", options: "ScaleOptions") -> None:
+def write_files(scaled: "ScaledModel", options: ScaleOptions) -> None:
     """The spec and the figure, where they were asked for."""
     from ..scaling.search import draw_pareto_front, write_scaled_model
 
@@ -144,7 +141,7 @@ def write_files(scaled: "ScaledModel", options: "ScaleOptions") -> None:
         write_scaled_model(scaled, options.out)
     if options.figure is not None:
         if options.figure.suffix.lower() != ".png":
-            raise InvalidValue("--figure", str(options.figure), "a .png file to write")
+            raise InvalidValue("figure", str(options.figure), "a .png file to write")
         Path(options.figure).write_bytes(draw_pareto_front([scaled.search]))
 
 

@@ -12,79 +12,90 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ..errors import InvalidValue
-from .data.options import DATA_HELP, FormatOption
-from .exit_codes import INTERRUPTED, TERMINATED, WORKED
-from .options import JsonOption
-from .values import parse_image_size
+from .commands import option, spell
+from .options import (
+    DATA_HELP,
+    INPUT,
+    MODEL,
+    RESULT,
+    SIZE,
+    SPEED,
+    CacheFolder,
+    FormatSetting,
+    JsonOption,
+    MaxDataErrorsOption,
+    parse_image_size,
+)
+from .output import INTERRUPTED, TERMINATED, WORKED
 
 if TYPE_CHECKING:
     from ..training import Run
 
+TRAINING = "Training"  # a panel of the help
 MODEL_HELP = "A name from `scantling list`, or a .cfg, .safetensors, .pt or .pth file."
 WITH_RESUME = ("resume", "cache", "track", "json")  # options that --resume leaves room for
 
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What `scantling train` can be told."""
+    """The options of `scantling train`."""
 
-    model: Annotated[str | None, typer.Argument(help=MODEL_HELP)] = None
-    data: Annotated[str, typer.Option(help=DATA_HELP)] = ""
+    model: Annotated[str | None, typer.Argument(metavar="MODEL", help=MODEL_HELP)] = None
+    data: Annotated[str, option(INPUT, DATA_HELP)] = ""
+    split: Annotated[
+        str | None, option(INPUT, "Split to train on; train by default.", rare=True)
+    ] = None
+    validation_split: Annotated[
+        str | None,
+        option(INPUT, "Split to evaluate on; val, else test by default.", rare=True),
+    ] = None
+    max_data_errors: MaxDataErrorsOption = 0
+    weights: Annotated[
+        str | None,
+        option(MODEL, "Weights to start from; fresh ones by default.", metavar="FILE|official"),
+    ] = None
+    image_size: Annotated[
+        str | None,
+        option(
+            MODEL, "Size of the input, which the model keeps; its own by default.", metavar=SIZE
+        ),
+    ] = None
     recipe: Annotated[
         str | None,
-        typer.Option(metavar="NAME|FILE.toml", help="Settings; the model's own by default."),
+        option(TRAINING, "Recipe; the model's own by default.", metavar="NAME|FILE.toml"),
     ] = None
     set: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="One setting, as optimizer.momentum=0.9."),
-    ] = None
-    weights: Annotated[
-        str | None,
-        typer.Option(metavar="FILE|official", help="To start from; fresh ones by default."),
-    ] = None
-    epochs: Annotated[int | None, typer.Option(help="How often every image is seen.")] = None
-    batch: Annotated[int | None, typer.Option(help="Images that are seen at once.")] = None
-    image_size: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N|HxW", help="Input size, which the model keeps; its own if left out."
+        option(
+            TRAINING,
+            "A setting of the recipe, as optimizer.momentum=0.9; may be repeated.",
+            metavar="NAME=VALUE",
         ),
     ] = None
-    seed: Annotated[int | None, typer.Option(help="Of every random choice.")] = None
-    precision: Annotated[
-        Literal["auto", "fp32", "bf16", "fp16"] | None,
-        typer.Option(help="Number format; the fastest of the device by default."),
+    epochs: Annotated[
+        int | None, option(TRAINING, "How often every image is seen; the recipe's by default.")
     ] = None
-    workers: Annotated[
-        int | None, typer.Option(help="Processes that make batches; 0 for a thread.")
+    batch_size: Annotated[
+        int | None, option(TRAINING, "Images that are seen at once; the recipe's by default.")
     ] = None
-    freeze: Annotated[
-        str | None,
-        typer.Option(metavar="PART,…", help="Parts of the network that stay as they are."),
-    ] = None
-    split: Annotated[str | None, typer.Option(help="To learn from; train by default.")] = None
-    val_split: Annotated[
-        str | None, typer.Option(help="To evaluate on; what is meant for it by default.")
-    ] = None
-    format: FormatOption = None
-    max_data_errors: Annotated[
-        int, typer.Option(min=0, help="Errors in the data that are accepted.")
-    ] = 0
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto"
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the run; a new runs/train-N by default.")
+        Path | None, option(RESULT, "Folder of the run; a new runs/train-N by default.")
     ] = None
     resume: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Go on with a run that was stopped.")
+        Path | None, option(RESULT, "Go on with a run that was stopped.", metavar="FOLDER")
     ] = None
     track: Annotated[
-        str | None, typer.Option(metavar="NAME,…", help="tensorboard, wandb, mlflow.")
+        str | None,
+        option(RESULT, "tensorboard, wandb, mlflow; none by default.", metavar="NAME,…", rare=True),
     ] = None
     json: JsonOption = False
-    cache: Annotated[
-        Path | None,
-        typer.Option(envvar="SCANTLING_CACHE", help="Folder for downloads and small images."),
+    device: Annotated[str, option(SPEED, "auto, cpu or cuda.")] = "auto"
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16", "fp16"] | None,
+        option(SPEED, "Number format; the fastest of the device by default.", rare=True),
     ] = None
+    format: FormatSetting = None
+    cache: CacheFolder = None
 
 
 def train(options: TrainOptions) -> int:
@@ -114,7 +125,7 @@ def check_options(options: TrainOptions) -> None:
     for one in fields(TrainOptions):
         given = getattr(options, one.name)
         if one.name not in WITH_RESUME and given not in (one.default, []):
-            name = "MODEL" if one.name == "model" else f"--{one.name.replace('_', '-')}"
+            name = "MODEL" if one.name == "model" else spell(TrainOptions, one.name)
             raise InvalidValue(name, given, "nothing of it beside --resume: the run has its own")
 
 
@@ -132,7 +143,7 @@ def open_asked(options: TrainOptions) -> "Run":
         settings=settings_of(options),
         weights=options.weights,
         split=options.split,
-        validation_split=options.val_split,
+        validation_split=options.validation_split,
         format=options.format,
         max_data_errors=options.max_data_errors,
         device=options.device,
@@ -149,20 +160,16 @@ def settings_of(options: TrainOptions) -> dict[str, Any]:
     settings = parse_settings(options.set or [])
     short = {
         "epochs": options.epochs,
-        "batch": options.batch,
+        "batch": options.batch_size,
         "image_size": parse_image_size(options.image_size),
-        "seed": options.seed,
         "precision": options.precision,
-        "freeze": split_names(options.freeze) or None,
     }
     settings |= {name: value for name, value in short.items() if value is not None}
     image_size = settings.get("image_size")
     if isinstance(image_size, int | str):  # --set image_size=416, or 384x640
         settings["image_size"] = parse_image_size(str(image_size), option="image_size")
-    if options.workers is not None:
-        loader = settings.get("loader")
-        own = loader if isinstance(loader, dict) else {}
-        settings["loader"] = {**own, "workers": options.workers}
+    if isinstance(settings.get("freeze"), str):  # --set freeze=backbone,neck
+        settings["freeze"] = split_names(settings["freeze"])
     return settings
 
 
@@ -173,22 +180,23 @@ def split_names(text: str | None) -> tuple[str, ...]:
 
 def follow(run: "Run", *, as_json: bool) -> int:
     """Go through a run and show it; stop and save when told to by a signal."""
-    from .training_text import Show
+    from .training_text import TrainingPrinter
 
-    with stop_signals() as stop, Show(run, as_json=as_json) as show:
+    with stop_signals() as stop, TrainingPrinter(run, as_json=as_json) as printer:
         for event in run.events(stop=stop):
-            show.add(event)
-    complete = run.state.done >= show.updates
-    show.finish(complete=complete)
+            printer.add(event)
+    complete = run.state.done >= printer.updates
+    printer.finish(complete=complete)
     return WORKED if complete else stop.code or WORKED
 
 
 @dataclass
 class Stop:
-    """Whether a signal asked for an end, to be called as a question.
+    """The request of a signal to stop: calling it says whether one came.
 
     Args:
-        code: what to exit with, once one came.
+        code: the exit code, once one came.
+        before: the handlers that held before, by signal.
     """
 
     code: int = 0

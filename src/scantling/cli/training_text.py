@@ -1,4 +1,4 @@
-"""What `scantling train` says: how it begins, a line an epoch, a bar on a terminal, the end."""
+"""What `scantling train` prints: the settings, a line an epoch, a progress bar, a summary."""
 
 import json
 import sys
@@ -20,11 +20,11 @@ EVERY = 10  # updates between two looks at the loss terms: a look waits for the 
 TERMS = {"total": "loss", "box": "box", "objectness": "obj", "classes": "cls"}
 
 
-class Show:
-    """Shows a run while it is gone through.
+class TrainingPrinter:
+    """Prints a run while it goes on.
 
     Args:
-        run: that is about to begin or to go on.
+        run: about to start or to resume.
         as_json: print one JSON object an epoch, and nothing else, on standard output.
     """
 
@@ -38,7 +38,7 @@ class Show:
             BarColumn(bar_width=14),
             TimeRemainingColumn(table_column=Column(no_wrap=True)),
             # what does not fit on a narrow terminal is cut here
-            TextColumn("{task.fields[told]}", table_column=Column(no_wrap=True, ratio=1)),
+            TextColumn("{task.fields[figures]}", table_column=Column(no_wrap=True, ratio=1)),
             expand=True,
             console=Console(stderr=True),
             disable=not sys.stderr.isatty(),
@@ -46,7 +46,7 @@ class Show:
         )
         self._score = self._terms = ""
         self._task = self._bar.add_task(
-            "train", total=self.updates, completed=run.state.done, epoch=1, told=""
+            "train", total=self.updates, completed=run.state.done, epoch=1, figures=""
         )
 
     def __enter__(self) -> Self:
@@ -91,10 +91,13 @@ class Show:
             shown = (f"{short} {float(getattr(terms, name)):.3g}" for name, short in TERMS.items())
             self._terms = "  ".join(shown)
         rate = self._images / max(1e-9, perf_counter() - self._since)
-        told = "evaluating …" if step.last else f"{self._score}  {self._terms}"
+        figures = "evaluating …" if step.last else f"{self._score}  {self._terms}"
         epochs = f"{step.epoch + 1}/{self._run.recipe.epochs}"
         self._bar.update(
-            self._task, completed=step.index + 1, epoch=epochs, told=f"{rate:.0f} images/s  {told}"
+            self._task,
+            completed=step.index + 1,
+            epoch=epochs,
+            figures=f"{rate:.0f} images/s  {figures}",
         )
 
     def _add_epoch(self, event: "EpochDone") -> None:

@@ -8,8 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import printable
-from .exit_codes import CHECK_FAILED, WORKED
-from .options import CacheOption, DeviceOption, JsonOption, NamesOption
+from .commands import Setting, option
+from .options import (
+    DATA_HELP,
+    INPUT,
+    MODEL,
+    NAMES_HELP,
+    RESULT,
+    CacheFolder,
+    DeviceOption,
+    EngineOption,
+    JsonOption,
+    LimitOption,
+)
+from .output import CHECK_FAILED, WORKED, image_bar
 
 if TYPE_CHECKING:
     from ..verification import Figure, Verification
@@ -17,50 +29,52 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class VerifyOptions:
-    """What `scantling verify` can be told."""
+    """The options of `scantling verify`."""
 
     file: Annotated[
         str, typer.Argument(metavar="FILE", help="An exported file, or a model of any kind.")
     ]
     against: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help="What it should be; by default what it was made from."),
+        option(
+            MODEL, "The model it should be; by default the one it was made from.", metavar="MODEL"
+        ),
     ] = None
-    weights: Annotated[
-        Path | None, typer.Option(help="Weights of --against, where it needs them.")
-    ] = None
-    names: NamesOption = None
     data: Annotated[
-        str | None, typer.Option(help="Labelled data: compare on its images, and compare the AP.")
+        str | None,
+        option(INPUT, f"Labelled data: compare on its images, and compare the AP. {DATA_HELP}"),
     ] = None
-    split: Annotated[str | None, typer.Option(help="Which part of the data.")] = None
     images: Annotated[
         list[str] | None,
-        typer.Option(help="Image, folder or glob to compare on; may be repeated."),
+        option(
+            INPUT,
+            "Image, folder or glob to compare on; may be repeated. Drawn scenes by default.",
+            metavar="PATH",
+        ),
     ] = None
-    max_ap_drop: Annotated[float, typer.Option(help="How much AP it may lose, 0 to 1.")] = 0.005
-    engine: Annotated[
-        str, typer.Option(help="What runs it: auto, openvino, onnxruntime, torch or tensorrt.")
-    ] = "auto"
-    device: DeviceOption = "auto"
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Only the first N images of the data, for the AP.")
-    ] = None
-    stages: Annotated[str, typer.Option(help="Which comparisons.")] = "tensors,boxes,ap"
+    limit: LimitOption = None
+    max_ap_drop: Annotated[float, option(RESULT, "The most AP it may lose, 0 to 1.")] = 0.005
     out: Annotated[
-        Path | None, typer.Option(help="The report; verify.json beside the file by default.")
+        Path | None, option(RESULT, "Report to write; verify.json beside the file by default.")
     ] = None
     json: JsonOption = False
-    cache: CacheOption = None
+    device: DeviceOption = "auto"
+    engine: EngineOption = "auto"
+    weights: Annotated[Path | None, Setting("Weights of --against, where it needs them.")] = None
+    names: Annotated[Path | None, Setting(NAMES_HELP)] = None
+    split: Annotated[
+        str | None, Setting("Split of the data; the one for evaluation by default.")
+    ] = None
+    stages: Annotated[str, Setting("Comparisons to make.")] = "tensors,boxes,ap"
+    cache: CacheFolder = None
 
 
 def verify(options: VerifyOptions) -> int:
     """Compare a file with its model and name what is wrong; exit code 3 past a limit."""
     from ..verification import save_verification
     from ..verification import verify as run
-    from .evaluation_text import image_bar
 
-    with image_bar() as progress:
+    with image_bar("evaluate") as progress:
         verification = run(
             options.file,
             against=options.against,

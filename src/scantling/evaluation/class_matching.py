@@ -108,8 +108,8 @@ def _explain(unknown: Sequence[str], classes: Sequence[str], *, any_known: bool)
         f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
     )
     hint = nearest_hint(unknown[0], classes)
-    example = f"--map {unknown[0]!r}=NAME for one that it calls otherwise"
-    rest = "" if not any_known else ", or --known-classes-only to leave such objects out"
+    example = f"--rename-classes {unknown[0]!r}=NAME for one that it calls otherwise"
+    rest = "" if not any_known else ", or --set known_classes_only=true to leave such objects out"
     return (
         f"the model does not know its {'class' if len(unknown) == 1 else 'classes'} {shown}.{hint}"
         f" It knows {', '.join(map(repr, classes[:10]))}{', …' if len(classes) > 10 else ''}",

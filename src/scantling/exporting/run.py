@@ -253,6 +253,6 @@ def _verify(
         raise ExportDiffers(
             str(target),
             f"what was made of the model does not compute the same: {found.describe_failure()}",
-            "Try another format or precision, or look at it with check=False (--no-check)",
+            "Try another format or precision, or look at it with check=False (--set check=false)",
         )
     return found

@@ -29,7 +29,7 @@ KINDS = 33  # of operations, as many as `latency.operation_table.KINDS`; a row b
 
 
 class Peak(Frozen):
-    """Peak compute and bandwidth of the device; `analyze --device` draws its roofline from it.
+    """Peak compute and bandwidth of the device: what `analyze --device-profile` draws.
 
     Args:
         macs_per_second: of dense convolutions on this engine.

@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ...errors import InvalidData, InvalidValue, printable
-from ..exit_codes import WORKED
-from ..options import JsonOption
-from ..values import parse_image_size
-from .options import DataArgument, FormatOption
+from ..commands import Setting, option
+from ..options import (
+    INPUT,
+    MODEL,
+    RESULT,
+    DataArgument,
+    FormatSetting,
+    ImageSizeOption,
+    JsonOption,
+    parse_image_size,
+)
+from ..output import WORKED
 
 if TYPE_CHECKING:
     from ...datasets.anchors import Anchors
@@ -23,37 +31,35 @@ THRESHOLDS = {"ratio": 4.0, "iou": 0.25}
 
 @dataclass(frozen=True)
 class AnchorsOptions:
-    """What `scantling data anchors` can be told."""
+    """The options of `scantling data anchors`."""
 
     data: DataArgument
-    split: Annotated[str | None, typer.Option(help="Which split; train by default.")] = None
-    format: FormatOption = None
+    split: Annotated[str | None, option(INPUT, "Split of the data; train by default.")] = None
     model: Annotated[
         str | None,
-        typer.Option(help="A name from `scantling list` or a .cfg, to judge and to replace."),
+        option(MODEL, "A name from `scantling list` or a .cfg, whose anchors are judged."),
     ] = None
-    count: Annotated[int | None, typer.Option(min=1, help="How many anchors, without a model.")] = (
+    count: Annotated[int | None, option(MODEL, "How many anchors, in place of a model.", min=1)] = (
         None
     )
-    image_size: Annotated[
-        str | None, typer.Option(metavar="N|HxW", help="Input size; the model's own by default.")
+    image_size: ImageSizeOption = None
+    out: Annotated[
+        Path | None, option(RESULT, "PNG of box sizes and anchors to write.", metavar="FILE")
     ] = None
+    json: JsonOption = False
+    format: FormatSetting = None
     fitness: Annotated[
         Literal["ratio", "iou"],
-        typer.Option(help="What fits: the worst ratio of two sides, or the overlap."),
+        Setting("Measure of the fit: ratio, the worst of two sides, or iou, the overlap."),
     ] = "ratio"
     threshold: Annotated[
         float | None,
-        typer.Option(help="Greatest ratio (4) or least overlap (0.25) that counts as fitting."),
+        Setting("Greatest ratio (4) or least overlap (0.25) that counts as fitting."),
     ] = None
-    generations: Annotated[
-        int, typer.Option(min=0, help="Of the genetic search; 0 for k-means alone.")
-    ] = 1000
-    seed: Annotated[int, typer.Option(min=0, help="Of the search.")] = 0
-    out: Annotated[Path | None, typer.Option(help="Draw box sizes and anchors into this PNG.")] = (
-        None
+    generations: Annotated[int, Setting("Of the genetic search; 0 for k-means alone.", min=0)] = (
+        1000
     )
-    json: JsonOption = False
+    seed: Annotated[int, Setting("Of the search.", min=0)] = 0
 
 
 def anchors(options: AnchorsOptions) -> int:
@@ -107,7 +113,7 @@ def check_options(options: AnchorsOptions) -> None:
     if options.count is not None and options.image_size is None:
         raise InvalidValue("--image-size", None, "the input of the network, beside --count")
     if options.threshold is not None and not 0 < options.threshold < 1e6:
-        raise InvalidValue("--threshold", options.threshold, "a number above 0")
+        raise InvalidValue("threshold", options.threshold, "a number above 0")
 
 
 def read_split(options: AnchorsOptions) -> "Dataset":

@@ -9,10 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...errors import InvalidValue, printable
-from ..exit_codes import CHECK_FAILED, WORKED
-from ..options import JsonOption
-from ..values import parse_image_size
-from .options import DataArgument, FormatOption, bar
+from ..commands import option
+from ..options import (
+    INPUT,
+    MODEL,
+    RESULT,
+    SPEED,
+    CacheFolder,
+    DataArgument,
+    FormatSetting,
+    ImageSizeOption,
+    JsonOption,
+    parse_image_size,
+)
+from ..output import CHECK_FAILED, WORKED, progress_bar
 
 if TYPE_CHECKING:
     from ...datasets.check import CheckResult, ModelLevels
@@ -23,34 +33,27 @@ MOST_FINDINGS = 100_000  # in --json: of more, the counts tell enough
 
 @dataclass(frozen=True)
 class CheckOptions:
-    """What `scantling data check` can be told."""
+    """The options of `scantling data check`."""
 
     data: DataArgument
     split: Annotated[
-        list[str] | None, typer.Option(help="A split to check; may be repeated. All if left out.")
+        list[str] | None, option(INPUT, "A split to check; may be repeated. All by default.")
     ] = None
-    format: FormatOption = None
     model: Annotated[
         str | None,
-        typer.Option(help="A name from `scantling list`: hold the objects against its levels."),
+        option(MODEL, "A name from `scantling list`: compare the objects with its levels."),
     ] = None
-    image_size: Annotated[
-        str | None, typer.Option(metavar="N|HxW", help="Input size; the model's own by default.")
-    ] = None
+    image_size: ImageSizeOption = None
     fast: Annotated[
-        bool, typer.Option("--fast", help="Decode no image: labels, sizes and classes only.")
+        bool, option(SPEED, "Decode no image: labels, sizes and classes only.", "--fast")
     ] = False
-    strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings too.")] = False
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for report.html with drawn examples.")
-    ] = None
+    strict: Annotated[bool, option(RESULT, "Fail on warnings too.", "--strict")] = False
+    out: Annotated[Path | None, option(RESULT, "Folder for report.html with drawn examples.")] = (
+        None
+    )
     json: JsonOption = False
-    cache: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="SCANTLING_CACHE", help="Folder that remembers what is known of images."
-        ),
-    ] = None
+    format: FormatSetting = None
+    cache: CacheFolder = None
 
 
 def check(options: CheckOptions) -> int:
@@ -59,7 +62,7 @@ def check(options: CheckOptions) -> int:
     from ...io import default_cache
 
     levels = find_levels(options)
-    with bar() as progress:
+    with progress_bar() as progress:
         task = progress.add_task("images", total=None)
         result = check_dataset(
             options.data,

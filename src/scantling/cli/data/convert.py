@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...errors import printable
-from ..exit_codes import WORKED
-from ..options import JsonOption
-from .options import DataArgument, FormatOption, bar
+from ..commands import Setting, option
+from ..options import INPUT, RESULT, DataArgument, FormatSetting, JsonOption
+from ..output import WORKED, progress_bar
 
 if TYPE_CHECKING:
     from ...datasets.conversion import Conversion
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ConvertOptions:
-    """What `scantling data convert` can be told."""
+    """The options of `scantling data convert`."""
 
     source: DataArgument
     out: Annotated[Path, typer.Argument(help="Folder to write; must not be there, or be empty.")]
-    to: Annotated[str, typer.Option(help="coco, yolo, darknet or voc.")]
+    to: Annotated[str, option(RESULT, "coco, yolo, darknet or voc.", metavar="FORMAT")]
+    json: JsonOption = False
     split: Annotated[
-        list[str] | None, typer.Option(help="A split to convert; may be repeated. All if left out.")
+        list[str] | None, option(INPUT, "A split to convert; may be repeated. All by default.")
     ] = None
-    format: FormatOption = None
-    images: Annotated[
+    format: FormatSetting = None
+    image_files: Annotated[
         str,
-        typer.Option(
-            help="link: hard links, or copies where that cannot be; copy; symlink: links to the"
-            " files of the source."
+        Setting(
+            "link: hard links, or copies where that cannot be; copy; symlink: links to the files of"
+            " the source."
         ),
     ] = "link"
-    json: JsonOption = False
 
 
 def convert(options: ConvertOptions) -> int:
@@ -44,7 +44,7 @@ def convert(options: ConvertOptions) -> int:
     from ...datasets.conversion import convert_dataset
     from ...datasets.readers import describe_dataset
 
-    with bar() as progress:
+    with progress_bar() as progress:
         task = progress.add_task("convert", total=None)
 
         def start(datasets: Mapping[str, "Dataset"]) -> None:
@@ -58,7 +58,7 @@ def convert(options: ConvertOptions) -> int:
             to=options.to,
             splits=options.split or (),
             format=options.format,
-            images=options.images,
+            images=options.image_files,
             start=start,
             advance=lambda: progress.advance(task),
         )

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...errors import InvalidSource, printable
-from ..exit_codes import WORKED
-from ..options import JsonOption
-from .options import DataArgument, FormatOption
+from ..commands import Setting, option
+from ..options import INPUT, RESULT, DataArgument, FormatSetting, JsonOption
+from ..output import WORKED
 
 if TYPE_CHECKING:
     from ...structures import Image
@@ -18,34 +18,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ShowOptions:
-    """What `scantling data show` can be told."""
+    """The options of `scantling data show`."""
 
     data: DataArgument
     classes: Annotated[
-        list[str] | None,
-        typer.Option(help="Only images that show this class; may be repeated."),
+        list[str] | None, option(INPUT, "Only images that show this class; may be repeated.")
     ] = None
     split: Annotated[
-        str | None, typer.Option(help="Which split; the one to validate on if left out.")
+        str | None, option(INPUT, "Split of the data; the one for evaluation by default.")
     ] = None
-    format: FormatOption = None
-    count: Annotated[int, typer.Option(min=1, help="How many images.")] = 16
-    seed: Annotated[int, typer.Option(min=0, help="Another seed, other images.")] = 0
+    count: Annotated[int, option(INPUT, "How many images.", min=1)] = 16
     augment: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Show images as training alters them: darknet, scaled-yolov4, efficientdet, or"
-            " one step of it such as scaled-mosaic, cutmix, grid-mask; may be repeated."
+        option(
+            RESULT,
+            "Show images as training alters them: darknet, scaled-yolov4, efficientdet, or one"
+            " step such as scaled-mosaic, cutmix, grid-mask; may be repeated.",
         ),
     ] = None
-    columns: Annotated[int | None, typer.Option(min=1, help="Images in a row.")] = None
-    cell: Annotated[int, typer.Option(min=32, help="Side of each image on the sheet, pixels.")] = (
-        320
-    )
-    out: Annotated[Path, typer.Option(help="Picture to write; its suffix says the kind.")] = Path(
-        "sheet.png"
-    )
+    out: Annotated[
+        Path, option(RESULT, "Picture to write; its suffix says the kind.", metavar="FILE")
+    ] = Path("sheet.png")
     json: JsonOption = False
+    format: FormatSetting = None
+    seed: Annotated[int, Setting("Another seed, other images.", min=0)] = 0
+    columns: Annotated[int | None, Setting("Images in a row.", min=1)] = None
+    cell: Annotated[int, Setting("Side of each image on the sheet, in pixels.", min=32)] = 320
 
 
 def show(options: ShowOptions) -> int:

@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...errors import printable
-from ..exit_codes import WORKED
-from ..options import JsonOption
-from ..values import parse_image_size
-from .options import DataArgument, FormatOption
+from ..commands import option
+from ..options import (
+    INPUT,
+    MODEL,
+    RESULT,
+    SIZE,
+    DataArgument,
+    FormatSetting,
+    JsonOption,
+    parse_image_size,
+)
+from ..output import WORKED
 
 if TYPE_CHECKING:
     from ...datasets.statistics import SizeShares, Statistics
@@ -21,19 +29,19 @@ SHOWN_SIZES = 5
 
 @dataclass(frozen=True)
 class StatsOptions:
-    """What `scantling data stats` can be told."""
+    """The options of `scantling data stats`."""
 
     data: DataArgument
     split: Annotated[
-        list[str] | None, typer.Option(help="A split to count; may be repeated. All if left out.")
+        list[str] | None, option(INPUT, "A split to count; may be repeated. All by default.")
     ] = None
-    format: FormatOption = None
     image_size: Annotated[
         str | None,
-        typer.Option(help="Input of a model, 416 or 384x640: how large objects are on it."),
+        option(MODEL, "Size of a network's input: how large objects are on it.", metavar=SIZE),
     ] = None
-    out: Annotated[Path | None, typer.Option(help="Draw charts into this PNG.")] = None
+    out: Annotated[Path | None, option(RESULT, "PNG of charts to write.", metavar="FILE")] = None
     json: JsonOption = False
+    format: FormatSetting = None
 
 
 def stats(options: StatsOptions) -> int:

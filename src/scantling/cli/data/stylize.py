@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...errors import printable
-from ..exit_codes import WORKED
-from ..options import JsonOption
-from .options import DataArgument, FormatOption, bar
+from ..commands import Setting, option
+from ..options import INPUT, DataArgument, FormatSetting, JsonOption
+from ..output import WORKED, progress_bar
 
 if TYPE_CHECKING:
     from ...datasets.dataset import Dataset
@@ -20,23 +20,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StylizeOptions:
-    """What `scantling data stylize` can be told."""
+    """The options of `scantling data stylize`."""
 
     source: DataArgument
     out: Annotated[Path, typer.Argument(help="Folder to write; must not be there, or be empty.")]
-    styles: Annotated[Path, typer.Option(help="An image, or a folder of images, to look like.")]
-    share: Annotated[float, typer.Option(help="Of the images that are changed, 0 to 1.")] = 0.5
-    strength: Annotated[float, typer.Option(help="How far they are changed, 0 to 1.")] = 0.7
-    seed: Annotated[int, typer.Option(min=0, help="Another seed, other images and styles.")] = 0
+    styles: Annotated[Path, option(INPUT, "An image, or a folder of images, to look like.")]
     split: Annotated[
         list[str] | None,
-        typer.Option(
-            help="A split to change; may be repeated. If left out the one to train on, or all"
-            " where there is none. The others are written as they are."
+        option(
+            INPUT,
+            "A split to change; may be repeated. By default train, or all where there is none. The"
+            " others are written as they are.",
         ),
     ] = None
-    format: FormatOption = None
     json: JsonOption = False
+    format: FormatSetting = None
+    share: Annotated[float, Setting("Share of the images that are changed, 0 to 1.")] = 0.5
+    strength: Annotated[float, Setting("How far they are changed, 0 to 1.")] = 0.7
+    seed: Annotated[int, Setting("Another seed, other images and styles.", min=0)] = 0
 
 
 def stylize(options: StylizeOptions) -> int:
@@ -44,7 +45,7 @@ def stylize(options: StylizeOptions) -> int:
     from ...datasets.readers import describe_dataset
     from ...datasets.stylized import stylize_dataset
 
-    with bar() as progress:
+    with progress_bar() as progress:
         task = progress.add_task("stylize", total=None)
 
         def start(datasets: Mapping[str, "Dataset"], steps: int) -> None:

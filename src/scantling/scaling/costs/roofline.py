@@ -74,7 +74,7 @@ def read_roofline(path: str | Path, *, precision: str | None = None) -> Roofline
     fitting = [one for one in peaks if precision in (None, one.get("precision"))]
     if not peaks:
         raise InvalidValue(
-            "--device", str(path), 'a profile with "peak": {"macs_per_second": …, …}'
+            "--device-profile", str(path), 'a profile with "peak": {"macs_per_second": …, …}'
         )
     if not fitting:
         measured = ", ".join(str(one.get("precision"))[:20] for one in peaks[:8])

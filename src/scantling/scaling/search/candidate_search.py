@@ -110,7 +110,8 @@ def search_candidates(
     """
     limits = budget.limits
     if "latency" in limits and "latency" not in table.values:
-        raise InvalidValue("--latency", budget.latency, "a device profile too: --device box.json")
+        expected = "a device profile too: --device-profile box.json"
+        raise InvalidValue("--latency", budget.latency, expected)
     within = {name: table.limit_value(name) <= limit for name, limit in limits.items()}
     allowed = _all_of(within, len(table))
     if not allowed.any():

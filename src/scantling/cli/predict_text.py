@@ -1,4 +1,4 @@
-"""What `scantling predict` says while it works and when it is done."""
+"""What `scantling predict` prints: a line an image, a progress bar, a summary."""
 
 import json
 import sys
@@ -17,12 +17,12 @@ from ..images import Frame, count_images
 from ..inference import Prediction
 from ..inference.outputs import to_record
 from ..structures import Detections
-from .exit_codes import USER_CAN_FIX, WORKED
+from .output import USER_CAN_FIX, WORKED
 
 LISTED = 100  # failures that are repeated at the end
 
 
-class Report:
+class PredictionPrinter:
     """A line per image, a progress bar over many on a terminal, a summary at the end.
 
     Args:

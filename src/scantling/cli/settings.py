@@ -1,0 +1,75 @@
+"""`--set NAME=VALUE`: the rarer settings of a command, checked all at once."""
+
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from inspect import signature
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from ..errors import InvalidSettings, nearest_hint
+from .commands import Setting, find_marks, spell
+
+
+def read_settings(
+    options: Callable[..., object], words: Sequence[str]
+) -> tuple[dict[str, Any], list[str]]:
+    """The settings of a command, each of the type of its field.
+
+    Args:
+        options: the dataclass of the command.
+        words: `NAME=VALUE`, or the name of a TOML file; a later word wins.
+
+    Returns:
+        The values by name; and the words that are not ours, where `options` has a field `set` for
+        them.
+
+    Raises:
+        InvalidSettings: all that is wrong: no `=`, no such name, not of its type.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    known, types = find_marks(options, Setting), get_type_hints(options)
+    found: dict[str, Any] = {}
+    rest, problems = [], []
+    files = "set" not in types  # else the command reads its own
+    for word, name, text in _split(words, files=files):
+        if name not in known:
+            rest.append(word)
+            problems += [_unknown(options, word, name)] if files else []
+            continue
+        try:
+            found[name] = TypeAdapter(types[name]).validate_python(text)
+        except ValidationError as error:
+            message = error.errors()[0]["msg"]
+            problems.append(f"{name}: {text!r} given; {message[:1].lower()}{message[1:]}")
+            continue
+        least = known[name].min
+        if least is not None and found[name] < least:
+            problems.append(f"{name}: {text!r} given; expected {least:g} or more")
+    if problems:
+        raise InvalidSettings(problems)
+    return found, rest
+
+
+def _split(words: Sequence[str], *, files: bool) -> Iterator[tuple[str, str, str]]:
+    """(the word, its name, its value) of each word, and of each line of a file that is named."""
+    for word in words:
+        name, sign, text = word.partition("=")
+        if sign or not files or not word.endswith(".toml"):
+            yield word, name.strip(), text.strip()
+            continue
+        try:
+            content = tomllib.loads(Path(word).read_text("utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise InvalidSettings([f"{word}: cannot be read as TOML: {error}"]) from error
+        for key, value in content.items():
+            yield f"{key}={value}", key, str(value)
+
+
+def _unknown(options: Callable[..., object], word: str, name: str) -> str:
+    if "=" not in word:
+        return f"{word!r}: expected NAME=VALUE, or a .toml file"
+    known = find_marks(options, Setting)
+    if name in signature(options).parameters:
+        return f"{name}: is an option of its own: {spell(options, name)}"
+    return f"{name}: there is no such setting.{nearest_hint(name, known)} Known: {', '.join(known)}"
