@@ -100,6 +100,9 @@ def test_every_variant_is_trained_on_the_padding_that_it_predicts_on(name: str):
         seen.update(map(tuple, image.reshape(-1, 3).tolist()))
     del seen[0, 0, 0]  # the image itself; where it ends, the two are blended
     pad_value = spec.input.pad_value
+    if recipe.augment.kind == "darknet":  # pads with the mean colour of the image, as darknet does
+        assert not seen
+        return
     expected = pad_value if isinstance(pad_value, tuple) else (pad_value,) * 3
     assert seen.most_common(1)[0][0] == expected
 

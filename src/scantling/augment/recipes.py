@@ -47,8 +47,7 @@ class DarknetAugmentation:
         blur: 0 is off; else the kernel for whole images, see `Blur`, of which 1 blurs only
             backgrounds.
         noise: standard deviation of noise on half of the images, 0 to 127.
-        pad_value: colour of the padding; training takes the model's own `InputSpec.pad_value`.
-            None is the mean colour of the image, as darknet pads.
+        pad_value: colour of the padding; None is the mean colour of the image, as darknet pads.
         extra: applied last.
 
     Source: darknet's `load_data_detection`; the defaults are those of yolov4.cfg.
