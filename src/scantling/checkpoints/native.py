@@ -37,7 +37,7 @@ class NativeHeader(Frozen):
 
     @model_validator(mode="after")
     def _check(self) -> "NativeHeader":
-        if (self.kind == "model") != isinstance(self.spec, ModelSpec):
+        if self.kind != self.spec.file_kind:
             raise ValueError(f"the spec is not that of kind {self.kind!r}")
         if len(self.names) != self.spec.num_classes:
             raise ValueError(f"{len(self.names)} names for {self.spec.num_classes} classes")
@@ -65,14 +65,15 @@ def save_model(model: Model, path: str | Path) -> None:
     state = model.network.state_dict()
     _check_state(model, state, path)
     spec = model.spec
-    kind: Literal["model", "cfg"] = "model" if isinstance(spec, ModelSpec) else "cfg"
     if len(model.names) != spec.num_classes:
         raise InvalidCheckpoint(
             str(path),
             f"{len(model.names)} names for {spec.num_classes} classes",
             "Give one name for each class",
         )
-    header = NativeHeader(version=VERSION, kind=kind, spec=spec, names=model.names, seen=model.seen)
+    header = NativeHeader(
+        version=VERSION, kind=spec.file_kind, spec=spec, names=model.names, seen=model.seen
+    )
     try:
         _write(path, state, {FORMAT: header.model_dump_json()})
     except OSError as error:

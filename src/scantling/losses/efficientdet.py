@@ -84,7 +84,7 @@ class EfficientDetLoss(nn.Module):
         anchors = self._all_anchors(offsets, image_size)
         assigned = self._assign(targets, anchors, len(raw[0]))
         positives, processes = mean_over_processes(assigned.positive.sum()[None], all_reduce)
-        divisor = positives[0] + 1 / processes
+        divisor = positives[0] + 1 / processes  # plus one in the joint batch: never 0
         classes = self._classes(logits, assigned) / divisor
         box = self.settings.box_gain * self._box(offsets, anchors, assigned) / divisor
         return LossTerms(box, torch.zeros_like(box), classes, total=box + classes)

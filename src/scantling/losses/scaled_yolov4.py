@@ -104,6 +104,7 @@ class ScaledYolov4Loss(nn.Module):
         classes = (torch.stack([level.classes for level in found]) / rows).sum()
         objectness = self._objectness(found) / divisors[-1]
 
+        # the published gains are for three levels and COCO's 80 classes
         gain = settings.gain * 3 / len(found)
         many = 1.4 if len(found) >= 4 else 1.0
         box = box * settings.box_gain * gain
@@ -124,6 +125,7 @@ class ScaledYolov4Loss(nn.Module):
         target = logits.new_zeros(logits.numel())
         place = rows.cell(values.shape[1], *size)
         share = self.settings.iou_share
+        # objectness predicts the IoU reached: YOLO, https://arxiv.org/abs/1506.02640, section 2
         confidence = (1 - share) + share * overlap.detach().clamp(min=0)
         target.scatter_reduce_(0, place, torch.where(rows.positive, confidence, 0), "amax")
         positive = torch.zeros_like(target)
@@ -169,6 +171,7 @@ class ScaledYolov4Loss(nn.Module):
         """(T,) −1 or 1 where the cell before or after is near enough and exists, else 0."""
         within = centre - centre.floor()
         offset = self.settings.offset
+        # with scale_xy 2 a centre reaches from −0.5 to 1.5 cells: the neighbour can predict it too
         before = (within < offset) & (centre > 1)
         after = (within > 1 - offset) & (cells - centre > 1)
         return after.long() - before.long()

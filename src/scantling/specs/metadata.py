@@ -116,7 +116,7 @@ class Metadata(Frozen):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if (self.kind == "model") != isinstance(self.spec, ModelSpec):
+        if self.kind != self.spec.file_kind:
             raise ValueError(f"the spec is not that of kind {self.kind!r}")
         if len(self.names) != self.spec.num_classes:
             raise ValueError(f"{len(self.names)} names for {self.spec.num_classes} classes")

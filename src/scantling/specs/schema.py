@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import accumulate
 from operator import mul
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BeforeValidator,
@@ -263,6 +263,8 @@ class ModelSpec(Frozen):
             stands in for the activation too.
     """
 
+    file_kind: ClassVar[Literal["model"]] = "model"  # what files call this description
+
     name: str
     image_size: Size
     backbone: BackboneSpec
@@ -322,6 +324,8 @@ class ModelSpec(Frozen):
 
 class CfgSpec(Frozen):
     """A network that a darknet `.cfg` describes; the text is the description."""
+
+    file_kind: ClassVar[Literal["cfg"]] = "cfg"
 
     name: str
     cfg: str

@@ -7,7 +7,6 @@ import torch
 
 from ...checkpoints import Model
 from ...errors import InvalidExport
-from ...specs import CfgSpec
 from ...specs.metadata import Calibration, GraphForm, Metadata, Precision
 from ...specs.schema import check_image_size
 
@@ -57,7 +56,7 @@ def make_metadata(
     spec = model.spec
     stride = max(model.network.strides)
     return Metadata(
-        kind="cfg" if isinstance(spec, CfgSpec) else "model",
+        kind=spec.file_kind,
         spec=spec,
         names=model.names,
         form=form,
