@@ -8,8 +8,8 @@ from pathlib import Path
 from ..checkpoints import Model, load_model
 from ..datasets.dataset import Dataset
 from ..engines.formats import FORMATS, Format, find_format
+from ..engines.formats.format import replace_files
 from ..engines.graphs import make_metadata
-from ..engines.graphs.files import replace_files
 from ..engines.graphs.quantizable import Progress
 from ..engines.hardware import find_processor
 from ..errors import ExportDiffers, InvalidValue, MissingPackage, lookup

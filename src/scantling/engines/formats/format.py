@@ -1,11 +1,15 @@
-"""What a format of exported files is."""
+"""What a format of exported files is, and how its files appear: whole or not at all."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ...errors import InvalidExport
+from ...io import atomic_files
 
 if TYPE_CHECKING:
     from ...checkpoints import Model
@@ -52,3 +56,27 @@ class Format:
     def files(self, path: Path) -> tuple[Path, ...]:
         """The file at this path, and those beside it that belong to it."""
         return (path, *(path.with_suffix(suffix) for suffix in self.companions))
+
+
+@contextmanager
+def replace_files(path: Path, *, suffix: str, others: tuple[str, ...] = ()) -> Iterator[Path]:
+    """A draft to write, which takes the place of `path` on success: see `io.atomic_files`.
+
+    Args:
+        path: where the file is to be.
+        suffix: that it must have.
+        others: suffixes of the files that are written beside it, which appear before it.
+
+    Raises:
+        InvalidExport: the path has another suffix, or nothing can be written there.
+    """
+    if path.suffix != suffix:
+        raise InvalidExport(
+            str(path), f"a file of this kind cannot end in {path.suffix!r}", f"Use {suffix}"
+        )
+    try:
+        with atomic_files(path, others) as draft:
+            yield draft
+    except OSError as error:
+        problem = f"it cannot be written ({error.strerror or error})"
+        raise InvalidExport(str(path), problem, "Name a folder that exists and has room") from error

@@ -10,12 +10,10 @@ import torch
 from ...checkpoints import Model
 from ...errors import InvalidExport, MissingPackage
 from ...specs.metadata import KEY, Metadata
-from .files import replace_files
-from .graph import ExportGraph
-from .names import INPUT, output_names
+from ..formats.format import replace_files
+from ..outputs import output_names
+from .graph import INPUT, ExportGraph, trace
 from .nms_ops import keep_in_onnx
-from .onnx_clean import clean
-from .program import trace
 from .rewrite import MishForm
 
 if TYPE_CHECKING:
@@ -46,7 +44,7 @@ def to_onnx(model: Model, metadata: Metadata, *, mish: MishForm = "sigmoid") -> 
         )
     dtype = torch.float16 if metadata.precision == "fp16" else torch.float32
     program = trace(ExportGraph(model, metadata, mish=mish, dtype=dtype), metadata)
-    names = output_names(metadata, len(program.graph_signature.output_specs))
+    names = output_names(metadata)
     opset = getattr(onnxscript, f"opset{OPSET}")
     exported = torch.onnx.export(
         program,
@@ -59,7 +57,7 @@ def to_onnx(model: Model, metadata: Metadata, *, mish: MishForm = "sigmoid") -> 
         verbose=False,
     )
     made = exported.model_proto  # type: ignore[union-attr]
-    clean(made)
+    _forget_origins(made)
     made.metadata_props.add(key=KEY, value=metadata.model_dump_json())
     onnx.checker.check_model(made)
     return made
@@ -86,3 +84,12 @@ def _import_onnx() -> tuple[Any, Any]:
     except ImportError as error:
         raise MissingPackage(error.name or "onnx", "An ONNX graph") from error
     return onnx, onnxscript
+
+
+def _forget_origins(model: onnx.ModelProto) -> None:
+    """Remove the names of files and of Python modules that operations are from, in place."""
+    graph = model.graph
+    parts = (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer)
+    for part in (model, graph, *parts):
+        part.doc_string = ""
+        del part.metadata_props[:]

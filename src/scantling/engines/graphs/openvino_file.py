@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 from ...checkpoints import Model
 from ...errors import MissingPackage
 from ...specs.metadata import KEY, Metadata
-from .graph import ExportGraph
-from .names import INPUT, output_names
+from ..formats.format import replace_files
+from ..outputs import output_names
+from .graph import INPUT, ExportGraph, trace
 from .nms_ops import keep_in_openvino
-from .program import trace
 
 if TYPE_CHECKING:
     import openvino
-
-from .files import replace_files
 
 
 def to_openvino(model: Model, metadata: Metadata) -> openvino.Model:
@@ -41,7 +39,7 @@ def to_openvino(model: Model, metadata: Metadata) -> openvino.Model:
     _simplify_pools(made)
     made.set_friendly_name(metadata.spec.name)
     made.inputs[0].get_tensor().set_names({INPUT})
-    for output, name in zip(made.outputs, output_names(metadata, len(made.outputs)), strict=True):
+    for output, name in zip(made.outputs, output_names(metadata), strict=True):
         output.get_tensor().set_names({name})
     _name_in_order(made)
     made.set_rt_info(metadata.model_dump_json(), KEY)
