@@ -13,7 +13,7 @@ from .hardware import has_package
 
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
-    """What runs a network.
+    """An engine as the table has it.
 
     Args:
         packages: any of which brings it.

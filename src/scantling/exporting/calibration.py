@@ -66,7 +66,7 @@ class Images:
 
 @dataclass(frozen=True)
 class Calibrated:
-    """What a graph of reduced precision is made from.
+    """Images for a graph of reduced precision: those to calibrate on, and those that judge it.
 
     Args:
         data: as the user named it.

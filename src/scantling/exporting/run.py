@@ -27,7 +27,7 @@ CHECKED = ("tensors", "boxes")  # stages of `verify` that need no data
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export wrote.
+    """Result of an export.
 
     Args:
         path: of the file; of OpenVINO the `.xml`, which has its `.bin` beside it.
@@ -136,7 +136,7 @@ def export(
 
 
 def choose_format(to: str, precision: str) -> Format:
-    """The format of that name, once what it needs is known to be there.
+    """Look up a format, and check that its packages are installed.
 
     Raises:
         InvalidValue: it cannot hold this precision.
@@ -165,7 +165,7 @@ def _require(package: str, feature: str, extra: str | None) -> None:
 def _check_settings(
     chosen: Format, precision: str, data: object, max_ap_drop: float | None
 ) -> float:
-    """Refuse what contradicts itself, before anything is loaded; the limit of the AP drop."""
+    """Refuse settings that contradict one another; return the limit of the AP drop."""
     if precision == "int8" and data is None:
         raise InvalidValue(
             "data",

@@ -15,7 +15,7 @@ WORTH_IT = 1.05  # a gain below this is none
 
 
 def measure_speedup(reduced: Path, plain: Path, precision: str, engine: str) -> float:
-    """How many times faster a reduced graph is than the same one in fp32; says so if it is not.
+    """Time a graph of reduced precision against the same one in fp32; log it if it is not faster.
 
     The two run in turns, and each run counts with the one beside it.
 

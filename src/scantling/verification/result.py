@@ -20,7 +20,7 @@ class Figure:
     Args:
         name: what it measures.
         value: as measured; not a number where there was nothing to measure.
-        limit: what it is held against; None for a figure that is only told.
+        limit: its tolerance; None for a figure that is for information.
         at_least: it must not be below the limit; else it must not be above.
         unit: `dB`, `px`, `%`, … or nothing.
     """

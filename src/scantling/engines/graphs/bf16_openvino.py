@@ -64,7 +64,7 @@ def _can_stay(layer: openvino.Node) -> bool:
 
 
 def _computed_together(layer: openvino.Node) -> list[openvino.Node]:
-    """A layer and what OpenVINO may compute in one with it: up to the sum with another map."""
+    """A layer and the operations that OpenVINO may fuse with it, up to the sum with another map."""
     chain = [layer]
     for one in chain:  # it grows
         if not _joins(one):

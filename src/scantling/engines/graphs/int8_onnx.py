@@ -38,7 +38,7 @@ LARGEST_WEIGHT = 127  # of 8 bits with a sign
 
 @dataclass(frozen=True)
 class Seen:
-    """What feature maps hold, on average over images.
+    """Statistics of feature maps over the calibration images.
 
     Args:
         ends: least and greatest value by name, zero between them.
@@ -92,7 +92,7 @@ def _named(graph: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _inner_nodes(graph: onnx.ModelProto) -> tuple[list[Any], tuple[str, ...]]:
-    """What is neither pre-processing nor decoding, and which of it are the outermost layers."""
+    """The nodes between pre-processing and decoding, and the outermost layers among them."""
     nodes = graph.graph.node
     made, used = set[str](), set[str]()  # tensors that a layer is before, behind
     after, before = set[str](), set[str]()  # nodes that a layer is before, behind
@@ -124,7 +124,7 @@ def _activation_of(layer: Any, inner: list[Any]) -> list[str]:
 def _measure(
     graph: onnx.ModelProto, inner: Sequence[Any], inputs: CalibrationInputs, progress: Progress
 ) -> Seen:
-    """What the maps in front of and behind the inner nodes hold."""
+    """Measure the inputs and outputs of the inner nodes."""
     import onnx
     import onnxruntime
 
@@ -190,7 +190,7 @@ def _correct_biases(
 
 
 def _lost(weights: FloatArray) -> FloatArray:
-    """(outputs, inputs of a group) of (…, …, H, W) weights: what rounding to 8 bits takes away."""
+    """Rounding error of weights in 8 bits, summed over the kernel: (outputs, inputs of a group)."""
     largest = np.abs(weights).max(axis=(1, 2, 3), keepdims=True)
     step = np.maximum(largest, 1e-12) / LARGEST_WEIGHT
     return np.asarray((weights - np.rint(weights / step) * step).sum(axis=(2, 3)))

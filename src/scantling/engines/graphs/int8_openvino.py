@@ -80,7 +80,7 @@ def _quantise(plain: openvino.Model, ignored: list[str], inputs: _WithProgress) 
 
 
 class _WithProgress:
-    """CalibrationInputs that tell how far they have been gone through."""
+    """Calibration inputs that report progress as they are iterated."""
 
     def __init__(self, inputs: CalibrationInputs, progress: Progress) -> None:
         self.inputs = inputs
@@ -96,7 +96,7 @@ class _WithProgress:
 
 
 def _outside(graph: openvino.Model) -> list[str]:
-    """What is in front of the first convolutions and behind the last: it stays as it is."""
+    """Names of the operations in front of the first convolutions and behind the last."""
     after, before = dict[str, bool](), dict[str, bool]()
     operations = graph.get_ordered_ops()
     for one in operations:
