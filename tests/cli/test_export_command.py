@@ -53,7 +53,7 @@ def test_export_prints_json_alone(tiny: Path, capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "--to is ''; expected onnx"),
+        ([], "--to is ''; expected openvino or onnx"),
         (["--to", "openvin"], "Did you mean 'openvino'"),
         (["--to", "openvino", "--batch-size", "many"], "or dynamic"),
         (["--to", "openvino", "--takes", "image", "--set", "any_size=1"], "one at a time"),
