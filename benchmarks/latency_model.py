@@ -27,7 +27,7 @@ import torch
 
 from scantling.checkpoints import Model
 from scantling.checkpoints.model import build_network
-from scantling.engines import open_engine
+from scantling.engines import EngineSettings, open_engine
 from scantling.engines.graphs import make_metadata, to_onnx, to_openvino, write_onnx, write_openvino
 from scantling.engines.hardware import describe_machine
 from scantling.scaling.latency import LatencyModel, OperationTable, predict_memory, tabulate
@@ -201,10 +201,9 @@ def compare(
     for source, spec in zip(sources, specs, strict=True):
         opened = open_engine(
             source,
-            engine=engine,
-            precision=options.precision,
-            threads=options.threads,
-            device="cpu",
+            EngineSettings(
+                engine=engine, precision=options.precision, threads=options.threads, device="cpu"
+            ),
         )
         images = opened.new_batch(1, spec.image_size)
         images[:] = 114

@@ -33,7 +33,7 @@ from scantling.darknet import (
     stored_tensors,
     write_weights,
 )
-from scantling.engines import open_engine
+from scantling.engines import EngineSettings, open_engine
 from scantling.engines.hardware import describe_machine
 
 Run = Callable[[], object]
@@ -251,17 +251,19 @@ def our_engines(
         return run_of(
             open_engine(
                 model,
-                engine=engine,
-                precision=precision,
-                image_size=(size, size),
-                threads=options.threads,
-                compile=compile_it,
-                device="cpu",
+                EngineSettings(
+                    engine=engine,
+                    precision=precision,
+                    image_size=(size, size),
+                    threads=options.threads,
+                    compile=compile_it,
+                    device="cpu",
+                ),
             )
         )
 
     def of_file(path: Path) -> Run:
-        return run_of(open_engine(path, threads=options.threads, device="cpu"))
+        return run_of(open_engine(path, EngineSettings(threads=options.threads, device="cpu")))
 
     found: dict[str, Callable[[], Run]] = {}
     for engine, precision, compile_it in ways:

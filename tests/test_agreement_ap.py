@@ -15,6 +15,7 @@ from torch import nn
 
 from scantling import Predictor, Selection
 from scantling.checkpoints import load_model
+from scantling.engines import EngineSettings
 from scantling.engines.torch_engine import TorchEngine
 from scantling.evaluation import evaluate, selection_for
 from scantling.images import TTA
@@ -57,7 +58,7 @@ def ours(
         if epsilon is not None and isinstance(module, nn.BatchNorm2d):
             module.eps = epsilon
     predictor = Predictor(
-        TorchEngine(model, device="cpu"),
+        TorchEngine(model, EngineSettings(device="cpu")),
         model.names,
         input_spec=model.spec.input.replace(fit=fit),
         selection=Selection(min_score=min_score, iou_threshold=OPENCV_IOU, max_detections=5000),
@@ -94,7 +95,7 @@ def test_showing_each_image_several_times_raises_ap(merge: str, assets: Path, fi
     plain, several = (
         evaluate(
             Predictor(
-                TorchEngine(model, device="cpu"),
+                TorchEngine(model, EngineSettings(device="cpu")),
                 model.names,
                 input_spec=model.spec.input,
                 selection=replace(selection_for("coco"), merge=kind),

@@ -6,6 +6,7 @@ import torch
 
 import effdet_oracle as oracle
 from scantling.checkpoints import load_model
+from scantling.engines import EngineSettings
 from scantling.engines.torch_engine import TorchEngine
 from scantling.postprocess import Selection, select
 from scantling.specs import CATALOG
@@ -126,6 +127,8 @@ def test_engine_sees_images_as_effdet_normalises_them(name, tmp_path):
     classes, _ = network((pixels.float() - mean) / std)
     expected = torch.cat([level.permute(0, 2, 3, 1).reshape(1, -1, 90) for level in classes], 1)
 
-    engine = TorchEngine(ours(network, name, tmp_path), device="cpu", image_size=size)
+    engine = TorchEngine(
+        ours(network, name, tmp_path), EngineSettings(device="cpu", image_size=size)
+    )
     candidates = engine(pixels.permute(0, 2, 3, 1).numpy())
     torch.testing.assert_close(candidates.scores, expected.sigmoid(), atol=1e-4, rtol=0)

@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 
 from scantling.checkpoints import Model, load_model
+from scantling.engines import EngineSettings
 from scantling.engines.graphs import make_metadata, to_onnx, to_openvino, write_onnx, write_openvino
 from scantling.engines.torch_engine import TorchEngine
 from scantling.evaluation import choose_protocol, evaluate, selection_for
@@ -77,7 +78,7 @@ def write_expected(model: Model, folder: Path) -> None:
 
 def load(model: Model, selection: Selection) -> Predictor:
     """The model on torch, as exact as it can be."""
-    engine = TorchEngine(model, device="cpu")
+    engine = TorchEngine(model, EngineSettings(device="cpu"))
     return Predictor(engine, model.names, input_spec=model.spec.input, selection=selection)
 
 

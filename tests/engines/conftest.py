@@ -8,7 +8,7 @@ import pytest
 
 from logged import logged_lines
 from scantling.checkpoints import Model, load_model
-from scantling.engines import Engine, open_engine
+from scantling.engines import Engine, EngineSettings, open_engine
 from scantling.specs.metadata import GraphForm
 
 
@@ -33,7 +33,7 @@ def converted(tiny: Model, tmp_path_factory: pytest.TempPathFactory) -> Converte
     pytest.importorskip("openvino")
     cache = tmp_path_factory.mktemp("cache")
     with logged_lines() as lines:
-        engine = open_engine(tiny, engine="openvino", image_size=96, cache=cache)
+        engine = open_engine(tiny, EngineSettings(engine="openvino", image_size=96, cache=cache))
     return Converted(engine, cache, tuple(lines))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scantling.checkpoints import Model, load_model
-from scantling.engines import open_engine, read_metadata
+from scantling.engines import EngineSettings, open_engine, read_metadata
 from scantling.engines.hardware import find_processor
 from scantling.engines.torch_engine import TorchEngine
 from scantling.errors import InvalidExport, InvalidValue, MissingPackage, UnknownName
@@ -44,7 +44,7 @@ def batch(dog: Path) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def native(tiny: Model) -> TorchEngine:
-    return TorchEngine(tiny, device="cpu", image_size=96)
+    return TorchEngine(tiny, EngineSettings(device="cpu", image_size=96))
 
 
 def assert_near(got: Candidates, expected: Candidates) -> None:
@@ -59,7 +59,8 @@ def test_an_exported_file_answers_as_torch_does(
     exported: Path, tmp_path: Path, native: TorchEngine, batch, name, engine, streams
 ):
     opened = open_engine(
-        exported / name, engine=engine, streams=streams, precision="fp32", cache=tmp_path
+        exported / name,
+        EngineSettings(engine=engine, streams=streams, precision="fp32", cache=tmp_path),
     )
     assert opened.name == engine
     assert opened.precision == "fp32"
@@ -75,7 +76,8 @@ def test_a_buffer_that_is_filled_again_or_is_read_only_is_seen_as_it_is(
     exported: Path, tmp_path: Path, native: TorchEngine, batch, name, engine, streams
 ):
     opened = open_engine(
-        exported / name, engine=engine, streams=streams, precision="fp32", cache=tmp_path
+        exported / name,
+        EngineSettings(engine=engine, streams=streams, precision="fp32", cache=tmp_path),
     )
     expected = native(batch).scores.numpy()
     buffer = opened.new_batch(1, (96, 96))
@@ -101,7 +103,7 @@ def test_a_model_is_converted_once_and_answers_as_torch_does(
     wide = np.concatenate([batch, batch], axis=2)[:2]
     assert_near(converted.engine(wide), native(wide))  # of another size as well
 
-    again = open_engine(tiny, image_size=96, cache=converted.cache)
+    again = open_engine(tiny, EngineSettings(image_size=96, cache=converted.cache))
     assert not any("converting" in line for line in logged)
     assert again.name == "openvino"  # by itself
     assert_near(again(batch), native(batch))
@@ -115,9 +117,9 @@ def test_a_converted_model_that_was_damaged_is_made_again(
 
     def open_again() -> Candidates:
         logged.clear()
-        return open_engine(model, engine=engine, cache=tmp_path)(batch)
+        return open_engine(model, EngineSettings(engine=engine, cache=tmp_path))(batch)
 
-    expected = TorchEngine(model, device="cpu")(batch)
+    expected = TorchEngine(model, EngineSettings(device="cpu"))(batch)
     assert_near(open_again(), expected)
     assert any("converting" in line for line in logged)
     assert_near(open_again(), expected)
@@ -134,7 +136,7 @@ def test_the_real_yolov4_tiny_finds_in_openvino_what_it_finds_in_torch(
     tiny: Model, converted, dog: Path
 ):
     image, _ = resize_and_pad(read_image(dog), (416, 416), resize_mode=tiny.spec.input.resize_mode)
-    expected = TorchEngine(tiny, device="cpu")(image[None])
+    expected = TorchEngine(tiny, EngineSettings(device="cpu"))(image[None])
     got = converted.engine(image[None])
     np.testing.assert_allclose(got.boxes, expected.boxes.numpy(), atol=5e-3)
     np.testing.assert_allclose(got.scores, expected.scores.numpy(), atol=1e-5)
@@ -142,20 +144,20 @@ def test_the_real_yolov4_tiny_finds_in_openvino_what_it_finds_in_torch(
 
 
 def test_openvino_computes_in_bf16_only_when_asked_to(exported: Path, tmp_path: Path, batch):
-    exact = open_engine(exported / "static.xml", cache=tmp_path)
+    exact = open_engine(exported / "static.xml", EngineSettings(cache=tmp_path))
     assert exact.precision == "fp32"
     if not find_processor().has_bf16:
         with pytest.raises(InvalidValue, match="fp32"):
-            open_engine(exported / "static.xml", precision="bf16", cache=tmp_path)
+            open_engine(exported / "static.xml", EngineSettings(precision="bf16", cache=tmp_path))
         return
-    near = open_engine(exported / "static.xml", precision="bf16", cache=tmp_path)
+    near = open_engine(exported / "static.xml", EngineSettings(precision="bf16", cache=tmp_path))
     assert near.precision == "bf16"
     assert 1e-5 < np.abs(near(batch).scores - exact(batch).scores).max() < 0.1
 
 
 def test_answers_outlive_those_that_follow(exported: Path, tmp_path: Path, batch):
     for name in ("static.xml", "static.onnx"):
-        opened = open_engine(exported / name, streams=2, cache=tmp_path)
+        opened = open_engine(exported / name, EngineSettings(streams=2, cache=tmp_path))
         waiting = [opened.submit(batch[number : number + 1]) for number in range(5)]
         together = [one.result() for one in waiting]
         kept = [one.scores.copy() for one in together]

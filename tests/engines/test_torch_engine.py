@@ -6,6 +6,7 @@ import torch
 
 from scantling.checkpoints import Model
 from scantling.detector import build_detector
+from scantling.engines import EngineSettings
 from scantling.engines.torch_engine import TorchEngine, choose_device, choose_dtype
 from scantling.errors import InvalidSpec, InvalidValue, UnknownName
 from scantling.specs import CATALOG
@@ -36,14 +37,14 @@ def test_the_engine_answers_as_the_network_does(model: Model):
     with torch.no_grad():
         expected = model.network.decode(model.network(scaled), (96, 128))
 
-    got = TorchEngine(model, device="cpu", image_size=(96, 128))(images)
+    got = TorchEngine(model, EngineSettings(device="cpu", image_size=(96, 128)))(images)
 
     torch.testing.assert_close(got.boxes, expected.boxes, rtol=1e-3, atol=1e-2)
     torch.testing.assert_close(got.scores, expected.scores, rtol=1e-3, atol=1e-5)
 
 
 def test_an_image_gets_the_same_answer_alone_and_in_a_batch(model: Model):
-    engine = TorchEngine(model, device="cpu", image_size=96)
+    engine = TorchEngine(model, EngineSettings(device="cpu", image_size=96))
     images = random_images(3, (96, 96))
     together = engine(images)
     for number in range(3):
@@ -55,7 +56,9 @@ def test_the_engine_leaves_the_model_as_it_is(model: Model):
     before = {name: value.clone() for name, value in model.network.state_dict().items()}
     model.network.train()
 
-    TorchEngine(model, device="cpu", precision="bf16", image_size=64)(random_images(1, (64, 64)))
+    TorchEngine(model, EngineSettings(device="cpu", precision="bf16", image_size=64))(
+        random_images(1, (64, 64))
+    )
 
     after = model.network.state_dict()
     assert list(after) == list(before)
@@ -66,7 +69,7 @@ def test_the_engine_leaves_the_model_as_it_is(model: Model):
 
 
 def test_an_answer_outlives_the_images_it_was_made_from(model: Model):
-    engine = TorchEngine(model, device="cpu", image_size=64)
+    engine = TorchEngine(model, EngineSettings(device="cpu", image_size=64))
     batch = engine.new_batch(2)
     assert batch.shape == (2, 64, 64, 3)
     batch[...] = random_images(2, (64, 64))
@@ -79,9 +82,11 @@ def test_an_answer_outlives_the_images_it_was_made_from(model: Model):
 
 def test_half_precision_is_near_but_not_equal(model: Model):
     images = random_images(1, (96, 96))
-    exact = TorchEngine(model, device="cpu", image_size=96)(images)
+    exact = TorchEngine(model, EngineSettings(device="cpu", image_size=96))(images)
     try:
-        near = TorchEngine(model, device="cpu", image_size=96, precision="bf16")(images)
+        near = TorchEngine(model, EngineSettings(device="cpu", image_size=96, precision="bf16"))(
+            images
+        )
     except InvalidValue:
         pytest.skip("this processor has no bf16")
     assert near.scores.dtype == torch.float32
@@ -89,24 +94,24 @@ def test_half_precision_is_near_but_not_equal(model: Model):
 
 
 def test_the_own_size_of_the_model_is_the_default(model: Model):
-    assert TorchEngine(model, device="cpu").image_size == (416, 416)
-    assert TorchEngine(model, device="cpu", image_size=320).image_size == (320, 320)
+    assert TorchEngine(model, EngineSettings(device="cpu")).image_size == (416, 416)
+    assert TorchEngine(model, EngineSettings(device="cpu", image_size=320)).image_size == (320, 320)
 
 
 @pytest.mark.parametrize(("size", "fix"), [(400, "Use 384"), ((416, 300), "width 300.*Use 288")])
 def test_a_size_that_the_stride_does_not_divide_is_refused(model: Model, size: object, fix: str):
     with pytest.raises(InvalidSpec, match=fix):
-        TorchEngine(model, image_size=size)
+        TorchEngine(model, EngineSettings(image_size=size))
 
 
 @pytest.mark.parametrize("size", [(64, 160), (128, 96)])
 def test_images_of_another_size_are_answered_for_that_size(model: Model, size: tuple[int, int]):
-    engine = TorchEngine(model, device="cpu", image_size=96)
+    engine = TorchEngine(model, EngineSettings(device="cpu", image_size=96))
     assert engine.size_divisor == 32
     batch = engine.new_batch(2, size)
     assert batch.shape == (2, *size, 3)
     batch[...] = random_images(2, size)
-    own = TorchEngine(model, device="cpu", image_size=size)(batch)
+    own = TorchEngine(model, EngineSettings(device="cpu", image_size=size))(batch)
     torch.testing.assert_close(engine(batch).boxes, own.boxes)
     torch.testing.assert_close(engine(batch).scores, own.scores)
 
@@ -115,14 +120,14 @@ def test_boxes_of_anchors_in_the_image_are_answered_for_the_size_too():
     torch.manual_seed(0)
     spec = CATALOG["efficientdet-d0"]
     made = Model(spec, build_detector(spec).eval(), tuple(map(str, range(spec.num_classes))))
-    engine = TorchEngine(made, device="cpu", image_size=256)
+    engine = TorchEngine(made, EngineSettings(device="cpu", image_size=256))
     images = random_images(1, (128, 384))
-    own = TorchEngine(made, device="cpu", image_size=(128, 384))(images)
+    own = TorchEngine(made, EngineSettings(device="cpu", image_size=(128, 384)))(images)
     torch.testing.assert_close(engine(images).boxes, own.boxes)
 
 
 def test_images_of_a_size_that_cannot_be_are_refused(model: Model):
-    engine = TorchEngine(model, device="cpu", image_size=96)
+    engine = TorchEngine(model, EngineSettings(device="cpu", image_size=96))
     with pytest.raises(InvalidSpec, match=r"width 100.*Use 96"):
         engine(random_images(1, (96, 100)))
     with pytest.raises(InvalidSpec, match="height 50"):
@@ -134,7 +139,7 @@ def test_images_of_a_size_that_cannot_be_are_refused(model: Model):
 @pytest.mark.parametrize("size", [0, -32, (32, 0)])
 def test_a_size_without_pixels_is_refused(model: Model, size: object):
     with pytest.raises(InvalidValue, match="image_size"):
-        TorchEngine(model, image_size=size)
+        TorchEngine(model, EngineSettings(image_size=size))
 
 
 def test_a_device_that_is_not_there_is_refused():
@@ -164,8 +169,10 @@ def test_a_precision_is_refused_where_it_would_be_slower():
 )
 def test_a_gpu_answers_as_the_processor_does(model: Model, precision: str, tolerance: float):
     images = random_images(2, (96, 128))
-    expected = TorchEngine(model, device="cpu", image_size=(96, 128))(images)
-    engine = TorchEngine(model, device="cuda", precision=precision, image_size=(96, 128))
+    expected = TorchEngine(model, EngineSettings(device="cpu", image_size=(96, 128)))(images)
+    engine = TorchEngine(
+        model, EngineSettings(device="cuda", precision=precision, image_size=(96, 128))
+    )
     batch = engine.new_batch(2)
     batch[...] = images
     got = engine(batch)

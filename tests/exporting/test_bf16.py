@@ -10,7 +10,7 @@ from thin import build, thin
 from scantling import create_model
 from scantling.checkpoints import Model
 from scantling.datasets.readers import read_dataset
-from scantling.engines import open_engine
+from scantling.engines import EngineSettings, open_engine
 from scantling.engines.graphs import make_metadata
 from scantling.engines.graphs.bf16_openvino import quantizable_bf16
 from scantling.engines.graphs.quantizable import QuantizableGraph
@@ -112,7 +112,7 @@ def test_a_file_with_layers_in_fp32_is_not_taken_for_that_without(tmp_path: Path
     found = []
     for kept in ((), graph.layers):
         path = write(graph, kept, metadata, tmp_path / "same-name.xml")
-        engine = open_engine(path, engine="openvino", cache=tmp_path)
+        engine = open_engine(path, EngineSettings(engine="openvino", cache=tmp_path))
         found.append(engine(scene).scores.copy())
         engine.close()
     assert (found[0] != found[1]).any()

@@ -11,7 +11,7 @@ import yaml
 from thin import build, thin
 
 from scantling.checkpoints import Model
-from scantling.engines import open_engine, read_metadata
+from scantling.engines import EngineSettings, open_engine, read_metadata
 from scantling.errors import ExportDiffers, InvalidExport, InvalidValue, UnknownName
 from scantling.exporting import FORMATS, export
 from scantling.images.letterbox import resize_and_pad
@@ -135,7 +135,10 @@ def test_int8_says_what_it_was_calibrated_on_and_is_near(
     images = resize_and_pad(photograph, small.spec.image_size, resize_mode="stretch", pad_value=0)[
         0
     ][None]
-    native, upside_down = open_engine(small, engine="torch"), np.ascontiguousarray(images[:, ::-1])
+    native, upside_down = (
+        open_engine(small, EngineSettings(engine="torch")),
+        np.ascontiguousarray(images[:, ::-1]),
+    )
     found = (open_engine(path)(images), native(images), native(upside_down))
     scores, others, wrong = (np.asarray(one.scores).ravel() for one in found)
     near, far = np.corrcoef([others, scores, wrong])[0, 1:]

@@ -7,7 +7,7 @@ import yaml
 
 from scantling import Predictor
 from scantling.checkpoints import Model, load_model
-from scantling.engines import open_engine
+from scantling.engines import EngineSettings, open_engine
 from scantling.engines.hardware import find_processor
 from scantling.evaluation import evaluate, selection_for
 from scantling.exporting import FORMATS, export
@@ -41,7 +41,7 @@ def load(assets: Path, network: str) -> Model:
 
 def average_precision(source: Model | Path, model: Model, data: Path, engine: str) -> float:
     """AP under COCO's protocol, of a file or of the model itself."""
-    opened = open_engine(source, engine=engine, device="cpu")
+    opened = open_engine(source, EngineSettings(engine=engine, device="cpu"))
     predictor = Predictor(
         opened, model.names, input_spec=model.spec.input, selection=selection_for("coco")
     )

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from scantling.checkpoints import load_model
-from scantling.engines import Ready
+from scantling.engines import EngineSettings, Ready
 from scantling.engines.torch_engine import TorchEngine
 from scantling.errors import InvalidValue, WorkerLost
 from scantling.images import TTA, InferencePlan, TTAView, read_image
@@ -28,7 +28,7 @@ from scantling.structures import Candidates, Detections
 def engine(assets: Path) -> TorchEngine:
     """A small real network."""
     model = load_model(assets / "weights" / "yolo-fastest-1.1-coco" / "yolo-fastest-1.1.cfg")
-    return TorchEngine(model, device="cpu")
+    return TorchEngine(model, EngineSettings(device="cpu"))
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ from scantling.blocks import (
 from scantling.checkpoints import Model, load_native, prepare_model, save_model
 from scantling.darknet.layers import DarknetDropBlock
 from scantling.datasets.loader import Task, open_training_set
+from scantling.engines import EngineSettings
 from scantling.engines.torch_engine import TorchEngine
 from scantling.errors import InvalidSettings, InvalidValue
 from scantling.training.data import make_augmentation, make_mixers
@@ -184,7 +185,7 @@ def test_a_native_network_normalises_as_told_and_is_saved_as_ever(tmp_path: Path
     raw = model.network.eval()(IMAGES)
     for level, again in zip(raw, loaded.network(IMAGES), strict=True):
         assert torch.equal(level, again)
-    engine = TorchEngine(loaded, device="cpu", precision="fp32", image_size=SIZE)
+    engine = TorchEngine(loaded, EngineSettings(device="cpu", precision="fp32", image_size=SIZE))
     found = engine(some_batch(range(2)).images.permute(0, 2, 3, 1).numpy())
     expected = model.network.decode(raw, SIZE)
     torch.testing.assert_close(torch.as_tensor(found.boxes), expected.boxes, rtol=1e-3, atol=1e-3)

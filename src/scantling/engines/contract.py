@@ -1,10 +1,15 @@
-"""What every engine offers, whatever runtime is behind it; none of this loads one."""
+"""The interface of every engine, and the settings to open one with; loads no runtime."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from ..errors import InvalidValue
 from ..structures import Candidates, FloatArray, Image
+
+PRECISIONS = ("fp32", "bf16", "fp16", "auto")
+MAX_STREAMS = 64
+MAX_THREADS = 1024
 
 
 class Pending(Protocol):
@@ -100,22 +105,49 @@ class Ready:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineSettings:
-    """How an engine is to be opened.
+    """What runs a network, where, and in which precision.
 
     Args:
+        engine: `torch`, `onnxruntime`, `openvino`, `tensorrt`, or `auto`; see
+            `scantling.engines.choice` for its rule.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        precision: `fp32`, `bf16`, `fp16`, `auto`; None for a file's own, fp32 of a model.
-        image_size: (height, width); None for the usual one.
-        threads: processor threads in all; None for as many as there are cores.
-        streams: batches at once.
-        compile: of torch: compile the network first.
-        cache: folder for what can be made again.
+        precision: `fp32`, `bf16`, `fp16`; `auto` for the one that the device computes fastest in.
+            If None, what a file is meant to be computed in; of a model, fp32.
+        image_size: (height, width) of the usual input, or the side of a square; None for its own.
+        threads: of the processor, in all; None for as many as it has cores.
+        streams: batches to work on at once. One gives the shortest wait; with several an image
+            takes longer, but more are done in a second.
+        compile: of torch: compile a model first, see `TorchEngine`.
+        cache: folder for what is made once; the user's own if None.
+
+    Raises:
+        InvalidValue: a device, a precision or a number that no machine has.
     """
 
+    engine: str = "auto"
     device: str = "auto"
     precision: str | None = None
-    image_size: tuple[int, int] | None = None
+    image_size: int | tuple[int, int] | None = None
     threads: int | None = None
     streams: int = 1
     compile: bool = False
     cache: Path | None = None
+
+    def __post_init__(self) -> None:
+        kind, colon, number = self.device.partition(":")
+        if kind not in ("auto", "cpu", "cuda") or (
+            colon and (kind != "cuda" or not number.isdigit())
+        ):
+            raise InvalidValue("device", self.device, "auto, cpu, cuda or cuda:N")
+        if self.precision not in (None, *PRECISIONS):
+            raise InvalidValue("precision", self.precision, "one of " + ", ".join(PRECISIONS))
+        if not 1 <= self.streams <= MAX_STREAMS:
+            raise InvalidValue("streams", self.streams, f"a number from 1 to {MAX_STREAMS}")
+        if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:
+            raise InvalidValue("threads", self.threads, f"a number from 1 to {MAX_THREADS}")
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """(height, width) of the usual input, if it is set."""
+        size = self.image_size
+        return (size, size) if isinstance(size, int) else size

@@ -57,7 +57,7 @@ def _metadata_for(model: Model, settings: EngineSettings) -> Metadata:
         return make_metadata(model, form=GraphForm(batch=None, any_size=True))
     except ScantlingError:
         form = GraphForm(batch=None)
-        return make_metadata(model, form=form, image_size=settings.image_size)
+        return make_metadata(model, form=form, image_size=settings.size)
 
 
 def _key(metadata: Metadata) -> str:

@@ -65,7 +65,7 @@ def open_onnxruntime(
         OnnxSession(session, settings.streams),
         name="onnxruntime",
         precision=precision,
-        image_size=settings.image_size,
+        image_size=settings.size,
         streams=settings.streams,
         description=f"onnxruntime {onnxruntime.__version__}, {used}, {precision}, "
         f"{threads}{settings.streams} stream{'s' * (settings.streams > 1)}",

@@ -20,36 +20,19 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MAX_STREAMS = 64
-MAX_THREADS = 1024
-
 
 def open_engine(
     source: Model | Path | str,
+    settings: EngineSettings | None = None,
     *,
-    engine: str = "auto",
-    device: str = "auto",
-    precision: str | None = None,
-    image_size: int | tuple[int, int] | None = None,
-    threads: int | None = None,
-    streams: int = 1,
-    compile: bool = False,  # noqa: A002 - what torch calls it
-    cache: Path | None = None,
+    metadata: Metadata | None = None,
 ) -> Engine:
     """Make a model or an exported file ready to predict.
 
     Args:
         source: a model; or the path of an exported file, which says the rest itself.
-        engine: a key of `ENGINES`, or `auto`; see `scantling.engines.choice` for its rule.
-        device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        precision: `fp32`, `bf16`, `fp16`; `auto` for the one that the device computes fastest in.
-            If None, what a file is meant to be computed in; of a model, fp32.
-        image_size: (height, width) of the usual input, or the side of a square; None for its own.
-        threads: of the processor, in all; None for as many as it has cores.
-        streams: batches to work on at once. One gives the shortest wait; with several an image
-            takes longer, but more are done in a second.
-        compile: of torch: compile a model first, see `TorchEngine`.
-        cache: folder for what is made once; the user's own if None.
+        settings: how to run it.
+        metadata: of the file, where it has been read already.
 
     Raises:
         InvalidExport: the file is damaged, or not what it says.
@@ -57,35 +40,21 @@ def open_engine(
         MissingPackage: what runs it is not installed.
         UnknownName: there is no such engine.
     """
-    if not 1 <= streams <= MAX_STREAMS:
-        raise InvalidValue("streams", streams, f"a number from 1 to {MAX_STREAMS}")
-    if threads is not None and not 1 <= threads <= MAX_THREADS:
-        raise InvalidValue("threads", threads, f"a number from 1 to {MAX_THREADS}")
-    settings = EngineSettings(
-        device=device,
-        precision=precision,
-        image_size=(image_size, image_size) if isinstance(image_size, int) else image_size,
-        threads=threads,
-        streams=streams,
-        compile=compile,
-        cache=cache,
-    )
-    return (
-        _open_file(Path(source), engine, settings)
-        if isinstance(source, (str, Path))
-        else _open_model(source, engine, settings)
-    )
+    settings = settings or EngineSettings()
+    if isinstance(source, (str, Path)):
+        path = Path(source)
+        return _open_file(path, metadata or read_metadata(path), settings)
+    return _open_model(source, settings)
 
 
-def _open_file(path: Path, asked: str, settings: EngineSettings) -> Engine:
-    metadata = read_metadata(path)
+def _open_file(path: Path, metadata: Metadata, settings: EngineSettings) -> Engine:
     kind = path.suffix.lower()
     gpu = settings.device.startswith("cuda")
     if settings.device == "auto" and kind == ".onnx":
         gpu = has_package("onnxruntime-gpu") and has_nvidia_gpu()
     choice = choose_engine(
         kind,
-        asked=asked,
+        asked=settings.engine,
         installed=find_installed(),
         on_gpu=gpu,
         architecture=find_processor().architecture,
@@ -108,15 +77,14 @@ def _open_chosen(
     return opened
 
 
-def _open_model(model: Model, asked: str, settings: EngineSettings) -> Engine:
+def _open_model(model: Model, settings: EngineSettings) -> Engine:
     from .torch_engine import choose_device, choose_image_size
 
     on_gpu = choose_device(settings.device).type == "cuda"
-    if settings.image_size is not None:
-        choose_image_size(model, settings.image_size)  # a mistake is told as torch would
+    choose_image_size(model, settings.size)  # a mistake is told as torch would
     choice = choose_engine(
         MODEL,
-        asked="torch" if settings.compile and asked == "auto" else asked,
+        asked="torch" if settings.compile and settings.engine == "auto" else settings.engine,
         installed=find_installed(),
         on_gpu=on_gpu,
         architecture=find_processor().architecture,
@@ -131,7 +99,7 @@ def _open_model(model: Model, asked: str, settings: EngineSettings) -> Engine:
     except InvalidValue:
         raise
     except Exception as error:  # whatever a converter raises
-        if asked != "auto":
+        if settings.engine != "auto":
             raise
         logger.info(f"{choice.name} cannot run this model, so torch does: {_first_line(error)}")
         return _open_torch(model, Choice("torch", f"{choice.name} failed"), settings)
@@ -140,14 +108,7 @@ def _open_model(model: Model, asked: str, settings: EngineSettings) -> Engine:
 def _open_torch(model: Model, choice: Choice, settings: EngineSettings) -> Engine:
     from .torch_engine import TorchEngine
 
-    opened = TorchEngine(
-        model,
-        device=settings.device,
-        precision=settings.precision or "fp32",
-        image_size=settings.image_size,
-        threads=settings.threads,
-        compile=settings.compile,
-    )
+    opened = TorchEngine(model, settings)
     if settings.streams > 1:
         logger.info("torch works on one batch at a time, with all threads: one stream")
     _tell(opened, choice)
@@ -157,7 +118,7 @@ def _open_torch(model: Model, choice: Choice, settings: EngineSettings) -> Engin
 def _open_converted(model: Model, choice: Choice, settings: EngineSettings) -> Engine:
     from .converted import convert
 
-    own = replace(settings, image_size=settings.image_size or model.spec.image_size)
+    own = replace(settings, image_size=settings.size or model.spec.image_size)
     path, metadata = convert(model, choice.name, own)
     return _open_chosen(choice, path, metadata, own)
 

@@ -64,7 +64,7 @@ def open_openvino(path: Path, metadata: Metadata, settings: EngineSettings) -> F
         session,
         name="openvino",
         precision=arithmetic.name,
-        image_size=settings.image_size,
+        image_size=settings.size,
         streams=settings.streams,
         description=f"openvino {openvino.__version__.split('-')[0]}, CPU, {arithmetic}, {how}",
     )

@@ -57,7 +57,7 @@ def open_tensorrt(path: Path, metadata: Metadata, settings: EngineSettings) -> F
         session,
         name="tensorrt",
         precision=metadata.precision,
-        image_size=settings.image_size,
+        image_size=settings.size,
         streams=settings.streams,
         description=f"tensorrt {tensorrt.__version__}, {where}, {metadata.precision}, "
         f"{settings.streams} stream{'s' * (settings.streams > 1)}",

@@ -15,7 +15,7 @@ from ..detector import Detector
 from ..errors import InvalidValue, lookup
 from ..specs.schema import check_image_size
 from ..structures import Candidates, FloatArray, Image
-from .contract import Ready
+from .contract import EngineSettings, Ready
 
 PRECISIONS: dict[str, torch.dtype] = {
     "fp32": torch.float32,
@@ -29,13 +29,10 @@ class TorchEngine:
 
     Args:
         model: what to run.
-        device: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:N`.
-        precision: `fp32`; `bf16` or `fp16`, faster where the hardware has them and near but not
-            equal; `auto`, the fastest of the three for the device.
-        image_size: (height, width) of the input, or the side of a square; None for the model's own.
-        threads: of the processor, for all of torch in this process; None to leave them as they are.
-        compile: let torch compile the network when it first sees images of a size: half a minute
-            or more, for up to twice the speed. It needs a C++ compiler.
+        settings: its `threads` are for all of torch in this process, None to leave them as they
+            are. Half precision is faster where the hardware has it, and near but not equal.
+            `compile` lets torch compile the network when it first sees images of a size: half a
+            minute or more, for up to twice the speed; it needs a C++ compiler.
 
     Raises:
         InvalidSpec: the coarsest stride does not divide the image size.
@@ -46,21 +43,13 @@ class TorchEngine:
     streams = 1
     whole_images = False
 
-    def __init__(
-        self,
-        model: Model,
-        *,
-        device: str = "auto",
-        precision: str = "fp32",
-        image_size: int | tuple[int, int] | None = None,
-        threads: int | None = None,
-        compile: bool = False,  # noqa: A002 - what torch calls it
-    ) -> None:
-        self.image_size = choose_image_size(model, image_size)
+    def __init__(self, model: Model, settings: EngineSettings | None = None) -> None:
+        settings = settings or EngineSettings()
+        self.image_size = choose_image_size(model, settings.size)
         self.size_divisor: int | None = max(model.network.strides)
         self._spec = model.spec
-        self.device = choose_device(device)
-        self.dtype = choose_dtype(precision, self.device)
+        self.device = choose_device(settings.device)
+        self.dtype = choose_dtype(settings.precision or "fp32", self.device)
         # On a processor, OpenMP keeps a pool of threads for each thread that calls it, and stops
         # spinning where the pools outnumber the cores: a quarter slower, measured on two cores.
         self.in_background = self.device.type != "cpu"
@@ -73,12 +62,12 @@ class TorchEngine:
         network.to(device=self.device, dtype=self.dtype)
         self._network = network.to(memory_format=torch.channels_last)
         self._forward: Callable[..., Any] = (
-            _compiled(self._network, self.device) if compile else self._network
+            _compiled(self._network, self.device) if settings.compile else self._network
         )
         self.precision = next(key for key, dtype in PRECISIONS.items() if dtype == self.dtype)
-        if threads is not None:
-            torch.set_num_threads(threads)
-        self.description = self._describe(compiled=compile)
+        if settings.threads is not None:
+            torch.set_num_threads(settings.threads)
+        self.description = self._describe(compiled=settings.compile)
 
     def new_batch(self, images: int, image_size: tuple[int, int] | None = None) -> Image:
         """An (images, H, W, 3) array to be filled and handed to the engine.
@@ -167,11 +156,10 @@ def _compiled(network: nn.Module, device: torch.device) -> Callable[..., Any]:
     return made
 
 
-def choose_image_size(model: Model, image_size: int | tuple[int, int] | None) -> tuple[int, int]:
+def choose_image_size(model: Model, size: tuple[int, int] | None) -> tuple[int, int]:
     """(height, width) of the input: as asked, or the model's own."""
-    if image_size is None:
+    if size is None:
         return model.spec.image_size
-    size = (image_size, image_size) if isinstance(image_size, int) else image_size
     check_size(model.network, size, model.spec.name)
     return size
 

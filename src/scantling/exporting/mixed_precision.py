@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..datasets.dataset import Dataset
-from ..engines import open_engine
+from ..engines import EngineSettings, open_engine
 from ..engines.graphs.quantizable import Progress, QuantizableGraph
 from ..errors import ExportDiffers
 from ..evaluation import evaluate, selection_for
@@ -68,7 +68,9 @@ class Trials:
     def average_precision(self, fp32_layers: Sequence[str], judged: Dataset) -> float:
         """AP on the images that judge."""
         metadata = self.write(fp32_layers, self.calibrated.inputs)
-        opened = open_engine(self.path, engine=self.engine, device="cpu", cache=self.path.parent)
+        opened = open_engine(
+            self.path, EngineSettings(engine=self.engine, device="cpu", cache=self.path.parent)
+        )
         try:
             predictor = Predictor(
                 opened,
@@ -84,7 +86,9 @@ class Trials:
     def outputs(self, fp32_layers: Sequence[str], inputs: Images) -> list[Candidates]:
         """Candidates of each image, calibrated on the same."""
         self.write(fp32_layers, inputs)
-        opened = open_engine(self.path, engine=self.engine, device="cpu", cache=self.path.parent)
+        opened = open_engine(
+            self.path, EngineSettings(engine=self.engine, device="cpu", cache=self.path.parent)
+        )
         try:
             return [opened(inputs.load(path)[None]) for path in inputs.paths]
         finally:

@@ -6,7 +6,7 @@ from time import perf_counter
 
 import numpy as np
 
-from ..engines import open_engine
+from ..engines import EngineSettings, open_engine
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ def measure_speedup(reduced: Path, plain: Path, precision: str, engine: str) -> 
         engine: that runs both.
     """
     engines = tuple(
-        open_engine(path, engine=engine, device="cpu", cache=path.parent)
+        open_engine(path, EngineSettings(engine=engine, device="cpu", cache=path.parent))
         for path in (reduced, plain)
     )
     try:

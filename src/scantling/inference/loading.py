@@ -1,17 +1,17 @@
 """Images, folders, videos and streams → what is in them."""
 
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any
 
-from ..engines import Engine, is_exported, open_engine, read_metadata
+from ..engines import EngineSettings, is_exported, open_engine, read_metadata
 from ..errors import InvalidValue, NeedsTorch
 from ..images import InferencePlan
 from ..images.letterbox import RESIZE_MODES, ResizeMode
 from ..postprocess import Selection
-from ..specs import InputSpec
 from ..specs.metadata import Metadata
 from .predictor import FilePrediction, Prediction, Predictor, StageSeconds
 
@@ -19,7 +19,6 @@ logger = logging.getLogger(__name__)
 
 __all__ = ["FilePrediction", "Prediction", "Predictor", "StageSeconds", "load", "predict"]
 
-Precision = Literal["fp32", "bf16", "fp16", "auto"]
 Size = tuple[int, int]  # (height, width)
 
 
@@ -35,7 +34,7 @@ def load(
     streams: int = 1,
     image_size: int | Size | None = None,
     resize_mode: ResizeMode | None = None,
-    selection: Selection | None = None,
+    selection: Selection | Mapping[str, Any] | None = None,
     plan: InferencePlan | None = None,
     clip: bool = True,
     fast_decode: bool = True,
@@ -61,7 +60,8 @@ def load(
         streams: batches that the network works on at once.
         image_size: (height, width) of the network's input, or the side of a square.
         resize_mode: how an image is made to fit it; the model's own way if None.
-        selection: which candidates become detections; if None, as an exported file says.
+        selection: which candidates become detections; or only what is to differ from what an
+            exported file says, such as `{"min_score": 0.1}`.
         plan: the views of each image that the network is shown, such as `TTA`; one if None.
         clip: cut boxes off at the edge of the image.
         fast_decode: see `Predictor`.
@@ -71,40 +71,69 @@ def load(
     Raises:
         ScantlingError: the model, its files or a setting do not fit, and what to do about it.
     """
-    check_settings(device, precision, resize_mode)
-    folder = None if cache is None else Path(cache)
+    settings = EngineSettings(
+        engine=engine,
+        device=device,
+        precision=precision,
+        image_size=image_size,
+        threads=threads,
+        streams=streams,
+        cache=None if cache is None else Path(cache),
+    )
+    return open_predictor(
+        model,
+        settings,
+        weights=weights,
+        names=names,
+        resize_mode=resize_mode,
+        selection=selection,
+        plan=plan,
+        clip=clip,
+        fast_decode=fast_decode,
+        progress=progress,
+    )
 
-    def opened(source: object) -> Engine:
-        return open_engine(
-            source,  # type: ignore[arg-type] # a model, whose class would load torch
-            engine=engine,
-            device=device,
-            precision=precision,
-            image_size=image_size,
-            threads=threads,
-            streams=streams,
-            cache=folder,
-        )
 
+def open_predictor(
+    model: str | Path,
+    settings: EngineSettings,
+    *,
+    weights: str | Path | None = None,
+    names: str | Path | None = None,
+    resize_mode: ResizeMode | None = None,
+    selection: Selection | Mapping[str, Any] | None = None,
+    plan: InferencePlan | None = None,
+    clip: bool = True,
+    fast_decode: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> Predictor:
+    """`load`, with the settings of the engine as one value.
+
+    Raises:
+        ScantlingError: as `load`.
+    """
+    if resize_mode is not None and resize_mode not in RESIZE_MODES:
+        raise InvalidValue("resize_mode", resize_mode, "one of " + ", ".join(RESIZE_MODES))
     if is_exported(model):
         metadata = read_metadata(model)
-        refuse_beside_file(str(model), metadata, weights, names, resize_mode)
-        chosen: Selection | None = selection_of(metadata, selection)
-        ready, own, labels = opened(Path(model)), metadata.input_spec, metadata.names
+        _refuse_beside_file(str(model), metadata, weights, names, resize_mode)
+        chosen = selection_of(metadata, selection)
+        engine = open_engine(Path(model), settings, metadata=metadata)
+        own, class_names = metadata.input_spec, metadata.names
     else:
-        _require_torch(model)
-        if engine in ("auto", "torch"):
-            _check_torch(device, precision)
+        _require_torch(model, settings)
         from ..checkpoints import load_model  # loads torch, which an exported file does without
 
-        loaded = load_model(model, weights=weights, names=names, cache=cache, progress=progress)
-        chosen = selection
-        ready, own, labels = opened(loaded), loaded.spec.input, loaded.names
-    spec: InputSpec = own.replace(resize_mode=resize_mode or own.resize_mode)
+        chosen = _choose_selection(selection, Selection())
+        loaded = load_model(
+            model, weights=weights, names=names, cache=settings.cache, progress=progress
+        )
+        engine = open_engine(loaded, settings)
+        own, class_names = loaded.spec.input, loaded.names
     return Predictor(
-        ready,
-        labels,
-        input_spec=spec,
+        engine,
+        class_names,
+        input_spec=own.replace(resize_mode=resize_mode or own.resize_mode),
         selection=chosen,
         plan=plan,
         clip=clip,
@@ -112,21 +141,7 @@ def load(
     )
 
 
-def check_settings(device: str, precision: str | None, resize_mode: str | None) -> None:
-    """Refuse what no model could be run with, before anything is read or downloaded.
-
-    Raises:
-        InvalidValue: a device, precision or resize mode that does not exist.
-    """
-    if device not in ("auto", "cpu", "cuda") and not device.removeprefix("cuda:").isdigit():
-        raise InvalidValue("device", device, "auto, cpu, cuda or cuda:N")
-    if precision is not None and precision not in get_args(Precision):
-        raise InvalidValue("precision", precision, "one of " + ", ".join(get_args(Precision)))
-    if resize_mode is not None and resize_mode not in RESIZE_MODES:
-        raise InvalidValue("resize_mode", resize_mode, "one of " + ", ".join(RESIZE_MODES))
-
-
-def refuse_beside_file(
+def _refuse_beside_file(
     model: str,
     metadata: Metadata,
     weights: str | Path | None,
@@ -153,37 +168,46 @@ def refuse_beside_file(
         )
 
 
-def selection_of(metadata: Metadata, asked: Selection | None) -> Selection:
+def selection_of(metadata: Metadata, asked: Selection | Mapping[str, Any] | None) -> Selection:
     """Which candidates of an exported file become detections.
 
     Args:
         metadata: of the file.
-        asked: what its user wants; None for what the file says.
+        asked: what its user wants; or only what is to differ from what the file says.
     """
-    if asked is None:
-        return Selection(
-            min_score=metadata.min_score,
-            iou_threshold=metadata.iou_threshold,
-            max_detections=metadata.max_detections,
-        )
+    own = Selection(
+        min_score=metadata.min_score,
+        iou_threshold=metadata.iou_threshold,
+        max_detections=metadata.max_detections,
+    )
+    chosen = _choose_selection(asked, own)
     if metadata.form.gives == "detections":
-        if asked.min_score < metadata.min_score:
-            logger.warning(
-                "the file has NMS inside and leaves out what scores "
-                f"{metadata.min_score:g} or less; a lower one, {asked.min_score:g}, brings "
-                "nothing back"
-            )
-        if asked.iou_threshold > metadata.iou_threshold:
-            logger.warning(
-                f"the file has NMS inside, from an overlap of {metadata.iou_threshold:g} on; "
-                f"{asked.iou_threshold:g} brings nothing back"
-            )
-        if asked.max_detections > metadata.max_detections:
-            logger.warning(
-                f"the file gives {metadata.max_detections} detections of an image at most, "
-                f"not {asked.max_detections}"
-            )
-    return asked
+        _warn_of_inner_nms(metadata, chosen)
+    return chosen
+
+
+def _choose_selection(asked: Selection | Mapping[str, Any] | None, usual: Selection) -> Selection:
+    """The selection that was asked for; what was not said is as usual."""
+    return asked if isinstance(asked, Selection) else replace(usual, **(asked or {}))
+
+
+def _warn_of_inner_nms(metadata: Metadata, asked: Selection) -> None:
+    """Warn where NMS inside an exported file has removed what is asked for."""
+    if asked.min_score < metadata.min_score:
+        logger.warning(
+            f"the file has NMS inside and leaves out what scores {metadata.min_score:g} or less; "
+            f"a lower one, {asked.min_score:g}, brings nothing back"
+        )
+    if asked.iou_threshold > metadata.iou_threshold:
+        logger.warning(
+            f"the file has NMS inside, from an overlap of {metadata.iou_threshold:g} on; "
+            f"{asked.iou_threshold:g} brings nothing back"
+        )
+    if asked.max_detections > metadata.max_detections:
+        logger.warning(
+            f"the file gives {metadata.max_detections} detections of an image at most, "
+            f"not {asked.max_detections}"
+        )
 
 
 def predict(
@@ -208,20 +232,31 @@ def predict(
     Raises:
         ScantlingError: as `load` and `Predictor.stream`.
     """
-    predictor = model if isinstance(model, Predictor) else load(model)
-    return predictor.stream(sources, batch_size=batch_size, keep_images=keep_images)
+    if isinstance(model, Predictor):
+        return model.stream(sources, batch_size=batch_size, keep_images=keep_images)
+    predictor = load(model)
+    found = predictor.stream(sources, batch_size=batch_size, keep_images=keep_images)
+    return _closing_at_end(predictor, found)
 
 
-def _require_torch(model: str | Path) -> None:
-    """Refuse a model that is no exported file where torch is not installed."""
+def _closing_at_end(
+    predictor: Predictor, found: Generator[Prediction, None, None]
+) -> Generator[Prediction, None, None]:
+    """The same predictions; the predictor is closed after the last."""
+    with predictor:
+        yield from found
+
+
+def _require_torch(model: str | Path, settings: EngineSettings) -> None:
+    """Refuse a model that is no exported file where torch is missing, or lacks what is asked for.
+
+    A mistake should not cost a download.
+    """
     try:
         import_module("torch")
     except ModuleNotFoundError as error:
         raise NeedsTorch(f"A model in the form of {str(model)!r}") from error
+    if settings.engine in ("auto", "torch"):
+        from ..engines.torch_engine import choose_device, choose_dtype
 
-
-def _check_torch(device: str, precision: str | None) -> None:
-    """Refuse a device or precision that torch cannot have; a mistake should not cost a download."""
-    from ..engines.torch_engine import choose_device, choose_dtype
-
-    choose_dtype(precision or "fp32", choose_device(device))
+        choose_dtype(settings.precision or "fp32", choose_device(settings.device))

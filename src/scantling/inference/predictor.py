@@ -7,7 +7,7 @@ from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -72,7 +72,7 @@ class Predictor:
     """Finds objects in images: `predictor(image)` in one, `predictor.stream(sources)` in many.
 
     `predictor.stream_files(paths)` is for many files whose images are not needed afterwards, as in
-    an evaluation.
+    an evaluation. A context manager: at its end the engine is closed.
 
     Args:
         engine: what runs the network.
@@ -112,6 +112,16 @@ class Predictor:
         )
         self._is_class = np.array([not is_unused(name) for name in names], np.bool_)
         make_crops(engine.image_size, self.plan, self.network_input)  # a mistake is told at once
+
+    def close(self) -> None:
+        """Let go of the engine's threads and memory; the predictor is of no use afterwards."""
+        self.engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def __call__(self, image: object) -> Detections:
         """Find the objects in one image.

@@ -15,6 +15,7 @@ from ..datasets.anchors import Anchors
 from ..datasets.dataset import Dataset
 from ..datasets.loader import Task, TrainingSet, load_batches
 from ..detector import Detector
+from ..engines import EngineSettings
 from ..engines.torch_engine import TorchEngine
 from ..errors import TrainingDiverged
 from ..evaluation import Evaluation, choose_protocol, evaluate, selection_for
@@ -219,15 +220,14 @@ class Run:
 
     def _evaluate(self, dataset: Dataset) -> Evaluation:
         model, accelerator = self.ema_model(), self.trainer.accelerator
-        engine = TorchEngine(
-            model,
+        settings = EngineSettings(
             # of several processes on a processor, accelerate calls it cpu:0
             device="cpu" if accelerator.device.type == "cpu" else str(accelerator.device),
             precision={"no": "fp32"}.get(accelerator.mixed_precision, accelerator.mixed_precision),
             image_size=self.trainer.plan.image_size,
         )
         predictor = Predictor(
-            engine,
+            TorchEngine(model, settings),
             model.names,
             input_spec=model.spec.input,
             selection=selection_for(choose_protocol("coco")),

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoints import Model
-from ..engines import Engine, is_exported, open_engine, read_metadata
+from ..engines import Engine, EngineSettings, is_exported, open_engine, read_metadata
 from ..engines.graphs import make_metadata
 from ..engines.outputs import as_candidates, output_names
 from ..engines.torch_engine import choose_device
@@ -284,6 +284,6 @@ def _open_file(path: Path, metadata: Metadata, device: str) -> FileReference:
             f"{metadata.image_size[0]}×{metadata.image_size[1]}",
             "Compare files of one image size",
         )
-    running = open_engine(path, device=device)
+    running = open_engine(path, EngineSettings(device=device))
     levelled = own.model_copy(update={"image_size": metadata.image_size})
     return FileReference(running, levelled, source=str(path))

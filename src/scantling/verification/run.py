@@ -10,7 +10,7 @@ import numpy as np
 
 from ..checkpoints import Model, load_model
 from ..datasets.dataset import Dataset
-from ..engines import Engine, is_exported, open_engine, read_metadata
+from ..engines import Engine, EngineSettings, is_exported, open_engine, read_metadata
 from ..engines.graphs import make_metadata
 from ..errors import InvalidValue
 from ..evaluation import open_data
@@ -118,9 +118,7 @@ def open_candidate(
     metadata = read_metadata(file) if model is None else make_metadata(model, source=str(file))
     running = open_engine(
         Path(file) if model is None else model,
-        engine=engine,
-        device=device,
-        cache=None if cache is None else Path(cache),
+        EngineSettings(engine=engine, device=device, cache=None if cache is None else Path(cache)),
     )
     coarser = [one for one in COARSENESS if one in (metadata.precision, running.precision)]
     precision = coarser[-1] if coarser else metadata.precision

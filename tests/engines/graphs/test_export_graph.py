@@ -11,6 +11,7 @@ import torch
 
 from scantling.checkpoints import Model, create_model, load_model
 from scantling.darknet import load_cfg_network
+from scantling.engines import EngineSettings
 from scantling.engines.graphs import (
     ExportGraph,
     fingerprint,
@@ -233,7 +234,7 @@ def test_a_graph_that_takes_images_answers_in_their_pixels(
     canvas, placement = resize_and_pad(
         photograph, (256, 256), resize_mode=fit, pad_value=tiny.spec.input.pad_value
     )
-    engine = TorchEngine(tiny, device="cpu", image_size=256)
+    engine = TorchEngine(tiny, EngineSettings(device="cpu", image_size=256))
     found = engine(canvas[None])
     assert placement == find_placement(photograph.shape[:2], (256, 256), resize_mode=fit)
     assert np.abs(scores - found.scores.numpy()).max() < 0.05  # of one grey level here and there

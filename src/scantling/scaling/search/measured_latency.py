@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...checkpoints import create_model
+from ...engines import EngineSettings
 from ...engines.hardware import find_processor
 from ...engines.opening import open_engine
 from ...errors import InvalidValue
@@ -93,11 +94,13 @@ def verify_latency(
     model = create_model(scaled.spec)
     engine = open_engine(
         model,
-        engine=profile.engine,
-        device=profile.device,
-        precision=profile.precision,
-        threads=profile.threads,
-        cache=cache,
+        EngineSettings(
+            engine=profile.engine,
+            device=profile.device,
+            precision=profile.precision,
+            threads=profile.threads,
+            cache=cache,
+        ),
     )
     try:
         images = engine.new_batch(1)
