@@ -18,9 +18,8 @@ from scantling.errors import InvalidValue, WorkerLost
 from scantling.images import TTA, InferencePlan, read_image
 from scantling.images.crops import NetworkInput, preprocess
 from scantling.images.preprocess import (
-    FileTask,
-    PlacedFile,
-    Placer,
+    FilePreprocessor,
+    PreparedImage,
     open_pool,
     plan_batches,
     read_size,
@@ -46,10 +45,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [*paths[:5], str(broken), *paths[5:]]
 
 
-def place_all(files: list[str], plan: InferencePlan, workers: int) -> Iterator[PlacedFile]:
+def place_all(files: list[str], plan: InferencePlan, workers: int) -> Iterator[PreparedImage]:
     with open_pool(workers) as pool:
-        tasks = [FileTask(index, path) for index, path in enumerate(files)]
-        yield from run_ahead(tasks, Placer(plan, SHAPE, 128), pool, ahead=4)
+        tasks = [(index, path, None) for index, path in enumerate(files)]
+        yield from run_ahead(tasks, FilePreprocessor(plan, SHAPE, 128), pool, ahead=4)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -60,14 +59,14 @@ def test_files_come_in_order_and_as_they_would_be_drawn_here(
     files: list[str], plan: InferencePlan, workers: int
 ):
     placed = list(place_all(files, plan, workers))
-    assert [one.index for one in placed] == list(range(13))
-    assert [one.path for one in placed] == files
-    assert [one.index for one in placed if one.problem is not None] == [5]
+    assert [one.frame.index for one in placed] == list(range(13))
+    assert [one.frame.name for one in placed] == files
+    assert [one.frame.index for one in placed if one.frame.problem is not None] == [5]
     for one in placed[:3]:
-        image = read_image(one.path)
-        for number, view in enumerate(one.views):
+        image = read_image(one.frame.name)
+        for number, view in enumerate(one.crops):
             slot = np.empty((*view.canvas, 3), np.uint8)
-            one.draw(number, slot, pad_value=128)
+            one.put(number, slot, pad_value=128)
             np.testing.assert_array_equal(slot, preprocess(image, view, pad_value=128))
 
 
@@ -108,7 +107,7 @@ def test_a_process_that_is_killed_halfway_through_its_answer_is_an_error_too(fil
     with open_pool(2) as pool:
         started = pids()
         futures = [
-            pool.submit(Placer(InferencePlan(), shape, 128), FileTask(0, files[0]))
+            pool.submit(FilePreprocessor(InferencePlan(), shape, 128), (0, files[0], None))
             for _ in range(40)
         ]
         futures[3].result()
@@ -122,7 +121,7 @@ PROGRAM = """
 import sys, os, time
 from multiprocessing import active_children
 from scantling.images import InferencePlan
-from scantling.images.preprocess import FileTask, Placer, open_pool, run_ahead
+from scantling.images.preprocess import FilePreprocessor, open_pool, run_ahead
 from scantling.images.crops import NetworkInput
 
 def loaded(name):
@@ -131,11 +130,11 @@ def loaded(name):
 if __name__ == "__main__":
     with open_pool(2) as pool:
         assert not any(run_ahead(["torch"] * 4, loaded, pool, ahead=4))
-        work = Placer(InferencePlan(), NetworkInput((96, 96)), 128)
-        tasks = (FileTask(0, sys.argv[1]) for _ in range(10**9))
+        work = FilePreprocessor(InferencePlan(), NetworkInput((96, 96)), 128)
+        tasks = ((0, sys.argv[1], None) for _ in range(10**9))
         for one in run_ahead(tasks, work, pool, ahead=4):
-            if one.problem is not None:
-                raise SystemExit(one.problem)
+            if one.frame.problem is not None:
+                raise SystemExit(one.frame.problem)
             print(*(child.pid for child in active_children()), flush=True)
             time.sleep(0.05)
 """
@@ -176,8 +175,8 @@ def test_a_negative_number_of_processes_is_refused():
 def test_batches_of_like_shapes_get_the_smallest_canvas(files: list[str]):
     with open_pool(0) as pool:
         tasks = plan_batches(files, SHAPE, pool, batch_size=4)
-    assert sorted(task.index for task in tasks) == list(range(13))
-    assert [task.canvas for task in tasks] == [(64, 96)] * 4 + [(96, 96)] * 4 + [(96, 64)] * 4 + [
+    assert sorted(index for index, _, _ in tasks) == list(range(13))
+    assert [canvas for _, _, canvas in tasks] == [(64, 96)] * 4 + [(96, 96)] * 4 + [(96, 64)] * 4 + [
         None
     ]
 

@@ -220,9 +220,9 @@ def test_files_give_what_a_stream_gives(make, photos, tmp_path, workers):
     paths = [photos[0], tmp_path / "broken.jpg", *photos[1:4]]
     predictor = make()
     files = list(predictor.stream_files(paths, batch_size=2, workers=workers))
-    assert [one.index for one in files] == list(range(5))
-    assert [one.path for one in files] == [str(path) for path in paths]
-    assert [one.problem is None for one in files] == [True, False, True, True, True]
+    assert [one.frame.index for one in files] == list(range(5))
+    assert [one.frame.name for one in files] == [str(path) for path in paths]
+    assert [one.frame.problem is None for one in files] == [True, False, True, True, True]
     for ours, theirs in zip(files, predictor.stream(paths, batch_size=2), strict=True):
         assert (ours.detections is None) == (theirs.detections is None)
         if ours.detections is not None:
@@ -235,13 +235,13 @@ def test_rectangular_batches_find_the_same_and_say_which_file_it_is(make, photos
     paths = [tmp_path / "broken.jpg", *photos]
     predictor = make(min_score=0.3)
     files = list(predictor.stream_files(paths, batch_size=3, rectangular=True))
-    assert sorted(one.index for one in files) == list(range(len(paths)))
-    assert files[-1].index == 0
-    assert files[-1].problem is not None
+    assert sorted(one.frame.index for one in files) == list(range(len(paths)))
+    assert files[-1].frame.index == 0
+    assert files[-1].frame.problem is not None
     alike = 0
     for one in files[:-1]:
-        assert one.path == str(paths[one.index])
-        plain = predictor(paths[one.index])
+        assert one.frame.name == str(paths[one.frame.index])
+        plain = predictor(paths[one.frame.index])
         assert one.detections is not None
         assert one.detections.image_size == plain.image_size
         alike += one.detections.class_names[:1] == plain.class_names[:1]

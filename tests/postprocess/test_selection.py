@@ -7,21 +7,21 @@ import pytest
 import torch
 
 from scantling.errors import InvalidValue, UnknownName
-from scantling.postprocess import NMS, Selected, Selection, select
+from scantling.postprocess import NMS, Ranked, Selection, select
 from scantling.structures import Candidates
 
 PLAIN = Selection(nms="none", min_score=0.0)
 APART = np.array([[10 * n, 0, 10 * n + 5, 5] for n in range(8)], np.float32)
 
 
-def choose(scores: object, settings: Selection, *, boxes: np.ndarray = APART) -> Selected:
+def choose(scores: object, settings: Selection, *, boxes: np.ndarray = APART) -> Ranked:
     """Select in one image whose boxes, unless given, all lie apart."""
     array = np.array(scores, np.float32)
     (selected,) = select(Candidates(boxes[None, : len(array)], array[None]), settings=settings)
     return selected
 
 
-def pairs(selected: Selected) -> list[tuple[int, int]]:
+def pairs(selected: Ranked) -> list[tuple[int, int]]:
     """(place of the box, label) of each, in order."""
     return list(zip((selected.boxes[:, 0] // 10).astype(int), selected.labels, strict=True))
 
@@ -34,7 +34,7 @@ def random_candidates(*, images: int, predictions: int, classes: int, seed: int)
     return Candidates(boxes, rng.random((images, predictions, classes)).astype(np.float32) ** 3)
 
 
-def assert_equal(ours: list[Selected], others: list[Selected]) -> None:
+def assert_equal(ours: list[Ranked], others: list[Ranked]) -> None:
     assert len(ours) == len(others)
     for one, other in zip(ours, others, strict=True):
         for array, expected in zip(vars(one).values(), vars(other).values(), strict=True):

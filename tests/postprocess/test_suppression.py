@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from scantling.postprocess import Selected, Selection, select, suppression
+from scantling.postprocess import Ranked, Selection, select, suppression
 from scantling.structures import Candidates
 
 Found = tuple[np.float32, int, int]  # score, place of the box, label
@@ -200,7 +200,7 @@ def xywh(boxes: np.ndarray) -> list[list[float]]:
     return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1).tolist()
 
 
-def one_image(boxes: np.ndarray, scores: np.ndarray, chosen: Selection) -> Selected:
+def one_image(boxes: np.ndarray, scores: np.ndarray, chosen: Selection) -> Ranked:
     (selected,) = select(Candidates(boxes, scores), settings=chosen)
     return selected
 

@@ -12,7 +12,7 @@ from ..datasets.check import require_sound
 from ..datasets.dataset import Dataset
 from ..datasets.readers import read_dataset
 from ..errors import InvalidData, InvalidValue
-from ..inference import FilePrediction, Predictor, load
+from ..inference import Prediction, Predictor, load
 from ..postprocess import Selection
 from .class_matching import match_class_names
 from .coco_results import read_results
@@ -119,7 +119,7 @@ class _Collected:
         self.seconds = dict.fromkeys(("read", "preprocess", "network", "postprocess"), 0.0)
 
     def add_all(
-        self, stream: Generator[FilePrediction], progress: Callable[[int, int], None] | None
+        self, stream: Generator[Prediction], progress: Callable[[int, int], None] | None
     ) -> None:
         """Take in the predictions of all images."""
         with closing(stream) as predictions:
@@ -128,7 +128,7 @@ class _Collected:
                 if progress is not None:
                     progress(done, len(self.dataset))
 
-    def add(self, prediction: FilePrediction) -> None:
+    def add(self, prediction: Prediction) -> None:
         """Take in the prediction of one image.
 
         Raises:
@@ -136,9 +136,9 @@ class _Collected:
         """
         problem = _problem(prediction, self.dataset)
         if problem is None and prediction.detections is not None:
-            self.builder.add(prediction.index, prediction.detections)
+            self.builder.add(prediction.frame.index, prediction.detections)
         else:
-            self.unreadable.append((prediction.path, problem or ""))
+            self.unreadable.append((prediction.frame.name, problem or ""))
             _check_readable(self.dataset, self.unreadable, self.max_data_errors)
         for stage, seconds in asdict(prediction.seconds).items():
             self.seconds[stage] += seconds / len(self.dataset)
@@ -245,11 +245,11 @@ def without_classes(dataset: Dataset, names: tuple[str, ...]) -> Dataset:
     return replace(dataset, objects=dataset.objects.take(kept))
 
 
-def _problem(prediction: FilePrediction, dataset: Dataset) -> str | None:
+def _problem(prediction: Prediction, dataset: Dataset) -> str | None:
     """Why an image cannot be metrics, if it cannot."""
-    found, stated = prediction.detections, dataset.images[prediction.index].size
+    found, stated = prediction.detections, dataset.images[prediction.frame.index].size
     if found is None:
-        return prediction.problem or "cannot be read"
+        return prediction.frame.problem or "cannot be read"
     if stated is None or stated == found.image_size:
         return None
     (height, width), (old_height, old_width) = found.image_size, stated

@@ -19,18 +19,22 @@ class VideoInfo:
 class Frame:
     """An image with its origin; or, in place of the image, the problem with it.
 
-    `InvalidSource(frame.name, frame.problem)` is the message for the user.
+    `InvalidSource(frame.name, frame.problem)` is the message for the user. Where neither is there,
+    the image has been let go, and `size` is what is left of it.
     """
 
     name: str  # path, URL or camera, without any password
     image: Image | None = None  # (H, W, 3) uint8 RGB, upright
     problem: str | None = None  # why there is no image
-    index: int = 0  # number of the frame in its video; 0 for a still image
+    index: int = 0  # number of the frame in its video, of a file in its list; else 0
     video: VideoInfo | None = None  # of which it is a frame
-    original: tuple[int, int] | None = None  # (height, width) of which `image` is a reduced copy
+    original: tuple[int, int] | None = None  # (height, width), where `image` is smaller or gone
 
     def __post_init__(self) -> None:
-        if (self.image is None) == (self.problem is None):
+        is_gone = self.image is None and self.original is not None
+        if (self.image is None) == (self.problem is None) and not (
+            is_gone and self.problem is None
+        ):
             raise InvalidValue("frame", self.name, "either an image or a problem")
 
     @property

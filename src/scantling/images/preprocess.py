@@ -1,11 +1,11 @@
-"""A known list of image files → read, decoded and placed by threads or by processes, in order."""
+"""Reads and preprocesses a known list of image files, in threads or processes, in order."""
 
 import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -24,80 +24,74 @@ from .crops import (
     preprocess,
     rectangular_canvas,
 )
+from .frame import Frame
 from .headers import read_header
 from .read import read_bytes, read_image
 
 THREADS = 2  # that read and decode where no process does
 
+# A file to be read: its place in the caller's list, its path, and the canvas that it is put on,
+# where that is not the network's usual size.
+FileTask = tuple[int, str, Size | None]
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True)
-class FileTask:
-    """A file to be read."""
-
-    index: int  # its place in the caller's list
-    path: str
-    canvas: Size | None = None  # what it is placed on, where not the network's usual size
-
-
 @dataclass(frozen=True, eq=False)
-class PlacedFile:
-    """A file that was read; or, in place of its views, the problem with it."""
+class PreparedImage:
+    """An image and its crops, on their way into batches."""
 
-    index: int
-    path: str
-    problem: str | None
-    views: tuple[Crop, ...]
-    canvases: tuple[Image, ...]  # one a view
-    image: Image | None  # in place of the canvases, where the image is cut into tiles
-    read: float  # seconds
-    place: float
+    frame: Frame
+    crops: tuple[Crop, ...] = ()  # none where the image could not be read
+    image: Image | None = None  # to make the crops from, or a reduced copy
+    canvases: tuple[Image, ...] = ()  # the crops, where they are made already
+    read: float = 0.0  # seconds
+    preprocess: float = 0.0
 
-    def draw(self, number: int, out: Image, *, pad_value: int | tuple[int, int, int]) -> None:
-        """Put a view onto a slot of a batch."""
+    def put(self, number: int, out: Image, *, pad_value: int | tuple[int, int, int]) -> None:
+        """Put a crop onto a slot of a batch."""
         if self.image is None:
             out[...] = self.canvases[number]
         else:
-            preprocess(self.image, self.views[number], pad_value=pad_value, out=out)
+            preprocess(self.image, self.crops[number], pad_value=pad_value, out=out)
+
+    def without_pixels(self) -> "PreparedImage":
+        """The same once its crops lie on batches."""
+        return replace(self, image=None, canvases=())
 
 
 @dataclass(frozen=True)
-class Placer:
-    """How a file is placed; travels to the processes that do it."""
+class FilePreprocessor:
+    """Reads and preprocesses a file; travels to the processes that do it."""
 
     plan: InferencePlan
     network_input: NetworkInput
     pad_value: int | tuple[int, int, int]
 
-    def __call__(self, task: FileTask) -> PlacedFile:
-        """Read, decode and place one file."""
+    def __call__(self, task: FileTask) -> PreparedImage:
+        """Read and decode one file, and make its crops."""
+        index, path, canvas = task
         start = perf_counter()
         try:
-            image = read_image(task.path)
+            image = read_image(path)
         except InvalidSource as error:
-            read = perf_counter() - start
-            return PlacedFile(task.index, task.path, error.problem, (), (), None, read, 0.0)
+            frame = Frame(path, problem=error.problem, index=index)
+            return PreparedImage(frame, read=perf_counter() - start)
         middle = perf_counter()
         original = (image.shape[0], image.shape[1])
-        views = make_crops(original, self.plan, self.network_input, canvas=task.canvas)
+        crops = make_crops(original, self.plan, self.network_input, canvas=canvas)
+        frame = Frame(path, index=index, original=original)
         # tiles overlap: together they are larger than the image, which may have very many of them
-        tiled = self.plan.tile is not None
-        drawn = (
-            ()
-            if tiled
-            else tuple(preprocess(image, view, pad_value=self.pad_value) for view in views)
-        )
-        return PlacedFile(
-            index=task.index,
-            path=task.path,
-            problem=None,
-            views=views,
-            canvases=drawn,
-            image=image if tiled else None,
+        if self.plan.tile is not None:
+            return PreparedImage(frame, crops, image, read=middle - start)
+        made = tuple(preprocess(image, crop, pad_value=self.pad_value) for crop in crops)
+        return PreparedImage(
+            frame,
+            crops,
+            canvases=made,
             read=middle - start,
-            place=perf_counter() - middle,
+            preprocess=perf_counter() - middle,
         )
 
 
@@ -211,13 +205,13 @@ def plan_batches(
     sized = [(size, index) for index, size in enumerate(sizes) if size is not None]
     # by height over width: along this order the canvases change as little as they can
     sized.sort(key=lambda one: (one[0][0] / one[0][1], one[1]))
-    tasks = []
+    tasks: list[FileTask] = []
     for start in range(0, len(sized), batch_size):
         batch = sized[start : start + batch_size]
         canvas = rectangular_canvas([size for size, _ in batch], network_input)
-        tasks += [FileTask(index, paths[index], canvas) for _, index in batch]
+        tasks += [(index, paths[index], canvas) for _, index in batch]
     unsized = [index for index, size in enumerate(sizes) if size is None]
-    return tasks + [FileTask(index, paths[index]) for index in unsized]
+    return tasks + [(index, paths[index], None) for index in unsized]
 
 
 def read_size(path: str) -> Size | None:

@@ -13,11 +13,11 @@ from ..images import InferencePlan
 from ..images.letterbox import RESIZE_MODES, ResizeMode
 from ..postprocess import Selection
 from ..specs.metadata import Metadata
-from .predictor import FilePrediction, Prediction, Predictor, StageSeconds
+from .predictor import Prediction, Predictor, StageSeconds
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["FilePrediction", "Prediction", "Predictor", "StageSeconds", "load", "predict"]
+__all__ = ["Prediction", "Predictor", "StageSeconds", "load", "predict"]
 
 Size = tuple[int, int]  # (height, width)
 

@@ -1,72 +1,37 @@
-"""Views of images → batches of one canvas size → candidates, in memory that is used again."""
+"""Prepared images → batches of crops of one size → candidates, in memory that is used again."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from time import perf_counter
-from typing import Generic, TypeVar
 
 import numpy as np
 
 from ..engines import Engine, Pending
-from ..images.crops import Crop, Size
-from ..postprocess import Rows, Selection, gather
+from ..images.crops import Size
+from ..images.preprocess import PreparedImage
 from ..structures import Candidates, Image, IntArray
-
-Source = TypeVar("Source")
 
 MAX_KEPT = 4  # arrays of earlier batches that wait to be filled again
 
 
-@dataclass(frozen=True)
-class Sheet(Generic[Source]):
-    """An image that is ready to be drawn onto batches."""
+@dataclass(frozen=True, eq=False)
+class CropBatch:
+    """What the network sees at once: crops of one canvas size, of one image or several.
 
-    source: Source
-    name: str
-    views: tuple[Crop, ...]  # none where the image could not be read
-    draw: Callable[[int, Image], None]  # puts the view of that number onto a slot of a batch
-    read: float  # seconds
-    place: float
-
-
-@dataclass(frozen=True)
-class Group(Generic[Source]):
-    """Images that go through the network together; the images themselves are no longer held."""
-
-    sources: list[Source]
-    names: list[str]
-    views: list[tuple[Crop, ...]]
-    read: float  # seconds, of all
-    place: float
-
-
-@dataclass(frozen=True)
-class Part(Generic[Source]):
-    """What the network sees at once: some views of a group, all of one canvas size."""
-
-    images: Image | None  # (N or more, H, W, 3); None for a group without an image
-    views: IntArray  # (N,) which of the group's views these are
-    group: Group[Source] | None  # with its last part
-
-
-@dataclass(frozen=True)
-class Work(Generic[Source]):
-    """A group that the network has seen.
-
-    What it said of the last part is still where it was computed; of the others, only what may be
-    worth keeping is left.
+    Images that share batches are a group: at most as many as a batch has slots. A single image may
+    have more crops than that.
     """
 
-    group: Group[Source]
-    rows: list[tuple[Rows, IntArray]]
-    last: tuple[Candidates, IntArray] | None
-    network: float  # seconds
+    images: Image | None  # (N or more, H, W, 3); None for a group without a readable image
+    crops: IntArray  # (N,) which of the crops of the group's images these are
+    group: tuple[PreparedImage, ...]  # with its last batch; before, empty
+    preprocess: float  # seconds to fill it
 
 
 @dataclass
-class Memory:
+class BufferPool:
     """Arrays for batches, from earlier batches where they fit. Used from two threads at once."""
 
     engine: Engine
@@ -89,114 +54,95 @@ class Memory:
         self._kept.append(array)
 
 
-def make_parts(
-    sheets: Iterator[Sheet[Source]], memory: Memory, *, batch_size: int
-) -> Iterator[Part[Source]]:
-    """Draw the views of images onto batches.
+def make_batches(
+    prepared: Iterator[PreparedImage],
+    buffers: BufferPool,
+    *,
+    batch_size: int,
+    pad_value: int | tuple[int, int, int],
+) -> Iterator[CropBatch]:
+    """Fill batches with the crops of images.
 
     A group has at most `batch_size` images, and ends as soon as there is a full batch of one canvas
     size; a single image may fill many.
     """
-    while group := _next_group(sheets, batch_size):
-        start = perf_counter()
-        waited = 0.0
-        views = [(sheet, number) for sheet in group for number in range(len(sheet.views))]
-        chunks = _chunks([sheet.views[number].canvas for sheet, number in views], batch_size)
-        for position, (size, chosen) in enumerate(chunks):
-            images = memory.take(batch_size, size)
+    while group := _next_group(prepared, batch_size):
+        crops = [(image, number) for image in group for number in range(len(image.crops))]
+        chunks = _chunks([image.crops[number].canvas for image, number in crops], batch_size)
+        whole = tuple(image.without_pixels() for image in group)
+        if not chunks:
+            yield CropBatch(None, np.empty(0, np.int64), whole, 0.0)
+        for position, (size, chosen) in enumerate(chunks, start=1):
+            start = perf_counter()
+            images = buffers.take(batch_size, size)
             for slot, place in zip(images, chosen, strict=False):
-                sheet, number = views[place]
-                sheet.draw(number, slot)
-            if position < len(chunks) - 1:
-                given = perf_counter()
-                yield Part(images, np.array(chosen), None)
-                waited += perf_counter() - given
-        seconds = perf_counter() - start - waited
-        done = Group(
-            sources=[sheet.source for sheet in group],
-            names=[sheet.name for sheet in group],
-            views=[sheet.views for sheet in group],
-            read=sum(sheet.read for sheet in group),
-            place=sum(sheet.place for sheet in group) + seconds,
-        )
-        if chunks:
-            yield Part(images, np.array(chosen), done)
-        else:
-            yield Part(None, np.empty(0, np.int64), done)
+                image, number = crops[place]
+                image.put(number, slot, pad_value=pad_value)
+            is_last = position == len(chunks)
+            if is_last:  # nothing holds the pixels while the network works
+                group, crops, image = [], [], whole[0]
+            yield CropBatch(
+                images, np.array(chosen), whole if is_last else (), perf_counter() - start
+            )
 
 
-def run_parts(
-    parts: Iterable[Part[Source]], engine: Engine, memory: Memory, selection: Selection
-) -> Iterator[Work[Source]]:
-    """Run the network on each part; give the groups as they are complete.
+def run_batches(
+    batches: Iterable[CropBatch], engine: Engine, buffers: BufferPool
+) -> Iterator[tuple[CropBatch, Candidates | None, float]]:
+    """Run the network on each batch: its candidates, and the seconds that it was waited for.
 
-    As many parts as the engine has streams are on their way at once; they come out in order.
+    As many batches as the engine has streams are on their way at once; they come out in order.
     """
-    assembly: _Assembly[Source] = _Assembly(memory, selection)
-    ahead: deque[tuple[Part[Source], Pending | None, float]] = deque()
-    for part in parts:
+    ahead: deque[tuple[CropBatch, Pending | None, float]] = deque()
+    for batch in batches:
         while len(ahead) >= engine.streams:  # before the next: no more are ever on their way
-            yield from assembly.add(*ahead.popleft())
+            yield _wait(*ahead.popleft(), buffers)
         start = perf_counter()
         pending = None
-        if part.images is not None:
-            pending = engine.submit(part.images[: len(part.views)])
-        ahead.append((part, pending, perf_counter() - start))
+        if batch.images is not None:
+            pending = engine.submit(batch.images[: len(batch.crops)])
+        ahead.append((batch, pending, perf_counter() - start))
         if engine.streams == 1:  # nothing to wait for: a camera's frame is not held back
-            yield from assembly.add(*ahead.popleft())
+            yield _wait(*ahead.popleft(), buffers)
     while ahead:
-        yield from assembly.add(*ahead.popleft())
+        yield _wait(*ahead.popleft(), buffers)
 
 
-@dataclass
-class _Assembly(Generic[Source]):
-    """Puts what the network says of parts together to groups."""
+def _wait(
+    batch: CropBatch, pending: Pending | None, seconds: float, buffers: BufferPool
+) -> tuple[CropBatch, Candidates | None, float]:
+    """Wait for the candidates of a batch, whose array may then be filled anew.
 
-    memory: Memory
-    selection: Selection
-    _rows: list[tuple[Rows, IntArray]] = field(default_factory=list)
-    _last: tuple[Candidates, IntArray] | None = None
-    _network: float = 0.0
-
-    def add(
-        self, part: Part[Source], pending: Pending | None, seconds: float
-    ) -> Iterator[Work[Source]]:
-        """Wait for a part; give its group if it is the last of it.
-
-        Args:
-            part: the next one.
-            pending: what the network says of it.
-            seconds: that it took to begin. What the network does while something else is waited
-                for costs nobody time, and is not counted.
-        """
-        start = perf_counter()
-        if part.images is not None and pending is not None:
-            if self._last is not None:  # so that only one part's candidates are held at a time
-                candidates, views = self._last
-                self._rows.append((gather(candidates, settings=self.selection), views))
-            self._last = pending.result(), part.views
-            self.memory.give_back(part.images)
-        self._network += seconds + perf_counter() - start
-        if part.group is not None:
-            yield Work(part.group, self._rows, self._last, self._network)
-            self._rows, self._last, self._network = [], None, 0.0
+    Args:
+        batch: the next one.
+        pending: its candidates, on their way.
+        seconds: that it took to begin. What the network does while something else is waited
+            for costs nobody time, and is not counted.
+        buffers: where its array goes.
+    """
+    start = perf_counter()
+    if batch.images is None or pending is None:
+        return batch, None, seconds
+    candidates = pending.result()
+    buffers.give_back(batch.images)
+    return replace(batch, images=None), candidates, seconds + perf_counter() - start
 
 
-def _next_group(sheets: Iterator[Sheet[Source]], batch_size: int) -> list[Sheet[Source]]:
-    """The next images, until they fill a batch."""
-    group: list[Sheet[Source]] = []
+def _next_group(prepared: Iterator[PreparedImage], batch_size: int) -> list[PreparedImage]:
+    """The next images, until their crops fill a batch."""
+    group: list[PreparedImage] = []
     counts: dict[Size, int] = {}
-    for sheet in islice(sheets, batch_size):
-        group.append(sheet)
-        for view in sheet.views:
-            counts[view.canvas] = counts.get(view.canvas, 0) + 1
+    for image in islice(prepared, batch_size):
+        group.append(image)
+        for crop in image.crops:
+            counts[crop.canvas] = counts.get(crop.canvas, 0) + 1
         if max(counts.values(), default=0) >= batch_size:
             break
     return group
 
 
 def _chunks(canvases: list[Size], batch_size: int) -> list[tuple[Size, list[int]]]:
-    """Which views go through the network together: of one size, and no more than a batch."""
+    """Which crops go through the network together: of one size, and no more than a batch."""
     places: dict[Size, list[int]] = {}
     for place, size in enumerate(canvases):
         places.setdefault(size, []).append(place)

@@ -1,38 +1,35 @@
-"""A model at work: images → views → batches → candidates → what is in them."""
+"""The predictor: images → crops → batches → candidates → detections."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 
 from ..engines import Engine
-from ..errors import InvalidValue
+from ..errors import InvalidSource, InvalidValue
 from ..images import Frame, InferencePlan, prefetch, read_sources, to_rgb_array
-from ..images.crops import Crop, NetworkInput, Size, make_crops, min_size, preprocess
+from ..images.crops import NetworkInput, make_crops, min_size
 from ..images.prefetch import Prefetched
 from ..images.preprocess import (
     THREADS,
+    FilePreprocessor,
     FileTask,
-    PlacedFile,
-    Placer,
+    PreparedImage,
     open_pool,
     plan_batches,
     run_ahead,
 )
 from ..images.read import MinSize
-from ..postprocess import Selected, Selection, gather, select_views
+from ..postprocess import Ranked, Selection, rank, select_crops
 from ..specs import InputSpec
 from ..specs.coco import is_unused
-from ..structures import Detections, Image
-from .pipeline import Memory, Sheet, Work, make_parts, run_parts
-
-Source = TypeVar("Source")
+from ..structures import Candidates, Detections, IntArray
+from .pipeline import BufferPool, CropBatch, make_batches, run_batches
 
 
 @dataclass(frozen=True)
@@ -50,22 +47,18 @@ class StageSeconds:
 
 @dataclass(frozen=True)
 class Prediction:
-    """One image or frame, and what was found in it."""
+    """One image or frame, and what was found in it.
+
+    Of `Predictor.stream_files`, `frame.index` is the file's place in the list, and the image itself
+    is no longer in memory.
+    """
 
     frame: Frame
     detections: Detections | None  # None where the frame could not be read: see `frame.problem`
     seconds: StageSeconds
 
 
-@dataclass(frozen=True)
-class FilePrediction:
-    """What was found in one file of a known list. The image itself is no longer in memory."""
-
-    index: int  # its place in the list
-    path: str
-    detections: Detections | None  # None where the file could not be read
-    problem: str | None  # why there are none
-    seconds: StageSeconds
+STAGES = tuple(stage.name for stage in fields(StageSeconds))
 
 
 class Predictor:
@@ -133,14 +126,13 @@ class Predictor:
             InvalidSource: it cannot be read as an image.
         """
         name = str(image) if isinstance(image, (str, Path)) else ""
-        array = to_rgb_array(image)
-        views, draw = self._views_of(array, (array.shape[0], array.shape[1]))
-        sheet = Sheet(None, name, views, draw, 0.0, 0.0)
-        memory = Memory(self.engine)
-        parts = make_parts(iter([sheet]), memory, batch_size=1)
-        (work,) = run_parts(parts, self.engine, memory, self.selection)
-        (selected,) = self._select(work)
-        return self._detections(selected, views, name)
+        prepared = self._prepare(Frame(name, to_rgb_array(image)), 0.0)
+        buffers = BufferPool(self.engine)
+        batches = self._batches(iter([prepared]), buffers, batch_size=1)
+        (prediction,) = self._predictions(run_batches(batches, self.engine, buffers))
+        if prediction.detections is None:
+            raise InvalidSource(name or "image", "has no pixels")
+        return prediction.detections
 
     def stream(
         self, sources: object, *, batch_size: int = 1, keep_images: bool = True
@@ -163,12 +155,10 @@ class Predictor:
                 prediction says what is wrong.
         """
         _check_batch_size(batch_size)
-        need = None if keep_images else self._need()
+        need = None if keep_images else self._min_size()
         frames = prefetch(_timed(read_sources(sources, min_size=need)), depth=batch_size + 1)
-        sheets = map(self._sheet_of_frame, frames)
-        with closing(self._stream(sheets, batch_size, frames)) as found:
-            for frame, detections, seconds in found:
-                yield Prediction(frame, detections, seconds)
+        prepared = (self._prepare(frame, seconds) for frame, seconds in frames)
+        yield from self._stream(prepared, batch_size, frames)
 
     def stream_files(
         self,
@@ -177,19 +167,19 @@ class Predictor:
         batch_size: int = 1,
         rectangular: bool = False,
         workers: int = 0,
-    ) -> Generator[FilePrediction, None, None]:
+    ) -> Generator[Prediction, None, None]:
         """Find the objects in a known list of image files, without keeping any image.
 
         Memory does not grow with the list. The processes or threads have ended when the iterator
         is at its end or closed (`contextlib.closing`).
 
         Args:
-            paths: image files, one prediction each; `index` is the place in this list.
+            paths: image files, one prediction each; `frame.index` is the place in this list.
             batch_size: views that the network sees at once: images, where each has one view.
             rectangular: place each batch on the smallest canvas on which its images are as large
                 as on the square one: faster, and not the same to the last digit, as the network
                 sees less padding. The predictions then come in the order of the images' shapes;
-                `index` tells which is which. Without, they come in the order of the list.
+                `frame.index` tells which is which. Without, they come in the order of the list.
             workers: processes that read, decode and place; 0 for threads of this one. A script
                 that uses them needs `if __name__ == "__main__":`.
 
@@ -203,122 +193,107 @@ class Predictor:
         names = [fspath(path) for path in paths]
         if rectangular and self.plan.tile is not None:
             raise InvalidValue("rectangular", True, "False where images are cut into tiles")
-        pad_value = self.input_spec.pad_value
-        placer = Placer(self.plan, self.network_input, pad_value)
+        work = FilePreprocessor(self.plan, self.network_input, self.input_spec.pad_value)
         with open_pool(workers) as pool:
             tasks: Iterable[FileTask] = (
                 plan_batches(names, self.network_input, pool, batch_size=batch_size)
                 if rectangular
-                else map(FileTask, range(len(names)), names)
+                else ((index, name, None) for index, name in enumerate(names))
             )
             ahead = batch_size + 2 * (workers or THREADS)
-            placed = run_ahead(tasks, placer, pool, ahead=ahead)
-            sheets = (_sheet_of_file(file, pad_value) for file in placed)
-            with closing(self._stream(sheets, batch_size)) as found:
-                for file, detections, seconds in found:
-                    yield FilePrediction(file.index, file.path, detections, file.problem, seconds)
+            yield from self._stream(run_ahead(tasks, work, pool, ahead=ahead), batch_size)
 
     def _stream(
-        self, sheets: Iterator[Sheet[Source]], batch_size: int, *before: Prefetched[Any]
-    ) -> Generator[tuple[Source, Detections | None, StageSeconds], None, None]:
+        self, prepared: Iterator[PreparedImage], batch_size: int, *before: Prefetched[Any]
+    ) -> Generator[Prediction, None, None]:
         """Everything that follows once images are read, in threads that end with the iterator."""
-        memory = Memory(self.engine)
-        parts = prefetch(make_parts(sheets, memory, batch_size=batch_size), depth=1)
-        stages: list[Prefetched[Any]] = [*before, parts]
-        works = run_parts(parts, self.engine, memory, self.selection)
+        buffers = BufferPool(self.engine)
+        batches = prefetch(self._batches(prepared, buffers, batch_size), depth=1)
+        stages: list[Prefetched[Any]] = [*before, batches]
+        results = run_batches(batches, self.engine, buffers)
         if self.engine.in_background:
-            works = ahead = prefetch(works, depth=1)
+            results = ahead = prefetch(results, depth=1)
             stages.append(ahead)
         try:
-            for work in works:
-                yield from self._finish(work)
+            yield from self._predictions(results)
         finally:
             for stage in stages:  # the first one first: a stage that waits for it wakes
                 stage.close()
 
-    def _finish(
-        self, work: Work[Source]
-    ) -> Iterator[tuple[Source, Detections | None, StageSeconds]]:
-        """Select among the candidates, and hand each image its own."""
-        start = perf_counter()
-        group = work.group
-        found = [
-            self._detections(selected, views, name) if views else None
-            for selected, views, name in zip(
-                self._select(work), group.views, group.names, strict=True
-            )
-        ]
-        share = 1 / len(group.sources)
-        seconds = StageSeconds(
-            read=group.read * share,
-            preprocess=group.place * share,
-            network=work.network * share,
-            postprocess=(perf_counter() - start) * share,
-        )
-        for source, detections in zip(group.sources, found, strict=True):
-            yield source, detections, seconds
-
-    def _select(self, work: Work[Source]) -> list[Selected]:
-        """What is kept of each image of a group."""
-        rows = list(work.rows)
-        if work.last is not None:
-            candidates, views = work.last
-            rows.append((gather(candidates, settings=self.selection), views))
-        return select_views(rows, work.group.views, settings=self.selection, clip=self.clip)
-
-    def _sheet_of_frame(self, timed: tuple[Frame, float]) -> Sheet[Frame]:
-        """The views of a frame."""
-        frame, seconds = timed
+    def _prepare(self, frame: Frame, seconds: float) -> PreparedImage:
+        """The crops of a frame, which took that many seconds to read."""
         if frame.image is None or frame.size is None:
-            return Sheet(frame, frame.name, (), _draw_nothing, seconds, 0.0)
-        views, draw = self._views_of(frame.image, frame.size)
-        return Sheet(frame, frame.name, views, draw, seconds, 0.0)
+            return PreparedImage(frame, read=seconds)
+        crops = make_crops(frame.size, self.plan, self.network_input)
+        return PreparedImage(frame, crops, frame.image, read=seconds)
 
-    def _need(self) -> MinSize | None:
-        """How large an image must be at least to be drawn; None for all of it."""
-        return (
-            partial(min_size, plan=self.plan, network_input=self.network_input)
-            if self.fast_decode
-            else None
-        )
-
-    def _views_of(
-        self, image: Image, original: Size
-    ) -> tuple[tuple[Crop, ...], Callable[[int, Image], None]]:
-        """The views of an image that has this size, or of a reduced copy; and what draws them."""
-        views = make_crops(original, self.plan, self.network_input)
+    def _batches(
+        self, prepared: Iterator[PreparedImage], buffers: BufferPool, batch_size: int
+    ) -> Iterator[CropBatch]:
         pad_value = self.input_spec.pad_value
+        return make_batches(prepared, buffers, batch_size=batch_size, pad_value=pad_value)
 
-        def draw(number: int, slot: Image) -> None:
-            preprocess(image, views[number], pad_value=pad_value, out=slot)
+    def _predictions(
+        self, results: Iterable[tuple[CropBatch, Candidates | None, float]]
+    ) -> Iterator[Prediction]:
+        """Select among the candidates of each group of images."""
+        several = self.plan.tile is not None or len(self.plan.views) > 1
+        parts: list[tuple[Ranked, IntArray]] = []
+        spent = dict.fromkeys(STAGES, 0.0)
+        for batch, candidates, network in results:
+            start = perf_counter()
+            if candidates is not None:
+                ranked = rank(candidates, settings=self.selection, prune=not several)
+                parts.append((ranked, batch.crops))
+            spent["preprocess"] += batch.preprocess
+            spent["network"] += network
+            spent["postprocess"] += perf_counter() - start
+            if batch.group:
+                yield from self._finish(batch.group, parts, spent)
+                parts, spent = [], dict.fromkeys(STAGES, 0.0)
 
-        return views, draw
+    def _finish(
+        self,
+        group: Sequence[PreparedImage],
+        parts: Sequence[tuple[Ranked, IntArray]],
+        spent: Mapping[str, float],
+    ) -> Iterator[Prediction]:
+        """Hand each image of a group its own detections, and its share of the time."""
+        start = perf_counter()
+        selected = select_crops(
+            parts, [image.crops for image in group], settings=self.selection, clip=self.clip
+        )
+        found = [
+            self._detections(one, image) if image.crops else None
+            for one, image in zip(selected, group, strict=True)
+        ]
+        share = 1 / len(group)
+        seconds = StageSeconds(
+            read=sum(image.read for image in group) * share,
+            preprocess=(spent["preprocess"] + sum(one.preprocess for one in group)) * share,
+            network=spent["network"] * share,
+            postprocess=(spent["postprocess"] + perf_counter() - start) * share,
+        )
+        for image, detections in zip(group, found, strict=True):
+            yield Prediction(image.frame, detections, seconds)
 
-    def _detections(self, selected: Selected, views: tuple[Crop, ...], source: str) -> Detections:
+    def _min_size(self) -> MinSize | None:
+        """How large an image must be at least to be preprocessed; None for all of it."""
+        if not self.fast_decode:
+            return None
+        return partial(min_size, plan=self.plan, network_input=self.network_input)
+
+    def _detections(self, selected: Ranked, image: PreparedImage) -> Detections:
         """What was selected of an image; ids without a class are dropped."""
         found = Detections(
             boxes=selected.boxes,
             scores=selected.scores,
             labels=selected.labels,
             names=self.names,
-            image_size=views[0].placement.image_size,
-            source=source,
+            image_size=image.crops[0].placement.image_size,
+            source=image.frame.name,
         )
         return found[self._is_class[found.labels]]
-
-
-def _sheet_of_file(file: PlacedFile, pad_value: int | tuple[int, int, int]) -> Sheet[PlacedFile]:
-    """The views of a file that was placed elsewhere; its image goes when they are drawn."""
-
-    def draw(number: int, slot: Image) -> None:
-        file.draw(number, slot, pad_value=pad_value)
-
-    light = replace(file, canvases=(), image=None)
-    return Sheet(light, file.path, file.views, draw, file.read, file.place)
-
-
-def _draw_nothing(_number: int, _slot: Image) -> None:
-    """Of an image that could not be read."""
 
 
 def _timed(frames: Iterator[Frame]) -> Iterator[tuple[Frame, float]]:

@@ -1,15 +1,7 @@
 """Candidates → detections: threshold, the best few, non-maximum suppression or fusion."""
 
-from .selection import NMS, Rows, Selected, Selection, choose, gather, select
-from .views import select_views
+from .crops import select_crops
+from .selection import NMS, Selection, rank, select, suppress
+from .suppression import Ranked
 
-__all__ = [
-    "NMS",
-    "Rows",
-    "Selected",
-    "Selection",
-    "choose",
-    "gather",
-    "select",
-    "select_views",
-]
+__all__ = ["NMS", "Ranked", "Selection", "rank", "select", "select_crops", "suppress"]

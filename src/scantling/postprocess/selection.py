@@ -11,7 +11,7 @@ the result depends on nothing but the numbers that came in.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -87,18 +87,6 @@ class Selection:
                 raise InvalidValue(name, getattr(self, name), "a number above 0")
 
 
-@dataclass(frozen=True, eq=False)
-class Selected:
-    """What was kept of one image, best first, in pixels of the network's input."""
-
-    boxes: FloatArray  # (M, 4) xyxy
-    scores: FloatArray  # (M,)
-    labels: IntArray  # (M,)
-
-    def __len__(self) -> int:
-        return len(self.scores)
-
-
 # Every kind of NMS: kind(ranked, settings) → (S,) scores after it, 0 for what is removed.
 NMS: dict[str, Callable[[Ranked, Selection], FloatArray]] = {
     "greedy": lambda ranked, settings: suppression.greedy(
@@ -120,8 +108,8 @@ NMS: dict[str, Callable[[Ranked, Selection], FloatArray]] = {
 }
 
 
-def select(candidates: Candidates, *, settings: Selection | None = None) -> list[Selected]:
-    """Keep the best candidates of each image, without those that show the same object again.
+def select(candidates: Candidates, *, settings: Selection | None = None) -> list[Ranked]:
+    """Threshold and NMS: keep the best candidates of each image, one for each object.
 
     A score that is NaN or infinite is left out, and so is a box with a coordinate that is; a box
     without area overlaps nothing.
@@ -131,31 +119,22 @@ def select(candidates: Candidates, *, settings: Selection | None = None) -> list
         settings: which to keep.
 
     Returns:
-        One for each of the N images.
+        One for each of the N images, best first, in pixels of the network's input.
 
     Raises:
         InvalidValue: the candidates are not (N, P, 4) boxes and (N, P, K) scores.
     """
     settings = settings or Selection()
-    rows = gather(candidates, settings=settings)
-    return choose(rows, images=len(candidates.boxes), settings=settings)
+    return suppress(rank(candidates, settings=settings), settings=settings)
 
 
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Candidates that may be worth keeping, on numpy arrays, ordered by image."""
-
-    boxes: FloatArray  # (R, 4) xyxy
-    scores: FloatArray  # (R, K)
-    image: IntArray  # (R,) the image of each
-
-
-def gather(candidates: Candidates, *, settings: Selection) -> Rows:
-    """Bring the best candidates of each image over from where they live.
+def rank(candidates: Candidates, *, settings: Selection, prune: bool = True) -> Ranked:
+    """Bring the candidates that pass the threshold over from where they live, best first.
 
     Args:
         candidates: tensors, on any device, or numpy arrays.
-        settings: its `min_score`, and its `max_candidates` of tensors, decide what is left behind.
+        settings: its `min_score` and `multi_label`; of tensors, `max_candidates` too.
+        prune: leave no more than `max_candidates` of each image.
 
     Raises:
         InvalidValue: the candidates are not (N, P, 4) boxes and (N, P, K) scores.
@@ -164,28 +143,73 @@ def gather(candidates: Candidates, *, settings: Selection) -> Rows:
     if len(scores.shape) != 3 or 0 in scores.shape[2:] or boxes.shape != (*scores.shape[:2], 4):
         given = f"boxes {tuple(boxes.shape)}, scores {tuple(scores.shape)}"
         raise InvalidValue("candidates", given, "boxes (N, P, 4) and scores (N, P, K)")
+    images = len(boxes)
     read = _rows_of_arrays if isinstance(boxes, np.ndarray) else _rows_of_tensors
-    return Rows(*read(boxes, scores, settings))
+    boxes, scores, image = read(boxes, scores, settings)
+    sound = np.isfinite(boxes).all(axis=1)
+    if not sound.all():
+        boxes, scores, image = boxes[sound], scores[sound], image[sound]
+    if not np.isfinite(scores).all():
+        scores = np.where(np.isfinite(scores), scores, np.float32(-1))
+    most = settings.max_candidates if prune else None
+    if settings.multi_label:
+        flat = np.flatnonzero(_among_best(scores, image, images, settings.min_score, most))
+        row = flat // scores.shape[1]
+    else:
+        best = scores.argmax(1)
+        single = scores[np.arange(len(scores)), best][:, None]
+        row = np.flatnonzero(_among_best(single, image, images, settings.min_score, most))
+        flat = row * scores.shape[1] + best[row]
+    label = flat - row * scores.shape[1]
+    found = sort(
+        boxes[row], scores.ravel()[flat], label, image[row], images=images, settings=settings
+    )
+    return found if most is None else cut(found, most)
 
 
-def choose(
-    rows: Rows, *, images: int, settings: Selection, regions: Regions | None = None
-) -> list[Selected]:
-    """Keep the best of what was gathered, without those that show the same object again.
+def sort(
+    boxes: FloatArray,
+    scores: FloatArray,
+    labels: IntArray,
+    image: IntArray,
+    *,
+    images: int,
+    settings: Selection,
+) -> Ranked:
+    """Boxes with one score and label each, by image, then best first; equals in their order."""
+    order = np.argsort(-scores, kind="stable")
+    if images > 1:
+        order = order[np.argsort(image[order], kind="stable")]
+    labels, image = labels[order], image[order]
+    group = image * (labels.max(initial=0) + 1) + labels if settings.class_aware else image
+    return Ranked(boxes[order], scores[order], labels, image, group, images)
+
+
+def cut(ranked: Ranked, most: int) -> Ranked:
+    """The best of each image."""
+    counts = np.bincount(ranked.image, minlength=ranked.images)
+    if counts.max(initial=0) <= most:
+        return ranked
+    place = np.arange(len(ranked)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return _take(ranked, place < most)
+
+
+def suppress(
+    ranked: Ranked, *, settings: Selection, regions: Regions | None = None
+) -> list[Ranked]:
+    """Non-maximum suppression, or fusion: the best of each image, without what shows it again.
 
     Args:
-        rows: the candidates.
-        images: how many images they are of.
+        ranked: the candidates.
         settings: which to keep.
-        regions: where the views of each image lay, if it had several; for fusing.
+        regions: where the crops of each image lay, if it had several; for fusing.
 
     Returns:
         One for each image.
     """
-    ranked = _rank(rows.boxes, rows.scores, rows.image, images=images, settings=settings)
     if settings.merge == "wbf":
-        fused = fuse(ranked, threshold=settings.iou_threshold, regions=regions)
-        return _split(fused, fused.scores, settings)
+        ranked = fuse(ranked, threshold=settings.iou_threshold, regions=regions)
+        return _split(ranked, ranked.scores, settings)
     return _split(ranked, NMS[settings.nms](ranked, settings), settings)
 
 
@@ -238,49 +262,10 @@ def _rows_of_tensors(
     return rows[:, :4], rows[:, 4:-1], rows[:, -1].astype(np.int64)
 
 
-def _rank(
-    boxes: FloatArray,
-    scores: FloatArray,
-    image: IntArray,
-    *,
-    images: int,
-    settings: Selection,
-) -> Ranked:
-    """One entry a box and class, by image, then best first; at most `max_candidates` an image."""
-    classes = scores.shape[1]
-    sound = np.isfinite(boxes).all(axis=1)
-    if not sound.all():
-        boxes, scores, image = boxes[sound], scores[sound], image[sound]
-    if not np.isfinite(scores).all():
-        scores = np.where(np.isfinite(scores), scores, np.float32(-1))
-    if settings.multi_label:
-        flat = np.flatnonzero(_among_best(scores, image, images, settings))
-        row = flat // classes
-    else:
-        best = scores.argmax(1)
-        single = scores[np.arange(len(scores)), best][:, None]
-        row = np.flatnonzero(_among_best(single, image, images, settings))
-        flat = row * classes + best[row]
-    score = scores.ravel()[flat]
-    owner = image[row]
-    order = np.argsort(-score, kind="stable")  # equal scores stay in their order
-    if images > 1:
-        order = order[np.argsort(owner[order], kind="stable")]
-    counts = np.bincount(owner, minlength=images)
-    if counts.max(initial=0) > settings.max_candidates:  # equal scores made it more
-        place = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-        order = order[place < settings.max_candidates]
-
-    row, owner = row[order], owner[order]
-    label = flat[order] - row * classes
-    group = owner * classes + label if settings.class_aware else owner
-    return Ranked(boxes[row], score[order], label, owner, group, images)
-
-
 def _among_best(
-    scores: FloatArray, image: IntArray, images: int, settings: Selection
+    scores: FloatArray, image: IntArray, images: int, min_score: float, most: int | None
 ) -> NDArray[np.bool_]:
-    """Which scores pass, and are as good as the `max_candidates`-th best of their image.
+    """(R, K) which scores pass, and are as good as the `most`-th best of their image.
 
     Equal scores may make it more.
 
@@ -288,19 +273,22 @@ def _among_best(
         scores: (R, K), finite.
         image: (R,) the image of each row, in order.
         images: how many images there are.
-        settings: `min_score` and `max_candidates`.
+        min_score: a score must be above it.
+        most: None for all that pass.
     """
-    passed: NDArray[np.bool_] = scores > np.float32(settings.min_score)
+    passed: NDArray[np.bool_] = scores > np.float32(min_score)
+    if most is None:
+        return passed
     ends = np.cumsum(np.bincount(image, minlength=images))
     for start, end in pairwise([0, *ends.tolist()]):
         own = scores[start:end][passed[start:end]]
-        excess = len(own) - settings.max_candidates
+        excess = len(own) - most
         if excess > 0:
             passed[start:end] = scores[start:end] >= np.partition(own, excess)[excess]
     return passed
 
 
-def _split(ranked: Ranked, scores: FloatArray, settings: Selection) -> list[Selected]:
+def _split(ranked: Ranked, scores: FloatArray, settings: Selection) -> list[Ranked]:
     """What is left of each image, best first."""
     left = np.flatnonzero(scores > np.float32(settings.min_score))
     left = left[np.argsort(-scores[left], kind="stable")]
@@ -308,4 +296,16 @@ def _split(ranked: Ranked, scores: FloatArray, settings: Selection) -> list[Sele
         left = left[np.argsort(ranked.image[left], kind="stable")]
     bounds = np.searchsorted(ranked.image[left], np.arange(ranked.images + 1))
     of_each = [left[start:end][: settings.max_detections] for start, end in pairwise(bounds)]
-    return [Selected(ranked.boxes[own], scores[own], ranked.labels[own]) for own in of_each]
+    ranked = replace(ranked, scores=scores)
+    return [_take(ranked, own) for own in of_each]
+
+
+def _take(ranked: Ranked, which: NDArray[np.bool_] | IntArray) -> Ranked:
+    return Ranked(
+        ranked.boxes[which],
+        ranked.scores[which],
+        ranked.labels[which],
+        ranked.image[which],
+        ranked.group[which],
+        ranked.images,
+    )

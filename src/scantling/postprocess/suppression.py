@@ -28,7 +28,7 @@ GONE = 150.0  # a decay by exp(−150) leaves 0 of any float32
 
 @dataclass(frozen=True, eq=False)
 class Ranked:
-    """The candidates of a batch: image after image, in each the best first.
+    """Boxes with one score and one label each: image after image, in each the best first.
 
     Args:
         boxes: (S, 4) float32 xyxy, finite.
@@ -45,6 +45,9 @@ class Ranked:
     image: IntArray
     group: IntArray
     images: int
+
+    def __len__(self) -> int:
+        return len(self.scores)
 
 
 def greedy(
