@@ -176,9 +176,9 @@ def test_batches_of_like_shapes_get_the_smallest_canvas(files: list[str]):
     with open_pool(0) as pool:
         tasks = plan_batches(files, SHAPE, pool, batch_size=4)
     assert sorted(index for index, _, _ in tasks) == list(range(13))
-    assert [canvas for _, _, canvas in tasks] == [(64, 96)] * 4 + [(96, 96)] * 4 + [(96, 64)] * 4 + [
-        None
-    ]
+    assert [canvas for _, _, canvas in tasks] == [(64, 96)] * 4 + [(96, 96)] * 4 + [
+        (96, 64)
+    ] * 4 + [None]
 
 
 def test_the_size_of_a_turned_photo_is_that_of_the_upright_image(tmp_path: Path):
