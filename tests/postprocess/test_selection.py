@@ -37,7 +37,8 @@ def random_candidates(*, images: int, predictions: int, classes: int, seed: int)
 def assert_equal(ours: list[Ranked], others: list[Ranked]) -> None:
     assert len(ours) == len(others)
     for one, other in zip(ours, others, strict=True):
-        for array, expected in zip(vars(one).values(), vars(other).values(), strict=True):
+        for name in ("boxes", "scores", "labels"):
+            array, expected = getattr(one, name), getattr(other, name)
             assert array.dtype == expected.dtype
             np.testing.assert_array_equal(array, expected)
 
