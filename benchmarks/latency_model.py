@@ -48,7 +48,7 @@ LARGEST_MACS = 12e9
 CHILD = """
 import json, sys
 from pathlib import Path
-from scantling.engines import open_engine
+from scantling.engines import EngineSettings, open_engine
 from scantling.benchmarking.isolated import peak_memory
 told = json.loads(sys.argv[1])
 if told["engine"] == "torch":
@@ -60,7 +60,7 @@ if told["engine"] == "torch":
     source = Model(spec, build_network(spec).eval(), names)
 else:
     source = Path(told["path"])
-opened = open_engine(source, engine=told["engine"], device="cpu")
+opened = open_engine(source, EngineSettings(engine=told["engine"], device="cpu"))
 for _ in range(3):
     opened(opened.new_batch(1))
 print(peak_memory())

@@ -16,10 +16,9 @@ import pytest
 
 from scantling.errors import InvalidValue, WorkerLost
 from scantling.images import TTA, InferencePlan, read_image
-from scantling.images.crops import NetworkInput, preprocess
+from scantling.images.crops import NetworkInput, PreparedImage, preprocess
 from scantling.images.preprocess import (
     FilePreprocessor,
-    PreparedImage,
     open_pool,
     plan_batches,
     read_size,

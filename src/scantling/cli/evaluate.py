@@ -219,7 +219,7 @@ def run_model(options: EvaluateOptions) -> "Evaluation":
         max_data_errors=options.max_data_errors,
     )
     note(f"{options.data}: {describe_dataset(dataset)}")
-    selection = choose_selection(options, selection_for(protocol))
+    selection = replace(selection_for(protocol), **choose_selection(options))
     predictor = load_predictor(options, selection, many=True)
     with image_bar("evaluate") as progress:
         evaluation = run(

@@ -1,10 +1,10 @@
 """scantling predict SOURCE… — find objects in images, videos and streams."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -143,7 +143,7 @@ def predict(options: PredictOptions) -> int:
     kinds = parse_kinds(options)  # before the model: a mistake should not cost a download
     predictor = load_predictor(
         options,
-        choose_selection(options, usual_selection(options.model)),
+        choose_selection(options),
         many=has_many(options.sources),
         fast_decode=options.fast_decode,
     )
@@ -167,7 +167,7 @@ def predict(options: PredictOptions) -> int:
 
 def load_predictor(
     options: "PredictOptions | EvaluateOptions",
-    selection: "Selection",
+    selection: "Selection | Mapping[str, Any]",
     *,
     many: bool,
     fast_decode: bool = False,
@@ -176,67 +176,45 @@ def load_predictor(
 
     Args:
         options: of the command.
-        selection: which candidates become detections.
+        selection: which candidates become detections, or what differs from the usual.
         many: whether it is for many images, none of which anybody waits for.
         fast_decode: as of `Predictor`.
     """
-    from ..inference import load
+    from ..engines import EngineSettings
+    from ..inference.loading import open_predictor
     from .output import download_bar
 
+    settings = EngineSettings(
+        engine=options.engine,
+        device=options.device,
+        precision=options.precision,
+        threads=options.threads,
+        streams=parse_streams(options.streams, many=many),
+        image_size=parse_image_size(options.image_size),
+        cache=options.cache,
+    )
     plan = choose_plan(options)
     with download_bar() as progress:
-        return load(
+        return open_predictor(
             options.model or "",
+            settings,
             weights=options.weights,
             names=options.names,
-            engine=options.engine,
-            device=options.device,
-            precision=options.precision,
-            threads=options.threads,
-            streams=parse_streams(options.streams, many=many),
-            image_size=parse_image_size(options.image_size),
             resize_mode=options.resize_mode,
             selection=selection,
             plan=plan,
             clip=options.clip,
             fast_decode=fast_decode,
-            cache=options.cache,
             progress=progress,
         )
 
 
-def choose_selection(
-    options: "PredictOptions | EvaluateOptions", usual: "Selection"
-) -> "Selection":
-    """Which candidates become detections: as the options say, else as is usual."""
-    given = {
-        name: getattr(options, name)
-        for name in ("min_score", "iou_threshold", "max_detections")
-        if getattr(options, name) is not None
-    }
-    return replace(
-        usual,
-        merge=options.merge,
-        nms=options.nms,
-        class_aware=options.class_aware,
-        multi_label=options.multi_label,
-        max_candidates=options.max_candidates,
-        sigma=options.sigma,
-        beta=options.beta,
-        **given,
-    )
-
-
-def usual_selection(model: str) -> "Selection":
-    """What becomes a detection if nothing is said: an exported file's own choice, or ours."""
-    from ..engines import is_exported, read_metadata
+def choose_selection(options: "PredictOptions | EvaluateOptions") -> dict[str, Any]:
+    """Fields of `Selection` that the options set; the rest is as the model or protocol has it."""
     from ..postprocess import Selection
 
-    if not is_exported(model):
-        return Selection()
-    from ..inference.loading import selection_of
-
-    return selection_of(read_metadata(model), None)
+    asked = {field.name: getattr(options, field.name) for field in fields(Selection)}
+    return {name: value for name, value in asked.items() if value is not None}
 
 
 def parse_streams(text: str, *, many: bool) -> int:

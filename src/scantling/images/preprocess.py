@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -14,11 +14,10 @@ from time import perf_counter
 from typing import TypeVar
 
 from ..errors import InvalidSource, InvalidValue, WorkerLost
-from ..structures import Image
 from .crops import (
-    Crop,
     InferencePlan,
     NetworkInput,
+    PreparedImage,
     Size,
     make_crops,
     preprocess,
@@ -36,29 +35,6 @@ FileTask = tuple[int, str, Size | None]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, eq=False)
-class PreparedImage:
-    """An image and its crops, on their way into batches."""
-
-    frame: Frame
-    crops: tuple[Crop, ...] = ()  # none where the image could not be read
-    image: Image | None = None  # to make the crops from, or a reduced copy
-    canvases: tuple[Image, ...] = ()  # the crops, where they are made already
-    read: float = 0.0  # seconds
-    preprocess: float = 0.0
-
-    def put(self, number: int, out: Image, *, pad_value: int | tuple[int, int, int]) -> None:
-        """Put a crop onto a slot of a batch."""
-        if self.image is None:
-            out[...] = self.canvases[number]
-        else:
-            preprocess(self.image, self.crops[number], pad_value=pad_value, out=out)
-
-    def without_pixels(self) -> "PreparedImage":
-        """The same once its crops lie on batches."""
-        return replace(self, image=None, canvases=())
 
 
 @dataclass(frozen=True)

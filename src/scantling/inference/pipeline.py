@@ -9,8 +9,7 @@ from time import perf_counter
 import numpy as np
 
 from ..engines import Engine, Pending
-from ..images.crops import Size
-from ..images.preprocess import PreparedImage
+from ..images.crops import PreparedImage, Size
 from ..structures import Candidates, Image, IntArray
 
 MAX_KEPT = 4  # arrays of earlier batches that wait to be filled again

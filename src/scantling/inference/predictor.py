@@ -13,13 +13,12 @@ import numpy as np
 from ..engines import Engine
 from ..errors import InvalidSource, InvalidValue
 from ..images import Frame, InferencePlan, prefetch, read_sources, to_rgb_array
-from ..images.crops import NetworkInput, make_crops, min_size
+from ..images.crops import NetworkInput, PreparedImage, make_crops, min_size
 from ..images.prefetch import Prefetched
 from ..images.preprocess import (
     THREADS,
     FilePreprocessor,
     FileTask,
-    PreparedImage,
     open_pool,
     plan_batches,
     run_ahead,
