@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from scantling.datasets.dataset import Dataset, LabelledImage
-from scantling.datasets.problems import Problems, data_error
+from scantling.datasets.findings import Problems, data_error
 from scantling.datasets.readers import Reader
 from scantling.datasets.readers.files import HeaderReader, name_images, read_size
-from scantling.datasets.readers.names import check_names
-from scantling.datasets.readers.table import check_boxes, make_table
+from scantling.datasets.readers.table import check_boxes, check_names, make_table
 from scantling.datasets.safe_json import read_json
 
 

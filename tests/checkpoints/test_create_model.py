@@ -10,7 +10,7 @@ from scantling import CATALOG, create_model
 from scantling.checkpoints import Model, load_model, save_effdet, save_model
 from scantling.detector import build_detector
 from scantling.errors import DownloadFailed, InvalidSpec, InvalidValue, UnknownName
-from scantling.specs.coco import COCO_ID_NAMES, COCO_NAMES
+from scantling.specs.classes import COCO_ID_NAMES, COCO_NAMES
 
 D0 = "efficientdet-d0"
 

@@ -23,7 +23,7 @@ from scantling.checkpoints.hub import OFFICIAL
 from scantling.checkpoints.model import build_network
 from scantling.errors import InvalidCheckpoint, InvalidSpec, UnsafeCheckpoint
 from scantling.specs import CATALOG
-from scantling.specs.coco import COCO_CATEGORY_IDS, COCO_ID_NAMES, COCO_NAMES, is_unused
+from scantling.specs.classes import COCO_CATEGORY_IDS, COCO_ID_NAMES, COCO_NAMES, is_unused
 
 # With 64 rows the coarsest two levels would have one each, which effdet pools otherwise.
 SIZE = (72, 128)

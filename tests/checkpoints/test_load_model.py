@@ -17,7 +17,7 @@ from scantling.errors import (
     UnknownName,
 )
 from scantling.specs import CATALOG
-from scantling.specs.coco import ALIASES, COCO_NAMES, DARKNET_COCO_NAMES
+from scantling.specs.classes import ALIASES, COCO_NAMES, DARKNET_COCO_NAMES
 
 IMAGES = torch.rand(1, 3, 96, 64, generator=torch.Generator().manual_seed(0))
 

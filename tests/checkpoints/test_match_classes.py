@@ -6,8 +6,7 @@ import torch
 from scantling.blocks import fuse_norms
 from scantling.checkpoints import adapt_classes, load_model, load_native, save_model
 from scantling.errors import InvalidSpec, InvalidValue
-from scantling.specs.classes import match_classes
-from scantling.specs.coco import COCO_NAMES, DARKNET_COCO_NAMES
+from scantling.specs.classes import COCO_NAMES, DARKNET_COCO_NAMES, match_classes
 
 IMAGES = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
 

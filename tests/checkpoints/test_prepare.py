@@ -22,7 +22,7 @@ from scantling.darknet import DarknetNetwork, parse_cfg, read_cfg
 from scantling.detector import build_detector
 from scantling.errors import InvalidSpec, InvalidValue, InvalidWeights
 from scantling.specs import CATALOG
-from scantling.specs.coco import COCO_ID_NAMES
+from scantling.specs.classes import COCO_ID_NAMES
 
 NAMES = ("rowing boat", "car", "sloop")
 CAR = 2  # of COCO's 80

@@ -3,11 +3,12 @@
 Everything that is done with a model is done with it.
 """
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
-from centre_head import CENTRE, decode_distances
-from centre_loss import CENTRE_LOSS
 
 from scantling.checkpoints import Model, load_model
 from scantling.checkpoints.classes import adapt_classes
@@ -20,6 +21,10 @@ from scantling.specs import CATALOG, HeadSpec
 from scantling.structures import Targets
 from scantling.training.recipe import Recipe
 from scantling.training.recipes import recipe_name
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "docs" / "extend"))
+from centre_head import CENTRE, decode_distances
+from centre_loss import CENTRE_LOSS
 
 NAMES = ("cat", "dog", "horse")
 SIZE = (64, 96)

@@ -17,7 +17,7 @@ from scantling.engines import Ready
 from scantling.errors import InvalidSource, InvalidSpec, InvalidValue, ScantlingError
 from scantling.inference import Predictor, load, predict
 from scantling.specs import InputSpec
-from scantling.specs.coco import COCO_ID_NAMES
+from scantling.specs.classes import COCO_ID_NAMES
 from scantling.structures import Candidates
 
 

@@ -305,7 +305,7 @@ def test_large_batches_are_matched_in_parts(name, monkeypatch):
     spec, loss = build(name)
     raw = random_raw(spec)
     whole = loss(raw, TWO, SIZE).total
-    monkeypatch.setattr("scantling.losses.matching.CHUNK", 1)
+    monkeypatch.setattr("scantling.losses.elements.CHUNK", 1)
     torch.testing.assert_close(loss(raw, TWO, SIZE).total, whole)
 
 

@@ -7,12 +7,11 @@ from .adapters import from_albumentations
 from .affine import Affine
 from .blur_and_noise import Blur, GaussianNoise
 from .colour import Brightness, Contrast, DarknetColour, HsvGains
-from .compose import Compose, Mixer, Transform
-from .create import create, load_transform
+from .create import Compose, Mixer, Transform, create, load_transform
 from .crops import DarknetCrop, ScaleJitter
 from .darknet_mosaic import DarknetMosaic
 from .erasing import CutOut, GridMask, HideAndSeek, RandomErase
-from .flips import HorizontalFlip, VerticalFlip
+from .geometry import HorizontalFlip, VerticalFlip
 from .mix import CutMix, MixUp
 from .recipes import (
     DarknetAugmentation,

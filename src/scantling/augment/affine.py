@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..structures import FloatArray, Sample
-from .checks import Colour, check_colour, check_image_size, check_number, check_shares
+from .create import Colour, check_colour, check_image_size, check_number, check_shares
 from .geometry import (
     Flags,
     Matrix,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidValue
 from ..structures import FloatArray, Image, Sample
-from .checks import check_number, check_shares, check_whole
+from .create import check_number, check_shares, check_whole
 from .geometry import sides
 
 BlurMode = Literal["none", "background", "whole"]

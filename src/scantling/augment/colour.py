@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..structures import Image, Sample
-from .checks import check_number, check_shares
+from .create import check_number, check_shares
 from .geometry import mean_colour
 
 _LEVELS = np.arange(256, dtype=np.float64)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..structures import Image, Sample
-from .checks import Colour, check_colour, check_image_size, check_number, check_range
+from .create import Colour, check_colour, check_image_size, check_number, check_range
 from .geometry import (
     Matrix,
     clip_boxes,

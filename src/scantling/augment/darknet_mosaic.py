@@ -7,8 +7,8 @@ from typing import ClassVar
 import numpy as np
 
 from ..structures import Image, Sample
-from .checks import Colour, check_colour, check_count, check_image_size, check_number, check_shares
 from .colour import DarknetColour
+from .create import Colour, check_colour, check_count, check_image_size, check_number, check_shares
 from .crops import draw_window, padding
 from .geometry import (
     Matrix,

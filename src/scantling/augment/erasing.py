@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..structures import FloatArray, Image, Sample
-from .checks import Colour, check_colour, check_range, check_shares, check_whole
+from .create import Colour, check_colour, check_range, check_shares, check_whole
 from .geometry import mean_colour, plain_image, with_boxes
 
 Mask = NDArray[np.uint8]  # (H, W), 1 where the image is hidden

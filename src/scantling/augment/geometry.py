@@ -1,17 +1,17 @@
-"""Geometry of transforms: warp images and boxes by one matrix, clip and filter boxes.
+"""Geometry of transforms: flips; warp images and boxes by one matrix, clip and filter boxes.
 
 Coordinates are continuous, as those of boxes: the first pixel reaches from 0 to 1, its centre is
 at one half. Matrices are (3, 3) and act on (x, y, 1).
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..structures import FloatArray, Image, Sample
-from .checks import Colour
+from .create import Colour, check_shares
 
 Matrix = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -136,3 +136,49 @@ def joined(image: Image, parts: list[Sample]) -> Sample:
         crowd=np.concatenate([part.crowd for part in parts]),
         image_id=parts[0].image_id,
     )
+
+
+@dataclass(frozen=True)
+class HorizontalFlip:
+    """Random horizontal flip.
+
+    Args:
+        probability: of doing so.
+    """
+
+    probability: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_shares(self, "probability")
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        if rng.random() >= self.probability:
+            return sample
+        image = np.empty_like(sample.image)
+        cv2.flip(sample.image, 1, image)
+        boxes = sample.boxes.copy()
+        boxes[:, [0, 2]] = image.shape[1] - boxes[:, [2, 0]]
+        return replace(sample, image=image, boxes=boxes)
+
+
+@dataclass(frozen=True)
+class VerticalFlip:
+    """Random vertical flip.
+
+    Args:
+        probability: of doing so.
+    """
+
+    probability: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_shares(self, "probability")
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        if rng.random() >= self.probability:
+            return sample
+        image = np.empty_like(sample.image)
+        cv2.flip(sample.image, 0, image)
+        boxes = sample.boxes.copy()
+        boxes[:, [1, 3]] = image.shape[0] - boxes[:, [3, 1]]
+        return replace(sample, image=image, boxes=boxes)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from ..structures import FloatArray, Image, Sample
-from .checks import Colour, check_colour, check_count, check_number, check_shares
+from .create import Colour, check_colour, check_count, check_number, check_shares
 from .geometry import clip_boxes, joined, large_enough, plain_image, sides, with_boxes
 
 

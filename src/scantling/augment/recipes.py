@@ -14,12 +14,19 @@ from ..errors import InvalidValue
 from ..structures import Sample
 from .affine import Affine
 from .blur_and_noise import Blur, GaussianNoise
-from .checks import Colour, check_image_size, check_number, check_shares, check_whole
 from .colour import DarknetColour, HsvGains
-from .compose import Compose, Transform
+from .create import (
+    Colour,
+    Compose,
+    Transform,
+    check_image_size,
+    check_number,
+    check_shares,
+    check_whole,
+)
 from .crops import DarknetCrop, ScaleJitter
 from .darknet_mosaic import DarknetMosaic
-from .flips import HorizontalFlip, VerticalFlip
+from .geometry import HorizontalFlip, VerticalFlip
 from .mix import MixUp
 from .scaled_mosaic import ScaledMosaic
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..structures import Image, Sample
 from .affine import Affine, boxes_to_keep, check_affine_ranges
-from .checks import Colour, check_count, check_image_size, check_range
+from .create import Colour, check_count, check_image_size, check_range
 from .crops import Window
 from .geometry import (
     Matrix,

@@ -8,8 +8,7 @@ from torch import Tensor
 from ..errors import InvalidSpec
 from ..heads import ClassRows
 from ..specs.classes import ClassTable, match_classes
-from .change_spec import with_classes
-from .model import Model, build_network
+from .model import Model, build_network, with_classes
 
 
 @torch.no_grad()

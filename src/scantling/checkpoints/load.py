@@ -14,7 +14,7 @@ from ..detector import build_detector
 from ..errors import InvalidCheckpoint, InvalidValue, InvalidWeights
 from ..lazy import import_late
 from ..specs import CfgSpec, ModelSpec, find_spec, is_spec_file
-from ..specs.coco import DARKNET_COCO_NAMES
+from ..specs.classes import DARKNET_COCO_NAMES
 from .download import Progress
 from .hub import fetch_weights
 from .model import Model, build_empty, check_network, read_names_or_default

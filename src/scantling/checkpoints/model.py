@@ -1,4 +1,4 @@
-"""A model (spec, network and class names), and how its network is built."""
+"""A model (spec, network and class names), how its network is built, and changes of its spec."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,12 +7,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..darknet import DarknetNetwork, build_cfg_network
+from ..darknet import DarknetNetwork, build_cfg_network, edit
 from ..datasets.darknet_files import read_data, read_names
 from ..detector import Detector, build_detector
 from ..errors import InvalidSpec, InvalidValue, ScantlingError
 from ..specs import CfgSpec, ModelSpec
-from ..specs.coco import COCO_ID_NAMES, COCO_NAMES
+from ..specs.classes import COCO_ID_NAMES, COCO_NAMES
+from ..specs.level import Anchor
+
+Spec = ModelSpec | CfgSpec
+
 
 MOST_PARAMETERS = 4 * 10**9  # of a network in somebody's file; P7, the largest named one, has 0.3
 _BUILD_ERRORS = (ValueError, TypeError, RuntimeError, ArithmeticError)
@@ -137,3 +141,25 @@ def find_names_file(path: Path) -> Path:
     if found is None:
         raise InvalidValue(str(path), "without a line names=…", "the path of a .names file in it")
     return found
+
+
+def with_classes(spec: Spec, count: int) -> Spec:
+    """Change the number of classes of a spec."""
+    if isinstance(spec, CfgSpec):
+        return edit.with_classes(spec, count)
+    return spec.replace(num_classes=count)
+
+
+def spec_with_anchors(spec: Spec, new: Mapping[Anchor, Anchor]) -> Spec:
+    """Replace the anchors of a spec, by a mapping from old to new."""
+    if isinstance(spec, CfgSpec):
+        return edit.with_anchors(spec, new)
+    moved = tuple(tuple(new[anchor] for anchor in group) for group in spec.head.anchors)
+    return spec.replace(head=spec.head.replace(anchors=moved))
+
+
+def spec_with_image_size(spec: Spec, image_size: tuple[int, int]) -> Spec:
+    """Change the image size of a spec, (height, width); anchors stay, in pixels."""
+    if isinstance(spec, CfgSpec):
+        return edit.with_image_size(spec, image_size)
+    return spec.replace(image_size=image_size)

@@ -10,14 +10,19 @@ from ..errors import InvalidSpec
 from ..specs import CATALOG, CfgSpec, ModelSpec, find_spec, is_spec_file
 from ..specs.classes import check_names
 from ..specs.level import Anchor
-from . import change_spec
-from .change_spec import with_classes
 from .classes import adapt_classes
 from .create import create_model
 from .download import Progress
 from .hub import fetch_weights
 from .load import CHECKPOINTS, is_partial_weights, load_model
-from .model import Model, build_network, check_network
+from .model import (
+    Model,
+    build_network,
+    check_network,
+    spec_with_anchors,
+    spec_with_image_size,
+    with_classes,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +118,7 @@ def with_anchors(model: Model, anchors: Sequence[Anchor]) -> Model:
             model.spec.name, f"{len(anchors)} anchors for {len(old)}", "Give one for each"
         )
     new = dict(zip(old, sorted(anchors, key=_area), strict=True))
-    return _rebuilt(model, change_spec.with_anchors(model.spec, new))
+    return _rebuilt(model, spec_with_anchors(model.spec, new))
 
 
 def with_image_size(model: Model, image_size: tuple[int, int]) -> Model:
@@ -129,7 +134,7 @@ def with_image_size(model: Model, image_size: tuple[int, int]) -> Model:
     spec = model.spec
     if image_size == spec.image_size:
         return model
-    return _rebuilt(model, change_spec.with_image_size(spec, image_size))
+    return _rebuilt(model, spec_with_image_size(spec, image_size))
 
 
 def _rebuilt(model: Model, spec: ModelSpec | CfgSpec) -> Model:

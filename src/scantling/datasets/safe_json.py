@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from .problems import data_error
+from .findings import data_error
 from .safe_text import check_utf8, read_small
 
 # In memory a file of numbers takes some 10 times its size, one of nothing but brackets 30 times.

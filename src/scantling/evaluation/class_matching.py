@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InvalidData, InvalidValue, lookup, nearest_hint
-from ..specs.classes import match_classes
-from ..specs.coco import is_unused
+from ..specs.classes import is_unused, match_classes
 from ..structures import IntArray
 
 

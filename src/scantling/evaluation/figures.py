@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from ..reports import new_figure, plain_text, to_png
-from ..reports.figures import COLORS
+from ..reports.page import COLORS
 
 Values = NDArray[np.float64]
 

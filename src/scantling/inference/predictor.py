@@ -26,7 +26,7 @@ from ..images.preprocess import (
 from ..images.read import MinSize
 from ..postprocess import Ranked, Selection, rank, select_crops
 from ..specs import InputSpec
-from ..specs.coco import is_unused
+from ..specs.classes import is_unused
 from ..structures import Candidates, Detections, IntArray
 from .pipeline import BufferPool, CropBatch, make_batches, run_batches
 

@@ -18,9 +18,8 @@ from ..errors import InvalidValue
 from ..specs.level import Level
 from ..structures import LossTerms, Targets
 from .darknet_level import DarknetLevel, LevelSettings, LevelTerms, shape_similarity
-from .elements import hardest, identity, mean_over_processes
+from .elements import check_coding, hardest, identity, mean_over_processes, per_level
 from .grid import Objects, read_objects
-from .levels import check_coding, per_level
 from .settings import DarknetSettings
 
 # Settings that a cfg gives to each of its `[yolo]` sections.

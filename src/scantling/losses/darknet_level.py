@@ -9,9 +9,8 @@ from torch import Tensor, nn
 from ..boxes import cxcywh_to_xyxy
 from ..specs.level import Level
 from .darknet_boxes import overlap_term, similarity, squared_term
-from .elements import at_least_float32, cross_entropy, smooth
+from .elements import at_least_float32, best_overlaps, cross_entropy, smooth
 from .grid import Objects, Rows, YoloGrid, cell_of
-from .matching import best_overlaps
 
 CONFIDENT = 0.25  # of a class: from there on darknet looks whether a prediction overlaps an object
 

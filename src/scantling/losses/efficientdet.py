@@ -16,10 +16,17 @@ from ..errors import InvalidValue
 from ..heads.efficientdet_decoding import cell_anchors, decode_offsets
 from ..specs.level import Level
 from ..structures import LossTerms, Targets
-from .elements import SIMILARITIES, at_least_float32, hardest, huber, identity, mean_over_processes
-from .focal import background_focal
-from .levels import check_coding
-from .matching import match_boxes
+from .elements import (
+    SIMILARITIES,
+    at_least_float32,
+    background_focal,
+    check_coding,
+    hardest,
+    huber,
+    identity,
+    match_boxes,
+    mean_over_processes,
+)
 from .settings import EfficientDetSettings
 
 KEPT_SIZES = 64  # image sizes whose anchors are remembered

@@ -17,6 +17,7 @@ from ..specs.level import Level
 from ..structures import LossTerms, Targets
 from .elements import (
     SIMILARITIES,
+    check_coding,
     cross_entropy,
     focal_weight,
     hardest,
@@ -25,7 +26,6 @@ from .elements import (
     smooth,
 )
 from .grid import Objects, Rows, YoloGrid, cell_of, read_objects
-from .levels import check_coding
 from .settings import ScaledYolov4Settings
 
 # Weight of each level's objectness, by the count of levels: fine levels have many more cells.

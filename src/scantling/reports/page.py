@@ -1,4 +1,4 @@
-"""A self-contained HTML page from blocks: no script, no network, every text escaped.
+"""A self-contained HTML page from blocks, and figures as PNG: no script, every text escaped.
 
 Written by hand, not as jinja2 templates: the core would need one more package, which comes with
 torch alone, and the code here is no longer than templates and what fills them would be.
@@ -6,11 +6,21 @@ torch alone, and the code here is no longer than templates and what fills them w
 
 import base64
 import html
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
 from ..errors import InvalidValue, printable
+
+# Colours that stay apart for the colour-blind (Okabe and Ito), blue first.
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555", "#f0e442")
+DOTS_PER_INCH = 110
+
 
 Cell = str | int | float | None
 
@@ -220,3 +230,36 @@ def _show(cell: Cell, places: int) -> str:
 def _escape(text: str) -> str:
     """Escape text for HTML, and for UTF-8 whatever it holds."""
     return html.escape(printable(text, keep="\n\t"))
+
+
+def new_figure(
+    width: float = 6.4, height: float = 4.0, *, rows: int = 1, columns: int = 1
+) -> tuple[Figure, list[Axes]]:
+    """A figure and its axes, row by row, in the style of every report.
+
+    Args:
+        width, height: of the whole, in inches.
+        rows, columns: of axes in it.
+    """
+    figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    axes: list[Axes] = list(grid.ravel())
+    for one in axes:
+        one.set_prop_cycle(color=COLORS)
+        one.spines[["top", "right"]].set_visible(False)
+        one.grid(visible=True, color="#dddddd", linewidth=0.6)
+        one.set_axisbelow(True)
+    return figure, axes
+
+
+def to_png(figure: Figure) -> bytes:
+    """The figure as a PNG file, in memory."""
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=DOTS_PER_INCH)
+    return out.getvalue()
+
+
+def plain_text(text: str, *, limit: int = 60) -> str:
+    """Escape untrusted text for matplotlib: a `$` begins no formula."""
+    return printable(text, limit=limit).replace("$", r"\$")

@@ -17,10 +17,9 @@ from small_sets import (
 )
 
 from scantling.datasets.dataset import Dataset
-from scantling.datasets.findings import Finding
-from scantling.datasets.problems import MAX_PER_CODE
+from scantling.datasets.findings import MAX_PER_CODE, Finding
 from scantling.datasets.readers import read_dataset
-from scantling.datasets.readers.duplicate_boxes import find_duplicate_boxes
+from scantling.datasets.readers.table import find_duplicate_boxes
 from scantling.errors import InvalidData
 
 GOOD = "0 0.3 0.5 0.4 0.5"

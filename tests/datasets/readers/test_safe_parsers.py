@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from scantling.datasets.safe_json import find_lines, parse_json
-from scantling.datasets.safe_xml import parse_xml, read_xml
-from scantling.datasets.safe_yaml import parse_yaml
+from scantling.datasets.safe_text import parse_xml, parse_yaml, read_xml
 from scantling.errors import InvalidData
 
 FILE = Path("some.file")

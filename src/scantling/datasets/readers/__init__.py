@@ -15,7 +15,7 @@ import numpy as np
 
 from ...errors import InvalidData, lookup
 from ..dataset import Dataset
-from ..problems import Problems, data_error
+from ..findings import Problems, data_error
 from . import coco, darknet, voc, yolo
 from .files import HeaderReader, read_file_header
 from .splits import choose_split

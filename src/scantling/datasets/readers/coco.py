@@ -9,13 +9,11 @@ from typing import Any
 
 from ...errors import nearest_hint
 from ..dataset import Dataset, ImageId, LabelledImage
-from ..findings import Finding
-from ..problems import Problems, data_error, shorten
+from ..findings import Finding, Problems, data_error, shorten
 from ..safe_json import find_lines, read_json
 from .coco_objects import read_annotations
 from .files import Folders, HeaderReader, read_size
-from .names import check_names
-from .table import check_boxes
+from .table import check_boxes, check_names
 
 KEYS = ("info", "licenses", "images", "annotations", "categories", "type", "videos")
 ROBOFLOW = "_annotations.coco.json"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..dataset import ImageId
-from ..problems import shorten
+from ..findings import shorten
 
 HUGE = 10**15  # a coordinate of more is no pixel of anything
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...structures import IntArray
 from ..dataset import Columns, Flags, ImageId, LabelledImage
-from ..problems import Problems, shorten
+from ..findings import Problems, shorten
 from .coco_faults import HUGE, are_plain, fault_of, image_of
 from .table import BEYOND, Table, add_findings, make_table, sizes_of
 

@@ -5,13 +5,13 @@ from pathlib import Path
 from ...errors import InvalidSource
 from ..darknet_files import DataFile, read_data
 from ..dataset import Dataset
-from ..problems import Problems, data_error
+from ..findings import Problems, data_error
 from ..safe_text import read_text
 from .files import HeaderReader
 from .label_files import TextDataset, read_text_dataset
 from .label_text import Grammar
-from .names import read_names_file
 from .splits import read_list
+from .table import read_names_file
 
 MAX_BYTES = 2**22
 

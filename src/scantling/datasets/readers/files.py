@@ -11,7 +11,7 @@ from ...images.headers import Header, read_header
 from ...images.location import IMAGE_SUFFIXES
 from ...images.read import check_regular, read_bytes
 from ..dataset import ImageId
-from ..problems import Problems, data_error
+from ..findings import Problems, data_error
 
 # Reads what an image file says of itself. Whoever has that in a cache hands in another one.
 HeaderReader = Callable[[Path], Header]

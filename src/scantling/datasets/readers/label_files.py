@@ -11,7 +11,7 @@ import numpy as np
 
 from ...structures import IntArray
 from ..dataset import Columns, Dataset, LabelledImage
-from ..problems import Problems, shorten
+from ..findings import Problems, shorten
 from .files import Folders, HeaderReader, is_image, name_images, read_size
 from .label_text import Grammar, read_labels
 from .table import Locator, Table, add_findings, check_boxes, make_table, sizes_of

@@ -9,7 +9,7 @@ import numpy as np
 from ...errors import InvalidData
 from ...structures import IntArray
 from ..dataset import Columns
-from ..problems import Problems, shorten
+from ..findings import Problems, shorten
 from ..safe_text import check_utf8, read_small
 
 MAX_BYTES = 2**24

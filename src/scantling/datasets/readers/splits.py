@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from ..problems import data_error, shorten
+from ..findings import data_error, shorten
 from ..safe_text import read_text
 from .files import Folders, find_image_folders, find_images, is_image
 from .label_files import Listed

@@ -1,6 +1,8 @@
-"""The objects of a data set while it is read, and the checks that all formats share."""
+"""The objects and class names of a data set while it is read, with checks all formats share."""
 
-from collections.abc import Callable
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +10,16 @@ import numpy as np
 
 from ...structures import IntArray
 from ..dataset import Columns, Flags, LabelledImage, Objects
-from ..problems import Problems
-from .duplicate_boxes import MAX_COMPARED, find_duplicate_boxes
+from ..findings import Problems, data_error, shorten
+from ..safe_text import read_text
+
+MAX_BYTES = 2**22
+
+
+NEARLY = 0.95  # intersection over union from which two boxes are taken for one
+MAX_COMPARED = 2_000  # objects of one image; where there are more, they are left out
+MAX_PARTNERS = 8  # pairs that one box begins, however many lie on it: what is found stays small
+
 
 # Rounding to six digits of an image 4,000 wide moves an edge by 0.002 pixels; marking tools put
 # edges between pixels half a pixel off. More than that beyond the image is worth a warning.
@@ -221,3 +231,100 @@ def _check_crowding(table: Table, images: tuple[LabelledImage, ...], problems: P
         rest = "; its objects are not compared with each other" if count > MAX_COMPARED else ""
         message = f"has {count:,} objects; COCO's protocol counts {DETECTIONS_COUNTED}{rest}"
         problems.add("W222", message, image.label_file or image.path, image=image.path)
+
+
+def find_duplicate_boxes(boxes: Columns, image_index: IntArray) -> tuple[IntArray, IntArray]:
+    """Pairs of rows of one image whose boxes overlap by `NEARLY` at least, the earlier row first.
+
+    Two such boxes have left edges at most 5 % of the wider's width apart. So rows are sorted by
+    their left edge, and a row is compared with the next, the second next, and so on, all rows at
+    once, until that is exceeded or it has `MAX_PARTNERS`: few rounds for real images, and
+    `MAX_COMPARED` for any.
+
+    Args:
+        boxes: (M, 4) xyxy with positive sides.
+        image_index: (M,) ascending.
+    """
+    nobody = np.empty(0, np.int64)
+    if len(boxes) < 2:
+        return nobody, nobody
+    counts = np.bincount(image_index)
+    order = np.lexsort((boxes[:, 0], image_index))
+    order = order[counts[image_index[order]] <= MAX_COMPARED]
+    image, box = image_index[order], boxes[order]
+    # The later one begins at most this far to the right: its own width is at most 1/NEARLY of ours.
+    reach = box[:, 0] + (box[:, 2] - box[:, 0]) * (1 - NEARLY) / NEARLY
+    found: list[tuple[IntArray, IntArray]] = [(nobody, nobody)]
+    active = np.arange(len(order))
+    partners = np.zeros(len(order), np.int64)
+    for step in range(1, MAX_COMPARED):
+        active = active[active + step < len(order)]
+        other = active + step
+        near = (image[other] == image[active]) & (box[other, 0] <= reach[active])
+        active, other = active[near], other[near]
+        if not len(active):
+            break
+        same = _iou(box[active], box[other]) >= NEARLY
+        found.append((order[active[same]], order[other[same]]))
+        partners[active] += same
+        active = active[partners[active] < MAX_PARTNERS]
+    first = np.concatenate([pair[0] for pair in found])
+    second = np.concatenate([pair[1] for pair in found])
+    return np.minimum(first, second), np.maximum(first, second)
+
+
+def _iou(a: Columns, b: Columns) -> Columns:
+    """(M,) intersection over union of rows with rows; of (M, 4) boxes with positive sides."""
+    overlap = np.clip(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), 0, None)
+    shared = overlap.prod(axis=1)
+    union = (a[:, 2:] - a[:, :2]).prod(axis=1) + (b[:, 2:] - b[:, :2]).prod(axis=1) - shared
+    return np.asarray(shared / np.maximum(union, np.finfo(np.float64).tiny))
+
+
+def check_names(
+    names: Sequence[str], file: Path, *, problems: Problems, source: Path | None = None
+) -> tuple[str, ...]:
+    """The names without white space around them; W113 where two differ only in spelling.
+
+    Raises:
+        InvalidData: E110 there are none; E108 one is empty; E107 two are the same.
+    """
+    if not names:
+        raise data_error("E110", file, "names no classes", source=source)
+    stripped = [name.strip() for name in names]
+    places: dict[str, int] = {}
+    for place, name in enumerate(stripped):
+        if not name:
+            raise data_error("E108", file, f"class {place} has an empty name", source=source)
+        if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
+            problem = f"class {place} is called {shorten(name)}; expected plain text"
+            raise data_error("E108", file, problem, source=source)
+        if name in places:
+            problem = f"classes {places[name]} and {place} are both called {shorten(name)}"
+            raise data_error("E107", file, problem, source=source)
+        places[name] = place
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in stripped:
+        alike[_spelling(name)].append(name)
+    for group in alike.values():
+        if len(group) > 1:
+            shown = ", ".join(shorten(name) for name in group[:10])
+            problems.add("W113", f"{shown} differ only in case, spaces, hyphens or underscores",
+                         file)  # fmt: skip
+    return tuple(stripped)
+
+
+def read_names_file(path: Path, *, problems: Problems) -> tuple[str, ...]:
+    """The names of a file with one a line; empty lines at its end do not count.
+
+    Raises:
+        InvalidData: the file cannot be read, or as `check_names`.
+    """
+    lines = [line.strip() for line in read_text(path, max_bytes=MAX_BYTES).split("\n")]
+    while lines and not lines[-1]:
+        lines.pop()
+    return check_names(lines, path, problems=problems)
+
+
+def _spelling(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter not in " \t_-")

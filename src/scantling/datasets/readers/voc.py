@@ -9,11 +9,10 @@ import numpy as np
 
 from ...errors import InvalidData, nearest_hint
 from ..dataset import Dataset, LabelledImage
-from ..problems import Problems, data_error, shorten
+from ..findings import Problems, data_error, shorten
 from ..safe_text import read_text
 from .files import Folders, HeaderReader, is_image, name_images, read_size
-from .names import check_names, read_names_file
-from .table import check_boxes, make_table
+from .table import check_boxes, check_names, make_table, read_names_file
 from .voc_file import VocFile, VocObject, read_voc_file
 
 ALL = "all"  # the one split of a data set without lists

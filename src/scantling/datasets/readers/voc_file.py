@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..problems import data_error, shorten
-from ..safe_xml import Element, read_xml
+from ..findings import data_error, shorten
+from ..safe_text import Element, read_xml
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 

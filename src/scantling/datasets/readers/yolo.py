@@ -6,13 +6,13 @@ from typing import Any
 
 from ...errors import InvalidData, nearest_hint
 from ..dataset import Dataset
-from ..problems import Problems, data_error, shorten
-from ..safe_yaml import read_yaml
+from ..findings import Problems, data_error, shorten
+from ..safe_text import read_yaml
 from .files import HeaderReader
 from .label_files import TextDataset, read_text_dataset
 from .label_text import Grammar
-from .names import check_names
 from .splits import expand_entry
+from .table import check_names
 
 SPLITS = ("train", "val", "test")
 # Keys that others write and read; `download`, which may hold a script, is never run.

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...datasets.safe_yaml import read_yaml
+from ...datasets.safe_text import read_yaml
 from ...errors import InvalidValue, lookup
 from ..search.budget import (
     USUAL_IMAGE,

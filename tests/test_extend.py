@@ -1,0 +1,141 @@
+"""The worked examples of docs/extend.md: each is registered by one line, then used."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from labelled import make_dataset, write_picture
+from scantling.blocks import STAGES, fuse_norms
+from scantling.checkpoints import Model, load_model
+from scantling.datasets.readers import READERS, read_dataset
+from scantling.detector import build_detector
+from scantling.engines import ENGINES, FORMATS, EngineSettings, open_engine, read_metadata
+from scantling.errors import InvalidValue
+from scantling.evaluation import DetectionTable, compute_metrics, make_ground_truth
+from scantling.exporting import export
+from scantling.specs import CATALOG
+from scantling.specs.metadata import GraphForm
+from small_models import write_model
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "docs" / "extend"))
+from ghost_stage import GhostStage
+from labelme import LABELME
+from max_f1 import MAX_F1
+from npz_format import NPZ
+from opencv_engine import OPENCV
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = sorted((ROOT / "docs" / "extend").glob("*.py"))
+PAGE = ROOT / "docs" / "extend.md"
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_every_example_is_on_the_page(example: Path):
+    assert f"extend/{example.name}" in PAGE.read_text("utf-8")
+
+
+def test_every_place_that_the_page_names_is_there():
+    words = PAGE.read_text("utf-8").replace("|", " ").split("`")[1::2]
+    paths = [word for word in words if "/" in word and word.endswith((".py", ".md"))]
+    folders = (ROOT, ROOT / "src" / "scantling", ROOT / "docs")
+    missing = [one for one in paths if not any((folder / one).exists() for folder in folders)]
+    assert paths
+    assert not missing
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Model:
+    return load_model(write_model(tmp_path / "model.safetensors"))
+
+
+def test_a_block_is_a_stage_of_a_model(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(STAGES, "ghost", GhostStage)
+    tiny = CATALOG["yolov4-tiny"]
+    stages = tuple(
+        stage.replace(kind="ghost", channels=16, stride=2, depth=1)
+        for stage in tiny.backbone.stages
+    )
+    spec = tiny.replace(
+        backbone=tiny.backbone.replace(stem_channels=8, stem_stride=1, stages=stages),
+        neck=tiny.neck.replace(channels=(16, 16)),
+        image_size=128,
+    )
+    network = build_detector(spec)
+    images = torch.rand(2, 3, 128, 128)
+    sum(level.square().mean() for level in network(images)).backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in network.backbone.parameters())
+    network.eval()
+    expected = network(images)
+    fuse_norms(network)
+    for one, folded in zip(expected, network(images), strict=True):
+        torch.testing.assert_close(folded, one, rtol=1e-3, atol=1e-4)
+
+
+def test_a_data_format_is_read_with_findings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(READERS, "labelme", LABELME)
+    write_picture(tmp_path / "a.jpg")
+    shapes = [
+        {"label": "dog", "shape_type": "rectangle", "points": [[60, 40], [20, 10]]},
+        {"label": "cat", "shape_type": "polygon", "points": [[1, 1], [5, 1], [5, 5]]},
+        {"label": "dog", "shape_type": "rectangle", "points": [[5, 5], [5, 9]]},
+    ]
+    document = {"imagePath": "a.jpg", "shapes": shapes}
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    dataset = read_dataset(tmp_path)
+    assert (dataset.format, dataset.split, dataset.names) == ("labelme", "all", ("dog",))
+    assert dataset.objects.boxes.tolist() == [[20, 10, 60, 40]]
+    assert {finding.code for finding in dataset.findings} == {"E104", "E207"}
+
+
+def test_a_protocol_is_computed_beside_the_curves(tmp_path: Path):
+    data = make_dataset(tmp_path, [(0, 0, (10, 10, 30, 30)), (1, 1, (5, 5, 25, 45))])
+    truth = make_ground_truth(data)
+    found = DetectionTable(
+        boxes=np.array([[10.0, 10, 20, 20], [60, 40, 10, 10], [5, 5, 20, 40]]),
+        scores=np.array([0.9, 0.8, 0.7]),
+        labels=np.array([0, 0, 1]),
+        image_index=np.array([0, 0, 1]),
+    )
+    metrics = compute_metrics(truth, found, MAX_F1)
+    assert metrics.stats == {"max F1": 1.0}  # of cats from 0.9 on, of dogs from 0.7
+    assert metrics.result.class_stats()[1] == [(1.0, 0.9), (1.0, 0.7)]
+    missed = compute_metrics(truth, replace(found, labels=np.array([1, 0, 1])), MAX_F1)
+    assert missed.stats["max F1"] == pytest.approx((0 + 2 / 3) / 2)
+
+
+def test_an_export_format_is_written_and_says_that_nothing_runs_it(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: list[str]
+):
+    monkeypatch.setitem(FORMATS, "npz", NPZ)
+    exported = export(model, "npz", out=tmp_path / "model.npz")
+    assert exported.verification is None
+    assert any("no engine here runs .npz files" in line for line in logged)
+    assert read_metadata(exported.path) == exported.metadata
+    with np.load(exported.path) as arrays:
+        for name, tensor in model.network.state_dict().items():
+            assert np.array_equal(arrays[name], tensor.numpy())
+
+
+@pytest.mark.needs("onnx", "onnxruntime", "onnxscript")
+def test_an_engine_gives_what_another_one_gives(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(ENGINES, "opencv", OPENCV)
+    onnx = FORMATS["onnx"]
+    monkeypatch.setitem(FORMATS, "onnx", replace(onnx, engines=(*onnx.engines, "opencv")))
+    form = GraphForm(takes="float", gives="raw")
+    path = export(model, "onnx", out=tmp_path / "raw.onnx", form=form).path
+    images = np.random.default_rng(0).integers(0, 255, (2, 64, 64, 3), dtype=np.uint8)
+    found, expected = (
+        open_engine(path, EngineSettings(engine=name))(images) for name in ("opencv", "onnxruntime")
+    )
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
+    np.testing.assert_allclose(found.boxes, expected.boxes, atol=1e-2)
+    whole = export(model, "onnx", out=tmp_path / "whole.onnx").path
+    with pytest.raises(InvalidValue, match="float to raw for the engine opencv"):
+        open_engine(whole, EngineSettings(engine="opencv"))
