@@ -232,8 +232,9 @@ def test_a_model_may_be_named_where_it_is_used(cfg: Path, photos: list[Path]):
 
 
 def test_the_function_predict_is_not_hidden_by_its_module():
-    import scantling.predict
+    import scantling.inference
 
+    assert scantling.inference.predict is predict
     assert scantling.predict is predict
     assert scantling.load is load
 
