@@ -18,11 +18,15 @@ from scantling.engines import ENGINES, FORMATS, EngineSettings, open_engine, rea
 from scantling.errors import InvalidValue
 from scantling.evaluation import DetectionTable, compute_metrics, make_ground_truth
 from scantling.exporting import export
+from scantling.images import Frame
+from scantling.inference.outputs import WRITERS, Outputs
 from scantling.specs import CATALOG
 from scantling.specs.metadata import GraphForm
+from scantling.structures import Detections
 from small_models import write_model
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "docs" / "extend"))
+from counts import CountsWriter
 from ghost_stage import GhostStage
 from labelme import LABELME
 from max_f1 import MAX_F1
@@ -139,3 +143,21 @@ def test_an_engine_gives_what_another_one_gives(
     whole = export(model, "onnx", out=tmp_path / "whole.onnx").path
     with pytest.raises(InvalidValue, match="float to raw for the engine opencv"):
         open_engine(whole, EngineSettings(engine="opencv"))
+
+
+def test_an_output_gets_every_frame_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(WRITERS, "counts", CountsWriter)
+    image = np.zeros((40, 60, 3), np.uint8)
+    found = Detections(
+        boxes=np.array([[0, 0, 9, 9], [9, 9, 30, 30]], np.float32),
+        scores=np.array([0.9, 0.8], np.float32),
+        labels=np.array([1, 1]),
+        names=("cat", "dog"),
+        image_size=(40, 60),
+    )
+    with Outputs(["counts"], tmp_path / "out") as outputs:
+        outputs.write(Frame("a.jpg", image), found)
+        outputs.write(Frame("broken.jpg", problem="no image"), None)
+        outputs.write(Frame("b.jpg", image), found[:0])
+    rows = (tmp_path / "out" / "counts.csv").read_text("utf-8").splitlines()
+    assert rows == ["source,frame,cat,dog", "a.jpg,0,0,2", "b.jpg,0,0,0"]

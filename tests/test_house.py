@@ -22,7 +22,7 @@ PUBLIC = {*scantling.__all__} | {
 LONG = {"scantling.specs.schema"}
 SHARED = {
     "Answer", "ConvertOptions", "DropBlock", "Objects", "Picture", "Row", "Rows", "Sample",
-    "ShowOptions", "Storage", "Table", "Writer",
+    "ShowOptions", "Storage", "Table",
 }  # fmt: skip
 TREES = {path: ast.parse(path.read_text("utf-8")) for path in sorted(ROOT.rglob("*.py"))}
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -6,8 +6,9 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from scantling.inference import Prediction
+from scantling.images import Frame
 from scantling.io import unused
+from scantling.structures import Detections
 
 
 class CountsWriter:
@@ -18,17 +19,16 @@ class CountsWriter:
         self._file: TextIO | None = None
         self._rows: Any = None
 
-    def write(self, name: str, prediction: Prediction) -> None:  # noqa: ARG002 - no file an image
+    def write(self, name: str, frame: Frame, detections: Detections | None) -> None:  # noqa: ARG002
         """Add a row; the first one brings the names of the classes."""
-        found = prediction.detections
-        if found is None:
+        if detections is None:
             return
         if self._file is None:
             self._file = self._path.open("x", encoding="utf-8", newline="")
             self._rows = csv.writer(self._file)
-            self._rows.writerow(["source", "frame", *found.names])
-        counts = np.bincount(found.labels, minlength=len(found.names)).tolist()
-        self._rows.writerow([prediction.frame.name, prediction.frame.index, *counts])
+            self._rows.writerow(["source", "frame", *detections.names])
+        counts = np.bincount(detections.labels, minlength=len(detections.names)).tolist()
+        self._rows.writerow([frame.name, frame.index, *counts])
 
     def close(self) -> None:
         """Finish the file, if there was anything to write."""

@@ -13,19 +13,24 @@ from ...structures import Detections
 from .labels import VocWriter, YoloWriter
 from .names import FrameNames
 from .pictures import CropsWriter, ImagesWriter, VideoWriter
-from .result import Result, to_record
-from .tables import CocoWriter, CsvWriter, JsonLinesWriter
+from .tables import CocoWriter, CsvWriter, JsonLinesWriter, to_record
 
-__all__ = ["WRITERS", "Outputs", "Result", "Writer", "to_record"]
+__all__ = ["WRITERS", "OutputWriter", "Outputs", "to_record"]
 
 RUN_FOLDER = Path("runs/predict")
 
 
-class Writer(Protocol):
+class OutputWriter(Protocol):
     """Writes results of one kind into a folder."""
 
-    def write(self, result: Result) -> None:
-        """Write the result of one frame; a kind that has no place for it passes it over."""
+    def write(self, name: str, frame: Frame, detections: Detections | None) -> None:
+        """Write what was found in one frame; a kind that has no place for it passes it over.
+
+        Args:
+            name: safe and unique, of the image or of the whole video; see `frame_name`.
+            frame: its `image` is there where the kind needs it.
+            detections: None where the frame could not be read.
+        """
         ...
 
     def close(self) -> None:
@@ -33,8 +38,8 @@ class Writer(Protocol):
         ...
 
 
-# Every writer: Writer(folder). Each takes a subfolder or a file name of its own in it.
-WRITERS: dict[str, Callable[[Path], Writer]] = {
+# Every writer: OutputWriter(folder). Each takes a subfolder or a file name of its own in it.
+WRITERS: dict[str, Callable[[Path], OutputWriter]] = {
     "images": ImagesWriter,
     "video": VideoWriter,
     "jsonl": JsonLinesWriter,
@@ -65,7 +70,7 @@ class Outputs:
         makers = [lookup(WRITERS, kind, "kind of output") for kind in dict.fromkeys(kinds)]
         self.folder: Path | None = None
         self._names = FrameNames()
-        self._writers: list[Writer] = []
+        self._writers: list[OutputWriter] = []
         if makers:
             self.folder = folder or new_run_folder(RUN_FOLDER)
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -77,9 +82,9 @@ class Outputs:
         """Write one frame's result in every kind. Call it for every frame, in order."""
         if not self._writers:
             return
-        result = Result(self._names.source_name(frame), frame, detections)
+        name = self._names.source_name(frame)
         for writer in self._writers:
-            writer.write(result)
+            writer.write(name, frame, detections)
 
     def close(self) -> None:
         """Finish every file, even if one of them cannot be."""

@@ -2,8 +2,10 @@
 
 from pathlib import Path, PurePath
 
+from ...images import Frame
 from ...io import write_file
-from .result import Result
+from ...structures import Detections
+from .names import frame_name
 
 
 class YoloWriter:
@@ -12,9 +14,9 @@ class YoloWriter:
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "labels"
 
-    def write(self, result: Result) -> None:
-        if result.detections is not None:
-            _write(self._folder / f"{result.name}.txt", result.detections.to_yolo())
+    def write(self, name: str, frame: Frame, detections: Detections | None) -> None:
+        if detections is not None:
+            _write(self._folder / f"{frame_name(name, frame)}.txt", detections.to_yolo())
 
     def close(self) -> None:
         """Nothing is open between images."""
@@ -26,10 +28,10 @@ class VocWriter:
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "voc"
 
-    def write(self, result: Result) -> None:
-        if result.detections is not None:
-            filename = PurePath(result.frame.name).name
-            _write(self._folder / f"{result.name}.xml", result.detections.to_voc(filename))
+    def write(self, name: str, frame: Frame, detections: Detections | None) -> None:
+        if detections is not None:
+            filename = PurePath(frame.name).name
+            _write(self._folder / f"{frame_name(name, frame)}.xml", detections.to_voc(filename))
 
     def close(self) -> None:
         """Nothing is open between images."""

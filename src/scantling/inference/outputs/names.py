@@ -62,6 +62,11 @@ class FrameNames:
         return name
 
 
+def frame_name(name: str, frame: Frame) -> str:
+    """A file name without suffix: `dog`, or `road-000012` for a frame of the video `road`."""
+    return name if frame.video is None else f"{name}-{frame.index:06d}"
+
+
 def _stem(source: str) -> str:
     """The last part of a path or an address, without suffix, user, password or query."""
     if "://" not in source:

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 
 from ...errors import InvalidSource
+from ...images import Frame
 from ...io import unused, write_file
 from ...reports.drawing import crop, draw
-from ...structures import Image
-from .names import UniqueNames
-from .result import Result
+from ...structures import Detections, Image
+from .names import UniqueNames, frame_name
 
 FALLBACK_FPS = 25.0  # for streams that do not tell theirs
 
@@ -21,11 +21,10 @@ class ImagesWriter:
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "images"
 
-    def write(self, result: Result) -> None:
-        frame, detections = result.frame, result.detections
+    def write(self, name: str, frame: Frame, detections: Detections | None) -> None:
         if detections is None or frame.image is None or frame.video is not None:
             return
-        write_jpeg(self._folder / f"{result.name}.jpg", draw(frame.image, detections))
+        write_jpeg(self._folder / f"{frame_name(name, frame)}.jpg", draw(frame.image, detections))
 
     def close(self) -> None:
         """Nothing is open between images."""
@@ -39,8 +38,7 @@ class CropsWriter:
         self._names = UniqueNames()
         self._classes: dict[int, str] = {}  # folder of each label: names may be alike once safe
 
-    def write(self, result: Result) -> None:
-        frame, detections = result.frame, result.detections
+    def write(self, name: str, frame: Frame, detections: Detections | None) -> None:
         if detections is None or frame.image is None:
             return
         for number, (piece, label) in enumerate(
@@ -50,7 +48,8 @@ class CropsWriter:
                 self._classes[label] = self._names.take(detections.names[label])
             if piece.size:
                 write_jpeg(
-                    self._folder / self._classes[label] / f"{result.name}-{number}.jpg", piece
+                    self._folder / self._classes[label] / f"{frame_name(name, frame)}-{number}.jpg",
+                    piece,
                 )
 
     def close(self) -> None:
@@ -69,14 +68,13 @@ class VideoWriter:
         self._part = self._final = folder
         self._now: tuple[str, tuple[int, ...]] | None = None  # source, and shape of its frames
 
-    def write(self, result: Result) -> None:
-        frame, detections = result.frame, result.detections
+    def write(self, name: str, frame: Frame, detections: Detections | None) -> None:
         if detections is None or frame.image is None or frame.video is None:
             return
-        now = (result.source_name, frame.image.shape)
+        now = (name, frame.image.shape)
         if self._video is None or self._now != now:
             self.close()
-            self._video = self._open(result.source_name, frame.image, frame.video.fps)
+            self._video = self._open(name, frame.image, frame.video.fps)
             self._now = now
         self._video.write(cv2.cvtColor(draw(frame.image, detections), cv2.COLOR_RGB2BGR))
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
+from ...images import Frame
 from ...io import atomic_write, unused
-from .result import Result, to_record
+from ...structures import Detections
 
 COLUMNS = ("source", "frame", "label", "name", "score", "left", "top", "right", "bottom")
 
@@ -19,8 +20,8 @@ class JsonLinesWriter:
     def __init__(self, folder: Path) -> None:
         self._file = unused(folder / "detections.jsonl").open("x", encoding="utf-8")
 
-    def write(self, result: Result) -> None:
-        self._file.write(json.dumps(to_record(result.frame, result.detections)) + "\n")
+    def write(self, name: str, frame: Frame, detections: Detections | None) -> None:  # noqa: ARG002
+        self._file.write(json.dumps(to_record(frame, detections)) + "\n")
         self._file.flush()
 
     def close(self) -> None:
@@ -36,8 +37,8 @@ class CsvWriter:
         self._rows = csv.writer(self._file)
         self._rows.writerow(COLUMNS)
 
-    def write(self, result: Result) -> None:
-        record = to_record(result.frame, result.detections)
+    def write(self, name: str, frame: Frame, detections: Detections | None) -> None:  # noqa: ARG002
+        record = to_record(frame, detections)
         for found in record["detections"]:
             what = (found["label"], found["name"], found["score"], *found["box"])
             self._rows.writerow((record["source"], record["frame"], *what))
@@ -61,17 +62,16 @@ class CocoWriter:
         self._image_count = self._annotation_count = 0
         self._names: tuple[str, ...] = ()
 
-    def write(self, result: Result) -> None:
-        detections = result.detections
+    def write(self, name: str, frame: Frame, detections: Detections | None) -> None:  # noqa: ARG002
         if detections is None:
             return
         self._names = detections.names
         self._image_count += 1
         height, width = detections.image_size
         size = {"height": height, "width": width}
-        image = {"id": self._image_count, "file_name": result.frame.name, **size}
-        if result.frame.video is not None:
-            image["frame"] = result.frame.index
+        image = {"id": self._image_count, "file_name": frame.name, **size}
+        if frame.video is not None:
+            image["frame"] = frame.index
         _append(self._images, image)
         for found in detections.to_coco(self._image_count):
             self._annotation_count += 1
@@ -94,6 +94,22 @@ class CocoWriter:
                 shutil.copyfileobj(items, file)
                 file.write("]")
             file.write("}\n")
+
+
+def to_record(frame: Frame, detections: Detections | None) -> dict[str, Any]:
+    """One image as plain values for JSON.
+
+    Keys: source; frame, its number in a video; image_size (height, width); detections (label, name,
+    score, box as xyxy pixels; best first); problem, null or why there is no answer.
+    """
+    found = None if detections is None else detections.to_dict()
+    return {
+        "source": frame.name,
+        "frame": frame.index,
+        "image_size": None if found is None else found["image_size"],
+        "detections": [] if found is None else found["detections"],
+        "problem": frame.problem,
+    }
 
 
 def _append(items: IO[str], item: dict[str, Any]) -> None:
