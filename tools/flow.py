@@ -38,7 +38,10 @@ def trace(argv: list[str]) -> tuple[int, dict[str, set[str]]]:
     files: dict[str, set[str]] = defaultdict(set)
     for ran in seen:
         path = Path(ran.co_filename)
-        if ran.co_flags & CO_OPTIMIZED and ran.co_flags & CO_NEWLOCALS and ROOT in path.parents:
+        defines = ran.co_qualname.startswith("<")  # a comprehension in the body of a module
+        if ran.co_flags & CO_OPTIMIZED and ran.co_flags & CO_NEWLOCALS and not defines:
+            if ROOT not in path.parents:
+                continue
             files[str(path.relative_to(ROOT))].add(ran.co_qualname)
     return code, dict(sorted(files.items()))
 

@@ -11,7 +11,7 @@ import typer.main
 from typer.models import OptionInfo
 
 from scantling.cli import COMMANDS, GROUPS, build_app, main
-from scantling.cli.commands import Setting, find_marks
+from scantling.cli.options import Setting, find_marks
 from scantling.cli.renamed import IN_THE_RECIPE, RENAMED
 
 MOST_OPTIONS = 200  # of all commands, `--help` counted

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import pytest
 
-from scantling.cli.commands import FromEnvironment, Setting, fill, option, spell
+from scantling.cli.options import FromEnvironment, Setting, fill, option, spell
 from scantling.cli.settings import read_settings
 from scantling.errors import InvalidSettings
 

@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
-from scantling.engines.choice import choose_engine
 from scantling.engines.hardware import Processor, describe_machine, find_processor
 from scantling.engines.onnxruntime_engine import choose_providers
 from scantling.engines.precision import choose_arithmetic
+from scantling.engines.runtimes import choose_engine
 from scantling.errors import InvalidValue, MissingPackage, UnknownName
 
 EVERYTHING = {"torch", "openvino", "onnxruntime"}

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from scantling.images.freed_memory import CHOSEN, keep_freed_memory
+from scantling.images.read import CHOSEN, keep_freed_memory
 
 READ = """
 import resource, sys

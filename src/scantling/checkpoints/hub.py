@@ -42,11 +42,32 @@ class PublishedWeights:
         return self.url.rpartition("/")[2]
 
 
-def _effdet(file: str) -> PublishedWeights:
-    """One of effdet's files, whose names end in eight digits of their sha256."""
-    return PublishedWeights(f"{_EFFDET}/{file}.pth", None, file.rpartition("-")[2])
-
-
+# effdet's files, whose names end in eight digits of their sha256.
+_EFFDET_FILES = {
+    "efficientdet-d0": "tf_efficientdet_d0_34-f153e0cf",
+    "efficientdet-d1": "tf_efficientdet_d1_40-a30f94af",
+    "efficientdet-d2": "tf_efficientdet_d2_43-8107aa99",
+    "efficientdet-d3": "tf_efficientdet_d3_47-0b525f35",
+    "efficientdet-d4": "tf_efficientdet_d4_49-f56376d9",
+    "efficientdet-d5": "tf_efficientdet_d5_51-c79f9be6",
+    "efficientdet-d6": "tf_efficientdet_d6_52-4eda3773",
+    "efficientdet-d7": "tf_efficientdet_d7_53-6d1d7a95",
+    "efficientdet-d7x": "tf_efficientdet_d7x-f390b87c",
+    "efficientdet-d0-pt": "efficientdet_d0-f3276ba8",
+    "efficientdet-d1-pt": "efficientdet_d1-bb7e98fe",
+    "efficientdet-d0-ap": "tf_efficientdet_d0_ap-d0cdbd0a",
+    "efficientdet-d1-ap": "tf_efficientdet_d1_ap-7721d075",
+    "efficientdet-d2-ap": "tf_efficientdet_d2_ap-a2995c19",
+    "efficientdet-d3-ap": "tf_efficientdet_d3_ap-e4a2feab",
+    "efficientdet-d4-ap": "tf_efficientdet_d4_ap-f601a5fc",
+    "efficientdet-d5-ap": "tf_efficientdet_d5_ap-3673ae5d",
+    "efficientdet-lite0": "tf_efficientdet_lite0-dfacfc78",
+    "efficientdet-lite1": "tf_efficientdet_lite1-6dc7ab30",
+    "efficientdet-lite2": "tf_efficientdet_lite2-86c5d55b",
+    "efficientdet-lite3": "tf_efficientdet_lite3-506852cb",
+    "efficientdet-lite3x": "tf_efficientdet_lite3x-8404c57b",
+    "efficientdet-lite4": "tf_efficientdet_lite4-391ddabc",
+}
 OFFICIAL = {
     "yolov4": PublishedWeights(f"{_DARKNET}/darknet_yolo_v3_optimal/yolov4.weights", 257_717_640),
     "yolov4-csp": PublishedWeights(
@@ -62,29 +83,10 @@ OFFICIAL = {
     "yolov4x-mish": PublishedWeights(
         f"{_DARKNET}/darknet_yolo_v4_pre/yolov4x-mish.weights", 399_388_168
     ),
-    "efficientdet-d0": _effdet("tf_efficientdet_d0_34-f153e0cf"),
-    "efficientdet-d1": _effdet("tf_efficientdet_d1_40-a30f94af"),
-    "efficientdet-d2": _effdet("tf_efficientdet_d2_43-8107aa99"),
-    "efficientdet-d3": _effdet("tf_efficientdet_d3_47-0b525f35"),
-    "efficientdet-d4": _effdet("tf_efficientdet_d4_49-f56376d9"),
-    "efficientdet-d5": _effdet("tf_efficientdet_d5_51-c79f9be6"),
-    "efficientdet-d6": _effdet("tf_efficientdet_d6_52-4eda3773"),
-    "efficientdet-d7": _effdet("tf_efficientdet_d7_53-6d1d7a95"),
-    "efficientdet-d7x": _effdet("tf_efficientdet_d7x-f390b87c"),
-    "efficientdet-d0-pt": _effdet("efficientdet_d0-f3276ba8"),
-    "efficientdet-d1-pt": _effdet("efficientdet_d1-bb7e98fe"),
-    "efficientdet-d0-ap": _effdet("tf_efficientdet_d0_ap-d0cdbd0a"),
-    "efficientdet-d1-ap": _effdet("tf_efficientdet_d1_ap-7721d075"),
-    "efficientdet-d2-ap": _effdet("tf_efficientdet_d2_ap-a2995c19"),
-    "efficientdet-d3-ap": _effdet("tf_efficientdet_d3_ap-e4a2feab"),
-    "efficientdet-d4-ap": _effdet("tf_efficientdet_d4_ap-f601a5fc"),
-    "efficientdet-d5-ap": _effdet("tf_efficientdet_d5_ap-3673ae5d"),
-    "efficientdet-lite0": _effdet("tf_efficientdet_lite0-dfacfc78"),
-    "efficientdet-lite1": _effdet("tf_efficientdet_lite1-6dc7ab30"),
-    "efficientdet-lite2": _effdet("tf_efficientdet_lite2-86c5d55b"),
-    "efficientdet-lite3": _effdet("tf_efficientdet_lite3-506852cb"),
-    "efficientdet-lite3x": _effdet("tf_efficientdet_lite3x-8404c57b"),
-    "efficientdet-lite4": _effdet("tf_efficientdet_lite4-391ddabc"),
+    **{
+        name: PublishedWeights(f"{_EFFDET}/{file}.pth", None, file.rpartition("-")[2])
+        for name, file in _EFFDET_FILES.items()
+    },
 }
 
 _DRIVE = "https://drive.google.com/uc?id="

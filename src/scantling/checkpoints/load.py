@@ -13,7 +13,7 @@ from ..darknet.native import native_tensors
 from ..detector import build_detector
 from ..errors import InvalidCheckpoint, InvalidValue, InvalidWeights
 from ..lazy import import_late
-from ..specs import CfgSpec, ModelSpec, find_spec, is_spec_file
+from ..specs import CfgSpec, ModelSpec
 from ..specs.classes import DARKNET_COCO_NAMES
 from .download import Progress
 from .hub import fetch_weights
@@ -71,6 +71,8 @@ def load_model(
             str(model),
             f"what the weights are for: --model NAME|FILE.cfg --weights {path.name}",
         )
+    from ..specs import find_spec, is_spec_file  # late: a file that says all needs no catalogue
+
     spec = find_spec(str(model))
     if is_spec_file(path):
         _require_weights(path, given)

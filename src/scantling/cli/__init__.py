@@ -14,7 +14,6 @@ from ..errors import NeedsTorch, ScantlingError
 from .analyze import AnalyzeOptions, analyze
 from .benchmark import BenchmarkOptions, benchmark
 from .catalog import ListOptions, list_models
-from .commands import as_command, help_option
 from .convert import ConvertOptions, convert
 from .data import COMMANDS as DATA_COMMANDS
 from .data import HELP as DATA_HELP
@@ -25,6 +24,7 @@ from .evaluate import EvaluateOptions, evaluate
 from .export import ExportOptions, export
 from .family import FamilyOptions, family
 from .info import InfoOptions, info
+from .options import as_command, help_option
 from .output import TERMINATED, USER_CAN_FIX, WORKED, logged_as_notes
 from .predict import PredictOptions, predict
 from .renamed import advise

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..errors import InvalidValue, printable
-from .commands import option
 from .options import (
     DEVICE,
     MODEL,
@@ -18,6 +17,7 @@ from .options import (
     ImageSizeOption,
     JsonOption,
     WeightsOption,
+    option,
     parse_image_size,
 )
 from .output import WORKED

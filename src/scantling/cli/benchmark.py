@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import InvalidValue, lookup
-from .commands import Setting, option
 from .options import (
     DATA_HELP,
     INPUT,
@@ -21,6 +20,8 @@ from .options import (
     DeviceOption,
     JsonOption,
     LimitOption,
+    Setting,
+    option,
     parse_image_size,
 )
 from .output import INTERRUPTED, USER_CAN_FIX, WORKED

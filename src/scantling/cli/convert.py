@@ -8,8 +8,15 @@ from typing import Annotated
 import typer
 
 from ..errors import printable
-from .commands import option
-from .options import MODEL, CacheFolder, JsonOption, NamesOption, OverwriteOption, WeightsOption
+from .options import (
+    MODEL,
+    CacheFolder,
+    JsonOption,
+    NamesOption,
+    OverwriteOption,
+    WeightsOption,
+    option,
+)
 from .output import WORKED, download_bar
 
 

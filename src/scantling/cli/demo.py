@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import printable
-from .commands import option
-from .options import INPUT, RESULT, JsonOption
+from .options import INPUT, RESULT, JsonOption, option
 from .output import WORKED, progress_bar
 
 if TYPE_CHECKING:

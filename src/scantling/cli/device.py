@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ..errors import InvalidValue, printable
-from .commands import option
 from .options import (
     MODEL,
     RESULT,
@@ -17,6 +16,7 @@ from .options import (
     ImageSizeOption,
     JsonOption,
     OverwriteOption,
+    option,
     parse_image_size,
 )
 from .output import WORKED, note, phase_bar

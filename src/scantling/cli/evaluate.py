@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..errors import InvalidValue
-from .commands import Setting, option, spell
 from .options import (
     DATA_HELP,
     INPUT,
@@ -36,11 +35,14 @@ from .options import (
     NmsSetting,
     OverlapSetting,
     ResizeModeSetting,
+    Setting,
     SigmaSetting,
     StreamsSetting,
     ThreadsSetting,
     WeightsOption,
     WholeImageSetting,
+    option,
+    spell,
 )
 from .output import WORKED
 from .predict import choose_selection, load_predictor

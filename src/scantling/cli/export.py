@@ -10,7 +10,6 @@ import typer
 
 from ..engines.formats import FORMATS
 from ..errors import ExportDiffers, InvalidValue, printable
-from .commands import Setting, option, spell
 from .options import (
     DATA_HELP,
     INPUT,
@@ -21,8 +20,11 @@ from .options import (
     CacheFolder,
     ImageSizeOption,
     JsonOption,
+    Setting,
     WeightsOption,
+    option,
     parse_image_size,
+    spell,
 )
 from .output import CHECK_FAILED, WORKED, image_bar, note
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..errors import InvalidValue, printable
-from .commands import Setting, option
 from .options import (
     BUDGET,
     DATA_HELP,
@@ -18,6 +17,8 @@ from .options import (
     JsonOption,
     LikeOption,
     NumClassesOption,
+    Setting,
+    option,
     parse_image_size,
 )
 from .output import WORKED

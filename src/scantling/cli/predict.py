@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ..errors import InvalidValue, lookup
-from .commands import Setting, option
 from .options import (
     MODEL,
     PRECISION_HELP,
@@ -33,11 +32,13 @@ from .options import (
     NmsSetting,
     OverlapSetting,
     ResizeModeSetting,
+    Setting,
     SigmaSetting,
     StreamsSetting,
     ThreadsSetting,
     WeightsOption,
     WholeImageSetting,
+    option,
     parse_image_size,
 )
 

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from .commands import Setting, option
 from .options import (
     BUDGET,
     DATA_HELP,
@@ -22,6 +21,8 @@ from .options import (
     LikeOption,
     NumClassesOption,
     OverwriteOption,
+    Setting,
+    option,
 )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from ..errors import InvalidSettings, nearest_hint
-from .commands import Setting, find_marks, spell
+from .options import Setting, find_marks, spell
 
 
 def read_settings(

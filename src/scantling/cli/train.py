@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ..errors import InvalidValue
-from .commands import option, spell
 from .options import (
     DATA_HELP,
     INPUT,
@@ -24,7 +23,9 @@ from .options import (
     FormatSetting,
     JsonOption,
     MaxDataErrorsOption,
+    option,
     parse_image_size,
+    spell,
 )
 from .output import INTERRUPTED, TERMINATED, WORKED
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import printable
-from .commands import Setting, option
 from .options import (
     DATA_HELP,
     INPUT,
@@ -20,6 +19,8 @@ from .options import (
     EngineOption,
     JsonOption,
     LimitOption,
+    Setting,
+    option,
 )
 from .output import CHECK_FAILED, WORKED, image_bar
 

@@ -7,8 +7,8 @@ from ..heads.yolo_decoding import BOX_VALUES
 from ..specs import CfgSpec
 from ..specs.level import Anchor
 from .cfg import Section, parse_cfg
+from .describe import count_anchors
 from .graph import IMAGE, find_predictor, find_sources
-from .levels import count_anchors
 from .options import DETECTION
 
 Edits = Mapping[int, Mapping[str, str | int | float]]  # by layer, by option

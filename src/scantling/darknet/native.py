@@ -16,7 +16,7 @@ from ..detector import Detector
 from ..errors import InvalidSpec, InvalidValue
 from ..heads.yolo import YoloHead
 from ..necks import PathAggregation, TinyFpn
-from ..specs import CATALOG, HeadSpec, InputSpec, ModelSpec
+from ..specs import HeadSpec, InputSpec, ModelSpec
 from ..specs.level import Anchor
 
 HEADS_LAST = frozenset({"yolov4-p5", "yolov4-p6"})
@@ -40,6 +40,8 @@ def darknet_variant(spec: ModelSpec) -> str:
     Raises:
         InvalidSpec: darknet has no cfg for this graph.
     """
+    from ..specs import CATALOG  # late: who runs a cfg needs no catalogue
+
     for name in VARIANTS:
         if _graph(CATALOG[name]) == _graph(spec):
             return name
@@ -86,6 +88,8 @@ def native_cfg(spec: ModelSpec) -> str:
     Raises:
         InvalidSpec: darknet has no cfg for this graph.
     """
+    from ..specs import CATALOG
+
     name = darknet_variant(spec)
     published = CATALOG[name]
     text = (files(__package__) / "cfg" / f"{name}.cfg").read_text("utf-8")

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..augment.stylize import stylize
 from ..errors import InvalidSource, InvalidValue
-from ..images.location import kind_by_suffix
+from ..images.paths import kind_by_suffix
 from ..images.read import read_image
 from ..structures import Image
 from .dataset import Dataset

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from .choice import choose_engine as choose_engine
     from .contract import Engine as Engine
     from .contract import EngineSettings as EngineSettings
     from .contract import Pending as Pending
@@ -21,16 +20,16 @@ if TYPE_CHECKING:
     from .hardware import describe_machine as describe_machine
     from .opening import open_engine as open_engine
     from .runtimes import ENGINES as ENGINES
+    from .runtimes import choose_engine as choose_engine
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "choice": ["choose_engine"],
         "contract": ["Engine", "EngineSettings", "Pending", "Ready"],
         "files": ["read_metadata"],
         "formats": ["FORMATS", "Format", "is_exported"],
         "hardware": ["describe_machine"],
         "opening": ["open_engine"],
-        "runtimes": ["ENGINES"],
+        "runtimes": ["ENGINES", "choose_engine"],
     },
 )

@@ -109,7 +109,7 @@ class EngineSettings:
 
     Args:
         engine: `torch`, `onnxruntime`, `openvino`, `tensorrt`, or `auto`; see
-            `scantling.engines.choice` for its rule.
+            `scantling.engines.runtimes` for its rule.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         precision: `fp32`, `bf16`, `fp16`; `auto` for the one that the device computes fastest in.
             If None, what a file is meant to be computed in; of a model, fp32.

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 from ..errors import InvalidValue, ScantlingError
 from ..specs.metadata import Metadata
-from .choice import MODEL, Choice, choose_engine
 from .contract import Engine, EngineSettings
 from .files import read_metadata
 from .hardware import find_processor, has_nvidia_gpu, has_package
-from .runtimes import ENGINES, find_installed
+from .runtimes import ENGINES, MODEL, Choice, choose_engine, find_installed
 
 if TYPE_CHECKING:
     from ..checkpoints import Model

@@ -1,28 +1,168 @@
-"""What a path stands for: an image or video, a folder of them, a pattern, or a list of paths."""
+"""What the user's sources stand for: images, videos, folders, patterns, lists, URLs, cameras."""
 
 import glob
 import os
 import re
 import stat
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, Literal
+from urllib.parse import urlsplit
 
-from .location import (
-    SCHEME,
-    VIDEO_SUFFIXES,
-    Location,
-    describe_suffixes,
-    kind_by_suffix,
-    locate_url,
-)
-from .read import describe_mode
+import numpy as np
+
+from .fetch import without_password
+from .read import describe_mode, is_pil_image
+
+# In a stream of locations: finding the next may take for ever, so hand on what has been read.
+PAUSE = None
+
+
+IMAGE_SUFFIXES = frozenset(
+    (
+        ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".webp", ".gif", ".tif",
+        ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".avif",
+    )
+)  # fmt: skip
+VIDEO_SUFFIXES = frozenset(
+    (
+        ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv",
+        ".ts", ".mts", ".m2ts", ".3gp", ".ogv", ".mjpg", ".mjpeg", ".h264", ".264", ".hevc",
+        ".265",
+    )
+)  # fmt: skip
+STREAM_SUFFIXES = VIDEO_SUFFIXES | {".m3u8", ".mpd"}
+STREAM_SCHEMES = frozenset(("rtsp", "rtsps", "rtmp", "rtmps", "rtmpt", "srt", "udp"))
+WEB_SCHEMES = frozenset(("http", "https"))
+SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # two letters at least: C:// is a drive
+
 
 # A file in every folder of results: predicting a folder must not go on with what it writes there.
 OUTPUT_MARK = ".scantling-output"
 MAX_LINE = 32_768  # bytes of one line of a list: far above any path, far below any memory
 MAX_NEIGHBOURS = 1_000  # files looked through for a name like the one that is missing
+
+
+@dataclass(frozen=True, eq=False)
+class Location:
+    """One thing to open, and what to call it.
+
+    `value` is the path, the URL, the number of the camera, the image itself, or the problem.
+    """
+
+    kind: Literal["image", "video", "url", "stream", "camera", "memory", "problem"]
+    name: str
+    value: Any
+
+
+def locate_url(url: str) -> Location:
+    """The image or stream that a URL stands for, by its scheme and suffix.
+
+    Args:
+        url: text that `SCHEME` matches.
+    """
+    name, scheme = without_password(url), url.partition(":")[0].lower()
+    if scheme in STREAM_SCHEMES:
+        return Location("stream", name, url)
+    if scheme not in WEB_SCHEMES:
+        expected = ", ".join(sorted(WEB_SCHEMES | STREAM_SCHEMES))
+        hint = "; for a file, give its path" if scheme == "file" else ""
+        return Location("problem", name, f"{scheme}:// is not read; expected {expected}{hint}")
+    try:
+        suffix = PurePosixPath(urlsplit(url).path).suffix.lower()
+    except ValueError as error:
+        return Location("problem", name, f"is no URL: {error}")
+    return Location("stream" if suffix in STREAM_SUFFIXES else "url", name, url)
+
+
+def kind_by_suffix(path: str) -> Literal["image", "video"] | None:
+    """Whether a file counts as an image or a video when a folder or a pattern is read."""
+    suffix = PurePosixPath(path).suffix.lower()
+    if suffix in IMAGE_SUFFIXES:
+        return "image"
+    return "video" if suffix in VIDEO_SUFFIXES else None
+
+
+def describe_suffixes() -> str:
+    """Which suffixes count, for an error."""
+    images, videos = " ".join(sorted(IMAGE_SUFFIXES)), " ".join(sorted(VIDEO_SUFFIXES))
+    return f"images end in {images}, videos in {videos}"
+
+
+def locate(sources: object) -> Iterator[Location | None]:
+    """Everything to open, in order; `PAUSE` before each wait for standard input or a generator.
+
+    Args:
+        sources: as for `read_sources`.
+    """
+    waits = not is_counted(sources)
+    given = iter(as_sources(sources))
+    for number in range(sys.maxsize):
+        if waits:
+            yield PAUSE
+        try:
+            source = next(given)
+        except StopIteration:
+            return
+        yield from _locate_one(source, number)
+
+
+def as_sources(sources: object) -> Iterable[object]:
+    """Several sources as they are; a single one as a list of one."""
+    single = (str, bytes, bytearray, memoryview, os.PathLike, np.ndarray)
+    if isinstance(sources, single) or is_pil_image(sources) or not isinstance(sources, Iterable):
+        return [sources]
+    return sources
+
+
+def is_counted(sources: object) -> bool:
+    """Whether the sources are all there already, so that going over them uses nothing up."""
+    return isinstance(as_sources(sources), (list, tuple))
+
+
+def is_standard_input(source: object) -> bool:
+    """Whether a source stands for paths that arrive on standard input."""
+    return isinstance(source, str) and source == "-"
+
+
+def _locate_one(source: object, number: int) -> Iterator[Location | None]:
+    if is_standard_input(source):
+        yield from _locate_standard_input()
+    elif isinstance(source, str) and source.isascii() and source.isdecimal():
+        yield _locate_camera(int(source))
+    elif isinstance(source, int) and not isinstance(source, bool):
+        yield _locate_camera(source)
+    elif isinstance(source, str) and SCHEME.match(source):
+        yield locate_url(source)
+    elif isinstance(source, (str, os.PathLike)):
+        yield from locate_path(os.fsdecode(source))
+    else:
+        yield Location("memory", f"image {number}", source)
+
+
+def _locate_camera(number: int) -> Location:
+    if not 0 <= number < 2**31:
+        return Location("problem", f"camera {number}", "is no camera; the first is 0")
+    return Location("camera", f"camera {number}", number)
+
+
+def _locate_standard_input() -> Iterator[Location | None]:
+    try:
+        # A reader of its own: one that still waits when the program ends would hold the lock of
+        # `sys.stdin`, on which Python's shutdown aborts.
+        lines: IO[bytes] = os.fdopen(sys.stdin.fileno(), "rb", closefd=False)
+    except (OSError, ValueError):  # standard input was replaced by something in memory
+        lines = sys.stdin.buffer
+    while True:
+        yield PAUSE
+        line = lines.readline(MAX_LINE)
+        yield from locate_line(line, bases=("",))
+        if not line or len(line) >= MAX_LINE:
+            return
 
 
 def locate_path(path: str) -> Iterator[Location]:

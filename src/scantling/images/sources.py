@@ -10,8 +10,7 @@ from pathlib import Path
 from ..errors import InvalidSource, InvalidValue
 from .fetch import MAX_DOWNLOAD, TIMEOUT, fetch
 from .frame import Frame
-from .locate import as_sources, is_counted, is_standard_input, locate
-from .location import Location
+from .paths import Location, as_sources, is_counted, is_standard_input, locate
 from .read import (
     MAX_BYTES,
     MAX_PIXELS,

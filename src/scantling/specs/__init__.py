@@ -1,24 +1,43 @@
-"""What a model is: frozen data, without tensors. Imports no torch."""
+"""What a model is: frozen data, without tensors. Imports no torch.
 
-from .catalog import CATALOG, find_spec, is_spec_file, read_spec, write_spec
-from .changes import change_spec
-from .published import SIZES, NetworkSize
-from .schema import BackboneSpec, CfgSpec, HeadSpec, InputSpec, ModelSpec, NeckSpec, StageSpec
+Names are imported when they are first used: who reads a cfg needs no catalogue.
+"""
 
-__all__ = [
-    "CATALOG",
-    "SIZES",
-    "BackboneSpec",
-    "CfgSpec",
-    "HeadSpec",
-    "InputSpec",
-    "ModelSpec",
-    "NeckSpec",
-    "NetworkSize",
-    "StageSpec",
-    "change_spec",
-    "find_spec",
-    "is_spec_file",
-    "read_spec",
-    "write_spec",
-]
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from .catalog import CATALOG as CATALOG
+    from .catalog import find_spec as find_spec
+    from .catalog import is_spec_file as is_spec_file
+    from .catalog import read_spec as read_spec
+    from .catalog import write_spec as write_spec
+    from .changes import change_spec as change_spec
+    from .published import SIZES as SIZES
+    from .published import NetworkSize as NetworkSize
+    from .schema import BackboneSpec as BackboneSpec
+    from .schema import CfgSpec as CfgSpec
+    from .schema import HeadSpec as HeadSpec
+    from .schema import InputSpec as InputSpec
+    from .schema import ModelSpec as ModelSpec
+    from .schema import NeckSpec as NeckSpec
+    from .schema import StageSpec as StageSpec
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "catalog": ["CATALOG", "find_spec", "is_spec_file", "read_spec", "write_spec"],
+        "changes": ["change_spec"],
+        "published": ["SIZES", "NetworkSize"],
+        "schema": [
+            "BackboneSpec",
+            "CfgSpec",
+            "HeadSpec",
+            "InputSpec",
+            "ModelSpec",
+            "NeckSpec",
+            "StageSpec",
+        ],
+    },
+)

@@ -96,7 +96,7 @@ class Metadata(Frozen):
     kind: Literal["model", "cfg"]
     spec: Annotated[ModelSpec | CfgSpec, Field(union_mode="left_to_right")]
     names: Annotated[tuple[str, ...], Field(min_length=1)]
-    form: GraphForm = GraphForm()
+    form: GraphForm = Field(default_factory=GraphForm)
     image_size: Size
     size_divisor: Positive
     precision: Precision = "fp32"

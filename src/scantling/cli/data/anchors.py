@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ...errors import InvalidData, InvalidValue, printable
-from ..commands import Setting, option
 from ..options import (
     INPUT,
     MODEL,
@@ -17,6 +16,8 @@ from ..options import (
     FormatSetting,
     ImageSizeOption,
     JsonOption,
+    Setting,
+    option,
     parse_image_size,
 )
 from ..output import WORKED

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...errors import InvalidValue, printable
-from ..commands import option
 from ..options import (
     INPUT,
     MODEL,
@@ -20,6 +19,7 @@ from ..options import (
     FormatSetting,
     ImageSizeOption,
     JsonOption,
+    option,
     parse_image_size,
 )
 from ..output import CHECK_FAILED, WORKED, progress_bar

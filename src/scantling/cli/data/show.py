@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...errors import InvalidSource, printable
-from ..commands import Setting, option
-from ..options import INPUT, RESULT, DataArgument, FormatSetting, JsonOption
+from ..options import INPUT, RESULT, DataArgument, FormatSetting, JsonOption, Setting, option
 from ..output import WORKED
 
 if TYPE_CHECKING:

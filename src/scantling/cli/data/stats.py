@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...errors import printable
-from ..commands import option
 from ..options import (
     INPUT,
     MODEL,
@@ -17,6 +16,7 @@ from ..options import (
     DataArgument,
     FormatSetting,
     JsonOption,
+    option,
     parse_image_size,
 )
 from ..output import WORKED

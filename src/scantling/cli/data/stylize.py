@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...errors import printable
-from ..commands import Setting, option
-from ..options import INPUT, DataArgument, FormatSetting, JsonOption
+from ..options import INPUT, DataArgument, FormatSetting, JsonOption, Setting, option
 from ..output import WORKED, progress_bar
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from ...errors import InvalidSource
-from ...images.location import IMAGE_SUFFIXES
+from ...images.paths import IMAGE_SUFFIXES
 from ...images.read import read_image
 from ...reports import Picture
 from ...reports.drawing import WHITE, draw

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...errors import InvalidSource
 from ...images.headers import Header, read_header
-from ...images.location import IMAGE_SUFFIXES
+from ...images.paths import IMAGE_SUFFIXES
 from ...images.read import check_regular, read_bytes
 from ..dataset import ImageId
 from ..findings import Problems, data_error

@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Literal
 
-from ...images.location import IMAGE_SUFFIXES
+from ...images.paths import IMAGE_SUFFIXES
 from .values import Dropped, SplitPlan
 
 ImageMode = Literal["link", "copy", "symlink"]

@@ -69,13 +69,13 @@ class Outputs:
     def __init__(self, kinds: Sequence[str], folder: Path | None = None) -> None:
         makers = [lookup(WRITERS, kind, "kind of output") for kind in dict.fromkeys(kinds)]
         self.folder: Path | None = None
-        self._names = FrameNames()
         self._writers: list[OutputWriter] = []
         if makers:
             self.folder = folder or new_run_folder(RUN_FOLDER)
             self.folder.mkdir(parents=True, exist_ok=True)
             if not any(self.folder.iterdir()):  # else it may be the user's own, with images in it
                 (self.folder / OUTPUT_MARK).touch()
+            self._names = FrameNames()
             self._writers = [make(self.folder) for make in makers]
 
     def write(self, frame: Frame, detections: Detections | None) -> None:
