@@ -9,7 +9,7 @@ import pytest
 
 from logged import logged_lines
 from markers import find_absent
-from scantling.engines.signal_stack import keep_signal_stack
+from scantling.engines.openvino_engine import keep_signal_stack
 
 ROOT = Path(__file__).parents[1]
 

@@ -5,9 +5,13 @@ import sys
 
 import pytest
 
-from scantling.engines.hardware import Processor, describe_machine, find_processor
+from scantling.engines.hardware import (
+    Processor,
+    choose_arithmetic,
+    describe_machine,
+    find_processor,
+)
 from scantling.engines.onnxruntime_engine import choose_providers
-from scantling.engines.precision import choose_arithmetic
 from scantling.engines.runtimes import choose_engine
 from scantling.errors import InvalidValue, MissingPackage, UnknownName
 

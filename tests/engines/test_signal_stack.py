@@ -9,7 +9,7 @@ PROGRAM = """
 import ctypes, sys
 import numpy as np, openvino
 from openvino import opset13 as opset
-from scantling.engines.signal_stack import keep_signal_stack
+from scantling.engines.openvino_engine import keep_signal_stack
 
 def stack():
     now = (ctypes.c_size_t * 3)()

@@ -16,7 +16,6 @@ from ..lazy import import_late
 from ..specs import CfgSpec, ModelSpec
 from ..specs.classes import DARKNET_COCO_NAMES
 from .download import Progress
-from .hub import fetch_weights
 from .model import Model, build_empty, check_network, read_names_or_default
 from .native import load_native
 
@@ -78,6 +77,8 @@ def load_model(
         _require_weights(path, given)
         check_network(spec, str(path))
     if given is None:
+        from .hub import fetch_weights
+
         given = fetch_weights(spec.name, cache=cache, progress=progress)
     return _load_named(spec, given, named)
 

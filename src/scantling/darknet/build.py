@@ -7,6 +7,15 @@ from torch import nn
 
 from ..blocks import ACTIVATIONS
 from .cfg import Section
+from .graph import (
+    Shape,
+    activation_of,
+    check_same_size,
+    check_shape,
+    check_weights,
+    strides_of,
+    windows,
+)
 from .layers import (
     Activation,
     ChannelMaxPool,
@@ -20,15 +29,6 @@ from .layers import (
     SpaceToDepth,
     Upsample,
     WeightedShortcut,
-)
-from .shape import (
-    Shape,
-    activation_of,
-    check_same_size,
-    check_shape,
-    check_weights,
-    strides_of,
-    windows,
 )
 
 NAMES = frozenset(ACTIVATIONS)

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..blocks import ACTIVATIONS, ConvNormAct
+from ..errors import InvalidValue
 from .cfg import Section
-from .shape import Shape, activation_of, check_shape, check_weights, strides_of, windows
+from .graph import Shape, activation_of, check_shape, check_weights, strides_of, windows
 
 NAMES = frozenset(ACTIVATIONS)
 
@@ -142,3 +143,20 @@ def _shape_after(section: Section, shape: Shape, settings: _Settings) -> Shape:
         for length, stride in zip(shape.size, settings.strides, strict=True)
     )
     return check_shape(section, shape.scaled(settings.filters, height, width, settings.strides))
+
+
+def conv_tensors(module: nn.Module) -> list[Tensor]:
+    """What darknet stores of one convolution: nothing for any other module.
+
+    Raises:
+        InvalidValue: its normalisation was folded into it; what darknet stores is lost.
+    """
+    if isinstance(module, ConvNormAct):
+        norm = module.norm
+        if not isinstance(norm, nn.BatchNorm2d):
+            raise InvalidValue("network", "fused", "one whose norms were not folded (fuse_norms)")
+        stored = [norm.bias, norm.weight, norm.running_mean, norm.running_var, module.conv.weight]
+        return [tensor for tensor in stored if tensor is not None]
+    if isinstance(module, nn.Conv2d) and module.bias is not None:
+        return [module.bias, module.weight]
+    return []

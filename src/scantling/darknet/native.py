@@ -11,13 +11,13 @@ from itertools import chain
 
 from torch import Tensor, nn
 
-from ..blocks import ConvNormAct
 from ..detector import Detector
-from ..errors import InvalidSpec, InvalidValue
+from ..errors import InvalidSpec
 from ..heads.yolo import YoloHead
 from ..necks import PathAggregation, TinyFpn
 from ..specs import HeadSpec, InputSpec, ModelSpec
 from ..specs.level import Anchor
+from .convolution import conv_tensors
 
 HEADS_LAST = frozenset({"yolov4-p5", "yolov4-p6"})
 VARIANTS = (
@@ -63,23 +63,6 @@ def native_tensors(detector: Detector, spec: ModelSpec) -> list[Tensor]:
     parts = _parts_in_file_order(detector, heads_last=heads_last)
     modules = chain.from_iterable(part.modules() for part in parts)
     return list(chain.from_iterable(conv_tensors(module) for module in modules))
-
-
-def conv_tensors(module: nn.Module) -> list[Tensor]:
-    """What darknet stores of one convolution: nothing for any other module.
-
-    Raises:
-        InvalidValue: its normalisation was folded into it; what darknet stores is lost.
-    """
-    if isinstance(module, ConvNormAct):
-        norm = module.norm
-        if not isinstance(norm, nn.BatchNorm2d):
-            raise InvalidValue("network", "fused", "one whose norms were not folded (fuse_norms)")
-        stored = [norm.bias, norm.weight, norm.running_mean, norm.running_var, module.conv.weight]
-        return [tensor for tensor in stored if tensor is not None]
-    if isinstance(module, nn.Conv2d) and module.bias is not None:
-        return [module.bias, module.weight]
-    return []
 
 
 def native_cfg(spec: ModelSpec) -> str:

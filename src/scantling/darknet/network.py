@@ -18,13 +18,20 @@ from ..specs.level import Level
 from ..structures import Candidates
 from .build import LAYERS
 from .cfg import Section
-from .convolution import build_convolution, share_weights
+from .convolution import build_convolution, conv_tensors, share_weights
 from .describe import count_classes, num_classes_of, read_cfg, read_level, read_sections
-from .graph import IMAGE, Step, find_logit_layers, find_predictor, find_sources, plan
+from .graph import (
+    IMAGE,
+    MAX_WEIGHTS,
+    Shape,
+    Step,
+    find_logit_layers,
+    find_predictor,
+    find_sources,
+    plan,
+)
 from .layers import WeightedShortcut
-from .native import conv_tensors
 from .options import DETECTION
-from .shape import MAX_WEIGHTS, Shape
 from .weights import WeightsHeader, read_weights
 
 

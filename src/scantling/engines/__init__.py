@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from .formats import Format as Format
     from .formats import is_exported as is_exported
     from .hardware import describe_machine as describe_machine
-    from .opening import open_engine as open_engine
     from .runtimes import ENGINES as ENGINES
     from .runtimes import choose_engine as choose_engine
+    from .runtimes import open_engine as open_engine
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -29,7 +29,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "files": ["read_metadata"],
         "formats": ["FORMATS", "Format", "is_exported"],
         "hardware": ["describe_machine"],
-        "opening": ["open_engine"],
-        "runtimes": ["ENGINES", "choose_engine"],
+        "runtimes": ["ENGINES", "choose_engine", "open_engine"],
     },
 )

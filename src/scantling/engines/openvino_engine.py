@@ -1,8 +1,11 @@
 """OpenVINO as an engine: one stream for the shortest wait, several for the most images."""
 
+import ctypes
+import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,7 @@ from ..io import default_cache
 from ..specs.metadata import Metadata
 from .contract import EngineSettings
 from .file_engine import FileEngine, Outputs, check_graph, check_input
-from .hardware import find_processor
-from .precision import choose_arithmetic
-from .signal_stack import keep_signal_stack
+from .hardware import choose_arithmetic, find_processor
 
 KEPT = 12  # shapes of input that stay compiled; each has copies of the weights
 HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
@@ -244,3 +245,24 @@ def _cache_folder(cache: Path | None) -> Path | None:
     except OSError:
         return None
     return folder
+
+
+class _Stack(ctypes.Structure):
+    """`stack_t` of Linux."""
+
+    _fields_ = (("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+@contextmanager
+def keep_signal_stack() -> Iterator[None]:
+    """Give the calling thread the stack for signals back that it had before."""
+    if not sys.platform.startswith("linux"):
+        yield
+        return
+    library, before = ctypes.CDLL(None), _Stack()
+    known = library.sigaltstack(None, ctypes.byref(before)) == 0
+    try:
+        yield
+    finally:
+        if known:
+            library.sigaltstack(ctypes.byref(before), None)

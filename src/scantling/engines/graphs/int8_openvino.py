@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ...checkpoints import Model
 from ...errors import MissingPackage
 from ...specs.metadata import KEY, Metadata
-from ..signal_stack import keep_signal_stack
+from ..openvino_engine import keep_signal_stack
 from .openvino_file import to_openvino, write_openvino
 from .quantizable import CalibrationInputs, Progress, QuantizableGraph
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...engines.onnxruntime_engine import choose_providers, session_options
-from ...engines.signal_stack import keep_signal_stack
+from ...engines.openvino_engine import keep_signal_stack
 from ...errors import InvalidValue, MissingPackage
 from .chain import CELL_ANCHORS, OFFSET_ANCHORS, Chain, ChainStep
 

@@ -12,7 +12,7 @@ import numpy as np
 from ...checkpoints import create_model
 from ...engines import EngineSettings
 from ...engines.hardware import find_processor
-from ...engines.opening import open_engine
+from ...engines.runtimes import open_engine
 from ...errors import InvalidValue
 from ..device_profile import check_profile, engine_version
 from .device import Device
