@@ -12,8 +12,9 @@ from scantling.blocks import ConvNormAct
 from scantling.boxes import Array
 from scantling.errors import InvalidSpec
 from scantling.heads import ClassRows, HeadKind, RawLayout
-from scantling.heads.arrays import PlainDecoder, concatenate, exp, sigmoid
+from scantling.heads.arrays import concatenate, exp, sigmoid
 from scantling.heads.efficientdet_decoding import cell_anchors, one_row_an_anchor
+from scantling.heads.export import PlainDecoder
 from scantling.specs.frozen import refuse_settings
 from scantling.specs.level import Level
 from scantling.specs.schema import HeadSpec

@@ -15,6 +15,7 @@ from ..errors import InvalidCheckpoint, InvalidValue, InvalidWeights
 from ..lazy import import_late
 from ..specs import CfgSpec, ModelSpec
 from ..specs.classes import DARKNET_COCO_NAMES
+from ..specs.metadata import PT2_ADVICE
 from .download import Progress
 from .model import Model, build_empty, check_network, read_names_or_default
 from .native import load_native
@@ -60,6 +61,9 @@ def load_model(
     given = Path(weights) if weights is not None else None
     named = Path(names) if names is not None else None
     suffix = path.suffix.lower()
+    if suffix == ".pt2":
+        problem = "programs of torch.export are no longer read"
+        raise InvalidCheckpoint(str(path), problem, PT2_ADVICE)
     if suffix == ".cfg":
         return _load_cfg(path, given, named)
     if suffix in CHECKPOINTS:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..specs.level import Level
-from .arrays import Decoded, corners_last
+from .export import Decoded, corners_last
 
 
 class EfficientDetDecoder(nn.Module):
