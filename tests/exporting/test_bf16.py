@@ -131,7 +131,8 @@ def test_layers_are_given_back_until_the_limit_holds(
     outcome = mixed_precision.choose_fp32_layers(trials, max_ap_drop=0.003, progress=silent)
     assert outcome.ap_drop == pytest.approx(0.001)
     assert len(outcome.fp32_layers) == 2  # a group of one layer, then two
-    assert [one.split(" ")[0] for one in logged] == ["bf16", "with", "with"]
+    trials_told = [one for one in logged if not one.startswith("engine ")]
+    assert [one.split(" ")[0] for one in trials_told] == ["bf16", "with", "with"]
 
 
 def test_data_is_refused_where_the_processor_has_no_bf16(monkeypatch: pytest.MonkeyPatch):

@@ -74,8 +74,7 @@ def test_onnx_graphs_have_the_shapes_of_the_chain_on_both_runtimes(chain: Chain)
 @pytest.mark.parametrize("kind", ["cells", "offsets"])
 def test_torch_decodes_as_many_boxes(kind: str):
     found = run_in_torch(decoded(kind), precision="fp32", device="cpu", threads=1)()
-    boxes = found.boxes if kind == "cells" else found[0]
-    assert tuple(boxes.shape[1:]) == ((64 + 16) * (3 if kind == "cells" else 9), 4)
+    assert tuple(found.boxes.shape[1:]) == ((64 + 16) * (3 if kind == "cells" else 9), 4)
 
 
 def test_shapes_of_a_chain_are_those_that_torch_makes():

@@ -33,11 +33,18 @@ def note(text: str) -> None:
 
 
 class _Notes(logging.Handler):
-    """Prints what the package logs, a line each, as notes."""
+    """Prints what the package logs, a line each, as notes; what is logged again is not repeated."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._printed: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
         mark = "WARNING: " if record.levelno >= logging.WARNING else ""
-        note(mark + record.getMessage())
+        text = mark + record.getMessage()
+        if text not in self._printed:
+            self._printed.add(text)
+            note(text)
 
 
 @contextmanager

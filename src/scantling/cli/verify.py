@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,9 +14,9 @@ from .options import (
     MODEL,
     NAMES_HELP,
     RESULT,
+    SPEED,
     CacheFolder,
     DeviceOption,
-    EngineOption,
     JsonOption,
     LimitOption,
     Setting,
@@ -60,7 +60,10 @@ class VerifyOptions:
     ] = None
     json: JsonOption = False
     device: DeviceOption = "auto"
-    engine: EngineOption = "auto"
+    engine: Annotated[
+        Literal["auto", "torch", "onnxruntime", "openvino", "tensorrt"],
+        option(SPEED, "What runs the file; auto is what it was made for.", rare=True),
+    ] = "auto"
     weights: Annotated[Path | None, Setting("Weights of --against, where it needs them.")] = None
     names: Annotated[Path | None, Setting(NAMES_HELP)] = None
     split: Annotated[
