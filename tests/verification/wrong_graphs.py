@@ -97,8 +97,11 @@ def rolled_classes(model: Model, metadata: Metadata) -> tuple[Model, Metadata]:
 
 
 def other_decoding(model: Model, metadata: Metadata) -> tuple[Model, Metadata]:
-    levels = tuple(level.model_copy(update={"box_coding": "sigmoid"}) for level in metadata.levels)
-    return model, metadata.model_copy(update={"levels": levels})
+    def change(network: nn.Module) -> None:
+        owner = getattr(network, "head", network)  # a cfg's network owns its levels itself
+        owner.levels = tuple(level.replace(box_coding="sigmoid") for level in owner.levels)
+
+    return _with_network(model, change), metadata
 
 
 def older_weights(model: Model, metadata: Metadata) -> tuple[Model, Metadata]:
