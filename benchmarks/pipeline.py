@@ -348,8 +348,7 @@ def ultralytics_worker(told: dict[str, Any]) -> tuple[Find, Callable[[str, float
 def scantling_worker(told: dict[str, Any]) -> tuple[Find, Callable[[str, float], dict[str, Any]]]:
     """This package, with an exported file."""
     from scantling import Selection, load
-    from scantling.benchmarking import Contender as Way
-    from scantling.benchmarking import Source
+    from scantling.benchmarking import Contender as Way, Source
     from scantling.benchmarking.trials import Entry, measure_throughput, prepare
 
     predictor = load(

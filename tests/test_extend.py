@@ -1,6 +1,7 @@
 """The worked examples of docs/extend.md: each is registered by one line, then used."""
 
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -43,9 +44,10 @@ def test_every_example_is_on_the_page(example: Path):
     assert f"extend/{example.name}" in PAGE.read_text("utf-8")
 
 
-def test_every_place_that_the_page_names_is_there():
-    words = PAGE.read_text("utf-8").replace("|", " ").split("`")[1::2]
-    paths = [word for word in words if "/" in word and word.endswith((".py", ".md"))]
+@pytest.mark.parametrize("page", ["architecture.md", "extend.md"])
+def test_every_place_that_a_page_names_is_there(page: str):
+    words = re.split(r"[\s`|(),→├└─│]+", (ROOT / "docs" / page).read_text("utf-8"))
+    paths = [word for word in words if re.fullmatch(r"[\w/.]+/[\w/]*\w\.(py|md)", word)]
     folders = (ROOT, ROOT / "src" / "scantling", ROOT / "docs")
     missing = [one for one in paths if not any((folder / one).exists() for folder in folders)]
     assert paths

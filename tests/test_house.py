@@ -19,7 +19,7 @@ PUBLIC = {*scantling.__all__} | {
     "create_model", "load_model", "open_engine", "open_run", "prepare_model", "resume_run",
 }  # fmt: skip
 # What is yet to be divided or to be named otherwise. Nothing may be added.
-LONG = {"scantling.specs.schema"}
+LONG: set[str] = set()
 SHARED = {
     "Answer", "ConvertOptions", "DropBlock", "Objects", "Picture", "Row", "Rows", "Sample",
     "ShowOptions", "Storage", "Table",

@@ -14,19 +14,22 @@ from .lazy import lazy_exports
 if TYPE_CHECKING:
     from .benchmarking import benchmark as benchmark
     from .checkpoints import create_model as create_model
-    from .evaluation import Evaluation as Evaluation
-    from .evaluation import evaluate as evaluate
-    from .evaluation import evaluate_results as evaluate_results
+    from .evaluation import (
+        Evaluation as Evaluation,
+        evaluate as evaluate,
+        evaluate_results as evaluate_results,
+    )
     from .exporting import export as export
-    from .inference import Prediction as Prediction
-    from .inference import Predictor as Predictor
-    from .inference import load as load
-    from .inference import predict as predict
+    from .inference import (
+        Prediction as Prediction,
+        Predictor as Predictor,
+        load as load,
+        predict as predict,
+    )
     from .postprocess import Selection as Selection
     from .scaling.analysis import analyze as analyze
     from .scaling.search import scale as scale
-    from .specs import CATALOG as CATALOG
-    from .specs import ModelSpec as ModelSpec
+    from .specs import CATALOG as CATALOG, ModelSpec as ModelSpec
     from .structures import Detections as Detections
     from .training import train as train
     from .verification import verify as verify

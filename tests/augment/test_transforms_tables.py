@@ -5,8 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from scantling.augment import AUGMENTATIONS, MIXERS, TRANSFORMS
 from scantling.errors import InvalidValue

@@ -11,8 +11,7 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from torch_containers import Writer, legacy_container, zip_container
 
 from scantling.checkpoints.pickles import read_pickled_model

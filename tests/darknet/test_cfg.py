@@ -1,8 +1,7 @@
 """The grammar: what darknet reads is read alike, what it stumbles over is an error with a line."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from scantling.darknet.cfg import MAX_CHARACTERS, MAX_SECTIONS, Section, parse_cfg
 from scantling.errors import InvalidCfg

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from scantling.darknet import build_cfg_network, read_cfg
 from scantling.errors import InvalidCfg, ScantlingError

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from coco_oracle import Document, Results, by_pycocotools, found_from, truth_from
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from scantling.datasets.dataset import Dataset, LabelledImage, make_objects
 from scantling.errors import InvalidValue

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from coco_oracle import found_from, truth_from
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from random_tables import random_tables
 
 from scantling.errors import InvalidData, InvalidValue

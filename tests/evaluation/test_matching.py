@@ -4,8 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from random_tables import plain_iou, random_tables
 
 from scantling.evaluation import (
@@ -15,9 +14,9 @@ from scantling.evaluation import (
     confusion_matrix,
     evaluate_coco,
     match_detections,
+    matching as matching_module,
     rank_images,
 )
-from scantling.evaluation import matching as matching_module
 
 seeds = st.integers(0, 2**32 - 1)
 

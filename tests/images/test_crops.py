@@ -5,8 +5,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from scantling.errors import InvalidValue
 from scantling.images import TTA, InferencePlan, TTAView, resize_and_pad

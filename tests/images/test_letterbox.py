@@ -3,8 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from scantling.errors import InvalidValue
 from scantling.images import find_placement, resize_and_pad

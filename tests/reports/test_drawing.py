@@ -5,8 +5,7 @@ from itertools import combinations
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from scantling.errors import InvalidValue
 from scantling.reports.drawing import class_color, crop, draw

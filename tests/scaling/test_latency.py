@@ -9,8 +9,13 @@ from numpy.typing import NDArray
 
 from scantling.errors import UnknownName
 from scantling.scaling.costs import count_costs
-from scantling.scaling.device_profile import KINDS as ROW_KINDS
-from scantling.scaling.device_profile import ChainSample, DeviceProfile, Peak, Residuals
+from scantling.scaling.device_profile import (
+    KINDS as ROW_KINDS,
+    ChainSample,
+    DeviceProfile,
+    Peak,
+    Residuals,
+)
 from scantling.scaling.latency import (
     LatencyModel,
     OperationTable,

@@ -4,8 +4,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from scantling.training.plan import POOL, StepPlan
 from scantling.training.recipe import Recipe, ScheduleSettings, ShapeSettings

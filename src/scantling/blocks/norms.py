@@ -11,8 +11,7 @@ from collections import deque
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch import distributed as dist
+from torch import Tensor, distributed as dist, nn
 from torch.nn import functional as F
 
 DIMS = (0, 2, 3)

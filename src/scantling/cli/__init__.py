@@ -15,11 +15,9 @@ from .analyze import AnalyzeOptions, analyze
 from .benchmark import BenchmarkOptions, benchmark
 from .catalog import ListOptions, list_models
 from .convert import ConvertOptions, convert
-from .data import COMMANDS as DATA_COMMANDS
-from .data import HELP as DATA_HELP
+from .data import COMMANDS as DATA_COMMANDS, HELP as DATA_HELP
 from .demo import DemoOptions, demo
-from .device import COMMANDS as DEVICE_COMMANDS
-from .device import HELP as DEVICE_HELP
+from .device import COMMANDS as DEVICE_COMMANDS, HELP as DEVICE_HELP
 from .evaluate import EvaluateOptions, evaluate
 from .export import ExportOptions, export
 from .family import FamilyOptions, family

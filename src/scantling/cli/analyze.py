@@ -69,8 +69,7 @@ class AnalyzeOptions:
 
 def analyze(options: AnalyzeOptions) -> int:
     """Count what a model costs, layer by layer, and hold the papers' rules of design against it."""
-    from ..scaling.analysis import analyze as run
-    from ..scaling.analysis import open_spec, save_analysis, summarise
+    from ..scaling.analysis import analyze as run, open_spec, save_analysis, summarise
 
     roofline = choose_roofline(options)
     analysis = run(

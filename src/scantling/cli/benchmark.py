@@ -124,8 +124,7 @@ def benchmark(options: BenchmarkOptions) -> int:
 
 def run_benchmark(options: BenchmarkOptions) -> "Benchmark":
     """Measure what the options ask for."""
-    from ..benchmarking import benchmark as run
-    from ..benchmarking import read_source
+    from ..benchmarking import benchmark as run, read_source
     from .output import phase_bar
 
     with phase_bar() as progress:

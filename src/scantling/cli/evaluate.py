@@ -207,8 +207,7 @@ def judge_file(options: EvaluateOptions) -> "Evaluation":
 def run_model(options: EvaluateOptions) -> "Evaluation":
     """The evaluation of a model, run on the images."""
     from ..datasets.readers import describe_dataset
-    from ..evaluation import choose_protocol, open_data, selection_for
-    from ..evaluation import evaluate as run
+    from ..evaluation import choose_protocol, evaluate as run, open_data, selection_for
     from .output import image_bar, note
 
     protocol = choose_protocol(options.protocol, points=options.points)

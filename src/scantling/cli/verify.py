@@ -75,8 +75,7 @@ class VerifyOptions:
 
 def verify(options: VerifyOptions) -> int:
     """Compare a file with its model and name what is wrong; exit code 3 past a limit."""
-    from ..verification import save_verification
-    from ..verification import verify as run
+    from ..verification import save_verification, verify as run
 
     with image_bar("evaluate") as progress:
         verification = run(

@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from .cfg import Section as Section
-    from .cfg import parse_cfg as parse_cfg
+    from .cfg import Section as Section, parse_cfg as parse_cfg
     from .describe import read_cfg as read_cfg
-    from .network import DarknetNetwork as DarknetNetwork
-    from .network import build_cfg_network as build_cfg_network
-    from .network import load_cfg_network as load_cfg_network
-    from .network import loaded_tensors as loaded_tensors
-    from .network import stored_tensors as stored_tensors
-    from .weights import WeightsHeader as WeightsHeader
-    from .weights import count_floats as count_floats
-    from .weights import read_weights as read_weights
-    from .weights import write_weights as write_weights
+    from .network import (
+        DarknetNetwork as DarknetNetwork,
+        build_cfg_network as build_cfg_network,
+        load_cfg_network as load_cfg_network,
+        loaded_tensors as loaded_tensors,
+        stored_tensors as stored_tensors,
+    )
+    from .weights import (
+        WeightsHeader as WeightsHeader,
+        count_floats as count_floats,
+        read_weights as read_weights,
+        write_weights as write_weights,
+    )
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,

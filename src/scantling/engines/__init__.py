@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from .contract import Engine as Engine
-    from .contract import EngineSettings as EngineSettings
-    from .contract import Pending as Pending
-    from .contract import Ready as Ready
+    from .contract import (
+        Engine as Engine,
+        EngineSettings as EngineSettings,
+        Pending as Pending,
+        Ready as Ready,
+    )
     from .files import read_metadata as read_metadata
-    from .formats import FORMATS as FORMATS
-    from .formats import Format as Format
-    from .formats import is_exported as is_exported
+    from .formats import FORMATS as FORMATS, Format as Format, is_exported as is_exported
     from .hardware import describe_machine as describe_machine
-    from .runtimes import ENGINES as ENGINES
-    from .runtimes import choose_engine as choose_engine
-    from .runtimes import open_engine as open_engine
+    from .runtimes import (
+        ENGINES as ENGINES,
+        choose_engine as choose_engine,
+        open_engine as open_engine,
+    )
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,

@@ -11,16 +11,20 @@ if TYPE_CHECKING:
     from .darknet import DarknetLoss as DarknetLoss
     from .efficientdet import EfficientDetLoss as EfficientDetLoss
     from .scaled_yolov4 import ScaledYolov4Loss as ScaledYolov4Loss
-    from .settings import BaseLossSettings as BaseLossSettings
-    from .settings import DarknetSettings as DarknetSettings
-    from .settings import EfficientDetSettings as EfficientDetSettings
-    from .settings import ScaledYolov4Settings as ScaledYolov4Settings
-    from .settings import class_weights_of as class_weights_of
-    from .table import LOSSES as LOSSES
-    from .table import Loss as Loss
-    from .table import LossKind as LossKind
-    from .table import LossSettings as LossSettings
-    from .table import build_loss as build_loss
+    from .settings import (
+        BaseLossSettings as BaseLossSettings,
+        DarknetSettings as DarknetSettings,
+        EfficientDetSettings as EfficientDetSettings,
+        ScaledYolov4Settings as ScaledYolov4Settings,
+        class_weights_of as class_weights_of,
+    )
+    from .table import (
+        LOSSES as LOSSES,
+        Loss as Loss,
+        LossKind as LossKind,
+        LossSettings as LossSettings,
+        build_loss as build_loss,
+    )
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,

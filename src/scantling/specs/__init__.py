@@ -8,21 +8,24 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from .catalog import CATALOG as CATALOG
-    from .catalog import find_spec as find_spec
-    from .catalog import is_spec_file as is_spec_file
-    from .catalog import read_spec as read_spec
-    from .catalog import write_spec as write_spec
+    from .catalog import (
+        CATALOG as CATALOG,
+        find_spec as find_spec,
+        is_spec_file as is_spec_file,
+        read_spec as read_spec,
+        write_spec as write_spec,
+    )
     from .changes import change_spec as change_spec
-    from .published import SIZES as SIZES
-    from .published import NetworkSize as NetworkSize
-    from .schema import BackboneSpec as BackboneSpec
-    from .schema import CfgSpec as CfgSpec
-    from .schema import HeadSpec as HeadSpec
-    from .schema import InputSpec as InputSpec
-    from .schema import ModelSpec as ModelSpec
-    from .schema import NeckSpec as NeckSpec
-    from .schema import StageSpec as StageSpec
+    from .published import SIZES as SIZES, NetworkSize as NetworkSize
+    from .schema import (
+        BackboneSpec as BackboneSpec,
+        CfgSpec as CfgSpec,
+        HeadSpec as HeadSpec,
+        InputSpec as InputSpec,
+        ModelSpec as ModelSpec,
+        NeckSpec as NeckSpec,
+        StageSpec as StageSpec,
+    )
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,

@@ -1,10 +1,22 @@
-"""`Frozen`, the base of every value that pydantic checks; settings that a kind does not have."""
+"""`Frozen`, the base of every value that pydantic checks, and the numbers it is made of."""
 
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from ..errors import InvalidSpec
+
+Positive = Annotated[int, Field(gt=0)]
+Ratio = Annotated[float, Field(gt=0)]
+Byte = Annotated[int, Field(ge=0, le=255)]
+
+
+def _square(size: object) -> object:
+    """A single side stands for a square."""
+    return (size, size) if isinstance(size, int) else size
+
+
+Size = Annotated[tuple[Positive, Positive], BeforeValidator(_square)]  # (height, width)
 
 
 class Frozen(BaseModel):

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .frozen import Frozen
+from ..errors import InvalidSpec
+from .frozen import Frozen, Positive
 
 Anchor = tuple[float, float]  # (width, height) in pixels of the network's input
 
@@ -24,9 +25,24 @@ class Level(Frozen):
         class_activation: of the class scores.
     """
 
-    stride: Annotated[int, Field(gt=0)]
+    stride: Positive
     anchors: Annotated[tuple[Anchor, ...], Field(min_length=1, max_length=1024)]
     box_coding: Annotated[str, Field(min_length=1, max_length=64)]
     scale_xy: float = 1.0
     activated: bool = False
     class_activation: Literal["sigmoid", "softmax"] = "sigmoid"
+
+
+def check_image_size(model: str, image_size: tuple[int, int], stride: int) -> None:
+    """Refuse a side that the coarsest stride does not divide.
+
+    Raises:
+        InvalidSpec: names the side and the nearest that fits.
+    """
+    for side, what in zip(image_size, ("height", "width"), strict=True):
+        if side % stride:
+            raise InvalidSpec(
+                model,
+                f"image {what} {side} is not a multiple of the coarsest stride {stride}",
+                f"Use {max(1, round(side / stride)) * stride}",
+            )

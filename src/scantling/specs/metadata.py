@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from .frozen import Frozen
+from .frozen import Frozen, Positive, Size
 from .level import Level
-from .schema import CfgSpec, InputSpec, ModelSpec, Positive, Size
+from .schema import CfgSpec, InputSpec, ModelSpec
 
 KEY = "scantling"  # of the metadata entry
 VERSION: Literal[1] = 1

@@ -6,7 +6,6 @@ from operator import mul
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
-    BeforeValidator,
     Field,
     SerializerFunctionWrapHandler,
     model_serializer,
@@ -14,21 +13,10 @@ from pydantic import (
 )
 
 from ..errors import InvalidSpec
-from .frozen import Frozen
-from .level import Anchor, Level
+from .frozen import Byte, Frozen, Positive, Ratio, Size
+from .level import Anchor, Level, check_image_size
 
-Positive = Annotated[int, Field(gt=0)]
-Ratio = Annotated[float, Field(gt=0)]
-Byte = Annotated[int, Field(ge=0, le=255)]
 OLD_INPUT_NAMES = {"fit": "resize_mode", "fill": "pad_value"}
-
-
-def _square(size: object) -> object:
-    """A single side stands for a square."""
-    return (size, size) if isinstance(size, int) else size
-
-
-Size = Annotated[tuple[Positive, Positive], BeforeValidator(_square)]  # (height, width)
 
 
 class InputSpec(Frozen):
@@ -351,18 +339,3 @@ def _check_named_backbone(spec: BackboneSpec) -> None:
             "Give a name and one stride per output, each twice the one before, "
             "as scantling.backbones.timm_backbone(name) does; no stem and no stages",
         )
-
-
-def check_image_size(model: str, image_size: tuple[int, int], stride: int) -> None:
-    """Refuse a side that the coarsest stride does not divide.
-
-    Raises:
-        InvalidSpec: names the side and the nearest that fits.
-    """
-    for side, what in zip(image_size, ("height", "width"), strict=True):
-        if side % stride:
-            raise InvalidSpec(
-                model,
-                f"image {what} {side} is not a multiple of the coarsest stride {stride}",
-                f"Use {max(1, round(side / stride)) * stride}",
-            )

@@ -7,12 +7,8 @@ from ..lazy import lazy_exports
 if TYPE_CHECKING:
     from .folder import RunFolder as RunFolder
     from .loop import StepDone as StepDone
-    from .run import EpochDone as EpochDone
-    from .run import Run as Run
-    from .run import fitness as fitness
-    from .setup import open_run as open_run
-    from .setup import resume_run as resume_run
-    from .setup import train as train
+    from .run import EpochDone as EpochDone, Run as Run, fitness as fitness
+    from .setup import open_run as open_run, resume_run as resume_run, train as train
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,

@@ -25,7 +25,7 @@ from ..detector import Detector
 from ..errors import InvalidValue
 from ..losses import Loss, build_loss
 from ..specs import InputSpec, ModelSpec
-from ..specs.schema import check_image_size
+from ..specs.level import check_image_size
 from .optimizer import freeze
 from .plan import rng_for
 from .recipe import Recipe, RegularizationSettings

@@ -7,8 +7,8 @@ import torch
 
 from ...checkpoints import Model
 from ...errors import InvalidExport
+from ...specs.level import check_image_size
 from ...specs.metadata import Calibration, GraphForm, Metadata, Precision
-from ...specs.schema import check_image_size
 
 
 def fingerprint(model: Model) -> str:
