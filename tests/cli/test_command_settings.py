@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import pytest
 
-from scantling.cli.options import FromEnvironment, Setting, fill, option, spell
-from scantling.cli.settings import read_settings
+from scantling.cli.options import FromEnvironment, fill, option
+from scantling.cli.settings import Setting, read_settings, spell
 from scantling.errors import InvalidSettings
 
 

@@ -11,8 +11,8 @@ import typer.main
 from typer.models import OptionInfo
 
 from scantling.cli import COMMANDS, GROUPS, build_app, main
-from scantling.cli.options import Setting, find_marks
 from scantling.cli.renamed import IN_THE_RECIPE, RENAMED
+from scantling.cli.settings import Setting, find_marks
 
 MOST_OPTIONS = 200  # of all commands, `--help` counted
 MOST_SHOWN = 12  # by one `--help`, itself counted

@@ -20,11 +20,11 @@ from .options import (
     DeviceOption,
     JsonOption,
     LimitOption,
-    Setting,
     option,
     parse_image_size,
 )
 from .output import INTERRUPTED, USER_CAN_FIX, WORKED
+from .settings import Setting
 
 if TYPE_CHECKING:
     from ..benchmarking import Benchmark

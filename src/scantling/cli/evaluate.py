@@ -35,17 +35,16 @@ from .options import (
     NmsSetting,
     OverlapSetting,
     ResizeModeSetting,
-    Setting,
     SigmaSetting,
     StreamsSetting,
     ThreadsSetting,
     WeightsOption,
     WholeImageSetting,
     option,
-    spell,
 )
 from .output import WORKED
 from .predict import choose_selection, load_predictor
+from .settings import Setting, spell
 
 if TYPE_CHECKING:
     from ..evaluation import Evaluation

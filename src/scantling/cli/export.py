@@ -20,13 +20,12 @@ from .options import (
     CacheFolder,
     ImageSizeOption,
     JsonOption,
-    Setting,
     WeightsOption,
     option,
     parse_image_size,
-    spell,
 )
 from .output import CHECK_FAILED, WORKED, image_bar, note
+from .settings import Setting, spell
 
 if TYPE_CHECKING:
     from ..exporting import Exported

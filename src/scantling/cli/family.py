@@ -17,11 +17,11 @@ from .options import (
     JsonOption,
     LikeOption,
     NumClassesOption,
-    Setting,
     option,
     parse_image_size,
 )
 from .output import WORKED
+from .settings import Setting
 
 if TYPE_CHECKING:
     from ..scaling.families import Family, MemberRequest

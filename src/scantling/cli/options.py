@@ -13,23 +13,11 @@ import typer
 
 from ..errors import InvalidValue
 from .output import BROKEN_PIPE
+from .settings import Setting, find_marks, read_settings
 
 Options = TypeVar("Options")
 OPTIONS = "Options"  # the panel of what belongs to no other
 SET_HELP = "One of the settings below, or a .toml file of them; may be repeated."
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Marks a field that few people need.
-
-    Args:
-        help: what it is.
-        min: the least that it may be.
-    """
-
-    help: str
-    min: float | None = None
 
 
 @dataclass(frozen=True)
@@ -101,31 +89,11 @@ def fill(options: Callable[..., object], given: dict[str, Any]) -> dict[str, Any
         filled[name] = Path(os.environ[place.variable]) if os.environ.get(place.variable) else None
     words = filled.pop("set", None)
     if words:
-        from .settings import read_settings
-
         values, rest = read_settings(options, words)
         filled |= values
         if rest:
             filled["set"] = rest
     return filled
-
-
-def find_marks(options: Callable[..., object], kind: type) -> dict[str, Any]:
-    """The marks of a kind, by the name of their field."""
-    hints = get_type_hints(options, include_extras=True)
-    return {
-        name: mark
-        for name, hint in hints.items()
-        for mark in getattr(hint, "__metadata__", ())
-        if isinstance(mark, kind)
-    }
-
-
-def spell(options: Callable[..., object], name: str) -> str:
-    """How a field is given on the command line: `--image-size`, or `--set nms`."""
-    if name in find_marks(options, Setting):
-        return f"--set {name}"
-    return f"--{name.replace('_', '-')}"
 
 
 def help_option(

@@ -32,7 +32,6 @@ from .options import (
     NmsSetting,
     OverlapSetting,
     ResizeModeSetting,
-    Setting,
     SigmaSetting,
     StreamsSetting,
     ThreadsSetting,
@@ -41,6 +40,7 @@ from .options import (
     option,
     parse_image_size,
 )
+from .settings import Setting
 
 if TYPE_CHECKING:
     from ..images import InferencePlan

@@ -21,9 +21,9 @@ from .options import (
     LikeOption,
     NumClassesOption,
     OverwriteOption,
-    Setting,
     option,
 )
+from .settings import Setting
 
 
 @dataclass(frozen=True)

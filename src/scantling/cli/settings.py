@@ -2,12 +2,43 @@
 
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from ..errors import InvalidSettings, nearest_hint
-from .options import Setting, find_marks, spell
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Marks a field that few people need.
+
+    Args:
+        help: what it is.
+        min: the least that it may be.
+    """
+
+    help: str
+    min: float | None = None
+
+
+def find_marks(options: Callable[..., object], kind: type) -> dict[str, Any]:
+    """The marks of a kind, by the name of their field."""
+    hints = get_type_hints(options, include_extras=True)
+    return {
+        name: mark
+        for name, hint in hints.items()
+        for mark in getattr(hint, "__metadata__", ())
+        if isinstance(mark, kind)
+    }
+
+
+def spell(options: Callable[..., object], name: str) -> str:
+    """How a field is given on the command line: `--image-size`, or `--set nms`."""
+    if name in find_marks(options, Setting):
+        return f"--set {name}"
+    return f"--{name.replace('_', '-')}"
 
 
 def read_settings(

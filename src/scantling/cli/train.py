@@ -25,9 +25,9 @@ from .options import (
     MaxDataErrorsOption,
     option,
     parse_image_size,
-    spell,
 )
 from .output import INTERRUPTED, TERMINATED, WORKED
+from .settings import spell
 
 if TYPE_CHECKING:
     from ..training import Run

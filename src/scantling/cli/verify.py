@@ -19,10 +19,10 @@ from .options import (
     DeviceOption,
     JsonOption,
     LimitOption,
-    Setting,
     option,
 )
 from .output import CHECK_FAILED, WORKED, image_bar
+from .settings import Setting
 
 if TYPE_CHECKING:
     from ..verification import Figure, Verification

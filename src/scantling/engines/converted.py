@@ -11,8 +11,7 @@ from ..io import default_cache
 from ..specs.metadata import GraphForm, Metadata
 from .contract import EngineSettings
 from .files import read_metadata
-from .formats import FORMATS, find_format
-from .runtimes import ENGINES
+from .formats import Format, find_format
 
 logger = logging.getLogger(__name__)
 
@@ -20,25 +19,24 @@ KEPT = 16  # converted models; the ones used longest ago go first
 PACKAGES = ("torch", "openvino", "onnx", "onnxscript")
 
 
-def convert(model: Model, engine: str, settings: EngineSettings) -> tuple[Path, Metadata]:
-    """The model as a file for an engine: one made before if it is whole, else a new one.
+def convert(model: Model, chosen: Format, settings: EngineSettings) -> tuple[Path, Metadata]:
+    """The model as a file of a format: one made before if it is whole, else a new one.
 
     It takes any number of images, of any size that the model takes.
 
     Args:
         model: what to convert.
-        engine: a key of `ENGINES` with a format of its own.
+        chosen: of the engine that is to run it.
         settings: its folder and its image size, for a model that takes one size only.
 
     Raises:
         ScantlingError: the model cannot be converted, or the file cannot be written.
     """
-    chosen = FORMATS[ENGINES[engine].format or ""]
     metadata = _metadata_for(model, settings)
     path = (settings.cache or default_cache()) / "engines" / f"{_key(metadata)}{chosen.suffix}"
     if _is_whole(path, metadata):
         return path, metadata
-    logger.info(f"converting the model for {engine}, once; it is kept in {path.parent}")
+    logger.info(f"converting the model to {chosen.suffix}, once; it is kept in {path.parent}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

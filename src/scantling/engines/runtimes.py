@@ -24,7 +24,7 @@ from ..errors import InvalidValue, MissingPackage, ScantlingError, lookup
 from ..specs.metadata import Metadata
 from .contract import Engine, EngineSettings
 from .files import read_metadata
-from .formats import find_format
+from .formats import FORMATS, find_format
 from .hardware import find_processor, has_nvidia_gpu, has_package
 
 if TYPE_CHECKING:
@@ -280,7 +280,8 @@ def _open_converted(model: Model, choice: Choice, settings: EngineSettings) -> E
     from .converted import convert
 
     own = replace(settings, image_size=settings.size or model.spec.image_size)
-    path, metadata = convert(model, choice.name, own)
+    chosen = FORMATS[ENGINES[choice.name].format or ""]
+    path, metadata = convert(model, chosen, own)
     return _open_chosen(choice, path, metadata, own)
 
 

@@ -16,11 +16,11 @@ from ..options import (
     FormatSetting,
     ImageSizeOption,
     JsonOption,
-    Setting,
     option,
     parse_image_size,
 )
 from ..output import WORKED
+from ..settings import Setting
 
 if TYPE_CHECKING:
     from ...datasets.anchors import Anchors

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...errors import InvalidSource, printable
-from ..options import INPUT, RESULT, DataArgument, FormatSetting, JsonOption, Setting, option
+from ..options import INPUT, RESULT, DataArgument, FormatSetting, JsonOption, option
 from ..output import WORKED
+from ..settings import Setting
 
 if TYPE_CHECKING:
     from ...structures import Image

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...errors import printable
-from ..options import INPUT, DataArgument, FormatSetting, JsonOption, Setting, option
+from ..options import INPUT, DataArgument, FormatSetting, JsonOption, option
 from ..output import WORKED, progress_bar
+from ..settings import Setting
 
 if TYPE_CHECKING:
     from ...datasets.dataset import Dataset

@@ -52,9 +52,9 @@ def read_plan(path: Path) -> bytes:
 
 
 def _write(model: Model, metadata: Metadata, path: Path) -> None:
-    from ..graphs.tensorrt_file import write_tensorrt
+    from ..graphs.tensorrt_file import build_plan
 
-    write_tensorrt(model, metadata, path)
+    path.write_bytes(engine_header(metadata) + build_plan(model, metadata))
 
 
 TENSORRT = Format(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from ...checkpoints import Model
 from ...errors import InvalidExport, MissingPackage
 from ...specs.metadata import Metadata
-from ..formats.tensorrt import engine_header
 from .onnx_file import to_onnx
 
 LARGEST_BATCH, USUAL_BATCH = 32, 8  # of a graph that takes any number of images
@@ -16,13 +14,12 @@ MEMORY = 4 << 30  # bytes that a layer may use while it works
 OLDEST = 10  # version
 
 
-def write_tensorrt(model: Model, metadata: Metadata, path: Path) -> None:
-    """Build an engine and write it, its metadata in front.
+def build_plan(model: Model, metadata: Metadata) -> bytes:
+    """Build an engine, as bytes that TensorRT reads on this GPU.
 
     Args:
         model: stays as it is.
         metadata: of this model, in `fp32` or `fp16`.
-        path: ends in `.engine`.
 
     Raises:
         InvalidExport: there is no GPU, TensorRT is older than 10, or it cannot build the graph.
@@ -48,7 +45,7 @@ def write_tensorrt(model: Model, metadata: Metadata, path: Path) -> None:
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise InvalidExport(metadata.source, "TensorRT built no engine of the graph", _ELSE)
-    path.write_bytes(engine_header(metadata) + bytes(plan))
+    return bytes(plan)
 
 
 _ELSE = "Export to onnx instead, which ONNX Runtime can give to TensorRT"
