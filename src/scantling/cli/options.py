@@ -148,7 +148,10 @@ def _print_settings(settings: Mapping[str, tuple[Setting, Any]]) -> None:
 INPUT, MODEL, RESULT, SPEED = "Input", "Model", "Result", "Speed"
 BUDGET, DEVICE = "Budget", "Device"
 
-MODEL_HELP = "A name from `scantling list`, or a .cfg, .json, .safetensors, .pt or .pth file."
+MODEL_HELP = (
+    "A name from `scantling list`, a .cfg, .json, .safetensors, .pt or .pth file, or an exported"
+    " file."
+)
 DATA_HELP = (
     "A COCO folder or JSON, a YOLO data.yaml, a darknet .data, or a Pascal VOC folder; which of"
     " them is found out."
