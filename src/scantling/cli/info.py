@@ -73,7 +73,7 @@ def describe_metadata(metadata: "Metadata") -> dict[str, Any]:
         "batch": "any" if form["batch"] is None else form["batch"],
         "image_size": list(metadata.image_size),
         "any_size": form["any_size"],
-        "fit": metadata.input_spec.resize_mode,
+        "resize_mode": metadata.input_spec.resize_mode,
         "strides": [level.stride for level in metadata.levels],
         "num_classes": metadata.spec.num_classes,
         "names": list(metadata.names),
@@ -124,7 +124,7 @@ def describe_model(model: "Model") -> dict[str, Any]:
     return {
         "name": spec.name,
         "image_size": list(spec.image_size),
-        "fit": spec.input.resize_mode,
+        "resize_mode": spec.input.resize_mode,
         "strides": list(model.network.strides),
         "num_classes": spec.num_classes,
         "names": list(model.names),
