@@ -81,6 +81,4 @@ def test_the_tree_in_the_readme_is_the_tree_of_the_package():
 
 def test_continuous_integration_runs_the_test_command_of_the_readme():
     (test_command,) = (block for block in blocks(PAGES[0], "sh") if "pytest" in block)
-    command = test_command.strip().rsplit("/", 1)[1]
-    assert command == "python -m pytest"
-    assert command in (ROOT / ".ci" / "run").read_text("utf-8")
+    assert (ROOT / ".ci" / "run").read_text("utf-8").endswith(f"\n{test_command.strip()}\n")

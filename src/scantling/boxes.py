@@ -108,7 +108,7 @@ def complete_iou(a: Array, b: Array) -> Array:
         (…), 1 where the boxes are equal. The weight of the shape term (equation 11) counts as a
         constant for the gradient, as in the paper's own code: it is not to be optimised itself.
     """
-    library = _library(a)
+    library = library_of(a)
     plain = iou(a, b)
     angle_a = library.arctan2(_side(a, 0), _side(a, 1))
     angle_b = library.arctan2(_side(b, 0), _side(b, 1))
@@ -148,7 +148,7 @@ def clip(boxes: Array, image_size: tuple[int, int]) -> Array:
     )
 
 
-def _library(array: Array) -> Any:
+def library_of(array: Array) -> Any:
     """The module that `array` comes from; torch is imported only once a tensor exists."""
     if isinstance(array, np.ndarray):
         return np
@@ -162,7 +162,7 @@ def _columns(boxes: Array) -> tuple[Any, Any, Any, Any]:
 
 
 def _joined(like: Array, *columns: Any) -> Array:
-    joined: Array = _library(like).stack(columns, -1)
+    joined: Array = library_of(like).stack(columns, -1)
     return joined
 
 
@@ -172,7 +172,7 @@ def _side(boxes: Array, axis: int) -> Any:
 
 
 def _overlap_and_union(a: Array, b: Array) -> tuple[Array, Array]:
-    library = _library(a)
+    library = library_of(a)
     width = library.minimum(a[..., 2], b[..., 2]) - library.maximum(a[..., 0], b[..., 0])
     height = library.minimum(a[..., 3], b[..., 3]) - library.maximum(a[..., 1], b[..., 1])
     overlap = width.clip(0) * height.clip(0)
@@ -181,7 +181,7 @@ def _overlap_and_union(a: Array, b: Array) -> tuple[Array, Array]:
 
 def _enclosing(a: Array, b: Array) -> tuple[Array, Array]:
     """Width and height of the smallest box around both."""
-    library = _library(a)
+    library = library_of(a)
     width = library.maximum(a[..., 2], b[..., 2]) - library.minimum(a[..., 0], b[..., 0])
     height = library.maximum(a[..., 3], b[..., 3]) - library.minimum(a[..., 1], b[..., 1])
     return width, height
@@ -197,7 +197,7 @@ def _distance(a: Array, b: Array) -> Array:
 
 def _ratio(part: Array, whole: Array) -> Array:
     """`part / whole`; 0 where there is no whole, for the value and for the gradient."""
-    library = _library(whole)
+    library = library_of(whole)
     exists = whole > 0
     ratio: Array = library.where(exists, part / library.where(exists, whole, 1.0), 0.0)
     return ratio

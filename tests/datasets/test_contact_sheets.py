@@ -11,7 +11,7 @@ from scantling.augment import AUGMENTATIONS, MIXERS, TRANSFORMS
 from scantling.datasets.contact_sheets import (
     CAPTION,
     GAP,
-    Picture,
+    SheetImage,
     choose_augmentation,
     choose_images,
     contact_sheet,
@@ -74,7 +74,7 @@ def test_the_same_seed_chooses_the_same_images_and_classes_choose_by_name(datase
 def test_crowd_is_dashed_in_white_and_difficult_in_black():
     image = np.full((200, 200, 3), 90, np.uint8)
     boxes = np.array([[20, 20, 90, 90], [110, 20, 180, 90], [20, 110, 90, 180]], np.float32)
-    picture = Picture(
+    picture = SheetImage(
         image,
         boxes,
         np.zeros(3, np.int64),
@@ -91,7 +91,7 @@ def test_crowd_is_dashed_in_white_and_difficult_in_black():
 
 
 def test_the_caption_names_the_file_and_fits_into_its_cell():
-    picture = Picture(
+    picture = SheetImage(
         np.zeros((50, 50, 3), np.uint8),
         np.empty((0, 4), np.float32),
         np.empty(0, np.int64),

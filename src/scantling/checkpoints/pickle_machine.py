@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from . import pickle_rules as rules
-from .pickle_rules import Global, Malformed, Record, Refused, Storage, StoredTensor
+from .pickle_rules import Global, Malformed, Record, Refused, StoredTensor, TensorStorage
 
 MAX_STEPS = 1_000_000  # opcodes; the largest published network takes about 150 thousand
 MAX_PROTOCOL = 5
@@ -18,7 +18,7 @@ MAX_INTEGER = 2**127  # the magic number of torch's old format has 80 bits
 MAX_NAME = 256  # characters in the name of a module or class
 
 
-def run_pickle(stream: IO[bytes]) -> tuple[Any, dict[str, Storage]]:
+def run_pickle(stream: IO[bytes]) -> tuple[Any, dict[str, TensorStorage]]:
     """The value that a pickle describes, and the storages that its tensors lie in, by key.
 
     `stream` is left behind the end of the pickle.
@@ -49,7 +49,7 @@ class _Machine:
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
-        self.storages: dict[str, Storage] = {}
+        self.storages: dict[str, TensorStorage] = {}
 
     def result(self) -> Any:
         if len(self.stack) != 1 or self.marks:

@@ -97,7 +97,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Storage:
+class TensorStorage:
     """A run of numbers elsewhere in the file.
 
     Args:
@@ -115,7 +115,7 @@ class Storage:
 class StoredTensor:
     """A tensor that has not been read yet; `offset` and `stride` count elements."""
 
-    storage: Storage
+    storage: TensorStorage
     offset: int
     shape: tuple[int, ...]
     stride: tuple[int, ...]
@@ -177,7 +177,7 @@ def create(kind: object, arguments: object) -> Any:
     return Record(kind, arguments)
 
 
-def storage(identifier: object) -> Storage:
+def storage(identifier: object) -> TensorStorage:
     """The storage that a persistent identifier names.
 
     Raises:
@@ -195,7 +195,7 @@ def storage(identifier: object) -> Storage:
         raise Malformed(f"tensor storage {key} has an impossible length")
     if len(identifier) == 6 and identifier[5] is not None:
         raise Malformed(f"tensor storage {key} is a view of another, as before torch 0.4")
-    return Storage(key, STORAGES[str(kind)], length)
+    return TensorStorage(key, STORAGES[str(kind)], length)
 
 
 def container_key(key: object) -> Any:
@@ -218,7 +218,7 @@ def _is_count(value: object) -> bool:
 
 def _tensor(source: object, offset: object, shape: object, stride: object, *_: object) -> Any:
     """A tensor on a storage, if every element that it could reach lies within it."""
-    if not isinstance(source, Storage):
+    if not isinstance(source, TensorStorage):
         raise Malformed("a tensor is not made from a storage")
     if not isinstance(shape, tuple) or not isinstance(stride, tuple) or len(shape) != len(stride):
         raise Malformed("a tensor has a shape that does not go with its stride")

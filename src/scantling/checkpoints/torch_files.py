@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..errors import InvalidCheckpoint, UnsafeCheckpoint
 from .pickle_machine import run_pickle
-from .pickle_rules import ITEM_SIZES, Malformed, Refused, Storage, StoredTensor
+from .pickle_rules import ITEM_SIZES, Malformed, Refused, StoredTensor, TensorStorage
 
 MAX_PICKLE = 32 * 2**20  # bytes; that of the largest published network has 1.5 million
 MAX_DIRECTORY = 16 * 2**20  # bytes of the table of contents
@@ -228,7 +228,7 @@ def read_legacy(stream: IO[bytes], size: int) -> tuple[Any, dict[str, Extent]]:
 
 
 def _legacy_extents(
-    stream: IO[bytes], start: int, size: int, storages: list[Storage]
+    stream: IO[bytes], start: int, size: int, storages: list[TensorStorage]
 ) -> dict[str, Extent]:
     """Each storage is its length as a 64-bit integer, then its numbers."""
     extents = {}

@@ -36,7 +36,7 @@ from .weights import WeightsHeader, read_weights
 
 
 @dataclass(frozen=True)
-class Storage:
+class LayerStorage:
     """What of a layer stands in a `.weights` file, and what of that is read.
 
     Attributes:
@@ -74,7 +74,7 @@ class DarknetNetwork(nn.Module):
         layers: Iterable[nn.Module],
         steps: tuple[Step, ...],
         levels: Mapping[int, Level],
-        storage: tuple[Storage, ...],
+        storage: tuple[LayerStorage, ...],
         predictors: Mapping[int, int],
     ) -> None:
         super().__init__()
@@ -168,7 +168,7 @@ def build_cfg_network(spec: CfgSpec) -> DarknetNetwork:
         if section.kind in DETECTION
     }
     storage = tuple(
-        Storage(
+        LayerStorage(
             stored="share_index" not in section.options,
             loaded=not section.flag("dontload"),
             norm_loaded=not section.flag("dontloadscales"),

@@ -23,7 +23,7 @@ MAX_SHEET = 1 << 28  # pixels of a sheet
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class SheetImage:
     """One image of a contact sheet: (H, W, 3) RGB, its labels and caption."""
 
     image: Image
@@ -86,7 +86,7 @@ def choose_images(
 
 
 def contact_sheet(
-    pictures: Sequence[Picture] | Iterator[Picture],
+    pictures: Sequence[SheetImage] | Iterator[SheetImage],
     names: Sequence[str],
     *,
     count: int,
@@ -128,7 +128,7 @@ def contact_sheet(
     return sheet
 
 
-def draw_picture(picture: Picture, names: Sequence[str], *, cell: int) -> Image:
+def draw_picture(picture: SheetImage, names: Sequence[str], *, cell: int) -> Image:
     """One image with its boxes, fitted into a square: (cell, cell, 3) RGB."""
     fitted, placement = resize_and_pad(picture.image, (cell, cell), pad_value=PAPER)
     boxes = placement.apply(picture.boxes).astype(np.float32)
@@ -185,14 +185,14 @@ def _read_sample(dataset: Dataset, index: int) -> Sample:
 
 def _read(
     dataset: Dataset, index: int, augment: Augment | None, rng: np.random.Generator
-) -> Picture:
+) -> SheetImage:
     sample, path = _read_sample(dataset, index), dataset.images[index].path
     difficult = dataset.objects_of(index).difficult
     if augment is not None:
         sample = augment(sample, rng)
         # objects may have gone or come from other images, and a sample does not carry the flag
         difficult = np.zeros(len(sample.labels), np.bool_)
-    return Picture(sample.image, sample.boxes, sample.labels, sample.crowd, difficult, path.name)
+    return SheetImage(sample.image, sample.boxes, sample.labels, sample.crowd, difficult, path.name)
 
 
 def _dash(canvas: Image, box: list[float], color: Color, width: int) -> None:
@@ -206,7 +206,7 @@ def _dash(canvas: Image, box: list[float], color: Color, width: int) -> None:
             cv2.line(canvas, (x, y), (x, min(y + DASH, bottom) - 1), color, width)
 
 
-def _write_caption(strip: Image, picture: Picture) -> None:
+def _write_caption(strip: Image, picture: SheetImage) -> None:
     """The file name and how many objects, shortened to the width of the cell."""
     crowd, difficult = int(picture.crowd.sum()), int(picture.difficult.sum())
     notes = [f"{len(picture.labels)}"]

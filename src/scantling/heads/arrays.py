@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..boxes import Array
+from ..boxes import Array, library_of
 from ..structures import Candidates
 
 
@@ -49,18 +49,18 @@ def constant(values: Any, like: Array) -> Array:
     """Numbers as a float32 array of the library, and on the device, of another."""
     if isinstance(like, np.ndarray):
         return np.array(values, np.float32)
-    return like.new_tensor(values, dtype=_library(like).float32)
+    return like.new_tensor(values, dtype=library_of(like).float32)
 
 
 def concatenate(parts: Sequence[Array], axis: int) -> Array:
     """Arrays one after another along an axis."""
-    joined: Array = _library(parts[0]).concatenate(parts, axis)
+    joined: Array = library_of(parts[0]).concatenate(parts, axis)
     return joined
 
 
 def broadcast(array: Array, shape: tuple[int, ...]) -> Array:
     """The array repeated along its sides of 1, without a copy."""
-    repeated: Array = _library(array).broadcast_to(array, shape)
+    repeated: Array = library_of(array).broadcast_to(array, shape)
     return repeated
 
 
@@ -72,7 +72,7 @@ def boxes_around(centre: Array, half: Array, axis: int) -> Array:
 
 def cell_corners(rows: int, columns: int, like: Array) -> Array:
     """(2, rows, columns) float32: x and y of the upper left corner of each cell, in cells."""
-    library = _library(like)
+    library = library_of(like)
     place: dict[str, Any] = {} if isinstance(like, np.ndarray) else {"device": like.device}
     x, y = (library.arange(side, dtype=library.float32, **place) for side in (columns, rows))
     corners: Array = library.stack(library.meshgrid(x, y, indexing="xy"))
@@ -84,11 +84,3 @@ def join_levels(levels: Sequence[Candidates]) -> Candidates:
     boxes: Any = [level.boxes for level in levels]
     scores: Any = [level.scores for level in levels]
     return Candidates(concatenate(boxes, 1), concatenate(scores, 1))
-
-
-def _library(array: Any) -> Any:
-    if isinstance(array, np.ndarray):
-        return np
-    import torch
-
-    return torch

@@ -19,7 +19,7 @@ from ..specs.level import Level
 from ..structures import LossTerms, Targets
 from .darknet_level import DarknetLevel, LevelSettings, LevelTerms, shape_similarity
 from .elements import check_coding, hardest, identity, mean_over_processes, per_level
-from .grid import Objects, read_objects
+from .grid import ObjectShares, read_objects
 from .settings import DarknetSettings
 
 # Settings that a cfg gives to each of its `[yolo]` sections.
@@ -104,7 +104,7 @@ class DarknetLoss(nn.Module):
         objectness = self._objectness(found) / divisor
         return LossTerms(box, objectness, classes, total=box + objectness + classes)
 
-    def _best_anchor(self, objects: Objects, image_size: tuple[int, int]) -> Tensor:
+    def _best_anchor(self, objects: ObjectShares, image_size: tuple[int, int]) -> Tensor:
         """(T,) places in `all_anchors`, the first of equals."""
         height, width = image_size
         shares = torch.stack([self.all_anchors[:, 0] / width, self.all_anchors[:, 1] / height], 1)

@@ -10,7 +10,7 @@ from ..boxes import cxcywh_to_xyxy
 from ..specs.level import Level
 from .darknet_boxes import overlap_term, similarity, squared_term
 from .elements import at_least_float32, best_overlaps, cross_entropy, smooth
-from .grid import Objects, Rows, YoloGrid, cell_of
+from .grid import ObjectShares, Rows, YoloGrid, cell_of
 
 CONFIDENT = 0.25  # of a class: from there on darknet looks whether a prediction overlaps an object
 
@@ -83,7 +83,7 @@ class DarknetLevel(nn.Module):
         self.register_buffer("class_weights", weights, persistent=False)
 
     def forward(
-        self, raw: Tensor, objects: Objects, best: Tensor, image_size: tuple[int, int]
+        self, raw: Tensor, objects: ObjectShares, best: Tensor, image_size: tuple[int, int]
     ) -> LevelTerms:
         """What the raw predictions of this level cost.
 
@@ -115,7 +115,11 @@ class DarknetLevel(nn.Module):
         )
 
     def _assign(
-        self, objects: Objects, best: Tensor, size: tuple[int, int], image_size: tuple[int, int]
+        self,
+        objects: ObjectShares,
+        best: Tensor,
+        size: tuple[int, int],
+        image_size: tuple[int, int],
     ) -> Rows:
         """One row for each object and anchor of the level, by object."""
         own = best[:, None] == self.numbers
@@ -144,7 +148,7 @@ class DarknetLevel(nn.Module):
     def _box(
         self,
         values: Tensor,
-        objects: Objects,
+        objects: ObjectShares,
         rows: Rows,
         image_size: tuple[int, int],
         size: tuple[int, int],
@@ -198,7 +202,7 @@ class DarknetLevel(nn.Module):
         self,
         raw: Tensor,
         values: Tensor,
-        objects: Objects,
+        objects: ObjectShares,
         labels: Tensor,
         cells: _Cells,
         image_size: tuple[int, int],
@@ -233,7 +237,7 @@ class DarknetLevel(nn.Module):
         return (target - self.grid.sigma(raw)).square() / 2
 
 
-def shape_similarity(kind: str, anchors: Tensor, objects: Objects) -> Tensor:
+def shape_similarity(kind: str, anchors: Tensor, objects: ObjectShares) -> Tensor:
     """Similarity of the shapes of objects and anchors, laid centre on centre.
 
     Args:

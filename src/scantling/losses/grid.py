@@ -20,7 +20,7 @@ from .elements import at_least_float32
 
 
 @dataclass(frozen=True, eq=False)
-class Objects:
+class ObjectShares:
     """The objects of a batch in shares of the image, so that every level reads them alike."""
 
     boxes: Tensor  # (T, 4) centre x, centre y, width, height; 0 to 1
@@ -50,7 +50,9 @@ class Rows:
         return ((self.image * anchors + self.anchor) * rows + self.row) * columns + self.column
 
 
-def read_objects(targets: Targets, image_size: tuple[int, int], device: torch.device) -> Objects:
+def read_objects(
+    targets: Targets, image_size: tuple[int, int], device: torch.device
+) -> ObjectShares:
     """Targets on the device of the predictions, in shares of the image.
 
     Args:
@@ -64,7 +66,7 @@ def read_objects(targets: Targets, image_size: tuple[int, int], device: torch.de
     shares = torch.stack(
         [boxes[:, 0] / width, boxes[:, 1] / height, boxes[:, 2] / width, boxes[:, 3] / height], 1
     )
-    return Objects(
+    return ObjectShares(
         torch.where(valid[:, None], xyxy_to_cxcywh(shares), 0.5),
         targets.labels.to(device, non_blocking=True),
         targets.image_index.to(device, non_blocking=True),
@@ -219,7 +221,7 @@ class _Read(torch.autograd.Function):
         return gradient, None, None, None, None
 
 
-def cell_of(objects: Objects, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def cell_of(objects: ObjectShares, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Row and column, (T,) each, of the cell that an object's centre is in; the nearest if none."""
     rows, columns = size
     column = (objects.boxes[:, 0] * columns).floor().long().clamp(0, columns - 1)

@@ -25,7 +25,7 @@ from .elements import (
     mean_over_processes,
     smooth,
 )
-from .grid import Objects, Rows, YoloGrid, cell_of, read_objects
+from .grid import ObjectShares, Rows, YoloGrid, cell_of, read_objects
 from .settings import ScaledYolov4Settings
 
 # Weight of each level's objectness, by the count of levels: fine levels have many more cells.
@@ -113,7 +113,7 @@ class ScaledYolov4Loss(nn.Module):
         return LossTerms(box, objectness, classes, total=box + objectness + classes)
 
     def _level(
-        self, grid: YoloGrid, raw: Tensor, objects: Objects, image_size: tuple[int, int]
+        self, grid: YoloGrid, raw: Tensor, objects: ObjectShares, image_size: tuple[int, int]
     ) -> _LevelTerms:
         """What one level costs."""
         values = grid.split(raw)
@@ -142,7 +142,11 @@ class ScaledYolov4Loss(nn.Module):
         )
 
     def _assign(
-        self, grid: YoloGrid, objects: Objects, size: tuple[int, int], image_size: tuple[int, int]
+        self,
+        grid: YoloGrid,
+        objects: ObjectShares,
+        size: tuple[int, int],
+        image_size: tuple[int, int],
     ) -> Rows:
         """Three rows for each object and anchor: its cell, and a neighbour on each axis."""
         ratio = objects.boxes[:, None, 2:] / grid.anchor_shares(image_size)
@@ -180,7 +184,7 @@ class ScaledYolov4Loss(nn.Module):
         self,
         grid: YoloGrid,
         values: Tensor,
-        objects: Objects,
+        objects: ObjectShares,
         rows: Rows,
         size: tuple[int, int],
         image_size: tuple[int, int],
@@ -196,7 +200,7 @@ class ScaledYolov4Loss(nn.Module):
         error = grid.encode(target_boxes, rows, shares, size) - grid.activate(values)
         return (2 - target_boxes[:, 2] * target_boxes[:, 3]) * error.square().sum(dim=1), overlap
 
-    def _classes(self, logits: Tensor, objects: Objects, rows: Rows) -> Tensor:
+    def _classes(self, logits: Tensor, objects: ObjectShares, rows: Rows) -> Tensor:
         """The class term, summed over the positive rows."""
         if self.num_classes == 1:
             return logits.sum() * 0

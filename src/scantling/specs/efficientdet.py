@@ -40,7 +40,7 @@ BACKBONES = {
 }
 
 
-class Row(NamedTuple):
+class CompoundRow(NamedTuple):
     """What differs between variants."""
 
     name: str
@@ -57,21 +57,21 @@ class Row(NamedTuple):
 # fmt: off
 TABLE = (
     #   name     backbone  size  channels cells head levels anchors fusion
-    Row("d0",    "b0",      512,   64,     3,    3,    5,    4.0,   "fast"),
-    Row("d1",    "b1",      640,   88,     4,    3,    5,    4.0,   "fast"),
-    Row("d2",    "b2",      768,  112,     5,    3,    5,    4.0,   "fast"),
-    Row("d3",    "b3",      896,  160,     6,    4,    5,    4.0,   "fast"),
-    Row("d4",    "b4",     1024,  224,     7,    4,    5,    4.0,   "fast"),
-    Row("d5",    "b5",     1280,  288,     7,    4,    5,    4.0,   "fast"),
-    Row("d6",    "b6",     1280,  384,     8,    5,    5,    4.0,   "sum"),
-    Row("d7",    "b6",     1536,  384,     8,    5,    5,    5.0,   "sum"),
-    Row("d7x",   "b7",     1536,  384,     8,    5,    6,    4.0,   "sum"),
-    Row("lite0", "lite0",   320,   64,     3,    3,    5,    3.0,   "sum"),
-    Row("lite1", "lite1",   384,   88,     4,    3,    5,    3.0,   "sum"),
-    Row("lite2", "lite2",   448,  112,     5,    3,    5,    3.0,   "sum"),
-    Row("lite3", "lite3",   512,  160,     6,    4,    5,    4.0,   "sum"),
-    Row("lite3x", "lite3",  640,  200,     6,    4,    5,    3.0,   "sum"),
-    Row("lite4", "lite4",   640,  224,     7,    4,    5,    4.0,   "sum"),
+    CompoundRow("d0",    "b0",      512,   64,     3,    3,    5,    4.0,   "fast"),
+    CompoundRow("d1",    "b1",      640,   88,     4,    3,    5,    4.0,   "fast"),
+    CompoundRow("d2",    "b2",      768,  112,     5,    3,    5,    4.0,   "fast"),
+    CompoundRow("d3",    "b3",      896,  160,     6,    4,    5,    4.0,   "fast"),
+    CompoundRow("d4",    "b4",     1024,  224,     7,    4,    5,    4.0,   "fast"),
+    CompoundRow("d5",    "b5",     1280,  288,     7,    4,    5,    4.0,   "fast"),
+    CompoundRow("d6",    "b6",     1280,  384,     8,    5,    5,    4.0,   "sum"),
+    CompoundRow("d7",    "b6",     1536,  384,     8,    5,    5,    5.0,   "sum"),
+    CompoundRow("d7x",   "b7",     1536,  384,     8,    5,    6,    4.0,   "sum"),
+    CompoundRow("lite0", "lite0",   320,   64,     3,    3,    5,    3.0,   "sum"),
+    CompoundRow("lite1", "lite1",   384,   88,     4,    3,    5,    3.0,   "sum"),
+    CompoundRow("lite2", "lite2",   448,  112,     5,    3,    5,    3.0,   "sum"),
+    CompoundRow("lite3", "lite3",   512,  160,     6,    4,    5,    4.0,   "sum"),
+    CompoundRow("lite3x", "lite3",  640,  200,     6,    4,    5,    3.0,   "sum"),
+    CompoundRow("lite4", "lite4",   640,  224,     7,    4,    5,    4.0,   "sum"),
 )
 # fmt: on
 
@@ -124,7 +124,7 @@ def efficientnet(name: str) -> BackboneSpec:
     )
 
 
-def efficientdet(row: Row) -> ModelSpec:
+def efficientdet(row: CompoundRow) -> ModelSpec:
     """The whole model of a row, with the padding and the biases of the TensorFlow original."""
     lite = row.name.startswith("lite")
     activation = "relu6" if lite else "swish"

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from ..datasets.contact_sheets import Picture as SheetPicture, contact_sheet
+from ..datasets.contact_sheets import SheetImage as SheetPicture, contact_sheet
 from ..datasets.loader import Arrays, Task, TrainingSet
 from ..evaluation import (
     Evaluation,

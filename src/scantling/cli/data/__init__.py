@@ -5,8 +5,8 @@ from typing import Any
 
 from .anchors import AnchorsOptions, anchors
 from .check import CheckOptions, check
-from .convert import ConvertOptions, convert
-from .show import ShowOptions, show
+from .convert import DataConvertOptions, convert
+from .show import DataShowOptions, show
 from .stats import StatsOptions, stats
 from .stylize import StylizeOptions, stylize
 
@@ -15,9 +15,9 @@ HELP = "Check labelled images, look at them, count them, convert them."
 # Every command of the group: its options, and a function from them to the exit code.
 COMMANDS: dict[str, tuple[Callable[..., Any], Callable[[Any], int]]] = {
     "check": (CheckOptions, check),
-    "convert": (ConvertOptions, convert),
+    "convert": (DataConvertOptions, convert),
     "stats": (StatsOptions, stats),
-    "show": (ShowOptions, show),
+    "show": (DataShowOptions, show),
     "anchors": (AnchorsOptions, anchors),
     "stylize": (StylizeOptions, stylize),
 }

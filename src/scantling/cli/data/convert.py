@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ConvertOptions:
+class DataConvertOptions:
     """The options of `scantling data convert`."""
 
     source: DataArgument
@@ -39,7 +39,7 @@ class ConvertOptions:
     ] = "link"
 
 
-def convert(options: ConvertOptions) -> int:
+def convert(options: DataConvertOptions) -> int:
     """Write a data set in another format, and say what that format cannot hold."""
     from ...datasets.conversion import convert_dataset
     from ...datasets.readers import describe_dataset

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ShowOptions:
+class DataShowOptions:
     """The options of `scantling data show`."""
 
     data: DataArgument
@@ -46,7 +46,7 @@ class ShowOptions:
     cell: Annotated[int, Setting("Side of each image on the sheet, in pixels.", min=32)] = 320
 
 
-def show(options: ShowOptions) -> int:
+def show(options: DataShowOptions) -> int:
     """Draw images with their labels on one sheet, drawn at random."""
     import numpy as np
 

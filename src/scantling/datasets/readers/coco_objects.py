@@ -10,7 +10,7 @@ from ...structures import IntArray
 from ..dataset import Columns, Flags, ImageId, LabelledImage
 from ..findings import Problems, shorten
 from .coco_faults import HUGE, are_plain, fault_of, image_of
-from .table import BEYOND, Table, add_findings, make_table, sizes_of
+from .table import BEYOND, ObjectTable, add_findings, make_table, sizes_of
 
 # How far width and height must lead out of the image, in shares of its side, before they are taken
 # for the second corner where they fit as that; less is a box that reaches a little beyond.
@@ -27,7 +27,7 @@ def read_annotations(
     *,
     file: Path,
     problems: Problems,
-) -> tuple[Table, set[int]]:
+) -> tuple[ObjectTable, set[int]]:
     """Read the valid annotations, and which images have any.
 
     Finds E201 to E206, E208, E212, E217, E218, E228, E229 and W231.

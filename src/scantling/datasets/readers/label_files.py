@@ -14,7 +14,7 @@ from ..dataset import Columns, Dataset, LabelledImage
 from ..findings import Problems, shorten
 from .files import Folders, HeaderReader, is_image, name_images, read_size
 from .label_text import Grammar, read_labels
-from .table import Locator, Table, add_findings, check_boxes, make_table, sizes_of
+from .table import Locator, ObjectTable, add_findings, check_boxes, make_table, sizes_of
 
 # Shares of the image, so 1 is its whole side. A box that is said to reach to twice that is not a
 # bad box but another unit: pixels, or per cent.
@@ -107,7 +107,7 @@ def read_text_dataset(data: TextDataset, problems: Problems, reader: HeaderReade
     )  # fmt: skip
 
 
-def _locator(table: Table, images: list[LabelledImage]) -> Locator:
+def _locator(table: ObjectTable, images: list[LabelledImage]) -> Locator:
     def locate(row: int) -> tuple[Path, int | None, str]:
         image = images[int(table.image_index[row])]
         return image.label_file or image.path, int(table.marks[row]), ""
@@ -134,7 +134,7 @@ def _to_pixels(
     images: tuple[LabelledImage, ...],
     names: tuple[str, ...],
     problems: Problems,
-) -> Table:
+) -> ObjectTable:
     """Normalised boxes → pixels; invalid rows are E203, E205, E206, E208, E212.
 
     Objects of an image without a size are left out: what is wrong with the image says why.

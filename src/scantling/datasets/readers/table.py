@@ -31,7 +31,7 @@ Locator = Callable[[int], tuple[Path, int | None, str]]
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class ObjectTable:
     """Objects as read, image by image, before they are checked.
 
     Args:
@@ -52,9 +52,9 @@ class Table:
     areas: Columns
     marks: IntArray
 
-    def take(self, which: Flags | IntArray) -> "Table":
+    def take(self, which: Flags | IntArray) -> "ObjectTable":
         """Some rows, by flags or by places."""
-        return Table(*(column[which] for column in self._columns()))
+        return ObjectTable(*(column[which] for column in self._columns()))
 
     def _columns(self) -> tuple[np.ndarray, ...]:
         return (
@@ -76,13 +76,13 @@ def make_table(
     crowd: Flags | None = None,
     difficult: Flags | None = None,
     areas: Columns | None = None,
-) -> Table:
+) -> ObjectTable:
     """Make a table sorted by image; within an image the order stays."""
     table = np.asarray(boxes, np.float64).reshape(-1, 4) + 0.0  # + 0.0: minus zero becomes zero
     count = len(table)
     sides = np.clip(table[:, 2:] - table[:, :2], 0, None)
     none = np.zeros(count, np.bool_)
-    columns = Table(
+    columns = ObjectTable(
         table,
         np.asarray(labels, np.int64),
         np.asarray(image_index, np.int64),
@@ -127,14 +127,14 @@ def add_findings(
 
 
 def check_boxes(
-    table: Table,
+    table: ObjectTable,
     images: tuple[LabelledImage, ...],
     *,
     problems: Problems,
     locate: Locator,
     names: tuple[str, ...],
     lowest: float = 0.0,
-) -> Table:
+) -> ObjectTable:
     """Filter out unusable boxes; problems of boxes become findings.
 
     Finds E207, E210, W211, W213, W214, W215 and W222. Boxes stay as they were read, even where
@@ -195,7 +195,7 @@ def _sort_out(boxes: Columns, size: Columns, lowest: float) -> tuple[Flags, Flag
 
 
 def _check_repetition(
-    table: Table,
+    table: ObjectTable,
     usable: Flags,
     add: Callable[[str, IntArray, Callable[[int], str]], None],
     locate: Locator,
@@ -224,7 +224,9 @@ def _check_repetition(
         add(code, later, describe)
 
 
-def _check_crowding(table: Table, images: tuple[LabelledImage, ...], problems: Problems) -> None:
+def _check_crowding(
+    table: ObjectTable, images: tuple[LabelledImage, ...], problems: Problems
+) -> None:
     counts = np.bincount(table.image_index, minlength=len(images))
     for index in np.flatnonzero(counts > DETECTIONS_COUNTED).tolist():
         image, count = images[index], int(counts[index])

@@ -23,7 +23,7 @@ _PER_CLASS = re.compile(r".+_(train|val|trainval|test)")
 
 
 @dataclass(frozen=True)
-class Row:
+class SplitEntry:
     """An image of a split, and where it is listed."""
 
     stem: str
@@ -94,13 +94,13 @@ def _root(source: Path) -> Path:
 
 def _rows(
     root: Path, split: str, everything: list[str], pictures: dict[str, str], problems: Problems
-) -> list[Row]:
+) -> list[SplitEntry]:
     """The images of a split; of a data set without lists, all images."""
     file = root / "ImageSets" / "Main" / f"{split}.txt"
     if split == ALL and not file.exists():
         folder = root / "Annotations"
-        return [Row(stem, folder, None) for stem in everything if stem in pictures]
-    found: dict[str, Row] = {}
+        return [SplitEntry(stem, folder, None) for stem in everything if stem in pictures]
+    found: dict[str, SplitEntry] = {}
     for number, text in enumerate(read_text(file, max_bytes=MAX_LIST).split("\n"), start=1):
         stem = text.strip()
         if stem not in pictures and len(stem.split()) == 2 and stem.split()[1] in ("1", "0", "-1"):
@@ -114,7 +114,7 @@ def _rows(
             message = f"{shorten(stem)} is there already on line {found[stem].line}"
             problems.add("W114", message, file, line=number)
             continue
-        found[stem] = Row(stem, file, number)
+        found[stem] = SplitEntry(stem, file, number)
     if not found:
         raise data_error("E105", file, "names no images; expected a name a line")
     return list(found.values())
@@ -151,7 +151,7 @@ def _find_names(
 
 def _read_images(
     root: Path,
-    rows: list[Row],
+    rows: list[SplitEntry],
     pictures: dict[str, str],
     files: dict[str, VocFile | None],
     problems: Problems,
