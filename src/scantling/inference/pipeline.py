@@ -9,7 +9,7 @@ from time import perf_counter
 import numpy as np
 
 from ..engines import Engine, Pending
-from ..images.crops import PreparedImage, Size
+from ..images.crops import Crop, PreparedImage, Size
 from ..structures import Candidates, Image, IntArray
 
 MAX_KEPT = 4  # arrays of earlier batches that wait to be filled again
@@ -24,7 +24,8 @@ class CropBatch:
     """
 
     images: Image | None  # (N or more, H, W, 3); None for a group without a readable image
-    crops: IntArray  # (N,) which of the crops of the group's images these are
+    crops: tuple[Crop, ...]  # N
+    numbers: IntArray  # (N,) which of the crops of the group's images these are
     group: tuple[PreparedImage, ...]  # with its last batch; before, empty
     preprocess: float  # seconds to fill it
 
@@ -70,10 +71,11 @@ def make_batches(
         chunks = _chunks([image.crops[number].canvas for image, number in crops], batch_size)
         whole = tuple(image.without_pixels() for image in group)
         if not chunks:
-            yield CropBatch(None, np.empty(0, np.int64), whole, 0.0)
+            yield CropBatch(None, (), np.empty(0, np.int64), whole, 0.0)
         for position, (size, chosen) in enumerate(chunks, start=1):
             start = perf_counter()
             images = buffers.take(batch_size, size)
+            shown = [image.crops[number] for image, number in map(crops.__getitem__, chosen)]
             for slot, place in zip(images, chosen, strict=False):
                 image, number = crops[place]
                 image.put(number, slot, pad_value=pad_value)
@@ -81,7 +83,11 @@ def make_batches(
             if is_last:  # nothing holds the pixels while the network works
                 group, crops, image = [], [], whole[0]
             yield CropBatch(
-                images, np.array(chosen), whole if is_last else (), perf_counter() - start
+                images=images,
+                crops=tuple(shown),
+                numbers=np.array(chosen),
+                group=whole if is_last else (),
+                preprocess=perf_counter() - start,
             )
 
 

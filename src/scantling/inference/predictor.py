@@ -24,7 +24,7 @@ from ..images.preprocess import (
     run_ahead,
 )
 from ..images.read import MinSize
-from ..postprocess import Ranked, Selection, rank, select_crops
+from ..postprocess import Ranked, Selection, end_inside, rank, select_crops
 from ..specs import InputSpec
 from ..specs.classes import is_unused
 from ..structures import Candidates, Detections, IntArray
@@ -236,14 +236,15 @@ class Predictor:
         self, results: Iterable[tuple[CropBatch, Candidates | None, float]]
     ) -> Iterator[Prediction]:
         """Select among the candidates of each group of images."""
-        several = self.plan.tile is not None or len(self.plan.views) > 1
         parts: list[tuple[Ranked, IntArray]] = []
         spent = dict.fromkeys(STAGES, 0.0)
         for batch, candidates, network in results:
             start = perf_counter()
             if candidates is not None:
-                ranked = rank(candidates, settings=self.selection, prune=not several)
-                parts.append((ranked, batch.crops))
+                whole = partial(end_inside, crops=batch.crops)
+                keep = whole if self.plan.tile is not None else None
+                ranked = rank(candidates, settings=self.selection, keep=keep)
+                parts.append((ranked, batch.numbers))
             spent["preprocess"] += batch.preprocess
             spent["network"] += network
             spent["postprocess"] += perf_counter() - start

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,20 +76,28 @@ def _merge(
     ]
     scores = np.concatenate([np.empty(0, np.float32), *(part.scores for part, _ in parts)])[order]
     labels = np.concatenate([np.empty(0, np.int64), *(part.labels for part, _ in parts)])[order]
-    kept = np.ones(len(boxes), np.bool_)
     for number in np.flatnonzero(np.bincount(owner, minlength=images)[owner] > 1).tolist():
         start, end = np.searchsorted(which, [number, number + 1])
         boxes[start:end] = crops[number].placement.undo(boxes[start:end], clip=False)
-        kept[start:end] = ~_end_at_cut(boxes[start:end], crops[number])
-    ranked = sort(
-        boxes[kept],
-        scores[kept],
-        labels[kept],
-        owner[which[kept]],
-        images=images,
-        settings=settings,
-    )
+    ranked = sort(boxes, scores, labels, owner[which], images=images, settings=settings)
     return cut(ranked, settings.max_candidates)
+
+
+def end_inside(boxes: FloatArray, image: IntArray, *, crops: Sequence[Crop]) -> NDArray[np.bool_]:
+    """(R,) which boxes do not end where a tile was cut: its neighbour shows them whole.
+
+    Args:
+        boxes: (R, 4) in pixels of the canvas.
+        image: (R,) the crop of each, in order.
+        crops: of the batch.
+    """
+    kept = np.ones(len(boxes), np.bool_)
+    ends = np.searchsorted(image, np.arange(len(crops) + 1))
+    for crop, (start, end) in zip(crops, pairwise(ends.tolist()), strict=True):
+        if any(crop.cut):
+            own = crop.placement.undo(boxes[start:end], clip=False)
+            kept[start:end] = ~_end_at_cut(own, crop)
+    return kept
 
 
 def _end_at_cut(boxes: FloatArray, crop: Crop) -> NDArray[np.bool_]:

@@ -128,13 +128,18 @@ def select(candidates: Candidates, *, settings: Selection | None = None) -> list
     return suppress(rank(candidates, settings=settings), settings=settings)
 
 
-def rank(candidates: Candidates, *, settings: Selection, prune: bool = True) -> Ranked:
-    """Bring the candidates that pass the threshold over from where they live, best first.
+def rank(
+    candidates: Candidates,
+    *,
+    settings: Selection,
+    keep: Callable[[FloatArray, IntArray], NDArray[np.bool_]] | None = None,
+) -> Ranked:
+    """Bring the best candidates of each image over from where they live, best first.
 
     Args:
         candidates: tensors, on any device, or numpy arrays.
-        settings: its `min_score` and `multi_label`; of tensors, `max_candidates` too.
-        prune: leave no more than `max_candidates` of each image.
+        settings: its `min_score`, `multi_label` and `max_candidates`.
+        keep: which boxes may count, all if None: (R, 4) boxes, (R,) the image of each → (R,) bool.
 
     Raises:
         InvalidValue: the candidates are not (N, P, 4) boxes and (N, P, K) scores.
@@ -147,24 +152,25 @@ def rank(candidates: Candidates, *, settings: Selection, prune: bool = True) -> 
     read = _rows_of_arrays if isinstance(boxes, np.ndarray) else _rows_of_tensors
     boxes, scores, image = read(boxes, scores, settings)
     sound = np.isfinite(boxes).all(axis=1)
+    if keep is not None:
+        sound &= keep(boxes, image)
     if not sound.all():
         boxes, scores, image = boxes[sound], scores[sound], image[sound]
     if not np.isfinite(scores).all():
         scores = np.where(np.isfinite(scores), scores, np.float32(-1))
-    most = settings.max_candidates if prune else None
     if settings.multi_label:
-        flat = np.flatnonzero(_among_best(scores, image, images, settings.min_score, most))
+        flat = np.flatnonzero(_among_best(scores, image, images, settings))
         row = flat // scores.shape[1]
     else:
         best = scores.argmax(1)
         single = scores[np.arange(len(scores)), best][:, None]
-        row = np.flatnonzero(_among_best(single, image, images, settings.min_score, most))
+        row = np.flatnonzero(_among_best(single, image, images, settings))
         flat = row * scores.shape[1] + best[row]
     label = flat - row * scores.shape[1]
     found = sort(
         boxes[row], scores.ravel()[flat], label, image[row], images=images, settings=settings
     )
-    return found if most is None else cut(found, most)
+    return cut(found, settings.max_candidates)
 
 
 def sort(
@@ -263,9 +269,9 @@ def _rows_of_tensors(
 
 
 def _among_best(
-    scores: FloatArray, image: IntArray, images: int, min_score: float, most: int | None
+    scores: FloatArray, image: IntArray, images: int, settings: Selection
 ) -> NDArray[np.bool_]:
-    """(R, K) which scores pass, and are as good as the `most`-th best of their image.
+    """(R, K) which scores pass, and are as good as the `max_candidates`-th best of their image.
 
     Equal scores may make it more.
 
@@ -273,12 +279,10 @@ def _among_best(
         scores: (R, K), finite.
         image: (R,) the image of each row, in order.
         images: how many images there are.
-        min_score: a score must be above it.
-        most: None for all that pass.
+        settings: `min_score` and `max_candidates`.
     """
-    passed: NDArray[np.bool_] = scores > np.float32(min_score)
-    if most is None:
-        return passed
+    passed: NDArray[np.bool_] = scores > np.float32(settings.min_score)
+    most = settings.max_candidates
     ends = np.cumsum(np.bincount(image, minlength=images))
     for start, end in pairwise([0, *ends.tolist()]):
         own = scores[start:end][passed[start:end]]
