@@ -54,3 +54,4 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "verification": ["verify"],
     },
 )
+__all__ += ["__version__"]

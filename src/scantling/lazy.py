@@ -1,5 +1,6 @@
 """Packages whose names are imported when they are first used."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
@@ -19,9 +20,11 @@ def lazy_exports(
     def get(name: str) -> Any:
         if name not in home_of:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(import_module(f".{home_of[name]}", package), name)
+        value = getattr(import_module(f".{home_of[name]}", package), name)
+        setattr(sys.modules[package], name, value)  # found there the next time
+        return value
 
-    return get, lambda: sorted(home_of), sorted(home_of)
+    return get, lambda: sorted({*vars(sys.modules[package]), *home_of}), sorted(home_of)
 
 
 def import_late(package: str, module: str, name: str) -> Callable[..., Any]:

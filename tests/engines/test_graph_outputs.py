@@ -14,11 +14,43 @@ from scantling.specs import CATALOG, InputSpec
 from scantling.specs.level import Level
 from scantling.specs.metadata import GraphForm
 
+LN3 = float(np.log(3))  # its logistic is 3 / 4
+LOGITS = (LN3, 0, LN3, 0, 0, LN3, -LN3)
+SHARES = (0.75, 0.5, 0.75, 0.5, 0.5, 0.75, 0.25)  # the same, activated
+
+
+@pytest.mark.parametrize(
+    ("coding", "activated", "classes", "size", "scores"),
+    [
+        ("exponential", False, "sigmoid", (30, 20), (0.375, 0.125)),
+        ("exponential", False, "softmax", (30, 20), (0.45, 0.05)),
+        ("sigmoid", False, "sigmoid", (22.5, 20), (0.375, 0.125)),
+        ("sigmoid", True, "sigmoid", (22.5, 20), (0.375, 0.125)),
+    ],
+)
+def test_a_yolo_cell_is_decoded_by_hand(coding, activated, classes, size, scores):
+    level = Level(
+        stride=32,
+        anchors=((10, 20),),
+        box_coding=coding,
+        scale_xy=1.2,
+        activated=activated,
+        class_activation=classes,
+    )
+    raw = np.zeros((1, 7, 2, 2), np.float32)
+    raw[0, :, 1, 0] = SHARES if activated else LOGITS  # second row, first column
+    found = decode_level(raw, level, (64, 64))
+    x, y = (0 + 1.2 * 0.75 - 0.1) * 32, (1 + 1.2 * 0.5 - 0.1) * 32
+    width, height = size
+    box = [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
+    np.testing.assert_allclose(found.boxes[0, 2], box, rtol=1e-5)
+    np.testing.assert_allclose(found.scores[0, 2], scores, rtol=1e-5)
+
 
 @pytest.mark.parametrize("coding", ["exponential", "sigmoid"])
 @pytest.mark.parametrize("activated", [False, True])
 @pytest.mark.parametrize("classes", ["sigmoid", "softmax"])
-def test_yolo_levels_are_decoded_as_the_head_does(coding, activated, classes):
+def test_torch_and_numpy_decode_a_yolo_alike(coding, activated, classes):
     raw = torch.randn(2, 3 * 9, 4, 6, generator=torch.Generator().manual_seed(0)) * 3
     anchors = ((10.0, 14.0), (23.0, 27.0), (37.0, 58.0))
     settings = {"box_coding": coding, "scale_xy": 1.05, "activated": activated}

@@ -124,7 +124,10 @@ def test_a_buffer_is_written_whole_and_returned(fit):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"resize_mode": "crop"}, "resize_mode is 'crop'; expected one of letterbox, corner,"),
+        (
+            {"resize_mode": "crop"},
+            "resize_mode is 'crop'; expected one of letterbox, corner, stretch",
+        ),
         ({"pad_value": 256}, "pad_value is 256"),
         ({"out": np.zeros((64, 65, 3), np.uint8)}, "out is 'uint8"),
         ({"out": np.zeros((64, 64, 3), np.float32)}, "out is 'float32"),

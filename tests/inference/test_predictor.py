@@ -78,6 +78,13 @@ def test_a_plan_of_one_whole_view_changes_no_bit(make, photos, plan, fit):
         assert_same(make(plan, fit)(photo), make(None, fit)(photo))
 
 
+def test_an_image_within_one_tile_keeps_no_more_candidates_than_a_plain_one(make, photos):
+    few = {"min_score": 0.001, "max_candidates": 5, "nms": "none"}
+    plain = make(**few)(photos[0])
+    assert len(plain) == 5
+    assert_same(make(InferencePlan(tile=(5000, 5000)), **few)(photos[0]), plain)
+
+
 def test_a_mirrored_view_of_a_mirrored_image_gives_mirrored_boxes(make, photos):
     image = read_image(photos[1])
     plain = make()(image)

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from scantling.errors import InvalidValue, UnknownName
-from scantling.postprocess import NMS, Ranked, Selection, select
+from scantling.images.crops import InferencePlan, NetworkInput, TTAView, make_crops
+from scantling.postprocess import NMS, Ranked, Selection, rank, select, select_crops
 from scantling.structures import Candidates
 
 PLAIN = Selection(nms="none", min_score=0.0)
@@ -237,3 +238,30 @@ def test_settings_out_of_range_are_refused_by_name(setting, value):
 def test_a_misspelt_kind_of_nms_suggests_the_nearest():
     with pytest.raises(UnknownName, match="Did you mean 'soft-gaussian'"):
         Selection(nms="soft_gaussian")
+
+
+def test_the_best_of_each_image_are_ranked_among_those_that_may_count():
+    rng = np.random.default_rng(0)
+    boxes = rng.uniform(0, 100, (2, 300, 4)).astype(np.float32)
+    scores = rng.uniform(0, 1, (2, 300, 20)).astype(np.float32)
+    settings = Selection(min_score=0.001, max_candidates=7)
+
+    def keep(boxes: np.ndarray, image: np.ndarray) -> np.ndarray:
+        return (boxes[:, 0] < 50) | (image == 1)
+
+    found = rank(Candidates(boxes, scores), settings=settings, keep=keep)
+    for image, among in enumerate((scores[0, boxes[0, :, 0] < 50], scores[1])):
+        best = np.sort(among, axis=None)[::-1][:7]
+        np.testing.assert_array_equal(found.scores[found.image == image], best)
+
+
+@pytest.mark.parametrize("crops", [1, 2])
+def test_a_box_with_an_infinite_coordinate_is_dropped_of_one_crop_and_of_several(crops: int):
+    plan = InferencePlan(views=(TTAView(),) * crops)
+    made = make_crops((64, 64), plan, NetworkInput((64, 64), 32, "letterbox"))
+    boxes = np.array([[[0, 0, 10, 10], [0, 0, np.inf, 10]]] * crops, np.float32)
+    scores = np.array([[[0.9], [0.8]]] * crops, np.float32)
+    settings = Selection(min_score=0.1)
+    ranked = rank(Candidates(boxes, scores), settings=settings)
+    (found,) = select_crops([(ranked, np.arange(crops))], [made], settings=settings)
+    assert found.boxes.tolist() == [[0, 0, 10, 10]]

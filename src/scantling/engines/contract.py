@@ -6,8 +6,8 @@ from typing import Protocol
 
 from ..errors import InvalidValue
 from ..structures import Candidates, FloatArray, Image
+from .hardware import PRECISIONS
 
-PRECISIONS = ("fp32", "bf16", "fp16", "auto")
 MAX_STREAMS = 64
 MAX_THREADS = 1024
 
@@ -139,8 +139,9 @@ class EngineSettings:
             colon and (kind != "cuda" or not number.isdigit())
         ):
             raise InvalidValue("device", self.device, "auto, cpu, cuda or cuda:N")
-        if self.precision not in (None, *PRECISIONS):
-            raise InvalidValue("precision", self.precision, "one of " + ", ".join(PRECISIONS))
+        if self.precision not in (None, "auto", *PRECISIONS):
+            expected = f"one of {', '.join(PRECISIONS)}, or auto"
+            raise InvalidValue("precision", self.precision, expected)
         if not 1 <= self.streams <= MAX_STREAMS:
             raise InvalidValue("streams", self.streams, f"a number from 1 to {MAX_STREAMS}")
         if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:

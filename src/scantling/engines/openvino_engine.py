@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InvalidExport, MissingPackage
+from ..errors import InvalidExport, InvalidValue, MissingPackage
 from ..io import default_cache
 from ..specs.metadata import Metadata
 from .contract import EngineSettings
@@ -29,8 +29,11 @@ def open_openvino(path: Path, metadata: Metadata, settings: EngineSettings) -> F
     Raises:
         MissingPackage: OpenVINO is not installed.
         InvalidExport: it cannot read the file, or the file is not what its metadata says.
-        InvalidValue: the processor lacks the precision that was asked for.
+        InvalidValue: the processor lacks the precision that was asked for, or a GPU was.
     """
+    if settings.device.startswith("cuda"):
+        expected = "cpu or auto: the engine openvino runs on the processor"
+        raise InvalidValue("device", settings.device, expected)
     try:
         import openvino
     except ModuleNotFoundError as error:
@@ -255,7 +258,12 @@ class _Stack(ctypes.Structure):
 
 @contextmanager
 def keep_signal_stack() -> Iterator[None]:
-    """Give the calling thread the stack for signals back that it had before."""
+    """Give the calling thread the stack for signals back that it had before.
+
+    `compile_model` gives it another one (seen in OpenVINO 2026.4 on Linux) and lets go of it later.
+    The next signal that has a handler, such as Ctrl-C or the end of a process of a data loader,
+    would then end Python with a segmentation fault. See sigaltstack(2).
+    """
     if not sys.platform.startswith("linux"):
         yield
         return

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidValue, MissingPackage, ScantlingError, lookup
+from ..lazy import import_late
 from ..specs.metadata import Metadata
 from .contract import Engine, EngineSettings
 from .files import read_metadata
@@ -59,18 +60,6 @@ def find_installed() -> frozenset[str]:
     return frozenset(name for name, one in ENGINES.items() if any(map(has_package, one.packages)))
 
 
-def _open_onnxruntime(path: Path, metadata: Metadata, settings: EngineSettings) -> Engine:
-    from .onnxruntime_engine import open_onnxruntime
-
-    return open_onnxruntime(path, metadata, settings)
-
-
-def _open_openvino(path: Path, metadata: Metadata, settings: EngineSettings) -> Engine:
-    from .openvino_engine import open_openvino
-
-    return open_openvino(path, metadata, settings)
-
-
 def _open_tensorrt(path: Path, metadata: Metadata, settings: EngineSettings) -> Engine:
     if path.suffix.lower() == ".onnx":
         from .onnxruntime_engine import open_onnxruntime
@@ -84,9 +73,15 @@ def _open_tensorrt(path: Path, metadata: Metadata, settings: EngineSettings) -> 
 # Every engine, by the name that `--engine` takes; `FORMATS` says which run a format.
 ENGINES: dict[str, Runtime] = {
     "torch": Runtime(packages=("torch",)),
-    "openvino": Runtime(packages=("openvino",), open_file=_open_openvino, format="openvino"),
+    "openvino": Runtime(
+        packages=("openvino",),
+        open_file=import_late(__package__, "openvino_engine", "open_openvino"),
+        format="openvino",
+    ),
     "onnxruntime": Runtime(
-        packages=("onnxruntime", "onnxruntime-gpu"), open_file=_open_onnxruntime, format="onnx"
+        packages=("onnxruntime", "onnxruntime-gpu"),
+        open_file=import_late(__package__, "onnxruntime_engine", "open_onnxruntime"),
+        format="onnx",
     ),
     "tensorrt": Runtime(packages=("tensorrt", "onnxruntime-gpu"), open_file=_open_tensorrt),
 }
@@ -220,9 +215,6 @@ def _open_file(path: Path, metadata: Metadata, settings: EngineSettings) -> Engi
         on_gpu=gpu,
         architecture=find_processor().architecture,
     )
-    if choice.name == "openvino" and gpu and settings.device != "auto":
-        expected = "cpu or auto: the engine openvino runs on the processor"
-        raise InvalidValue("device", settings.device, expected)
     return _open_chosen(choice, path, metadata, settings)
 
 
@@ -252,9 +244,6 @@ def _open_model(model: Model, settings: EngineSettings) -> Engine:
     )
     if choice.name == "torch":
         return _open_torch(model, choice, settings)
-    if on_gpu and choice.name == "openvino" and settings.device != "auto":
-        expected = "cpu or auto: the engine openvino runs on the processor"
-        raise InvalidValue("device", settings.device, expected)
     try:
         return _open_converted(model, choice, settings)
     except InvalidValue:

@@ -17,7 +17,7 @@ from ..specs.level import check_image_size
 from ..structures import Candidates, FloatArray, Image
 from .contract import EngineSettings, Ready
 
-PRECISIONS: dict[str, torch.dtype] = {
+DTYPES: dict[str, torch.dtype] = {
     "fp32": torch.float32,
     "bf16": torch.bfloat16,
     "fp16": torch.float16,
@@ -64,7 +64,7 @@ class TorchEngine:
         self._forward: Callable[..., Any] = (
             _compiled(self._network, self.device) if settings.compile else self._network
         )
-        self.precision = next(key for key, dtype in PRECISIONS.items() if dtype == self.dtype)
+        self.precision = next(key for key, dtype in DTYPES.items() if dtype == self.dtype)
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
         self.description = self._describe(compiled=settings.compile)
@@ -190,10 +190,10 @@ def choose_device(device: str) -> torch.device:
 
 def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
     """The number format of that name, if the device computes in it."""
-    fast = [name for name in PRECISIONS if name == "fp32" or _computes(name, device)]
+    fast = [name for name in DTYPES if name == "fp32" or _computes(name, device)]
     if precision == "auto":
-        return PRECISIONS[fast[-1]]
-    dtype = lookup(PRECISIONS, precision, "precision")
+        return DTYPES[fast[-1]]
+    dtype = lookup(DTYPES, precision, "precision")
     if precision not in fast:
         raise InvalidValue(
             "precision", precision, f"one that {device} computes in: {', '.join(fast)}"

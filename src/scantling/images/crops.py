@@ -1,7 +1,7 @@
 """Which views of an image the network is shown: one, several sizes and a mirror image, or tiles.
 
 Showing an image several times (test-time augmentation) as in Scaled-YOLOv4,
-https://arxiv.org/abs/2011.08036. A view is a region of the image on a canvas, and the `Placement`
+https://arxiv.org/abs/2011.08036. A crop is a region of the image on a canvas, and the `Placement`
 that takes its boxes back to the image exactly.
 """
 
@@ -45,9 +45,9 @@ class TTAView:
 class InferencePlan:
     """Which views of each image the network is shown; their boxes are merged.
 
-    `Plan()` is one view of the whole image. `TTA` is that of the Scaled-YOLOv4 paper. A plan with a
-    `tile` cuts the image into overlapping tiles, so that small objects are seen larger. Both
-    together look at every tile in every way.
+    `InferencePlan()` is one view of the whole image. `TTA` is that of the Scaled-YOLOv4 paper. A
+    plan with a `tile` cuts the image into overlapping tiles, so that small objects are seen larger.
+    Both together look at every tile in every way.
 
     Args:
         views: ways to look at the image, or at each tile.
@@ -114,16 +114,16 @@ class Crop:
 def make_crops(
     original: Size, plan: InferencePlan, network_input: NetworkInput, *, canvas: Size | None = None
 ) -> tuple[Crop, ...]:
-    """The views of an image of this size, at least one.
+    """The crops of an image of this size, at least one.
 
-    A view of another scale has a canvas of its own, as small as the network takes; a network that
+    A crop of another scale has a canvas of its own, as small as the network takes; a network that
     takes one size only gets it filled up.
 
     Args:
         original: (height, width) of the image.
         plan: which views.
         network_input: what the network takes.
-        canvas: what a view at scale 1 lies on, where that is not the network's usual size; see
+        canvas: what a crop at scale 1 lies on, where that is not the network's usual size; see
             `rectangular_canvas`.
 
     Raises:
@@ -144,7 +144,7 @@ def make_crops(
 
 
 def min_size(original: Size, plan: InferencePlan, network_input: NetworkInput) -> Size:
-    """How large an image of this size must be at least for its views to be drawn from it.
+    """How large an image of this size must be at least for its crops to be drawn from it.
 
     Less than the image only where it is shown as a whole, and smaller.
     """
@@ -203,14 +203,14 @@ def preprocess(
     pad_value: int | tuple[int, int, int] = 128,
     out: Image | None = None,
 ) -> Image:
-    """Draw a view of an image.
+    """Resize and pad a crop of an image.
 
     Args:
-        image: (H, W, 3) uint8, of the size that the view was found for; a reduced copy will do
+        image: (H, W, 3) uint8, of the size that the crop was found for; a reduced copy will do
             where that is as large as `min_size`.
         crop: one of `make_crops`.
         pad_value: value of what the image does not cover.
-        out: (height, width, 3) uint8 of the view's canvas, to write into.
+        out: (height, width, 3) uint8 of the crop's canvas, to write into.
 
     Returns:
         The canvas, which is `out` where that was given.
@@ -292,7 +292,7 @@ def _scaled(size: Size, scale: float) -> Size:
 
 
 def _scaled_canvas(canvas: Size, scale: float, network_input: NetworkInput) -> Size:
-    """The canvas of a view of another scale."""
+    """The canvas of a crop of another scale."""
     if network_input.size_divisor is not None:
         height, width = _scaled(canvas, scale)
         return _round_up(height, network_input.size_divisor), _round_up(

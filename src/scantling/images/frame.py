@@ -31,10 +31,8 @@ class Frame:
     original: tuple[int, int] | None = None  # (height, width), where `image` is smaller or gone
 
     def __post_init__(self) -> None:
-        is_gone = self.image is None and self.original is not None
-        if (self.image is None) == (self.problem is None) and not (
-            is_gone and self.problem is None
-        ):
+        found = self.image is not None or (self.original is not None and self.problem is None)
+        if found == (self.problem is not None):
             raise InvalidValue("frame", self.name, "either an image or a problem")
 
     @property

@@ -32,7 +32,7 @@ def resize_and_pad(
         out: (height, width, 3) uint8 to write into, so that a loop allocates nothing.
 
     Returns:
-        The resized image, which is `out` where it was given, and how it was placed.
+        The resized image, which is `out` where it was given, and its `Placement`.
 
     Raises:
         InvalidValue: an image without pixels, an unknown `resize_mode`, a `pad_value` out of range,

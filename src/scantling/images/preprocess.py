@@ -60,7 +60,8 @@ class FilePreprocessor:
         frame = Frame(path, index=index, original=original)
         # tiles overlap: together they are larger than the image, which may have very many of them
         if self.plan.tile is not None:
-            return PreparedImage(frame, crops, image, read=middle - start)
+            spent = perf_counter() - middle
+            return PreparedImage(frame, crops, image, read=middle - start, preprocess=spent)
         made = tuple(preprocess(image, crop, pad_value=self.pad_value) for crop in crops)
         return PreparedImage(
             frame,

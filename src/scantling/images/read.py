@@ -35,9 +35,8 @@ MAX_BYTES = 2**29
 
 # (height, width) of an image, upright → how large it must be at least once it is decoded
 MinSize = Callable[[tuple[int, int]], tuple[int, int]]
-REDUCE_MARGIN = (
-    2.0  # how much larger than needed a reduced copy must be: nearer, small objects suffer
-)
+# How much larger than needed a reduced copy must be: nearer, small objects suffer.
+REDUCE_MARGIN = 2.0
 # OpenCV's flags for a JPEG, in RGB. (It forgets that flag where it reads a PAM.) What libjpeg does
 # faster than decoding the whole, by the share of each side: the flags called grey are of the share
 # alone, colour is another bit.

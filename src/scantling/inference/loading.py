@@ -2,22 +2,20 @@
 
 import logging
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from ..engines import EngineSettings, is_exported, open_engine, read_metadata
-from ..errors import InvalidValue, NeedsTorch
+from ..errors import InvalidValue, NeedsTorch, lookup
 from ..images import InferencePlan
 from ..images.letterbox import RESIZE_MODES, ResizeMode
 from ..postprocess import Selection
 from ..specs.metadata import Metadata
-from .predictor import Prediction, Predictor, StageSeconds
+from .predictor import Prediction, Predictor
 
 logger = logging.getLogger(__name__)
-
-__all__ = ["Prediction", "Predictor", "StageSeconds", "load", "predict"]
 
 Size = tuple[int, int]  # (height, width)
 
@@ -52,7 +50,7 @@ def load(
         weights: darknet weights, where the model needs them.
         names: a file of class names, one a line, where the model brings none.
         engine: what runs the network: `torch`, `onnxruntime`, `openvino`, `tensorrt` or `auto`; see
-            `scantling.engines.open_engine`.
+            `scantling.engines.runtimes`.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         precision: `fp32`, `bf16`, `fp16`, `auto`; None for what an exported file is meant to be
             computed in, and for fp32 of any other model.
@@ -187,8 +185,17 @@ def selection_of(metadata: Metadata, asked: Selection | Mapping[str, Any] | None
 
 
 def _choose_selection(asked: Selection | Mapping[str, Any] | None, usual: Selection) -> Selection:
-    """The selection that was asked for; what was not said is as usual."""
-    return asked if isinstance(asked, Selection) else replace(usual, **(asked or {}))
+    """The selection that was asked for; what was not said is as usual.
+
+    Raises:
+        UnknownName: `Selection` has no field of a name.
+    """
+    if isinstance(asked, Selection):
+        return asked
+    known = {field.name: field for field in fields(Selection)}
+    for name in asked or {}:
+        lookup(known, name, "field of Selection")
+    return replace(usual, **(asked or {}))
 
 
 def _warn_of_inner_nms(metadata: Metadata, asked: Selection) -> None:

@@ -1,6 +1,6 @@
 """The predictor: images → crops → batches → candidates → detections."""
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from os import PathLike, fspath
@@ -38,10 +38,10 @@ class StageSeconds:
     An image that shared a batch counts its equal share.
     """
 
-    read: float
-    preprocess: float
-    network: float
-    postprocess: float
+    read: float = 0.0
+    preprocess: float = 0.0
+    network: float = 0.0
+    postprocess: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -138,9 +138,9 @@ class Predictor:
     ) -> Generator[Prediction, None, None]:
         """Find the objects in many images, one prediction after the other, in order.
 
-        Images are read and placed ahead, each in a thread of its own, while the network works; on a
-        GPU the network too works ahead, while candidates are selected and the caller goes on. The
-        threads end with the iterator, and a few batches are in memory at once.
+        Images are read and preprocessed ahead, each in a thread of its own, while the network
+        works; on a GPU the network too works ahead, while candidates are selected and the caller
+        goes on. The threads end with the iterator, and a few batches are in memory at once.
 
         Args:
             sources: one or several: images, folders, patterns, videos, lists, cameras, addresses,
@@ -175,11 +175,11 @@ class Predictor:
         Args:
             paths: image files, one prediction each; `frame.index` is the place in this list.
             batch_size: views that the network sees at once: images, where each has one view.
-            rectangular: place each batch on the smallest canvas on which its images are as large
-                as on the square one: faster, and not the same to the last digit, as the network
-                sees less padding. The predictions then come in the order of the images' shapes;
+            rectangular: put each batch on the smallest canvas on which its images are as large as
+                on the square one: faster, and not the same to the last digit, as the network sees
+                less padding. The predictions then come in the order of the images' shapes;
                 `frame.index` tells which is which. Without, they come in the order of the list.
-            workers: processes that read, decode and place; 0 for threads of this one. A script
+            workers: processes that read and preprocess; 0 for threads of this one. A script
                 that uses them needs `if __name__ == "__main__":`.
 
         Raises:
@@ -237,7 +237,7 @@ class Predictor:
     ) -> Iterator[Prediction]:
         """Select among the candidates of each group of images."""
         parts: list[tuple[Ranked, IntArray]] = []
-        spent = dict.fromkeys(STAGES, 0.0)
+        spent = StageSeconds()
         for batch, candidates, network in results:
             start = perf_counter()
             if candidates is not None:
@@ -245,18 +245,21 @@ class Predictor:
                 keep = whole if self.plan.tile is not None else None
                 ranked = rank(candidates, settings=self.selection, keep=keep)
                 parts.append((ranked, batch.numbers))
-            spent["preprocess"] += batch.preprocess
-            spent["network"] += network
-            spent["postprocess"] += perf_counter() - start
+            spent = StageSeconds(
+                spent.read,
+                spent.preprocess + batch.preprocess,
+                spent.network + network,
+                spent.postprocess + perf_counter() - start,
+            )
             if batch.group:
                 yield from self._finish(batch.group, parts, spent)
-                parts, spent = [], dict.fromkeys(STAGES, 0.0)
+                parts, spent = [], StageSeconds()
 
     def _finish(
         self,
         group: Sequence[PreparedImage],
         parts: Sequence[tuple[Ranked, IntArray]],
-        spent: Mapping[str, float],
+        spent: StageSeconds,
     ) -> Iterator[Prediction]:
         """Hand each image of a group its own detections, and its share of the time."""
         start = perf_counter()
@@ -270,9 +273,9 @@ class Predictor:
         share = 1 / len(group)
         seconds = StageSeconds(
             read=sum(image.read for image in group) * share,
-            preprocess=(spent["preprocess"] + sum(one.preprocess for one in group)) * share,
-            network=spent["network"] * share,
-            postprocess=(spent["postprocess"] + perf_counter() - start) * share,
+            preprocess=(spent.preprocess + sum(one.preprocess for one in group)) * share,
+            network=spent.network * share,
+            postprocess=(spent.postprocess + perf_counter() - start) * share,
         )
         for image, detections in zip(group, found, strict=True):
             yield Prediction(image.frame, detections, seconds)

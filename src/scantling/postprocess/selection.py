@@ -301,7 +301,7 @@ def _split(ranked: Ranked, scores: FloatArray, settings: Selection) -> list[Rank
     bounds = np.searchsorted(ranked.image[left], np.arange(ranked.images + 1))
     of_each = [left[start:end][: settings.max_detections] for start, end in pairwise(bounds)]
     ranked = replace(ranked, scores=scores)
-    return [_take(ranked, own) for own in of_each]
+    return [_take(ranked, own) for own in of_each]  # `image` and `group` as in the batch
 
 
 def _take(ranked: Ranked, which: NDArray[np.bool_] | IntArray) -> Ranked:

@@ -34,7 +34,7 @@ class Ranked:
         boxes: (S, 4) float32 xyxy, finite.
         scores: (S,) float32, above 0.
         labels: (S,).
-        image: (S,) the image of each.
+        image: (S,) the image of each; in a result of one image, its place in the batch still.
         group: (S,) only boxes of equal group contend; a group lies within one image.
         images: how many images there are.
     """

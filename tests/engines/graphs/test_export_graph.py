@@ -21,7 +21,7 @@ from scantling.engines.graphs import (
     write_onnx,
     write_openvino,
 )
-from scantling.engines.graphs.preprocess import Fit
+from scantling.engines.graphs.preprocess import ResizeAndPad
 from scantling.engines.torch_engine import TorchEngine
 from scantling.errors import InvalidExport
 from scantling.images.letterbox import find_placement, resize_and_pad
@@ -215,7 +215,7 @@ def test_nms_in_a_graph_keeps_what_select_keeps(format_: str, tiny: Model, photo
 def test_an_image_is_placed_in_a_graph_as_outside(fit: str, size: tuple[int, int]):
     image = noise(1, *size)[0]
     smooth = cv2.GaussianBlur(image, (3, 3), 0)
-    got = Fit(InputSpec(resize_mode=fit, pad_value=(1, 2, 3)), (96, 128))(
+    got = ResizeAndPad(InputSpec(resize_mode=fit, pad_value=(1, 2, 3)), (96, 128))(
         torch.from_numpy(smooth)[None]
     )
     expected, _ = resize_and_pad(smooth, (96, 128), resize_mode=fit, pad_value=(1, 2, 3))
@@ -330,7 +330,9 @@ def test_nms_outside_a_runtime_keeps_what_select_keeps(tiny: Model, photograph: 
     (expected,) = select(Candidates(*answer(tiny, images)), settings=settings)
     found = got[0, : len(expected)].numpy()
     np.testing.assert_allclose(found[:, :4], expected.boxes, atol=5e-3)
+    np.testing.assert_allclose(found[:, 4], expected.scores, atol=1e-5)
     np.testing.assert_array_equal(found[:, 5], expected.labels)
+    assert len(expected)
     assert not got[0, len(expected) :].any()
 
 

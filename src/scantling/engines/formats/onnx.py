@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import InvalidExport
+from ...lazy import import_late
 from .format import AGAIN, Format
 
 if TYPE_CHECKING:
     from ...checkpoints import Model
     from ...specs.metadata import Metadata
-    from ..graphs.quantizable import Progress, QuantizableGraph
 
 # Operators that come with every runtime; onnxruntime's own are what its quantisation writes.
 DOMAINS = frozenset(("", "ai.onnx", "com.microsoft"))
@@ -198,12 +198,6 @@ def _write(model: Model, metadata: Metadata, path: Path) -> None:
     write_onnx(to_onnx(model, metadata), path)
 
 
-def _quantizable(model: Model, metadata: Metadata, progress: Progress) -> QuantizableGraph:
-    from ..graphs.int8_onnx import quantizable_onnx
-
-    return quantizable_onnx(model, metadata, progress)
-
-
 ONNX = Format(
     suffix=".onnx",
     write=_write,
@@ -212,5 +206,5 @@ ONNX = Format(
     precisions=("fp32", "fp16", "int8"),
     packages=("onnx", "onnxscript", "onnxruntime"),
     extra="onnx",
-    quantizable={"int8": _quantizable},
+    quantizable={"int8": import_late("scantling.engines.graphs", "int8_onnx", "quantizable_onnx")},
 )

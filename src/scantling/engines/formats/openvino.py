@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from xml.parsers import expat
 
 from ...errors import InvalidExport
+from ...lazy import import_late
 from .format import AGAIN, Format
 
 if TYPE_CHECKING:
@@ -118,12 +119,6 @@ def _write(model: Model, metadata: Metadata, path: Path) -> None:
     write_openvino(to_openvino(model, metadata), path)
 
 
-def _quantizable_int8(model: Model, metadata: Metadata, progress: Progress) -> QuantizableGraph:
-    from ..graphs.int8_openvino import quantizable_openvino
-
-    return quantizable_openvino(model, metadata, progress)
-
-
 def _quantizable_bf16(model: Model, metadata: Metadata, _: Progress) -> QuantizableGraph:
     from ..graphs.bf16_openvino import quantizable_bf16
 
@@ -139,6 +134,9 @@ OPENVINO = Format(
     precisions=("fp32", "fp16", "bf16", "int8"),
     packages=("openvino",),
     extra="openvino",
-    quantizable={"int8": _quantizable_int8, "bf16": _quantizable_bf16},
+    quantizable={
+        "int8": import_late("scantling.engines.graphs", "int8_openvino", "quantizable_openvino"),
+        "bf16": _quantizable_bf16,
+    },
     quantization_packages={"int8": ("nncf",)},
 )

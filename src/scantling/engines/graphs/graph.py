@@ -8,7 +8,7 @@ from torch import Tensor, fx, nn
 from ...checkpoints import Model
 from ...specs.metadata import Metadata
 from .nms import Suppress
-from .preprocess import Fit
+from .preprocess import ResizeAndPad
 from .rewrite import MishForm, rewrite
 
 INPUT = "images"  # name of the one input
@@ -60,14 +60,16 @@ class ExportGraph(nn.Module):
             self.register_buffer(name, values, persistent=False)
         self.shifts = bool(self.mean.any())
         self.scales = bool((self.std != 1).any())
-        self.fit = Fit(metadata.input_spec, metadata.image_size) if form.takes == "image" else None
+        self.resize = None
+        if form.takes == "image":
+            self.resize = ResizeAndPad(metadata.input_spec, metadata.image_size)
         self.suppress = Suppress(metadata) if form.gives == "detections" else None
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """The metadata's input → its outputs: boxes and scores, raw predictions, or detections."""
         pixels = images
-        if self.fit is not None:
-            pixels = self.fit(images)
+        if self.resize is not None:
+            pixels = self.resize(images)
         if self.takes != "float":
             pixels = pixels.permute(0, 3, 1, 2).float()
         if self.shifts:
@@ -79,8 +81,8 @@ class ExportGraph(nn.Module):
             return tuple(level.float() for level in raw)
         boxes, scores = self.decoder(raw)
         edges = None
-        if self.fit is not None:
-            boxes, edges = self.fit.restore(boxes, images), self.fit.edges(images)
+        if self.resize is not None:
+            boxes, edges = self.resize.restore(boxes, images), self.resize.edges(images)
         if self.suppress is not None:
             return (self.suppress(boxes, scores, edges),)
         return boxes, scores

@@ -1,4 +1,4 @@
-"""An image of any size onto the network's input, inside a graph, and boxes back to the image."""
+"""Resizing and padding inside a graph: an image of any size → the input, boxes → the image."""
 
 import torch
 from torch import Tensor, nn
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from ...specs.schema import InputSpec
 
 
-class Fit(nn.Module):
+class ResizeAndPad(nn.Module):
     """What `scantling.images.letterbox.resize_and_pad` does, in operations on whole arrays.
 
     Every size that depends on the image is a number in a tensor, so that shapes stay fixed: two
@@ -14,18 +14,20 @@ class Fit(nn.Module):
     the weights, so pixels may differ by one grey level.
 
     Args:
-        spec: how an image is made to fit, and what surrounds it.
+        spec: the resize mode and the padding value.
         image_size: (height, width) of the canvas.
     """
 
-    fill: Tensor
+    pad_value: Tensor
 
     def __init__(self, spec: InputSpec, image_size: tuple[int, int]) -> None:
         super().__init__()
-        self.spec_fit = spec.resize_mode
+        self.resize_mode = spec.resize_mode
         self.image_size = image_size
-        fill = (spec.pad_value,) * 3 if isinstance(spec.pad_value, int) else spec.pad_value
-        self.register_buffer("fill", torch.tensor(fill, dtype=torch.float32), persistent=False)
+        colour = (spec.pad_value,) * 3 if isinstance(spec.pad_value, int) else spec.pad_value
+        self.register_buffer(
+            "pad_value", torch.tensor(colour, dtype=torch.float32), persistent=False
+        )
 
     def forward(self, image: Tensor) -> Tensor:
         """(1, H, W, 3) uint8 → (1, height, width, 3) float32, 0 to 255, in whole numbers."""
@@ -42,7 +44,7 @@ class Fit(nn.Module):
             inside.append((place >= 0) & (place < new))
             pixels = _blend(pixels, axis, place, old, new)
         within = (inside[0][:, None] & inside[1][None])[..., None]
-        return torch.where(within, pixels.round(), self.fill)[None]
+        return torch.where(within, pixels.round(), self.pad_value)[None]
 
     def restore(self, boxes: Tensor, image: Tensor) -> Tensor:
         """(1, P, 4) boxes on the canvas → in pixels of the image."""
@@ -64,7 +66,7 @@ class Fit(nn.Module):
         old_width = torch.scalar_tensor(image.shape[2], dtype=torch.int64)
         whole_height = torch.full_like(old_height, height)
         whole_width = torch.full_like(old_width, width)
-        if self.spec_fit == "stretch":
+        if self.resize_mode == "stretch":
             zero = torch.zeros_like(old_height)
             return (old_height, whole_height, zero), (old_width, whole_width, zero)
         wide = width * old_height < height * old_width
@@ -72,7 +74,7 @@ class Fit(nn.Module):
         fitted_width = (old_width * height // old_height).clamp(min=1)
         new_height = torch.where(wide, fitted_height, whole_height)
         new_width = torch.where(wide, whole_width, fitted_width)
-        centred = 1 if self.spec_fit == "letterbox" else 0
+        centred = 1 if self.resize_mode == "letterbox" else 0
         top, left = (height - new_height) // 2 * centred, (width - new_width) // 2 * centred
         return (old_height, new_height, top), (old_width, new_width, left)
 
