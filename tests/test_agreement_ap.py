@@ -50,7 +50,7 @@ def published(assets: Path, network: str) -> dict[str, float]:
 
 
 def ours(
-    cfg: Path, data: Path, *, fit: str, min_score: float, epsilon: float | None = None
+    cfg: Path, data: Path, *, resize_mode: str, min_score: float, epsilon: float | None = None
 ) -> dict[str, float]:
     """The same figures, by our evaluation; with another epsilon in every norm if one is given."""
     model = load_model(cfg, names=cfg.parent / "coco.names")
@@ -60,7 +60,7 @@ def ours(
     predictor = Predictor(
         TorchEngine(model, EngineSettings(device="cpu")),
         model.names,
-        input_spec=model.spec.input.replace(fit=fit),
+        input_spec=model.spec.input.replace(resize_mode=resize_mode),
         selection=Selection(min_score=min_score, iou_threshold=OPENCV_IOU, max_detections=5000),
         clip=False,
     )
@@ -71,7 +71,7 @@ def ours(
 @pytest.mark.parametrize("network", NETWORKS)
 def test_ap_is_that_of_opencv_under_its_protocol(network: str, assets: Path, first128: Path):
     cfg = assets / "weights" / f"{NETWORKS[network]}.cfg"
-    got = ours(cfg, first128, fit="stretch", min_score=OPENCV_MIN_SCORE)
+    got = ours(cfg, first128, resize_mode="stretch", min_score=OPENCV_MIN_SCORE)
     expected = published(assets, network)
     assert got["AP"] == pytest.approx(expected["AP"], abs=NEAR)
     assert got["AP50"] == pytest.approx(expected["AP50"], abs=NEAR)
@@ -83,7 +83,9 @@ def test_ap_is_that_of_opencv_to_the_last_digit_with_the_epsilon_of_its_norms(
     # One box of a class with four objects crosses an IoU of 0.75 by the other epsilon alone.
     network = "yolo-fastest-1.1-xl@320"
     cfg = assets / "weights" / f"{NETWORKS[network]}.cfg"
-    got = ours(cfg, first128, fit="stretch", min_score=OPENCV_MIN_SCORE, epsilon=OPENCV_EPSILON)
+    got = ours(
+        cfg, first128, resize_mode="stretch", min_score=OPENCV_MIN_SCORE, epsilon=OPENCV_EPSILON
+    )
     assert got == pytest.approx(published(assets, network), abs=0.00015)
 
 
@@ -118,19 +120,21 @@ def test_showing_each_image_several_times_raises_ap(merge: str, assets: Path, fi
         pytest.param("yolov4-tiny@416", marks=pytest.mark.slow),
     ],
 )
-@pytest.mark.parametrize("fit", ["letterbox", pytest.param("stretch", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "resize_mode", ["letterbox", pytest.param("stretch", marks=pytest.mark.slow)]
+)
 def test_ap_down_to_the_lowest_scores_is_that_of_opencv(
-    network: str, fit: str, assets: Path, first128: Path
+    network: str, resize_mode: str, assets: Path, first128: Path
 ):
     cfg = assets / "weights" / f"{NETWORKS[network]}.cfg"
     images = sorted((assets / "datasets" / "coco-val2017-first128" / "images").glob("*.jpg"))
-    expected = pycocotools_ap(images, opencv_results(cfg, images, fit, min_score=0.001))
-    got = ours(cfg, first128, fit=fit, min_score=0.001, epsilon=OPENCV_EPSILON)
+    expected = pycocotools_ap(images, opencv_results(cfg, images, resize_mode, min_score=0.001))
+    got = ours(cfg, first128, resize_mode=resize_mode, min_score=0.001, epsilon=OPENCV_EPSILON)
     assert got == pytest.approx(expected, abs=0.0005)
 
 
 def opencv_results(
-    cfg: Path, images: list[Path], fit: str, *, min_score: float
+    cfg: Path, images: list[Path], resize_mode: str, *, min_score: float
 ) -> list[dict[str, Any]]:
     """What OpenCV finds, in COCO's result format; image and category ids count from 1 and 0."""
     text = re.sub(r"(?m)^thresh\s*=.*$", "", cfg.read_text())
@@ -141,7 +145,7 @@ def opencv_results(
     results = []
     for number, path in enumerate(images, start=1):
         image = cv2.imread(str(path))
-        if fit == "letterbox":
+        if resize_mode == "letterbox":
             image, (left, top), scale = letterboxed(image, side)
             boxes_of = (side, side)
         else:

@@ -16,6 +16,7 @@ from scantling.inference import load
 from scantling.postprocess import Selection
 from scantling.scaling.device_profile import read_profile
 from scantling.training import EpochDone, resume_run
+from scantling.verification import verify
 
 sys.path.insert(0, str(Path(__file__).parent / "training"))
 from small import write_set
@@ -48,6 +49,16 @@ def test_an_old_model_finds_what_it_found(old: Path, name: str):
     np.testing.assert_allclose(found.scores, expected["scores"], rtol=1e-4)
     np.testing.assert_allclose(found.boxes, expected["boxes"], atol=0.05)
     assert found.labels.tolist() == expected["labels"]
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if not name.endswith(".safetensors")])
+def test_an_old_export_is_known_to_be_of_its_model(old: Path, name: str):
+    engine = ENGINES[Path(name).suffix]
+    pytest.importorskip(engine)
+    against = (old / name).with_suffix(".safetensors")
+    found = verify(old / name, against=against, engine=engine)
+    assert found.passed
+    assert (found.faults, found.notes) == ((), ())  # nothing of other weights
 
 
 def test_an_old_run_is_resumed_to_its_end(old: Path, tmp_path: Path):

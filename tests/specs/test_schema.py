@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from scantling.errors import InvalidSpec, UnknownName
-from scantling.specs import CATALOG, ModelSpec, find_spec
+from scantling.specs import CATALOG, InputSpec, ModelSpec, find_spec
 
 
 @pytest.mark.parametrize("name", CATALOG)
@@ -62,6 +62,12 @@ def test_more_outputs_than_stages_are_refused():
 def test_an_unknown_field_is_an_error():
     with pytest.raises(ValidationError, match="extra_forbidden"):
         CATALOG["yolov4"].replace(colour="red")
+
+
+def test_an_old_name_beside_its_new_one_is_an_error():
+    assert InputSpec.model_validate({"fit": "corner"}).resize_mode == "corner"
+    with pytest.raises(ValidationError, match="fit is the old name of resize_mode"):
+        InputSpec.model_validate({"fit": "corner", "resize_mode": "stretch"})
 
 
 def test_a_misspelt_model_name_suggests_the_nearest():

@@ -41,6 +41,9 @@ class InputSpec(Frozen):
         """Files of version 0.1 call `resize_mode` `fit` and `pad_value` `fill`."""
         if not isinstance(fields, dict):
             return fields
+        for old, new in OLD_INPUT_NAMES.items():
+            if old in fields and new in fields:
+                raise ValueError(f"{old} is the old name of {new}: give one of them")
         return {OLD_INPUT_NAMES.get(name, name): value for name, value in fields.items()}
 
 
