@@ -72,6 +72,19 @@ def test_files_that_belong_together_appear_together(tmp_path: Path):
     assert written == {"net.xml": "graph", "net.bin": "weights"}
 
 
+@pytest.mark.parametrize("sync", [True, False])
+def test_the_disk_is_waited_for_where_that_is_asked(
+    sync: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    with atomic_files(tmp_path / "net.xml", [".bin"], sync=sync) as draft:
+        draft.touch()
+        draft.with_suffix(".bin").touch()
+    assert len(synced) == (2 if sync else 0)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_a_folder_appears_whole_and_never_over_somebody_elses_files(tmp_path: Path):
     path = tmp_path / "a" / "data"
     with atomic_folder(path) as part:

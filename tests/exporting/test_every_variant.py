@@ -19,7 +19,7 @@ def one_of_each() -> list[tuple[str, str]]:
     Both are made from a program of the same network: what a variant has of its own is in it.
     """
     names = [group[0] for group in alike()]
-    kinds: dict[tuple[str | None, ...], str] = {}
+    kinds: dict[tuple[object, ...], str] = {}
     for name in names:
         spec = CATALOG[name]
         parts = (spec.backbone, spec.neck, spec.head)
@@ -28,6 +28,10 @@ def one_of_each() -> list[tuple[str, str]]:
             spec.neck.kind,
             spec.head.kind,
             spec.neck.same_padding,
+            spec.neck.fusion,
+            spec.neck.joint_norm,
+            len(spec.strides),
+            spec.head.box_coding,
         )
         kinds.setdefault(key, name)
     return [("onnx", name) for name in names] + [("openvino", name) for name in kinds.values()]

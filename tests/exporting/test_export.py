@@ -118,7 +118,34 @@ def test_a_folder_that_is_not_there_is_told(small: Model, tmp_path: Path):
         export(small, "onnx", out=tmp_path / "no" / "a.onnx")
 
 
-@pytest.mark.parametrize("to", ["onnx", "openvino"])
+@pytest.mark.parametrize("problem", [OSError("a photograph is gone"), InvalidExport("a", "b", "c")])
+def test_trouble_on_the_way_is_told_as_it_is(
+    small: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: Exception
+):
+    def write(model: Model, metadata: Metadata, path: Path) -> None:
+        raise problem
+
+    monkeypatch.setitem(FORMATS, "onnx", replace(FORMATS["onnx"], write=write))
+    with pytest.raises(type(problem)) as told:
+        export(small, "onnx", out=tmp_path / "a.onnx")
+    assert told.value is problem
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk")
+def test_a_full_disk_is_told(small: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    usual = Path.write_bytes
+
+    def fill(path: Path, data: bytes) -> int:
+        return usual(Path("/dev/full") if path.suffix == ".onnx" else path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", fill)
+    with pytest.raises(InvalidExport, match=r"No space left.*has room"):
+        export(small, "onnx", out=tmp_path / "a.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("to", ["onnx", pytest.param("openvino", marks=pytest.mark.needs("nncf"))])
 def test_int8_says_what_it_was_calibrated_on_and_is_near(
     to: str, small: Model, data: Path, tmp_path: Path, logged: list[str]
 ):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,10 +29,10 @@ class Format:
     Args:
         suffix: of the file.
         companions: suffixes of the files that are written beside it, which have to appear first.
-        write: (model, metadata, path): makes the files.
+        write: (model, metadata, path): makes the files, and need not wait for the disk.
         read_metadata: path → the metadata's JSON, None where there is none. It runs nothing of
             the file, and takes bounded time and memory.
-        engines: that run the file; it is verified in the first. None: it cannot be verified.
+        engines: that run the file; it is verified in the first. Empty: it cannot be verified.
         precisions: that can be had.
         packages: that an export needs.
         extra: ours, which brings the packages.
@@ -59,13 +59,16 @@ class Format:
 
 
 @contextmanager
-def replace_files(path: Path, *, suffix: str, others: tuple[str, ...] = ()) -> Iterator[Path]:
+def replace_files(
+    path: Path, *, suffix: str, others: tuple[str, ...] = (), sync: bool = True
+) -> Iterator[Path]:
     """A draft to write, which takes the place of `path` on success: see `io.atomic_files`.
 
     Args:
         path: where the file is to be.
         suffix: that it must have.
         others: suffixes of the files that are written beside it, which appear before it.
+        sync: as for `io.atomic_write`.
 
     Raises:
         InvalidExport: the path has another suffix, or nothing can be written there.
@@ -74,9 +77,23 @@ def replace_files(path: Path, *, suffix: str, others: tuple[str, ...] = ()) -> I
         raise InvalidExport(
             str(path), f"a file of this kind cannot end in {path.suffix!r}", f"Use {suffix}"
         )
+    with ExitStack() as stack:
+        with writes(path):
+            draft = stack.enter_context(atomic_files(path, others, sync=sync))
+        yield draft  # whatever else is read or written meanwhile has troubles of its own
+        with writes(path):
+            stack.close()
+
+
+@contextmanager
+def writes(path: Path) -> Iterator[None]:
+    """Around what writes an exported file: an `OSError` is told as trouble with that file.
+
+    Raises:
+        InvalidExport: it cannot be written.
+    """
     try:
-        with atomic_files(path, others) as draft:
-            yield draft
+        yield
     except OSError as error:
         problem = f"it cannot be written ({error.strerror or error})"
         raise InvalidExport(str(path), problem, "Name a folder that exists and has room") from error

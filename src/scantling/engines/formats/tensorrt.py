@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import InvalidExport
-from .format import AGAIN, MAX_METADATA, Format
+from .format import AGAIN, MAX_METADATA, Format, writes
 
 if TYPE_CHECKING:
     from ...checkpoints import Model
@@ -54,7 +54,9 @@ def read_plan(path: Path) -> bytes:
 def _write(model: Model, metadata: Metadata, path: Path) -> None:
     from ..graphs.tensorrt_file import build_plan
 
-    path.write_bytes(engine_header(metadata) + build_plan(model, metadata))
+    plan = build_plan(model, metadata)
+    with writes(path):
+        path.write_bytes(engine_header(metadata) + plan)
 
 
 TENSORRT = Format(

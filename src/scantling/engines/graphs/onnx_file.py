@@ -10,7 +10,7 @@ import torch
 from ...checkpoints import Model
 from ...errors import InvalidExport, MissingPackage
 from ...specs.metadata import KEY, Metadata
-from ..formats.format import replace_files
+from ..formats.format import replace_files, writes
 from ..outputs import output_names
 from .graph import INPUT, ExportGraph, trace
 from .nms_ops import keep_in_onnx
@@ -63,17 +63,18 @@ def to_onnx(model: Model, metadata: Metadata, *, mish: MishForm = "sigmoid") -> 
     return made
 
 
-def write_onnx(graph: onnx.ModelProto, path: Path) -> None:
+def write_onnx(graph: onnx.ModelProto, path: Path, *, sync: bool = True) -> None:
     """Write an ONNX graph, of less than 2 GB, into one file. Whole or not at all.
 
     Args:
         graph: what `to_onnx` made, or the same quantised.
         path: ends in `.onnx`.
+        sync: as for `io.atomic_write`.
 
     Raises:
         InvalidExport: the path has another suffix, or nothing can be written there.
     """
-    with replace_files(path, suffix=".onnx") as draft:
+    with replace_files(path, suffix=".onnx", sync=sync) as draft, writes(path):
         draft.write_bytes(graph.SerializeToString(deterministic=True))
 
 

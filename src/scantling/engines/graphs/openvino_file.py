@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...checkpoints import Model
 from ...errors import MissingPackage
 from ...specs.metadata import KEY, Metadata
-from ..formats.format import replace_files
+from ..formats.format import replace_files, writes
 from ..outputs import output_names
 from .graph import INPUT, ExportGraph, trace
 from .nms_ops import keep_in_openvino
@@ -46,12 +46,13 @@ def to_openvino(model: Model, metadata: Metadata) -> openvino.Model:
     return made
 
 
-def write_openvino(graph: openvino.Model, path: Path) -> None:
+def write_openvino(graph: openvino.Model, path: Path, *, sync: bool = True) -> None:
     """Write an OpenVINO graph; `.bin`, with the weights, appears first. Whole or not at all.
 
     Args:
         graph: what `to_openvino` made, or the same quantised.
         path: ends in `.xml`; the weights go beside it.
+        sync: as for `io.atomic_write`.
 
     Raises:
         InvalidExport: the path has another suffix, or nothing can be written there.
@@ -59,7 +60,8 @@ def write_openvino(graph: openvino.Model, path: Path) -> None:
     """
     ov = _import_openvino()
     metadata = Metadata.model_validate_json(graph.get_rt_info(KEY).astype(str))
-    with replace_files(path, suffix=".xml", others=(".bin",)) as draft:
+    files = replace_files(path, suffix=".xml", others=(".bin",), sync=sync)
+    with files as draft, writes(path):
         ov.save_model(graph, draft, compress_to_fp16=metadata.precision == "fp16")
 
 

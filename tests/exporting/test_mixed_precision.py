@@ -11,6 +11,8 @@ from scantling.exporting import FORMATS, export
 from scantling.exporting.mixed_precision import distance
 from scantling.structures import Candidates
 
+INT8 = [pytest.param("openvino", marks=pytest.mark.needs("nncf")), "onnx"]
+
 
 def candidates(*, shift: float = 0.0, score: float = 0.5) -> Candidates:
     """Two boxes of 10×10, the second of them moved and scored as asked for."""
@@ -38,11 +40,11 @@ def test_detections_are_compared_best_first_whatever_their_order():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("to", ["openvino", "onnx"])
+@pytest.mark.needs("openvino", "onnxruntime")
+@pytest.mark.parametrize("to", INT8)
 def test_the_worst_layers_stay_until_the_limit_holds(
     to: str, assets: Path, tmp_path: Path, logged: list[str]
 ):
-    pytest.importorskip(FORMATS[to].packages[-1])
     model = load(assets, "yolov4-tiny")
     data = photographs(assets, tmp_path / "all.yaml", first=0, step=1, count=128)
     path = tmp_path / f"a{FORMATS[to].suffix}"
