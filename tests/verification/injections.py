@@ -146,7 +146,7 @@ def metadata_of(graph: "ModelProto") -> Metadata:
 
 
 def stretch(record: dict) -> None:
-    record["spec"]["input"]["fit"] = "stretch"
+    record["spec"]["input"]["resize_mode"] = "stretch"
 
 
 def shuffle_names(record: dict) -> None:

@@ -17,12 +17,12 @@ def fingerprint(model: Model) -> str:
 
     It covers the spec as JSON, and name, type, shape and bytes of every tensor.
     """
-    told = model.spec.model_dump_json()
+    text = model.spec.model_dump_json()
     # by the names of version 0.1, so that its files are still known to be of the same model;
     # inside text, such as that of a .cfg, quotes are escaped
     for old, new in OLD_INPUT_NAMES.items():
-        told = told.replace(f'"{new}":', f'"{old}":')
-    found = hashlib.sha256(told.encode())
+        text = text.replace(f'"{new}":', f'"{old}":')
+    found = hashlib.sha256(text.encode())
     for name, tensor in model.network.state_dict().items():
         found.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         bare = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
