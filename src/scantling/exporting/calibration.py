@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,11 @@ class Images:
                 yield np.ascontiguousarray(placed.transpose(0, 3, 1, 2), np.float32) / 255
             else:
                 yield placed
+
+    @cached_property
+    def loaded(self) -> list[NDArray[np.uint8]]:
+        """All as `load` gives them, kept in memory: for a few images."""
+        return [self.load(path) for path in self.paths]
 
     def load(self, path: str) -> NDArray[np.uint8]:
         """(H, W, 3) of one image, resized unless the graph does that itself.

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..datasets.dataset import Dataset
-from ..engines import EngineSettings, open_engine
+from ..engines import Engine, EngineSettings, open_engine
 from ..engines.graphs.quantizable import Progress, QuantizableGraph
 from ..errors import ExportDiffers
 from ..evaluation import evaluate, selection_for
@@ -68,31 +69,21 @@ class Trials:
     def average_precision(self, fp32_layers: Sequence[str], judged: Dataset) -> float:
         """AP on the images that judge."""
         metadata = self.write(fp32_layers, self.calibrated.inputs)
-        opened = open_engine(
-            self.path, EngineSettings(engine=self.engine, device="cpu", cache=self.path.parent)
-        )
-        try:
+        with self._open() as engine:
             predictor = Predictor(
-                opened,
+                engine,
                 metadata.names,
                 input_spec=metadata.input_spec,
                 selection=selection_for("coco"),
             )
             found = evaluate(predictor, judged, known_classes_only=True).stats
-        finally:
-            opened.close()
         return float(found["AP"])
 
     def outputs(self, fp32_layers: Sequence[str], inputs: Images) -> list[Candidates]:
         """Candidates of each image, calibrated on the same."""
         self.write(fp32_layers, inputs)
-        opened = open_engine(
-            self.path, EngineSettings(engine=self.engine, device="cpu", cache=self.path.parent)
-        )
-        try:
-            return [opened(inputs.load(path)[None]) for path in inputs.paths]
-        finally:
-            opened.close()
+        with self._open() as engine:
+            return [engine(image[None]) for image in inputs.loaded]
 
     def write(self, fp32_layers: Sequence[str], inputs: Images) -> Metadata:
         """Write the file; its metadata has precision fp32 when no layer is reduced.
@@ -104,6 +95,11 @@ class Trials:
             metadata = metadata.model_copy(update={"precision": "fp32"})
         self.graph.write(frozenset(fp32_layers), inputs, metadata, self.path)
         return metadata
+
+    def _open(self) -> AbstractContextManager[Engine]:
+        """The engine that runs what was written last."""
+        settings = EngineSettings(engine=self.engine, device="cpu", cache=self.path.parent)
+        return closing(open_engine(self.path, settings))
 
 
 def choose_fp32_layers(trials: Trials, *, max_ap_drop: float, progress: Progress) -> MixedPrecision:
