@@ -82,7 +82,7 @@ def write_file(
 
 
 @contextmanager
-def atomic_files(path: Path, others: Sequence[str] = (), *, sync: bool = True) -> Iterator[Path]:
+def atomic_files(path: Path, others: Sequence[str] = ()) -> Iterator[Path]:
     """A draft of `path` in a temporary folder beside it, which takes its place on success.
 
     The draft is always called `model`: some formats write their own name into the file, and the
@@ -91,7 +91,6 @@ def atomic_files(path: Path, others: Sequence[str] = (), *, sync: bool = True) -
     Args:
         path: of the file, in a folder that exists.
         others: suffixes of files that are written beside the draft, and move before it.
-        sync: as for `atomic_write`.
 
     Raises:
         OSError: a file cannot be written.
@@ -102,7 +101,7 @@ def atomic_files(path: Path, others: Sequence[str] = (), *, sync: bool = True) -
         draft = Path(folder) / f"model{path.suffix}"
         yield draft
         files = [(draft.with_suffix(end), path.with_suffix(end)) for end in (*others, path.suffix)]
-        for part, _ in files if sync else ():
+        for part, _ in files:
             _sync(part)
         for part, target in files:
             part.replace(target)

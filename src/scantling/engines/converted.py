@@ -12,6 +12,7 @@ from ..specs.metadata import GraphForm, Metadata
 from .contract import EngineSettings
 from .files import read_metadata
 from .formats import Format, find_format
+from .formats.format import replace_files
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,8 @@ def convert(model: Model, chosen: Format, settings: EngineSettings) -> tuple[Pat
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidExport(str(path), f"it cannot be written: {error}", "Name a cache") from error
-    chosen.write(model, metadata, path)
+    with replace_files(path, chosen) as draft:
+        chosen.write(model, metadata, draft)
     _seal(path).write_text(_digest(path))
     _let_go(path.parent)
     return path, read_metadata(path)

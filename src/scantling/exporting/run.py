@@ -119,7 +119,7 @@ def export(
         max_detections=max_detections,
     )
     target = _target(out, metadata, chosen)
-    with replace_files(target, suffix=chosen.suffix, others=chosen.companions) as draft:
+    with replace_files(target, chosen) as draft:
         made, images = Exported(draft, metadata, None), None
         if data is not None:
             found = choose_images(data, metadata, split=split, count=calibration_images)

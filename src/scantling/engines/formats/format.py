@@ -29,7 +29,7 @@ class Format:
     Args:
         suffix: of the file.
         companions: suffixes of the files that are written beside it, which have to appear first.
-        write: (model, metadata, path): makes the files, and need not wait for the disk.
+        write: (model, metadata, path): makes the files, of a draft: see `replace_files`.
         read_metadata: path → the metadata's JSON, None where there is none. It runs nothing of
             the file, and takes bounded time and memory.
         engines: that run the file; it is verified in the first. Empty: it cannot be verified.
@@ -59,39 +59,34 @@ class Format:
 
 
 @contextmanager
-def replace_files(
-    path: Path, *, suffix: str, others: tuple[str, ...] = (), sync: bool = True
-) -> Iterator[Path]:
+def replace_files(path: Path, chosen: Format) -> Iterator[Path]:
     """A draft to write, which takes the place of `path` on success: see `io.atomic_files`.
 
     Args:
         path: where the file is to be.
-        suffix: that it must have.
-        others: suffixes of the files that are written beside it, which appear before it.
-        sync: as for `io.atomic_write`.
+        chosen: its format.
 
     Raises:
         InvalidExport: the path has another suffix, or nothing can be written there.
     """
-    if path.suffix != suffix:
-        raise InvalidExport(
-            str(path), f"a file of this kind cannot end in {path.suffix!r}", f"Use {suffix}"
-        )
     with ExitStack() as stack:
-        with writes(path):
-            draft = stack.enter_context(atomic_files(path, others, sync=sync))
+        with writes(path, chosen.suffix):
+            draft = stack.enter_context(atomic_files(path, chosen.companions))
         yield draft  # whatever else is read or written meanwhile has troubles of its own
-        with writes(path):
+        with writes(path, chosen.suffix):
             stack.close()
 
 
 @contextmanager
-def writes(path: Path) -> Iterator[None]:
+def writes(path: Path, suffix: str) -> Iterator[None]:
     """Around what writes an exported file: an `OSError` is told as trouble with that file.
 
     Raises:
-        InvalidExport: it cannot be written.
+        InvalidExport: the path has another suffix, or it cannot be written.
     """
+    if path.suffix != suffix:
+        problem = f"a file of this kind cannot end in {path.suffix!r}"
+        raise InvalidExport(str(path), problem, f"Use {suffix}")
     try:
         yield
     except OSError as error:

@@ -195,7 +195,7 @@ class _Walk:
 def _write(model: Model, metadata: Metadata, path: Path) -> None:
     from ..graphs import to_onnx, write_onnx
 
-    write_onnx(to_onnx(model, metadata), path, sync=False)
+    write_onnx(to_onnx(model, metadata), path)
 
 
 ONNX = Format(

@@ -116,7 +116,7 @@ class _Walk:
 def _write(model: Model, metadata: Metadata, path: Path) -> None:
     from ..graphs import to_openvino, write_openvino
 
-    write_openvino(to_openvino(model, metadata), path, sync=False)
+    write_openvino(to_openvino(model, metadata), path)
 
 
 def _quantizable_bf16(model: Model, metadata: Metadata, _: Progress) -> QuantizableGraph:

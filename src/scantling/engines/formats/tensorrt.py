@@ -55,7 +55,7 @@ def _write(model: Model, metadata: Metadata, path: Path) -> None:
     from ..graphs.tensorrt_file import build_plan
 
     plan = build_plan(model, metadata)
-    with writes(path):
+    with writes(path, ".engine"):
         path.write_bytes(engine_header(metadata) + plan)
 
 

@@ -48,7 +48,7 @@ def quantizable_bf16(model: Model, metadata: Metadata) -> QuantizableGraph:
                 for one in _computed_together(operation):
                     one.get_rt_info()[PRECISE] = True
         made.set_rt_info(metadata.model_dump_json(), KEY)
-        write_openvino(made, path, sync=False)
+        write_openvino(made, path)
 
     return QuantizableGraph(layers, (), write)
 

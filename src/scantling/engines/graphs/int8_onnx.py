@@ -76,7 +76,7 @@ def quantizable_onnx(model: Model, metadata: Metadata, progress: Progress) -> Qu
             rounded = [node for node in layers if node.name not in fp32_layers]
             excluded = outside.union(*(together[layer] for layer in fp32_layers))
             made = _quantise(_correct_biases(graph, rounded, seen.means), seen.ends, excluded)
-        write_onnx(_with_metadata(made, metadata), path, sync=False)
+        write_onnx(_with_metadata(made, metadata), path)
 
     return QuantizableGraph(tuple(together), ends, write)
 

@@ -57,7 +57,7 @@ def quantizable_openvino(model: Model, metadata: Metadata, progress: Progress) -
     ) -> None:
         made = plain.clone() if fp32_layers >= set(layers) else quantise(fp32_layers, inputs)
         made.set_rt_info(metadata.model_dump_json(), KEY)
-        write_openvino(made, path, sync=False)
+        write_openvino(made, path)
 
     return QuantizableGraph(layers, (), write)
 

@@ -10,7 +10,7 @@ import torch
 from ...checkpoints import Model
 from ...errors import InvalidExport, MissingPackage
 from ...specs.metadata import KEY, Metadata
-from ..formats.format import replace_files, writes
+from ..formats.format import writes
 from ..outputs import output_names
 from .graph import INPUT, ExportGraph, trace
 from .nms_ops import keep_in_onnx
@@ -63,19 +63,18 @@ def to_onnx(model: Model, metadata: Metadata, *, mish: MishForm = "sigmoid") -> 
     return made
 
 
-def write_onnx(graph: onnx.ModelProto, path: Path, *, sync: bool = True) -> None:
-    """Write an ONNX graph, of less than 2 GB, into one file. Whole or not at all.
+def write_onnx(graph: onnx.ModelProto, path: Path) -> None:
+    """Write an ONNX graph, of less than 2 GB, into one file.
 
     Args:
         graph: what `to_onnx` made, or the same quantised.
         path: ends in `.onnx`.
-        sync: as for `io.atomic_write`.
 
     Raises:
         InvalidExport: the path has another suffix, or nothing can be written there.
     """
-    with replace_files(path, suffix=".onnx", sync=sync) as draft, writes(path):
-        draft.write_bytes(graph.SerializeToString(deterministic=True))
+    with writes(path, ".onnx"):
+        path.write_bytes(graph.SerializeToString(deterministic=True))
 
 
 def _import_onnx() -> tuple[Any, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...checkpoints import Model
 from ...errors import MissingPackage
 from ...specs.metadata import KEY, Metadata
-from ..formats.format import replace_files, writes
+from ..formats.format import writes
 from ..outputs import output_names
 from .graph import INPUT, ExportGraph, trace
 from .nms_ops import keep_in_openvino
@@ -46,13 +46,12 @@ def to_openvino(model: Model, metadata: Metadata) -> openvino.Model:
     return made
 
 
-def write_openvino(graph: openvino.Model, path: Path, *, sync: bool = True) -> None:
-    """Write an OpenVINO graph; `.bin`, with the weights, appears first. Whole or not at all.
+def write_openvino(graph: openvino.Model, path: Path) -> None:
+    """Write an OpenVINO graph as an `.xml` file, and a `.bin` with the weights beside it.
 
     Args:
         graph: what `to_openvino` made, or the same quantised.
         path: ends in `.xml`; the weights go beside it.
-        sync: as for `io.atomic_write`.
 
     Raises:
         InvalidExport: the path has another suffix, or nothing can be written there.
@@ -60,9 +59,9 @@ def write_openvino(graph: openvino.Model, path: Path, *, sync: bool = True) -> N
     """
     ov = _import_openvino()
     metadata = Metadata.model_validate_json(graph.get_rt_info(KEY).astype(str))
-    files = replace_files(path, suffix=".xml", others=(".bin",), sync=sync)
-    with files as draft, writes(path):
-        ov.save_model(graph, draft, compress_to_fp16=metadata.precision == "fp16")
+    with writes(path, ".xml"):
+        path.with_suffix(".bin").unlink(missing_ok=True)  # mapped by whoever reads the old one
+        ov.save_model(graph, path, compress_to_fp16=metadata.precision == "fp16")
 
 
 def _input_shape(metadata: Metadata) -> list[int]:
