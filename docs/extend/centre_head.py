@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from scantling.blocks import ConvNormAct
 from scantling.boxes import Array
-from scantling.errors import InvalidSpec
 from scantling.heads import ClassRows, HeadKind, RawLayout
 from scantling.heads.arrays import concatenate, exp, sigmoid
 from scantling.heads.efficientdet_decoding import cell_anchors, one_row_an_anchor
@@ -55,8 +54,6 @@ class CentreHead(nn.Module):
         self, in_channels: Sequence[int], strides: Sequence[int], spec: HeadSpec, num_classes: int
     ) -> None:
         super().__init__()
-        if spec.box_coding != "distances":
-            raise InvalidSpec(spec.kind, f"box_coding is {spec.box_coding!r}", "Use 'distances'")
         refuse_settings(spec, "channels", "scale_xy", "redundant_bias")
         self.levels = spec.levels_at(strides)
         self.classes = nn.ModuleList(_branch(width, num_classes, spec) for width in in_channels)
@@ -93,6 +90,7 @@ def _branch(width: int, outputs: int, spec: HeadSpec) -> nn.Sequential:
 CENTRE = HeadKind(
     CentreHead,
     decode_distances,
+    ("distances",),
     RawLayout(separate=True, objectness=False),
     fits_anchors=False,
 )

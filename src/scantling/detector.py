@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from .backbones import BACKBONES
 from .blocks import use_filter_response
-from .errors import lookup
+from .errors import InvalidSpec, lookup
 from .heads import HEADS, ClassRows, Head
 from .necks import NECKS
 from .specs import ModelSpec
@@ -27,7 +27,7 @@ class Detector(nn.Module):
     head: Head
 
     def __init__(
-        self, backbone: nn.Module, neck: nn.Module, head: Head, *, size_divisor: int = 1
+        self, backbone: nn.Module, neck: nn.Module, head: Head, *, size_divisor: int
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -68,12 +68,18 @@ def build_detector(spec: ModelSpec) -> Detector:
 
     Raises:
         UnknownName: the spec names a part that does not exist.
+        InvalidSpec: the head has no such box coding, or a part refuses a setting.
     """
+    kind = lookup(HEADS, spec.head.kind, "head")
+    if spec.head.box_coding not in kind.box_codings:
+        raise InvalidSpec(
+            spec.name,
+            f"box_coding of its head is {spec.head.box_coding!r}",
+            f"Use {' or '.join(map(repr, kind.box_codings))}",
+        )
     backbone = lookup(BACKBONES, spec.backbone.kind, "backbone")(spec.backbone)
     neck = lookup(NECKS, spec.neck.kind, "neck")(backbone.channels, spec.neck)
-    head = lookup(HEADS, spec.head.kind, "head").build(
-        neck.channels, spec.strides, spec.head, spec.num_classes
-    )
+    head = kind.build(neck.channels, spec.strides, spec.head, spec.num_classes)
     detector = Detector(backbone, neck, head, size_divisor=spec.size_divisor)
     own = spec.norm_eps if spec.backbone.name is None else None  # else its library's
     for name, part in detector.named_children():

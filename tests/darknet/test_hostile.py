@@ -128,6 +128,16 @@ HOSTILE = {
     ),
     "half an anchor": (NET + head("linear").replace(",58", ""), "anchors lists 5 numbers"),
     "an anchor without size": (NET + head("linear").replace("58", "0"), "without size"),
+    "more anchors than a cell has": (
+        NET + "[conv]\nfilters=8200\nactivation=linear\n[yolo]\nclasses=3\nnum=1025\n"
+        "anchors=" + ",".join("9" * 2050),
+        r"a.cfg:10: \[yolo\] 1025 anchors in a cell. Use at most 1024",
+    ),
+    "one anchor more often than a cell has": (
+        NET + "[conv]\nfilters=8200\nactivation=linear\n[yolo]\nclasses=3\nanchors=9,9\n"
+        "mask=" + ",".join("0" * 1025),
+        "1025 anchors in a cell",
+    ),
     "cells that are not square": (
         NET + "[conv]\nfilters=4\nstride_x=2\n" + head("linear"),
         "a cell is 1×2 pixels",
@@ -136,6 +146,11 @@ HOSTILE = {
         NET + "[conv]\nfilters=24\nactivation=linear\n[region]\nanchors=1,1,2,2,3,3\n"
         "num=3\nclasses=3\n",
         "without softmax=1",
+    ),
+    "region with more anchors than a cell has": (
+        NET + "[conv]\nfilters=8200\nactivation=linear\n[region]\nsoftmax=1\nclasses=3\n"
+        "num=1025\nanchors=" + ",".join("9" * 2050),
+        "1025 anchors in a cell",
     ),
     "region with another num": (
         NET + "[conv]\nfilters=24\nactivation=linear\n[region]\nanchors=1,1,2,2,3,3\n"

@@ -3,6 +3,7 @@
 import json
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from scantling.engines.files import parse_metadata
 from scantling.engines.formats.tensorrt import MAGIC, engine_header
 from scantling.errors import InvalidExport, ScantlingError
 from scantling.inference import load
+from scantling.specs import CATALOG
+from scantling.specs.metadata import GraphForm, Metadata
 
 IR = (
     '<?xml version="1.0"?>\n<net name="a" version="11">'
@@ -158,6 +161,52 @@ def test_metadata_that_claims_a_huge_input_is_refused(exported: Path):
     told["names"] = told["names"][:-1]
     with pytest.raises(InvalidExport, match="names"):
         parse_metadata(json.dumps(told), "a")
+
+
+def metadata_of(name: str, gives: str) -> dict[str, Any]:
+    """Metadata of a variant, as its file holds it."""
+    spec = CATALOG[name]
+    metadata = Metadata(
+        kind="model",
+        spec=spec,
+        names=tuple(map(str, range(spec.num_classes))),
+        form=GraphForm(gives=gives),
+        image_size=spec.image_size,
+        size_divisor=spec.size_divisor,
+        levels=spec.levels,
+        source=name,
+        fingerprint="0" * 64,
+        producer="a test",
+    )
+    return json.loads(metadata.model_dump_json())
+
+
+@pytest.mark.parametrize("gives", ["raw", "candidates", "detections"])
+@pytest.mark.parametrize(
+    ("name", "coding"),
+    [
+        ("yolov4-tiny", "foo"),
+        ("yolov4-tiny", "offset"),
+        ("yolov4-csp", "Sigmoid"),
+        ("efficientdet-d0", "exponential"),
+    ],
+)
+def test_metadata_with_a_box_coding_that_its_head_does_not_have_is_refused(name, coding, gives):
+    told = metadata_of(name, gives)
+    assert parse_metadata(json.dumps(told), "a").levels == CATALOG[name].levels
+    told["levels"][-1]["box_coding"] = coding
+    with pytest.raises(InvalidExport, match=f"is '{coding}'. Expected '"):
+        parse_metadata(json.dumps(told), "a")
+
+
+def test_raw_predictions_of_an_unknown_head_are_refused():
+    told = metadata_of("yolov4-tiny", "raw")
+    told["spec"]["head"]["kind"] = "yol\x1bo"
+    with pytest.raises(InvalidExport, match="Known: efficientdet, yolo") as raised:
+        parse_metadata(json.dumps(told), "a")
+    assert "\x1b" not in str(raised.value)
+    told["form"]["gives"] = "candidates"  # its decoder is inside the graph
+    assert parse_metadata(json.dumps(told), "a").spec.head_kind == "yol\x1bo"
 
 
 @pytest.mark.parametrize("name", ["static.onnx", "static.xml"])

@@ -10,7 +10,6 @@ from scantling.blocks import fuse_norms
 from scantling.errors import InvalidSpec
 from scantling.heads.efficientdet import EfficientDetHead
 from scantling.heads.efficientdet_decoding import cell_anchors
-from scantling.heads.yolo import YoloHead
 from scantling.specs import HeadSpec, find_spec
 from scantling.specs.level import Level
 
@@ -130,15 +129,9 @@ def test_the_head_predicts_the_same_exported_and_with_folded_norms():
     [
         ({}, (8, 16), r"share this head, but their channels are \(8, 16\)"),
         ({"anchors": (((8, 8),), ((8, 8), (9, 9)))}, (8, 8), r"they have \[1, 2\] anchors"),
-        ({"box_coding": "sigmoid"}, (8, 8), "box_coding is 'sigmoid'. Use 'offset'"),
     ],
 )
 def test_what_shared_networks_cannot_serve_is_refused(changes, widths, problem):
     spec = SPEC.replace(anchors=SPEC.anchors * 2).replace(**changes)
     with pytest.raises(InvalidSpec, match=problem):
         EfficientDetHead(widths, (8, 16), spec, 2)
-
-
-def test_a_yolo_head_refuses_offsets():
-    with pytest.raises(InvalidSpec, match="Use 'exponential' or 'sigmoid'"):
-        YoloHead((8, 8, 8), (8, 16, 32), YOLO.replace(box_coding="offset"), 2)

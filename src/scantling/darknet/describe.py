@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..errors import InvalidCfg
 from ..specs import CfgSpec, InputSpec
-from ..specs.level import Anchor, Level
+from ..specs.level import MAX_ANCHORS, Anchor, Level
 from .cfg import MAX_CHARACTERS, Section, parse_cfg
 from .options import DETECTION, check_options
 
@@ -122,7 +122,7 @@ def read_level(section: Section, stride: int, *, logits: bool) -> Level:
     new_coords = section.flag("new_coords")
     return Level(
         stride=stride,
-        anchors=_masked(section),
+        anchors=_cell_anchors(section),
         box_coding="sigmoid" if new_coords else "exponential",
         scale_xy=section.number("scale_x_y", 1.0, low=0, high=100),
         activated=new_coords and not logits,
@@ -131,13 +131,13 @@ def read_level(section: Section, stride: int, *, logits: bool) -> Level:
 
 def count_anchors(section: Section) -> int:
     """How many anchors a cell of a detection layer has."""
-    return len(_anchors(section) if section.kind == "region" else _masked(section))
+    return len(_cell_anchors(section))
 
 
 def _read_region(section: Section, stride: int) -> Level:
     if not section.flag("softmax"):
         raise section.error("without softmax=1 it cannot be honoured", "Write softmax=1")
-    anchors = _anchors(section)
+    anchors = _cell_anchors(section)
     count = section.integer("num", 1, low=1)
     if count != len(anchors):
         raise section.error(f"num={count} but {len(anchors)} anchors", "Make them agree")
@@ -147,6 +147,15 @@ def _read_region(section: Section, stride: int) -> Level:
         box_coding="exponential",
         class_activation="softmax",
     )
+
+
+def _cell_anchors(section: Section) -> tuple[Anchor, ...]:
+    anchors = _anchors(section) if section.kind == "region" else _masked(section)
+    if len(anchors) > MAX_ANCHORS:
+        raise section.error(
+            f"{len(anchors)} anchors in a cell", f"Use at most {MAX_ANCHORS}", option="anchors"
+        )
+    return anchors
 
 
 def _masked(section: Section) -> tuple[Anchor, ...]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ..errors import InvalidExport
+from ..heads import HEADS
 from ..specs.metadata import PT2_ADVICE, Metadata
 from .formats import FORMATS, find_format
 from .formats.format import AGAIN, MAX_METADATA
@@ -57,7 +58,24 @@ def parse_metadata(data: str | bytes, source: str) -> Metadata:
     if max(metadata.image_size) > MAX_SIDE:
         problem = f"its input has {metadata.image_size[0]} by {metadata.image_size[1]} pixels"
         raise InvalidExport(source, problem, f"Sides of {MAX_SIDE} pixels are the most")
+    _check_head(metadata, source)
     return metadata
+
+
+def _check_head(metadata: Metadata, source: str) -> None:
+    """Refuse raw predictions that nothing here can decode. Other graphs hold their own decoder."""
+    head = metadata.spec.head_kind
+    kind = HEADS.get(head)
+    if kind is None:
+        if metadata.form.gives == "raw":
+            known = ", ".join(sorted(HEADS))
+            raise InvalidExport(source, f"no head is called {head[:100]!r}", f"Known: {known}")
+        return
+    for level in metadata.levels:
+        if level.box_coding not in kind.box_codings:
+            expected = " or ".join(map(repr, kind.box_codings))
+            problem = f"box_coding of its head {head} is {level.box_coding!r}"
+            raise InvalidExport(source, problem, f"Expected {expected}; export the model again")
 
 
 def _first(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""What a head is to the rest of the package. Imports no torch."""
+"""The interface of a head, and the entry of `HEADS`. Imports no torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Size = tuple[int, int]  # (height, width)
 
 @dataclass(frozen=True)
 class RawLayout:
-    """What of a head's raw outputs is what.
+    """Order and channels of a head's raw outputs.
 
     Args:
         separate: first a map of class logits per level, (N, A · K, H, W), then one of boxes per
@@ -108,6 +108,7 @@ class HeadKind:
         build: Head(in_channels, strides, spec, num_classes), levels finest first. It refuses a spec
             that it cannot serve with `InvalidSpec`.
         decode: raw predictions, levels, image_size → candidates; of torch tensors or NumPy arrays.
+        box_codings: the values of `HeadSpec.box_coding` that it can decode.
         layout: of its raw outputs.
         shares_levels: all levels go through the same convolutions, and must have one width.
         fits_anchors: its anchors are fitted to the sizes of objects.
@@ -115,6 +116,7 @@ class HeadKind:
 
     build: Callable[..., Head]
     decode: Callable[[Sequence[Any], Sequence[Level], Size], Candidates]
+    box_codings: tuple[str, ...]
     layout: RawLayout = RawLayout()
     shares_levels: bool = False
     fits_anchors: bool = True

@@ -29,8 +29,8 @@ class EfficientDetHead(nn.Module):
     (N, A · 4, H, W) boxes as y, x, height, width relative to the anchor.
 
     Raises:
-        InvalidSpec: the levels differ in width or in their number of anchors, the boxes are
-            coded otherwise, or a setting is of another head.
+        InvalidSpec: the levels differ in width or in their number of anchors, or a setting is of
+            another head.
     """
 
     def __init__(
@@ -118,10 +118,4 @@ def _check(spec: HeadSpec, in_channels: Sequence[int]) -> None:
             spec.kind,
             f"all levels share this head, but they have {counts} anchors",
             "Give every level as many anchors",
-        )
-    if spec.box_coding != "offset":
-        raise InvalidSpec(
-            spec.kind,
-            f"box_coding is {spec.box_coding!r}",
-            "Use 'offset', the only one that this head has",
         )

@@ -15,7 +15,7 @@ from ..specs import HeadSpec
 from ..specs.frozen import refuse_settings
 from ..structures import Candidates
 from .base import ClassRows
-from .yolo_decoding import BOX_CODINGS, BOX_VALUES, decode_yolo
+from .yolo_decoding import BOX_VALUES, OBJECTNESS, decode_yolo
 from .yolo_export import YoloDecoder
 
 
@@ -26,17 +26,13 @@ class YoloHead(nn.Module):
     objectness, then one channel a class, all before their activation.
 
     Raises:
-        InvalidSpec: boxes are coded otherwise, or a setting is of another head.
+        InvalidSpec: `scale_xy` is empty, or a setting is of another head.
     """
 
     def __init__(
         self, in_channels: Sequence[int], strides: Sequence[int], spec: HeadSpec, num_classes: int
     ) -> None:
         super().__init__()
-        if spec.box_coding not in BOX_CODINGS:
-            raise InvalidSpec(
-                spec.kind, f"box_coding is {spec.box_coding!r}", "Use 'exponential' or 'sigmoid'"
-            )
         if not spec.scale_xy:
             raise InvalidSpec(
                 spec.kind, "its boxes are in cells, but scale_xy is empty", "Give one per level"
@@ -51,7 +47,7 @@ class YoloHead(nn.Module):
             for level, before in enumerate(in_channels)
         )
         self.predict = nn.ModuleList(
-            nn.Conv2d(width, len(anchors) * (5 + num_classes), 1)
+            nn.Conv2d(width, len(anchors) * (BOX_VALUES + num_classes), 1)
             for width, anchors in zip(spec.channels or in_channels, spec.anchors, strict=True)
         )
         for predict, anchors, stride in zip(self.predict, spec.anchors, strides, strict=True):
@@ -94,5 +90,6 @@ def _start_from_prior(predict: nn.Conv2d, anchors: int, stride: int) -> None:
     """
     if predict.bias is not None:
         values = predict.bias.view(anchors, -1)
-        values[:, 4] += math.log(8 / (640 / stride) ** 2)
-        values[:, 5:] += math.log(0.6 / (values.shape[1] - 5 - 0.99))
+        values[:, OBJECTNESS] += math.log(8 / (640 / stride) ** 2)
+        classes = values[:, BOX_VALUES:]
+        classes += math.log(0.6 / (classes.shape[1] - 0.99))

@@ -21,9 +21,11 @@ from .arrays import (
     sigmoid,
     softmax,
 )
+from .base import RawLayout
 
-BOX_VALUES = 5  # x, y, width, height and objectness stand in front of the classes of an anchor
-BOX_CODINGS = ("exponential", "sigmoid")
+YOLO_LAYOUT = RawLayout(separate=False, objectness=True)
+BOX_VALUES = YOLO_LAYOUT.box_values  # x, y, width, height, objectness; the classes follow
+OBJECTNESS = 4  # its place among them
 
 
 def decode_yolo(
@@ -56,7 +58,8 @@ def decode_level(raw: Array, level: Level, image_size: tuple[int, int]) -> Candi
     anchor = constant(level.anchors, raw)[:, :, None, None]
     size = anchor * size_over_anchor(values[:, :, 2:4], level)
     boxes = boxes_around(centre, size / 2, 2)
-    scores = activate(values[:, :, 4:5], level) * class_scores(values[:, :, 5:], level)
+    objectness = activate(values[:, :, OBJECTNESS:BOX_VALUES], level)
+    scores = objectness * class_scores(values[:, :, BOX_VALUES:], level)
     return Candidates(_one_row_a_box(boxes), _one_row_a_box(scores))
 
 

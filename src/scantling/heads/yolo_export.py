@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..specs.level import Level
 from .export import Decoded, corners_last
-from .yolo_decoding import activate, class_scores
+from .yolo_decoding import BOX_VALUES, OBJECTNESS, activate, class_scores
 
 
 class YoloDecoder(nn.Module):
@@ -70,15 +70,15 @@ class _Run(nn.Module):
             for x, level in zip(raw, self.levels, strict=True)
         ]
         values = torch.cat(lists, 1) if len(lists) > 1 else lists[0]
-        box, classes = values[..., :4], values[..., 5:]
-        objectness = activate(values[..., 4:5], self.level)
+        box, classes = values[..., :OBJECTNESS], values[..., BOX_VALUES:]
+        objectness = activate(values[..., OBJECTNESS:BOX_VALUES], self.level)
         centre = activate(box[..., :2], self.level) * reach + places
         half = self._halves(box[..., 2:], anchors)
         boxes = torch.cat([centre - half, centre + half], -1)
         return boxes, class_scores(classes, self.level, axis=-1) * objectness
 
     def _halves(self, size: Tensor, anchors: Tensor) -> Tensor:
-        """Half of width and height, from what is said of them and half of each anchor."""
+        """Half width and height of each box, from its raw values and half of its anchor."""
         if self.level.box_coding == "exponential":
             return size.exp() * anchors
         size = activate(size, self.level)

@@ -39,7 +39,7 @@ LARGEST = {
     "stride": 64,
 }
 MOST_STAGES = 64
-MOST_ANCHORS = 64  # of a level
+MOST_ANCHORS = 64  # of a level; less than MAX_ANCHORS, since 10⁵ classes may come with each
 MOST_BLOCKS = 2048
 
 

@@ -8,6 +8,7 @@ from ..errors import InvalidSpec
 from .frozen import Frozen, Positive
 
 Anchor = tuple[float, float]  # (width, height) in pixels of the network's input
+MAX_ANCHORS = 1024  # of a cell
 
 
 class Level(Frozen):
@@ -26,7 +27,7 @@ class Level(Frozen):
     """
 
     stride: Positive
-    anchors: Annotated[tuple[Anchor, ...], Field(min_length=1, max_length=1024)]
+    anchors: Annotated[tuple[Anchor, ...], Field(min_length=1, max_length=MAX_ANCHORS)]
     box_coding: Annotated[str, Field(min_length=1, max_length=64)]
     scale_xy: float = 1.0
     activated: bool = False
