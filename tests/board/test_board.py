@@ -172,3 +172,15 @@ def test_python_loads_an_exported_file_and_loads_no_torch(made: Path, tmp_path: 
     done = start(code, made / FILES[0], made / "large.jpg", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 0
+
+
+def test_the_command_loads_no_more_than_predicting_needs(made: Path, tmp_path: Path):
+    code = PREAMBLE + (
+        "from scantling.cli import main\n"
+        "code = main(['predict', sys.argv[1], '--model', sys.argv[2], '--json'])\n"
+        "assert not {'torch', 'matplotlib', 'yaml', 'faster_coco_eval'} & set(sys.modules)\n"
+        "sys.exit(code)\n"
+    )
+    done = start(code, made / "large.jpg", made / FILES[0], folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["detections"]
