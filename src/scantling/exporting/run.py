@@ -13,6 +13,7 @@ from ..engines.graphs import make_metadata
 from ..engines.graphs.quantizable import Progress
 from ..engines.hardware import find_processor
 from ..errors import ExportDiffers, InvalidValue, MissingPackage, lookup
+from ..postprocess import Selection
 from ..specs.metadata import Calibration, GraphForm, Metadata, Precision
 from ..verification import Verification, verify
 from .calibration import Calibrated, choose_images
@@ -103,6 +104,9 @@ def export(
     """
     chosen = choose_format(to, precision)
     limit = _check_settings(chosen, precision, data, max_ap_drop)
+    thresholds = Selection(
+        min_score=min_score, iou_threshold=iou_threshold, max_detections=max_detections
+    )
     loaded = (
         model
         if isinstance(model, Model)
@@ -114,9 +118,9 @@ def export(
         precision=precision,
         image_size=image_size,
         source=loaded.spec.name if isinstance(model, Model) else Path(model).name,
-        min_score=min_score,
-        iou_threshold=iou_threshold,
-        max_detections=max_detections,
+        min_score=thresholds.min_score,
+        iou_threshold=thresholds.iou_threshold,
+        max_detections=thresholds.max_detections,
     )
     target = _target(out, metadata, chosen)
     with replace_files(target, chosen) as draft:
