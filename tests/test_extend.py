@@ -13,6 +13,7 @@ import torch
 from labelled import make_dataset, write_picture
 from scantling.blocks import STAGES, fuse_norms
 from scantling.checkpoints import Model, load_model
+from scantling.cli import main
 from scantling.datasets.readers import READERS, read_dataset
 from scantling.detector import build_detector
 from scantling.engines import ENGINES, FORMATS, EngineSettings, open_engine, read_metadata
@@ -37,6 +38,7 @@ from opencv_engine import OPENCV
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "docs" / "extend").glob("*.py"))
 PAGE = ROOT / "docs" / "extend.md"
+FAST = ("--seconds", "0.1", "--set", "rounds=1", "--set", "alone=false")
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
@@ -142,6 +144,9 @@ def test_an_engine_gives_what_another_one_gives(
     )
     np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
     np.testing.assert_allclose(found.boxes, expected.boxes, atol=1e-2)
+    write_picture(tmp_path / "a.jpg")
+    for words in (["predict", str(tmp_path / "a.jpg"), "--model"], ["benchmark", *FAST]):
+        assert main([*words, str(path), "--engine", "opencv", "--json"]) == 0
     whole = export(model, "onnx", out=tmp_path / "whole.onnx").path
     with pytest.raises(InvalidValue, match="float to raw for the engine opencv"):
         open_engine(whole, EngineSettings(engine="opencv"))

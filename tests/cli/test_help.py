@@ -4,6 +4,7 @@ import inspect
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
@@ -11,8 +12,10 @@ import typer.main
 from typer.models import OptionInfo
 
 from scantling.cli import COMMANDS, GROUPS, build_app, main
+from scantling.cli.options import FromEnvironment
 from scantling.cli.renamed import IN_THE_RECIPE, RENAMED
 from scantling.cli.settings import Setting, find_marks
+from scantling.training.recipe import Recipe
 
 MOST_OPTIONS = 200  # of all commands, `--help` counted
 MOST_SHOWN = 12  # by one `--help`, itself counted
@@ -26,6 +29,13 @@ ONE_WORD = {
     "imgsz": "image_size", "iou": "iou_threshold", "map": "rename_classes", "rect": "rectangular",
     "size": "image_size", "slice": "tile", "val_split": "validation_split",
 }  # fmt: skip
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "options.md"
+OTHER_TOOLS = [
+    line.split("|")
+    for line in PAGE.read_text("utf-8").split("| elsewhere |")[1].split("\n\n")[0].splitlines()[2:]
+]
 
 
 def options_of(command: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], list[Any]]:
@@ -63,6 +73,9 @@ def test_help_shows_what_most_people_use_and_help_all_everything(
     for name in find_marks(ENTRIES[words], Setting):
         assert re.search(rf"^│ {name} ", whole, re.MULTILINE)
         assert not re.search(rf"^│ {name} ", short, re.MULTILINE)
+    for place in find_marks(ENTRIES[words], FromEnvironment).values():
+        assert f"${place.variable}: " in whole
+        assert f"${place.variable}: " not in short
 
 
 @pytest.mark.parametrize("words", ENTRIES, ids=" ".join)
@@ -133,7 +146,9 @@ def test_help_needs_no_torch_and_no_reader_of_images():
         ("scale --device box.json", "Write --device-profile."),
         ("data convert a b --images copy", "image_files"),
         ("data check a --format coco", "Write --set format=VALUE."),
+        ("info x --names y", "Write scantling convert"),
         ("list --conf 0.2", "No such option: --conf"),
+        ("predict x -d cpu", "No such option: -d\n"),
         ("predict x --min-scor 1", "Did you mean '--min-score'?"),
         ("predict x --resizemode 1", "Did you mean '--set resize_mode'?"),
     ],
@@ -143,6 +158,22 @@ def test_an_option_that_does_not_exist_says_what_to_write(
 ):
     assert main(words.split()) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("row", OTHER_TOOLS, ids=lambda row: row[1].strip())
+def test_what_other_tools_call_an_option_says_what_to_write(
+    row: list[str], capsys: pytest.CaptureFixture[str]
+):
+    given, advised = (re.findall("`(.+?)`", cell) for cell in row[1:3])
+    for word in given:
+        name = word if word.startswith("-") else f"--{word.replace('_', '-')}"
+        said = ""
+        for command in ("predict", "evaluate"):
+            assert main([command, "x", name, "1"]) == 2
+            said += capsys.readouterr().err
+        assert "Write" in said
+        told = [re.match(r"(--set )?[\w-]+", one) for one in advised if one.startswith("--")]
+        assert not told or any(found[0] in said for found in told if found)
 
 
 def test_what_renamed_options_became_exists():
@@ -158,4 +189,4 @@ def test_what_renamed_options_became_exists():
             assert name in settings if name else first in spellings or not new.startswith("-")
     fields = inspect.signature(ENTRIES[("train",)]).parameters
     assert "set" in fields
-    assert all(name.startswith("--") for name in IN_THE_RECIPE)
+    assert {name.split(".")[0] for name in IN_THE_RECIPE.values()} <= Recipe.model_fields.keys()

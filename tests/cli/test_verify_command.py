@@ -55,6 +55,15 @@ def test_a_wrong_file_exits_with_3_and_names_the_fault(folder: Path, tmp_path: P
     assert json.loads(report.read_text("utf-8"))["faults"] == record["faults"]
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["verify x.onnx", "predict x.jpg", "evaluate x.onnx --data x", "device measure --out x.json"],
+)
+def test_an_engine_that_does_not_exist_is_refused_with_a_hint(words: str, capsys):
+    assert main([*words.split(), "--engine", "openvin"]) == 2
+    assert "Did you mean 'openvino'?" in capsys.readouterr().err
+
+
 def test_a_file_that_is_not_there_is_the_users_to_fix(tmp_path: Path, capsys):
     assert main(["verify", str(tmp_path / "none.onnx")]) == 2
     assert "no such file" in capsys.readouterr().err

@@ -6,17 +6,10 @@ from importlib.metadata import PackageNotFoundError, version
 from statistics import median
 
 from .. import __version__
+from ..engines import ENGINES
 from .outcome import STAGES, BenchmarkRow, Trial
 from .timings import Ratio, Timing, ratio_of, spread_of, undisturbed
 from .trials import Entry
-
-# Which packages run the network of an engine.
-PACKAGES = {
-    "torch": ("torch",),
-    "onnxruntime": ("onnxruntime",),
-    "openvino": ("openvino",),
-    "tensorrt": ("tensorrt",),
-}
 
 
 def make_rows(entries: Sequence[Entry]) -> tuple[BenchmarkRow, ...]:
@@ -28,7 +21,7 @@ def make_rows(entries: Sequence[Entry]) -> tuple[BenchmarkRow, ...]:
 def package_versions(engine: str) -> dict[str, str]:
     """The versions of scantling and of what runs the network."""
     found = {"scantling": __version__}
-    for package in PACKAGES.get(engine, ()):
+    for package in ENGINES[engine].packages if engine in ENGINES else ():
         try:
             found[package] = version(package)
         except PackageNotFoundError:

@@ -1,6 +1,7 @@
 """The command line: one function per command, each one parse, call, print."""
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -74,7 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
             return code or WORKED
     except typer.TyperException as error:
-        typer.echo(f"scantling: {_explain(error)}", err=True)
+        typer.echo(
+            f"scantling: {_explain(error, sys.argv[1:] if argv is None else argv)}", err=True
+        )
     except (ScantlingError, OSError) as error:
         typer.echo(f"scantling: {error}", err=True)
     except ModuleNotFoundError as error:
@@ -126,13 +129,13 @@ def _root(
     _show_help(context)
 
 
-def _explain(error: typer.TyperException) -> str:
+def _explain(error: typer.TyperException, words: Sequence[str]) -> str:
     """What is wrong with the command line, in one sentence that says what to write."""
     context = getattr(error, "ctx", None)
     path = context.command_path.split()[1:] if context else []
     table = GROUPS[path.pop(0)][1] if path and path[0] in GROUPS else COMMANDS
     options, _ = table.get(path[0], (None, None)) if path else (None, None)
-    advice = advise(error, options)
+    advice = advise(error, options, words)
     return f"{error.message.rstrip('.')}. {advice}" if advice else error.format_message()
 
 

@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..engines.hardware import PRECISIONS
+from ..engines.runtimes import ENGINES
 from ..errors import InvalidValue, lookup
 from .options import (
     DATA_HELP,
+    ENGINE_NAMES,
     INPUT,
     MODEL,
     RESULT,
     SIZE,
     SPEED,
+    ApLimitOption,
     CacheFolder,
     DeviceOption,
     JsonOption,
-    LimitOption,
     option,
     parse_image_size,
 )
@@ -30,8 +33,6 @@ if TYPE_CHECKING:
     from ..benchmarking import Benchmark
 
 RUN_FOLDER = Path("runs/benchmark")
-ENGINES = ("auto", "torch", "onnxruntime", "openvino", "tensorrt")
-PRECISIONS = ("fp32", "bf16", "fp16", "auto")
 LIST_HELP = "; may be given again, or as a list with commas"
 
 
@@ -60,13 +61,16 @@ class BenchmarkOptions:
         ),
     ] = None
     data: Annotated[str | None, option(INPUT, f"For AP beside the times. {DATA_HELP}")] = None
-    limit: LimitOption = None
+    limit: ApLimitOption = None
     engine: Annotated[
-        list[str] | None, option(SPEED, f"{', '.join(ENGINES)}{LIST_HELP}. By default auto.")
+        list[str] | None, option(SPEED, f"{ENGINE_NAMES}, auto{LIST_HELP}. By default auto.")
     ] = None
     precision: Annotated[
         list[str] | None,
-        option(SPEED, f"{', '.join(PRECISIONS)}{LIST_HELP}. By default a file's own, else fp32."),
+        option(
+            SPEED,
+            f"{', '.join(PRECISIONS)}, auto{LIST_HELP}. By default a file's own, else fp32.",
+        ),
     ] = None
     batch_size: Annotated[
         list[str] | None, option(SPEED, f"Images that the network sees at once{LIST_HELP}; 1.")
@@ -130,12 +134,12 @@ def run_benchmark(options: BenchmarkOptions) -> "Benchmark":
     with phase_bar() as progress:
         return run(
             [read_source(model) for model in options.models],
-            engines=parse_names(options.engine, ENGINES, "engine") or ["auto"],
-            precisions=parse_names(options.precision, PRECISIONS, "precision") or [None],
+            engines=parse_names(options.engine, ("auto", *ENGINES), "engine") or ["auto"],
+            precisions=parse_names(options.precision, (*PRECISIONS, "auto"), "precision") or [None],
             image_sizes=[parse_image_size(one) for one in split_list(options.image_size)] or [None],
             batch_sizes=parse_counts(options.batch_size, "--batch-size") or [1],
-            threads=parse_counts([options.threads or ""], "threads") or [None],
-            streams=parse_counts([options.streams or ""], "streams") or [1],
+            threads=parse_counts([options.threads or ""], "--set threads") or [None],
+            streams=parse_counts([options.streams or ""], "--set streams") or [1],
             device=options.device,
             images=options.images or (),
             data=options.data,

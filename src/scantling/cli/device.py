@@ -10,6 +10,7 @@ import typer
 
 from ..errors import InvalidValue, printable
 from .options import (
+    ENGINE_NAMES,
     MODEL,
     RESULT,
     SPEED,
@@ -42,8 +43,12 @@ class MeasureOptions:
     json: JsonOption = False
     minutes: Annotated[float, option(SPEED, "Time to spend.", min=0.0)] = 2.0
     engine: Annotated[
-        Literal["auto", "openvino", "onnxruntime", "torch", "tensorrt"],
-        option(SPEED, "What runs the networks; auto is the fastest that is installed."),
+        str,
+        option(
+            SPEED,
+            f"What runs the networks: {ENGINE_NAMES}, or auto for the fastest that is installed.",
+            metavar="NAME",
+        ),
     ] = "auto"
     device: Annotated[Literal["auto", "cpu", "cuda"], option(SPEED, "What it runs on.")] = "auto"
     precision: Annotated[

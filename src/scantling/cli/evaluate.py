@@ -12,10 +12,10 @@ from ..errors import InvalidValue
 from .options import (
     DATA_HELP,
     INPUT,
-    MODEL_HELP,
     NAMES_HELP,
     PRECISION_HELP,
     RESULT,
+    RUNNABLE_HELP,
     SPEED,
     BatchSizeOption,
     BetaSetting,
@@ -65,7 +65,7 @@ MODEL_ONLY = (
 class EvaluateOptions:
     """The options of `scantling evaluate`."""
 
-    model: Annotated[str | None, typer.Argument(metavar="MODEL", help=MODEL_HELP)] = None
+    model: Annotated[str | None, typer.Argument(metavar="MODEL", help=RUNNABLE_HELP)] = None
     data: Annotated[str, option(INPUT, DATA_HELP)] = ""
     split: Annotated[
         str | None, option(INPUT, "Split of the data; the one for evaluation by default.")

@@ -133,8 +133,8 @@ def parse_form(options: ExportOptions) -> "GraphForm":
         raise InvalidValue(
             "--takes",
             "image",
-            "uint8 or float beside --batch-size or any_size: whole images are taken one at a time, "
-            "and fitted to the one size of the network",
+            "uint8 or float beside --batch-size or --set any_size: whole images are taken one at a"
+            " time, and fitted to the one size of the network",
         )
     try:
         return GraphForm(

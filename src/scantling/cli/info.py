@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import printable
-from .options import MODEL_HELP, JsonOption, WeightsOption
+from .options import RUNNABLE_HELP, JsonOption, WeightsOption
 from .output import WORKED
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class InfoOptions:
 
     model: Annotated[
         str,
-        typer.Argument(metavar="MODEL", help=MODEL_HELP),
+        typer.Argument(metavar="MODEL", help=RUNNABLE_HELP),
     ]
     weights: WeightsOption = None
     json: JsonOption = False

@@ -4,13 +4,14 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 import typer
 
+from ..engines.runtimes import ENGINES, check_engine
 from ..errors import InvalidValue
 from .output import BROKEN_PIPE
 from .settings import Setting, find_marks, read_settings
@@ -25,6 +26,7 @@ class FromEnvironment:
     """Marks a path that is the same for all commands, taken from an environment variable alone."""
 
     variable: str
+    help: str
 
 
 def option(panel: str, text: str, *names: str, rare: bool = False, **more: Any) -> Any:
@@ -67,7 +69,8 @@ def list_parameters(options: Callable[..., object]) -> list[inspect.Parameter]:
     """The parameters of a command: the arguments and options, `--set` if it has settings, help."""
     hints = get_type_hints(options, include_extras=True)
     settings = find_marks(options, Setting)
-    absent = settings.keys() | find_marks(options, FromEnvironment).keys()
+    places = find_marks(options, FromEnvironment)
+    absent = settings.keys() | places.keys()
     fields = inspect.signature(options).parameters
     kept = [
         one.replace(annotation=hints[name]) for name, one in fields.items() if name not in absent
@@ -78,7 +81,7 @@ def list_parameters(options: Callable[..., object]) -> list[inspect.Parameter]:
         rare = option(panels[-1], SET_HELP, metavar="NAME=VALUE", rare=True)
         kept.append(_keyword("set", Annotated[list[str] | None, rare]))
     shown = {name: (mark, fields[name].default) for name, mark in settings.items()}
-    kept.append(_keyword("help", help_option(panels[-1], shown)))
+    kept.append(_keyword("help", help_option(panels[-1], shown, places.values())))
     return kept
 
 
@@ -97,7 +100,9 @@ def fill(options: Callable[..., object], given: dict[str, Any]) -> dict[str, Any
 
 
 def help_option(
-    panel: str = OPTIONS, settings: Mapping[str, tuple[Setting, Any]] | None = None
+    panel: str = OPTIONS,
+    settings: Mapping[str, tuple[Setting, Any]] | None = None,
+    places: Iterable[FromEnvironment] = (),
 ) -> Any:
     """`--help`, which shows what most people use, and `--help-all`: two forms of one option."""
 
@@ -109,6 +114,8 @@ def help_option(
         typer.echo(context.get_help())
         if settings and not shown:
             _print_settings(settings)
+        for place in () if shown else places:
+            typer.echo(f" ${place.variable}: {place.help}")
         raise typer.Exit
 
     return Annotated[
@@ -148,17 +155,15 @@ def _print_settings(settings: Mapping[str, tuple[Setting, Any]]) -> None:
 INPUT, MODEL, RESULT, SPEED = "Input", "Model", "Result", "Speed"
 BUDGET, DEVICE = "Budget", "Device"
 
-MODEL_HELP = (
-    "A name from `scantling list`, a .cfg, .json, .safetensors, .pt or .pth file, or an exported"
-    " file."
-)
+MODEL_HELP = "A name from `scantling list`, or a .cfg, .json, .safetensors, .pt or .pth file."
+RUNNABLE_HELP = f"{MODEL_HELP[:-1]}; or an exported file."
 DATA_HELP = (
     "A COCO folder or JSON, a YOLO data.yaml, a darknet .data, or a Pascal VOC folder; which of"
     " them is found out."
 )
 SIZE = "N|HxW"
 
-ModelOption = Annotated[str, option(MODEL, MODEL_HELP)]
+ModelOption = Annotated[str, option(MODEL, RUNNABLE_HELP)]
 WeightsOption = Annotated[
     Path | None, option(MODEL, "Weights of a .cfg, or in place of a named model's own.")
 ]
@@ -179,15 +184,22 @@ MaxDataErrorsOption = Annotated[
 LimitOption = Annotated[
     int | None, option(INPUT, "Only the first N images; all by default.", metavar="N", min=1)
 ]
+ApLimitOption = Annotated[
+    int | None,
+    option(INPUT, "AP of the first N images of --data alone; all by default.", metavar="N", min=1),
+]
 
 DeviceOption = Annotated[str, option(SPEED, "auto, cpu, cuda or cuda:N.")]
+ENGINE_NAMES = ", ".join(ENGINES)
 EngineOption = Annotated[
-    Literal["auto", "torch", "onnxruntime", "openvino", "tensorrt"],
+    str,
     option(
         SPEED,
-        "What runs the network; auto is the fastest that is installed.",
+        f"What runs the network: {ENGINE_NAMES}, or auto for the fastest that is installed.",
         rare=True,
+        metavar="NAME",
         envvar="SCANTLING_ENGINE",
+        callback=check_engine,
     ),
 ]
 PRECISION_HELP = (
@@ -215,7 +227,8 @@ JsonOption = Annotated[bool, option(RESULT, "Print JSON and nothing else.", "--j
 OverwriteOption = Annotated[
     bool, option(RESULT, "Replace files that exist.", "--overwrite", rare=True)
 ]
-CacheFolder = Annotated[Path | None, FromEnvironment("SCANTLING_CACHE")]
+CACHE_HELP = "folder for downloads and what else can be made again."
+CacheFolder = Annotated[Path | None, FromEnvironment("SCANTLING_CACHE", CACHE_HELP)]
 
 # How a model is run: settings that `predict` and `evaluate` share.
 ResizeModeSetting = Annotated[

@@ -40,7 +40,7 @@ from .options import (
     option,
     parse_image_size,
 )
-from .settings import Setting
+from .settings import Setting, spell
 
 if TYPE_CHECKING:
     from ..images import InferencePlan
@@ -229,7 +229,7 @@ def parse_streams(text: str, *, many: bool) -> int:
     if text == "auto":
         return min(MOST_STREAMS, count_cores()) if many else 1
     if not text.isascii() or not text.isdigit() or not int(text[:9]) >= 1:
-        raise InvalidValue("streams", text, "a number from 1, or auto")
+        raise InvalidValue("--set streams", text, "a number from 1, or auto")
     return int(text[:9])
 
 
@@ -248,11 +248,12 @@ def choose_plan(options: "PredictOptions | EvaluateOptions") -> "InferencePlan":
     """
     from ..images import TTA, InferencePlan
 
+    tile, whole_image = (spell(type(options), name) for name in ("tile", "whole_image"))
     if options.tile is None and not options.whole_image:
-        raise InvalidValue("whole_image", False, "a tile beside it: else there is nothing to see")
+        raise InvalidValue(whole_image, False, f"{tile} beside it: else there is nothing to see")
     return InferencePlan(
         views=TTA.views if options.tta else InferencePlan().views,
-        tile=parse_image_size(options.tile, option="tile"),
+        tile=parse_image_size(options.tile, option=tile),
         overlap=options.overlap,
         whole_image=options.whole_image,
     )

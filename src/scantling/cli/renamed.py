@@ -1,6 +1,6 @@
 """What to write in place of an option that does not exist: its new name, or the nearest."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import get_type_hints
 
@@ -12,6 +12,8 @@ from .settings import Setting, find_marks
 # that the command has; what begins with no dash fits every command.
 RENAMED: dict[str, tuple[str, ...]] = {
     "--agnostic": ("--set class_aware=false",),
+    "--agnostic-nms": ("--set class_aware=false",),
+    "--augment": ("--tta", "--set tta=true"),
     "--batch": ("--batch-size",),
     "--bandwidth": ("--device-profile",),
     "--cache": ("SCANTLING_CACHE=FOLDER before the command",),
@@ -24,11 +26,14 @@ RENAMED: dict[str, tuple[str, ...]] = {
     "--fit": ("--set resize_mode",),
     "--full-decode": ("--set fast_decode=false",),
     "--half": ("--precision",),
+    "--img": ("--image-size",),
     "--image": ("--set camera_size",),
     "--images": ("--set calibration_images", "--count"),
     "--imgsz": ("--image-size",),
     "--iou": ("--iou-threshold", "--set iou_threshold"),
+    "--iou-thresh": ("--iou-threshold", "--set iou_threshold"),
     "--map": ("--rename-classes",),
+    "--max-det": ("--set max_detections",),
     "--name": ("--out",),
     "--no-check": ("--set check=false",),
     "--no-clip": ("--set clip=false",),
@@ -42,23 +47,29 @@ RENAMED: dict[str, tuple[str, ...]] = {
     "--slice": ("--tile", "--set tile"),
     "--source": ("the SOURCE without an option",),
     "--val-split": ("--validation-split",),
-    "-t": (  # of -thresh
-        "--min-score",
-        "--set min_score",
-    ),
+    "info --names": ("scantling convert MODEL NEW.safetensors --names FILE, which NEW then keeps",),
+    "-dont_show": ("--save jsonl",),
+    "-iou_thresh": ("--iou-threshold", "--set iou_threshold"),
+    "-out": ("--out",),
+    "-thresh": ("--min-score", "--set min_score"),
 }
 # The same of `train`, whose `--set` is for its recipe.
 IN_THE_RECIPE = {"--freeze": "freeze", "--seed": "seed", "--workers": "loader.workers"}
 
 
-def advise(error: typer.TyperException, options: Callable[..., object] | None) -> str | None:
+def advise(
+    error: typer.TyperException, options: Callable[..., object] | None, words: Sequence[str]
+) -> str | None:
     """What to write instead of an option or a command that does not exist; None if nothing is near.
 
     Args:
         error: what is wrong with the command line.
         options: the dataclass of the command, if it has one.
+        words: the command line. What begins with one dash the error calls by one letter.
     """
     name, context = getattr(error, "option_name", ""), getattr(error, "ctx", None)
+    if len(name) == 2:
+        name = next((word for word in words if word.startswith(name)), name)
     near = getattr(error, "possibilities", None)
     if context is None or options is None or not name.startswith("-"):
         return f"Did you mean {near[0]!r}?" if near else None
@@ -68,7 +79,7 @@ def advise(error: typer.TyperException, options: Callable[..., object] | None) -
         return f"Write --set {settings[name]}=VALUE."
     if name in IN_THE_RECIPE and "set" in get_type_hints(options):
         return f"Write --set {IN_THE_RECIPE[name]}=VALUE."
-    for new in RENAMED.get(name, ()):
+    for new in (*RENAMED.get(f"{context.info_name} {name}", ()), *RENAMED.get(name, ())):
         word, _, setting = new.partition(" ")
         key = setting.partition("=")[0]
         if word == "--set" and key in settings.values():

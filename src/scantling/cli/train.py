@@ -16,6 +16,7 @@ from .options import (
     DATA_HELP,
     INPUT,
     MODEL,
+    MODEL_HELP,
     RESULT,
     SIZE,
     SPEED,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from ..training import Run
 
 TRAINING = "Training"  # a panel of the help
-MODEL_HELP = "A name from `scantling list`, or a .cfg, .safetensors, .pt or .pth file."
 WITH_RESUME = ("resume", "cache", "track", "json")  # options that --resume leaves room for
 
 
@@ -168,7 +168,7 @@ def settings_of(options: TrainOptions) -> dict[str, Any]:
     settings |= {name: value for name, value in short.items() if value is not None}
     image_size = settings.get("image_size")
     if isinstance(image_size, int | str):  # --set image_size=416, or 384x640
-        settings["image_size"] = parse_image_size(str(image_size), option="image_size")
+        settings["image_size"] = parse_image_size(str(image_size), option="--set image_size")
     if isinstance(settings.get("freeze"), str):  # --set freeze=backbone,neck
         settings["freeze"] = split_names(settings["freeze"])
     return settings

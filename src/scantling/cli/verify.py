@@ -3,22 +3,24 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..engines.runtimes import check_engine
 from ..errors import printable
 from .options import (
     DATA_HELP,
+    ENGINE_NAMES,
     INPUT,
     MODEL,
     NAMES_HELP,
     RESULT,
     SPEED,
+    ApLimitOption,
     CacheFolder,
     DeviceOption,
     JsonOption,
-    LimitOption,
     option,
 )
 from .output import CHECK_FAILED, WORKED, image_bar
@@ -53,7 +55,7 @@ class VerifyOptions:
             metavar="PATH",
         ),
     ] = None
-    limit: LimitOption = None
+    limit: ApLimitOption = None
     max_ap_drop: Annotated[float, option(RESULT, "The most AP it may lose, 0 to 1.")] = 0.005
     out: Annotated[
         Path | None, option(RESULT, "Report to write; verify.json beside the file by default.")
@@ -61,8 +63,14 @@ class VerifyOptions:
     json: JsonOption = False
     device: DeviceOption = "auto"
     engine: Annotated[
-        Literal["auto", "torch", "onnxruntime", "openvino", "tensorrt"],
-        option(SPEED, "What runs the file; auto is what it was made for.", rare=True),
+        str,
+        option(
+            SPEED,
+            f"What runs the file: {ENGINE_NAMES}, or auto for what it was made for.",
+            rare=True,
+            metavar="NAME",
+            callback=check_engine,
+        ),
     ] = "auto"
     weights: Annotated[Path | None, Setting("Weights of --against, where it needs them.")] = None
     names: Annotated[Path | None, Setting(NAMES_HELP)] = None

@@ -1,12 +1,16 @@
 """The interface of every engine, and the settings to open one with; loads no runtime."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..errors import InvalidValue
-from ..structures import Candidates, FloatArray, Image
 from .hardware import PRECISIONS
+
+if TYPE_CHECKING:
+    from ..structures import Candidates, FloatArray, Image
 
 MAX_STREAMS = 64
 MAX_THREADS = 1024

@@ -1,6 +1,5 @@
 """What this machine is, and what its processor computes fast in; found out without any runtime."""
 
-import importlib.metadata
 import logging
 import os
 import platform
@@ -176,9 +175,11 @@ def _darwin_flags() -> set[str]:
 
 @cache
 def _version(name: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version  # takes longer than all the rest
+
     try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
+        return version(name)
+    except PackageNotFoundError:
         return None
 
 

@@ -1,4 +1,4 @@
-"""The engines: the table, the rule of `auto`, and opening one. Loads no runtime before.
+"""The engines: the table, the rule of `auto`, and opening one. Loads no runtime before, nor NumPy.
 
 An exported file runs in the runtime it was made for. Of an ONNX file, OpenVINO is that on an x86
 processor; ONNX Runtime is on other processors and on a GPU. A model runs in torch on a GPU; on a
@@ -22,14 +22,13 @@ from typing import TYPE_CHECKING
 
 from ..errors import InvalidValue, MissingPackage, ScantlingError, lookup
 from ..lazy import import_late
-from ..specs.metadata import Metadata
 from .contract import Engine, EngineSettings
-from .files import read_metadata
 from .formats import FORMATS, find_format
 from .hardware import find_processor, has_nvidia_gpu, has_package
 
 if TYPE_CHECKING:
     from ..checkpoints import Model
+    from ..specs.metadata import Metadata
 
 logger = logging.getLogger(__name__)
 
@@ -109,6 +108,16 @@ def engines_for(kind: str) -> tuple[str, ...]:
     return found.engines
 
 
+def check_engine(name: str) -> str:
+    """The same name, which is `auto` or that of an engine.
+
+    Raises:
+        UnknownName: it is neither.
+    """
+    lookup({**ENGINES, "auto": None}, name, "engine")
+    return name
+
+
 def choose_engine(
     kind: str,
     *,
@@ -134,7 +143,7 @@ def choose_engine(
     able = engines_for(kind)
     what = "a model" if kind == MODEL else f"a {kind} file"
     if asked != "auto":
-        lookup({**ENGINES, "auto": None}, asked, "engine")
+        check_engine(asked)
         if asked not in able:
             raise InvalidValue("engine", asked, f"auto, or what runs {what}: {', '.join(able)}")
         chosen = Choice(asked, "as asked")
@@ -198,6 +207,8 @@ def open_engine(
     """
     settings = settings or EngineSettings()
     if isinstance(source, (str, Path)):
+        from .files import read_metadata
+
         path = Path(source)
         return _open_file(path, metadata or read_metadata(path), settings)
     return _open_model(source, settings)
