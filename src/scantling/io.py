@@ -11,6 +11,8 @@ from pathlib import Path
 from secrets import token_hex
 from tempfile import TemporaryDirectory
 
+OUTPUT_MARK = ".scantling-output"  # a file in folders of results
+
 
 def default_cache() -> Path:
     """Where downloads and caches are kept unless another folder is named; it may not exist yet."""
@@ -35,6 +37,16 @@ def new_run_folder(base: Path) -> Path:
             (base.parent / name).mkdir()
             break
     return base.parent / name
+
+
+def make_output_folder(folder: Path) -> None:
+    """Make a folder for pictures of results; mark it if it is empty: else it may be the user's own.
+
+    Predicting a folder does not go into marked ones, where it may be writing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if not any(folder.iterdir()):
+        (folder / OUTPUT_MARK).touch()
 
 
 def unused(path: Path) -> Path:

@@ -5,9 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..images.paths import OUTPUT_MARK
-from ..io import unused, write_file
-from ..reports import Block, Details, Heading, Picture, Table, Text, render_page
+from ..reports import Block, Details, Heading, Picture, Table, Text, render_page, save_page
 from .figures import draw_accuracy, draw_latency
 from .outcome import Benchmark, notes_of, problems_of, summarise
 from .tables import (
@@ -35,20 +33,14 @@ def save_report(benchmark: Benchmark, folder: Path) -> Path:
     Returns:
         The path of the page.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    if not any(folder.iterdir()):  # else it may be the user's own
-        (folder / OUTPUT_MARK).touch()
     figures = draw_figures(benchmark)
-    files = {f"{name}.png": data for name, data in figures.items()}
-    text = json.dumps(summarise(benchmark), indent=1, allow_nan=False)
-    files["benchmark.json"] = f"{text}\n".encode()
-    files["benchmark.csv"] = as_csv(benchmark).encode("utf-8", "replace")
-    files["samples.csv"] = samples_as_csv(benchmark).encode()
-    page = unused(folder / "report.html")
-    files[page.name] = render_report(benchmark, figures).encode()
-    for name, data in files.items():
-        write_file(folder / name, data, overwrite=False)
-    return page
+    files: dict[str, bytes | str] = {
+        **{f"{name}.png": data for name, data in figures.items()},
+        "benchmark.json": json.dumps(summarise(benchmark), indent=1, allow_nan=False) + "\n",
+        "benchmark.csv": as_csv(benchmark).encode("utf-8", "replace"),
+        "samples.csv": samples_as_csv(benchmark),
+    }
+    return save_page(folder, render_report(benchmark, figures), files)
 
 
 def draw_figures(benchmark: Benchmark) -> dict[str, bytes]:

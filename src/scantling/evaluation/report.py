@@ -13,9 +13,18 @@ import numpy as np
 from ..datasets.findings import count_codes
 from ..errors import InvalidSource
 from ..images import read_image
-from ..images.paths import OUTPUT_MARK
-from ..io import unused, write_file
-from ..reports import Block, Details, Gallery, Heading, Picture, Table, Text, render_page
+from ..io import make_output_folder, unused
+from ..reports import (
+    Block,
+    Details,
+    Gallery,
+    Heading,
+    Picture,
+    Table,
+    Text,
+    render_page,
+    save_page,
+)
 from ..structures import Image
 from .coco_results import write_results
 from .error_analysis import ImageScore
@@ -168,20 +177,14 @@ def save_report(evaluation: Evaluation, folder: Path) -> Path:
     Returns:
         The path of the page.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    if not any(folder.iterdir()):  # else it may be the user's own, with images in it
-        (folder / OUTPUT_MARK).touch()
+    make_output_folder(folder)
     write_results(unused(folder / "results.json"), evaluation.detections, evaluation.metrics.truth)
     figures = draw_figures(evaluation)
-    files = {f"{name}.png": data for name, data in figures.items()}
-    files["summary.json"] = (
-        json.dumps(summarise(evaluation), indent=1, allow_nan=False) + "\n"
-    ).encode()
-    page = unused(folder / "report.html")
-    files[page.name] = render_report(evaluation, figures).encode()
-    for name, data in files.items():
-        write_file(folder / name, data, overwrite=False)
-    return page
+    files: dict[str, bytes | str] = {
+        **{f"{name}.png": data for name, data in figures.items()},
+        "summary.json": json.dumps(summarise(evaluation), indent=1, allow_nan=False) + "\n",
+    }
+    return save_page(folder, render_report(evaluation, figures), files)
 
 
 def describe_stats(evaluation: Evaluation) -> str:

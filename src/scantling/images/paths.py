@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from ..io import OUTPUT_MARK
 from .fetch import without_password
 from .read import describe_mode, is_pil_image
 
@@ -41,8 +42,6 @@ WEB_SCHEMES = frozenset(("http", "https"))
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # two letters at least: C:// is a drive
 
 
-# A file in every folder of results: predicting a folder must not go on with what it writes there.
-OUTPUT_MARK = ".scantling-output"
 MAX_LINE = 32_768  # bytes of one line of a list: far above any path, far below any memory
 MAX_NEIGHBOURS = 1_000  # files looked through for a name like the one that is missing
 

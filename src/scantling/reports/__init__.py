@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         new_figure as new_figure,
         plain_text as plain_text,
         render_page as render_page,
+        save_page as save_page,
         to_png as to_png,
     )
 
@@ -40,6 +41,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "new_figure",
             "plain_text",
             "render_page",
+            "save_page",
             "to_png",
         ]
     },

@@ -7,8 +7,9 @@ torch alone, and the code here is no longer than templates and what fills them w
 import base64
 import html
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from matplotlib.axes import Axes
@@ -16,6 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ..errors import InvalidValue, printable
+from ..io import make_output_folder, unused, write_file
 
 # Colours that stay apart for the colour-blind (Okabe and Ito), blue first.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555", "#f0e442")
@@ -150,6 +152,28 @@ def render_page(title: str, blocks: Sequence[Block]) -> str:
         f"<title>{name}</title>\n<style>{_STYLE}</style>\n</head>\n"
         f"<body>\n<h1>{name}</h1>\n{body}\n</body>\n</html>\n"
     )
+
+
+def save_page(folder: Path, page: str, files: Mapping[str, bytes | str] | None = None) -> Path:
+    """Write a page as `report.html`, and what goes with it, into a folder.
+
+    It is made if it is not there. Files in it are never overwritten: the new ones get a number.
+
+    Args:
+        folder: of the page.
+        page: what `render_page` made.
+        files: name → content of what lies beside the page.
+
+    Returns:
+        The path of the page.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if files:
+        make_output_folder(folder)
+    path = unused(folder / "report.html")
+    for name, content in {**(files or {}), path.name: page}.items():
+        write_file(folder / name, content, overwrite=False)
+    return path
 
 
 def _render(block: Block) -> str:

@@ -108,7 +108,7 @@ def test_a_report_holds_the_page_the_figures_and_the_layers(tmp_path: Path):
     page = save_analysis(analysis, tmp_path / "new")
     assert {path.name for path in page.parent.iterdir()} == {
         *("report.html", "roofline.png", "parts.png", "memory.png"),
-        *("layers.csv", "summary.json"),
+        *("layers.csv", "summary.json", ".scantling-output"),
     }
     text = page.read_text("utf-8")
     assert "&lt;b&gt;" in text

@@ -58,8 +58,9 @@ class CheckOptions:
 
 def check(options: CheckOptions) -> int:
     """Look for damage, wrong labels, repetition and imbalance; exit code 3 if there are errors."""
-    from ...datasets.check import check_dataset, to_record
+    from ...datasets.check import check_dataset, render_report, to_record
     from ...io import default_cache
+    from ...reports import save_page
 
     levels = find_levels(options)
     with progress_bar() as progress:
@@ -73,7 +74,7 @@ def check(options: CheckOptions) -> int:
             cache=options.cache or default_cache(),
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
-    page = None if options.out is None else write_report(result, options.out)
+    page = None if options.out is None else save_page(options.out, render_report(result))
     failed = bool(result.findings if options.strict else result.errors)
     code = CHECK_FAILED if failed else WORKED
     if options.json:
@@ -109,17 +110,6 @@ def find_levels(options: CheckOptions) -> "ModelLevels | None":
     return ModelLevels(
         spec.name, spec.image_size, spec.strides, spec.head.anchors, spec.input.resize_mode
     )
-
-
-def write_report(result: "CheckResult", folder: Path) -> Path:
-    """Write the page of a check into a folder, whole or not at all; an older one stays."""
-    from ...datasets.check import render_report
-    from ...io import unused, write_file
-
-    folder.mkdir(parents=True, exist_ok=True)
-    page = unused(folder / "report.html")
-    write_file(page, render_report(result), overwrite=False)
-    return page
 
 
 def describe(result: "CheckResult") -> Iterator[str]:

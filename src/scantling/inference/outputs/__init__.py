@@ -7,8 +7,7 @@ from typing import Protocol, Self
 
 from ...errors import lookup
 from ...images import Frame
-from ...images.paths import OUTPUT_MARK
-from ...io import new_run_folder
+from ...io import OUTPUT_MARK, make_output_folder, new_run_folder
 from ...structures import Detections
 from .labels import VocWriter, YoloWriter
 from .names import FrameNames
@@ -72,9 +71,7 @@ class Outputs:
         self._writers: list[OutputWriter] = []
         if makers:
             self.folder = folder or new_run_folder(RUN_FOLDER)
-            self.folder.mkdir(parents=True, exist_ok=True)
-            if not any(self.folder.iterdir()):  # else it may be the user's own, with images in it
-                (self.folder / OUTPUT_MARK).touch()
+            make_output_folder(self.folder)
             self._names = FrameNames()
             self._writers = [make(self.folder) for make in makers]
 

@@ -3,8 +3,7 @@
 import json
 from pathlib import Path
 
-from ...io import unused, write_file
-from ...reports import Block, Details, Heading, Picture, Table, Text, render_page
+from ...reports import Block, Details, Heading, Picture, Table, Text, render_page, save_page
 from .analysis import Analysis
 from .figures import draw_figures
 from .tables import Row, layer_table, part_table, summarise, to_csv
@@ -110,13 +109,10 @@ def save_analysis(analysis: Analysis, folder: Path) -> Path:
     Returns:
         The path of the page.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     figures = draw_figures(analysis)
-    page = unused(folder / "report.html")
-    files = {f"{name}.png": data for name, data in figures.items()}
-    files["layers.csv"] = to_csv(analysis).encode()
-    files["summary.json"] = (json.dumps(summarise(analysis), indent=1) + "\n").encode()
-    files[page.name] = render_analysis(analysis, figures).encode()
-    for name, data in files.items():
-        write_file(folder / name, data, overwrite=False)
-    return page
+    files: dict[str, bytes | str] = {
+        **{f"{name}.png": data for name, data in figures.items()},
+        "layers.csv": to_csv(analysis),
+        "summary.json": json.dumps(summarise(analysis), indent=1) + "\n",
+    }
+    return save_page(folder, render_analysis(analysis, figures), files)
