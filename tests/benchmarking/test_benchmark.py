@@ -23,9 +23,9 @@ from scantling.benchmarking import (
     summarise,
 )
 from scantling.benchmarking.contender import make_contenders
-from scantling.benchmarking.outcome import STAGES
 from scantling.benchmarking.process import run_isolated
 from scantling.errors import InvalidValue
+from scantling.inference.predictor import STAGES
 from small_models import write_cfg, write_data, write_model
 
 ROUNDS = 3

@@ -13,8 +13,8 @@ from scantling.benchmarking.timings import (
     spread_of,
     timed,
     undisturbed,
-    waited_seconds,
 )
+from scantling.engines.hardware import waited_seconds
 from scantling.errors import InvalidValue
 
 LONG = 0.5  # of its time a sample waited

@@ -3,15 +3,10 @@
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from ..inference.predictor import STAGES
 from ..reports import COLORS, new_figure, plain_text, to_png
-from .outcome import STAGES, Benchmark, BenchmarkRow
+from .outcome import Benchmark, BenchmarkRow
 
-STAGE_NAMES = {
-    "read": "decode",
-    "preprocess": "preprocess",
-    "network": "network",
-    "postprocess": "postprocess",
-}
 _STAGE_COLORS = dict(zip(STAGES, (COLORS[5], COLORS[4], COLORS[0], COLORS[2]), strict=True))
 MARKERS = "osD^vP*X"
 WIDE = 5.0  # the slowest so many times as slow as the fastest: a logarithmic axis
@@ -31,8 +26,8 @@ def draw_latency(benchmark: Benchmark) -> bytes | None:
     left = [0.0] * len(rows)
     for stage in STAGES:
         values = [1e3 * (row.stages or {})[stage] for row in rows]
-        name, color = STAGE_NAMES[stage], _STAGE_COLORS[stage]
-        axes.barh(places, values, left=left, height=0.62, color=color, label=name)
+        name = "decode" if stage == "read" else stage
+        axes.barh(places, values, left=left, height=0.62, color=_STAGE_COLORS[stage], label=name)
         left = [start + value for start, value in zip(left, values, strict=True)]
     for place, row in zip(places, rows, strict=True):
         _whisker(axes, row, place)

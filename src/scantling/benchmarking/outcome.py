@@ -6,8 +6,6 @@ from typing import Any
 
 from .timings import Ratio, Spread, Timing, as_milliseconds
 
-STAGES = ("read", "preprocess", "network", "postprocess")
-
 
 @dataclass(frozen=True)
 class Trial:

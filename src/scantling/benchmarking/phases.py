@@ -164,7 +164,7 @@ def close_all(state: BenchmarkState) -> None:
     """End every engine."""
     for entry in state.entries:
         if entry.predictor is not None:
-            entry.predictor.engine.close()
+            entry.predictor.close()
             entry.predictor = None
 
 

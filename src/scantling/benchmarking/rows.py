@@ -7,7 +7,8 @@ from statistics import median
 
 from .. import __version__
 from ..engines import ENGINES
-from .outcome import STAGES, BenchmarkRow, Trial
+from ..inference.predictor import STAGES
+from .outcome import BenchmarkRow, Trial
 from .timings import Ratio, Timing, ratio_of, spread_of, undisturbed
 from .trials import Entry
 

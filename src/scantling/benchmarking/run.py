@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..datasets.dataset import Dataset
 from ..datasets.readers import describe_dataset
-from ..engines.hardware import describe_machine
+from ..engines.hardware import describe_machine, waited_seconds
 from ..errors import InvalidValue
 from ..evaluation import open_data
 from .contender import Source, make_contenders, name_sources, with_fresh_weights
@@ -26,7 +26,6 @@ from .phases import (
 )
 from .pictures import describe_images, draw_images, find_images
 from .rows import make_rows
-from .timings import waited_seconds
 from .trials import Entry
 
 if TYPE_CHECKING:

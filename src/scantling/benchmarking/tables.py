@@ -5,7 +5,8 @@ import io
 from collections.abc import Sequence
 from dataclasses import fields
 
-from .outcome import STAGES, Benchmark, BenchmarkRow
+from ..inference.predictor import STAGES
+from .outcome import Benchmark, BenchmarkRow
 from .timings import Ratio, Spread
 
 MEGABYTE = 1e6

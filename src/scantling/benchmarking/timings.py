@@ -2,21 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..engines.hardware import WAITED, waited_seconds
 from ..errors import InvalidValue
 
 T = TypeVar("T")
 
-WAITED = 0.03  # share of its time that a sample's threads may have waited for a processor
 ENOUGH = 10  # undisturbed samples that are judged alone; of fewer than twice as many, half
-
-_THREADS = Path("/proc/self/task")  # Linux only
 
 
 @dataclass(frozen=True)
@@ -89,26 +86,6 @@ def timed(work: Callable[[], T]) -> tuple[T, Timing]:
         return result, Timing(seconds)
     # a thread that ended in between takes its count along
     return result, Timing(seconds, max(0.0, after - before) / seconds if seconds else 0.0)
-
-
-def waited_seconds() -> float | None:
-    """For how long the living threads of this process were kept from running, so far.
-
-    From the kernel's `schedstat`; None where there is none.
-    """
-    total = 0
-    try:
-        for thread in _THREADS.iterdir():
-            try:
-                total += int((thread / "schedstat").read_bytes().split()[1])
-            except ProcessLookupError:
-                continue  # ended since it was listed
-            except FileNotFoundError:
-                if thread.exists():
-                    return None
-    except (OSError, IndexError, ValueError):
-        return None
-    return total * 1e-9
 
 
 def spread_of(samples: Sequence[Timing]) -> Spread | None:

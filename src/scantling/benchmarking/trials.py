@@ -11,13 +11,14 @@ from time import perf_counter
 import cv2
 import numpy as np
 
+from ..engines.hardware import waited_seconds
 from ..images import read_image
-from ..inference.predictor import Predictor
+from ..inference.predictor import STAGES, Predictor
 from ..structures import Image
 from .contender import Contender
-from .outcome import STAGES, Accuracy, ThroughputRun, Trial
+from .outcome import Accuracy, ThroughputRun, Trial
 from .process import IsolatedRun
-from .timings import Timing, timed, waited_seconds
+from .timings import Timing, timed
 
 SHORT = 0.1  # seconds; a network below runs once more before it is timed: warm threads and caches
 LEAST_BATCHES = 4  # of a throughput run, a stream

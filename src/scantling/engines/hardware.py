@@ -16,6 +16,8 @@ from ..errors import InvalidValue
 
 logger = logging.getLogger(__name__)
 PRECISIONS = ("fp32", "bf16", "fp16")
+WAITED = 0.03  # share of its time from which on a sample whose threads waited is disturbed
+_THREADS = Path("/proc/self/task")  # Linux only
 
 
 # Instruction sets that matter to a network, as Linux calls them → as people do.
@@ -124,6 +126,26 @@ def has_package(name: str) -> bool:
 def has_nvidia_gpu() -> bool:
     """Whether there seems to be a GPU of NVIDIA, for runtimes other than torch, which asks CUDA."""
     return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
+
+
+def waited_seconds() -> float | None:
+    """For how long the living threads of this process were kept from running, so far.
+
+    From the kernel's `schedstat`; None where there is none.
+    """
+    total = 0
+    try:
+        for thread in _THREADS.iterdir():
+            try:
+                total += int((thread / "schedstat").read_bytes().split()[1])
+            except ProcessLookupError:
+                continue  # ended since it was listed
+            except FileNotFoundError:
+                if thread.exists():
+                    return None
+    except (OSError, IndexError, ValueError):
+        return None
+    return total * 1e-9
 
 
 def describe_machine() -> dict[str, Any]:

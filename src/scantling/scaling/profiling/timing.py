@@ -1,23 +1,21 @@
 """Timers that also report how long the threads waited for a processor."""
 
 from collections.abc import Callable
-from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
 
-WAITED = 0.03  # share of its time that a sample's threads may have waited
-_THREADS = Path("/proc/self/task")  # Linux only
+from ...engines.hardware import WAITED, waited_seconds
 
 
 def timed(run: Callable[[], Any]) -> tuple[float, float]:
-    """Time one call by the wall clock: (seconds, share that its threads waited)."""
-    before = waited_seconds()
+    """Time one call by the wall clock: (seconds, share that its threads waited; 0 if unknown)."""
+    before = waited_seconds() or 0.0
     start = perf_counter()
     run()
     seconds = perf_counter() - start
-    return seconds, max(0.0, waited_seconds() - before) / max(seconds, 1e-9)
+    return seconds, max(0.0, (waited_seconds() or 0.0) - before) / max(seconds, 1e-9)
 
 
 def computed(run: Callable[[], Any]) -> tuple[float, float]:
@@ -28,20 +26,6 @@ def computed(run: Callable[[], Any]) -> tuple[float, float]:
     start = process_time()
     run()
     return max(process_time() - start, 1e-9), 0.0
-
-
-def waited_seconds() -> float:
-    """Seconds that this process's threads waited for a processor; 0 where unknown."""
-    total = 0
-    try:
-        for thread in _THREADS.iterdir():
-            try:
-                total += int((thread / "schedstat").read_bytes().split()[1])
-            except (FileNotFoundError, ProcessLookupError):
-                continue  # ended since it was listed, or not told
-    except (OSError, IndexError, ValueError):
-        return 0.0
-    return total * 1e-9
 
 
 def robust_median(samples: list[tuple[float, float]]) -> tuple[float, float]:
