@@ -91,6 +91,18 @@ def test_labels_that_are_what_the_model_finds_give_an_ap_of_one(
     assert evaluation.seconds.network > 0
 
 
+def test_an_engine_that_was_opened_for_it_is_closed_and_no_other(
+    predictor: Predictor, labelled: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+):
+    closed: list[Predictor] = []
+    monkeypatch.setattr(Predictor, "close", lambda self: closed.append(self))
+    monkeypatch.setattr("scantling.evaluation.evaluator.load", lambda *_, **__: predictor)
+    evaluate(predictor, labelled())
+    assert not closed
+    evaluate("a name", labelled())
+    assert closed == [predictor]
+
+
 def test_the_order_and_spelling_of_the_classes_make_no_difference(
     predictor: Predictor, labelled: Callable[..., Path]
 ):

@@ -26,7 +26,7 @@ from scantling.scaling.latency import (
 )
 from scantling.scaling.latency.fitting import cross_validate
 from scantling.scaling.latency.operation_table import CONVOLUTIONS, KINDS, PLACE
-from scantling.scaling.latency.terms import PeakRates
+from scantling.scaling.latency.terms import PeakRates, evaluate, make_terms
 from scantling.scaling.profiling.random_chains import draw_chains
 from scantling.scaling.profiling.torch_chain import count_chain
 from scantling.specs import find_spec
@@ -123,9 +123,15 @@ def test_an_outlier_among_the_chains_changes_little():
 
 
 def test_fused_activations_are_found_to_cost_nothing():
-    kinds = model().by_kind(network("yolov4-csp", 384))
-    assert kinds["mish"] < 0.05 * sum(kinds.values())
-    assert sum(kinds.values()) == pytest.approx(model().predict(network("yolov4-csp", 384)).seconds)
+    table = network("yolov4-csp", 384)
+    groups = make_terms([table], model().rates)
+    seconds = evaluate(groups, model().coefficients)
+    whole = sum(float(one.sum()) for one in seconds.values())
+    mish = sum(
+        float(seconds[name][group.kinds == PLACE["mish"]].sum()) for name, group in groups.items()
+    )
+    assert 0 < mish < 0.05 * whole
+    assert whole == pytest.approx(model().predict(table).seconds)
 
 
 def test_many_networks_at_once_are_as_each_alone():

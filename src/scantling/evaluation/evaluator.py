@@ -1,7 +1,7 @@
 """Evaluate a model, or a file of detections, on a labelled data set."""
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
@@ -13,6 +13,7 @@ from ..datasets.dataset import Dataset
 from ..datasets.readers import read_dataset
 from ..errors import InvalidData, InvalidValue
 from ..inference import Prediction, Predictor, load
+from ..inference.predictor import STAGES
 from ..postprocess import Selection
 from .class_matching import match_class_names
 from .coco_results import read_results
@@ -42,7 +43,7 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate a model on a labelled data set.
 
-    >>> evaluate("yolov4-tiny", "coco.yaml").figures["AP"]  # doctest: +SKIP
+    >>> evaluate("yolov4-tiny", "coco.yaml").stats["AP"]  # doctest: +SKIP
 
     The images are read as they come and forgotten; only the detections stay in memory.
 
@@ -71,26 +72,27 @@ def evaluate(
     rules = choose_protocol(protocol)
     whole = open_data(data, split=split, format=format, max_data_errors=max_data_errors)
     dataset = first_images(whole, limit)
-    predictor = model
-    if not isinstance(predictor, Predictor):
-        predictor = load(predictor, selection=selection_for(rules))
-    classes = match_class_names(
-        predictor.names,
-        dataset.names,
-        source=str(dataset.source),
-        rename_classes=rename_classes,
-        known_classes_only=known_classes_only,
-    )
-    dataset = without_classes(dataset, classes.unknown)
-    start = perf_counter()
-    stream = predictor.stream_files(
-        [image.path for image in dataset.images],
-        batch_size=batch_size,
-        rectangular=rectangular,
-        workers=workers,
-    )
-    collected = _Collected(dataset, DetectionTableBuilder(classes.labels), max_data_errors)
-    collected.add_all(stream, progress)
+    with ExitStack() as stack:
+        predictor = model
+        if not isinstance(predictor, Predictor):
+            predictor = stack.enter_context(load(predictor, selection=selection_for(rules)))
+        classes = match_class_names(
+            predictor.names,
+            dataset.names,
+            source=str(dataset.source),
+            rename_classes=rename_classes,
+            known_classes_only=known_classes_only,
+        )
+        dataset = without_classes(dataset, classes.unknown)
+        start = perf_counter()
+        stream = predictor.stream_files(
+            [image.path for image in dataset.images],
+            batch_size=batch_size,
+            rectangular=rectangular,
+            workers=workers,
+        )
+        collected = _Collected(dataset, DetectionTableBuilder(classes.labels), max_data_errors)
+        collected.add_all(stream, progress)
     middle = perf_counter()
     detections, run = collected.builder.build(), _as_run(rules, predictor)
     metrics = compute_metrics(make_ground_truth(dataset), detections, run)
@@ -116,7 +118,7 @@ class _Collected:
         self.builder = builder
         self.max_data_errors = max_data_errors
         self.unreadable: list[tuple[str, str]] = []
-        self.seconds = dict.fromkeys(("read", "preprocess", "network", "postprocess"), 0.0)
+        self.seconds = dict.fromkeys(STAGES, 0.0)
 
     def add_all(
         self, stream: Generator[Prediction], progress: Callable[[int, int], None] | None
@@ -132,7 +134,7 @@ class _Collected:
         """Take in the prediction of one image.
 
         Raises:
-            InvalidData: the image cannot be judged, and that is one error too many.
+            InvalidData: the image cannot be evaluated, and that is one error too many.
         """
         problem = _problem(prediction, self.dataset)
         if problem is None and prediction.detections is not None:
@@ -246,7 +248,7 @@ def without_classes(dataset: Dataset, names: tuple[str, ...]) -> Dataset:
 
 
 def _problem(prediction: Prediction, dataset: Dataset) -> str | None:
-    """Why an image cannot be metrics, if it cannot."""
+    """Why an image cannot be evaluated, if it cannot."""
     found, stated = prediction.detections, dataset.images[prediction.frame.index].size
     if found is None:
         return prediction.frame.problem or "cannot be read"

@@ -19,8 +19,8 @@ _AT_ONCE = 1 << 20  # pairs whose IoU is computed together: bounds the memory
 class Pairs:
     """P overlapping pairs of a detection and an object, one column per property."""
 
-    detections: IntArray  # (P,) places in Found, ascending
-    truth: IntArray  # (P,) places in Truth; for one detection ascending
+    detections: IntArray  # (P,) places in the table, ascending
+    truth: IntArray  # (P,) places in the table; for one detection ascending
     iou: Columns  # (P,)
 
     def __len__(self) -> int:

@@ -56,7 +56,7 @@ class Protocol:
         cuts_files: whether detections of a results file are cut at `min_score` too.
 
     Raises:
-        InvalidValue: no such name, or a number out of range.
+        InvalidValue: an empty name, or a number out of range.
     """
 
     name: str

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoints import Model
+from ..checkpoints.load import CHECKPOINTS
 from ..engines import Engine, EngineSettings, is_exported, open_engine, read_metadata
 from ..engines.graphs import make_metadata
 from ..engines.outputs import as_candidates, output_names
@@ -30,7 +31,6 @@ logger = logging.getLogger(__name__)
 
 Size = tuple[int, int]
 KEPT, KEPT_PIXELS = 6, 1 << 20  # outputs that are cached, of canvases of this size at most
-MODEL_FILES = (".cfg", ".safetensors", ".pt", ".pth")
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def decode(raw: Sequence[FloatArray], metadata: Metadata, levels: Sequence[Level
     """Decode raw predictions of one canvas by other levels; None where the shapes do not fit.
 
     Args:
-        raw: as `Told.raw`.
+        raw: as `Output.raw`.
         metadata: of the model.
         levels: the other way.
     """
@@ -251,7 +251,7 @@ def find_source(metadata: Metadata, file: Path) -> str | Path:
         InvalidValue: there is no such file or name.
     """
     named = Path(metadata.source)
-    if named.suffix.lower() in MODEL_FILES:
+    if named.suffix.lower() in (".cfg", *CHECKPOINTS):
         for path in (named, file.parent / named.name):
             if path.is_file():
                 return path

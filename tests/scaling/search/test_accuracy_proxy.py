@@ -1,4 +1,4 @@
-"""The criterion: fitted to what was published, rising with every ingredient, and no AP."""
+"""The criterion: fitted to what was published, rising with every feature, and no AP."""
 
 from pathlib import Path
 
@@ -92,7 +92,7 @@ def test_the_capacity_of_yolov4_csp_at_640_is_100():
     st.sampled_from(["field", "macs", "side"]),
     st.floats(1, 4),
 )
-def test_capacity_never_falls_with_an_ingredient(
+def test_capacity_never_falls_with_a_feature(
     field: int, macs: float, convolutions: int, side: int, grown: str, factor: float
 ):
     more = {"field": field, "macs": macs, "side": side}

@@ -32,7 +32,7 @@ class Format:
         write: (model, metadata, path): makes the files, of a draft: see `replace_files`.
         read_metadata: path → the metadata's JSON, None where there is none. It runs nothing of
             the file, and takes bounded time and memory.
-        engines: that run the file; it is verified in the first. Empty: it cannot be verified.
+        engines: that run the file; it is verified in the first, and not at all where there is none.
         precisions: that can be had.
         packages: that an export needs.
         extra: ours, which brings the packages.

@@ -46,7 +46,7 @@ def analyze(
     """Count the cost of a model layer by layer, and check it against the design rules.
 
     Args:
-        spec: of the model; `analyze.open_spec` finds it for a name or a file.
+        spec: of the model; `open_spec` finds it for a name or a file.
         image_size: (height, width), or the side of a square; the spec's own if None.
         batch: images at once.
         precision: `fp32`, `fp16`, `bf16` or `int8`.

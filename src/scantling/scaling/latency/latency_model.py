@@ -7,8 +7,8 @@ import numpy as np
 
 from ..device_profile import DeviceProfile
 from .fitting import fit_coefficients, predict_seconds
-from .operation_table import KINDS, PLACE, OperationTable
-from .terms import FloatArray, PeakRates, evaluate, make_terms
+from .operation_table import OperationTable
+from .terms import FloatArray, PeakRates
 
 TOGETHER = 64  # networks that are computed at once
 
@@ -79,12 +79,3 @@ class LatencyModel:
             scales: (vertical, horizontal) factors from that size to the others.
         """
         return self.seconds_of([table.scaled(*scale) for scale in scales])
-
-    def by_kind(self, table: OperationTable) -> dict[str, float]:
-        """Predicted seconds by kind of operation, largest first."""
-        groups = make_terms([table], self.rates)
-        total = np.zeros(len(KINDS))
-        for name, seconds in evaluate(groups, self.coefficients).items():
-            total += np.bincount(groups[name].kinds, seconds, len(KINDS))
-        shares = {kind: float(total[place]) for kind, place in PLACE.items() if total[place] > 0}
-        return dict(sorted(shares.items(), key=lambda item: -item[1]))

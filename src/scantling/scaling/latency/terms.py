@@ -2,7 +2,7 @@
 
 Each of these is a known amount of work times a rate, and the logarithm of the rate is linear in a
 few features of the operation's shape. So a time is a sum of terms
-amount · exp(features · coefficients), which `fit` learns from whole chains.
+amount · exp(features · coefficients), which `fit_coefficients` learns from whole chains.
 """
 
 from dataclasses import dataclass

@@ -41,7 +41,7 @@ class ChainRunner:
     """Runs chains on one engine, with fixed settings.
 
     Args:
-        engine, precision, device, threads: as in `Profile`.
+        engine, precision, device, threads: as in `DeviceProfile`.
     """
 
     engine: str

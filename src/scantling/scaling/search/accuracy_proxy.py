@@ -33,8 +33,8 @@ class AccuracyProxy:
     """Fitted weights of the features, none negative, and the residuals of the fit.
 
     Args:
-        weights: one for each of `INGREDIENTS`, in points of AP for each doubling.
-        offset: AP where all ingredients are 0.
+        weights: one for each of `FEATURES`, in points of AP for each doubling.
+        offset: AP where all features are 0.
         points: how many published models it was fitted to.
         residual: root mean square of what it misses, in AP.
         worst: what it misses at most, in AP.
