@@ -208,9 +208,9 @@ def compare(
         images = opened.new_batch(1, spec.image_size)
         images[:] = 114
         runs.append(partial(opened, images))
-    bench = choose_runner(engine, "cpu", options.precision, options.threads)
-    samples, turns = _take_turns(bench, runs, options.minutes, options.clock)
-    profile = make_profile(bench, samples[0], samples[1], minutes=options.minutes)
+    runner = choose_runner(engine, "cpu", options.precision, options.threads)
+    samples, turns = _take_turns(runner, runs, options.minutes, options.clock)
+    profile = make_profile(runner, samples[0], samples[1], minutes=options.minutes)
     model = LatencyModel(profile)
     tables = [tabulate(spec) for spec in specs]
     predicted = model.seconds_of(tables)
@@ -230,17 +230,17 @@ def compare(
 
 
 def _take_turns(
-    bench: Any, runs: list[Any], minutes: float, clock: str
+    runner: Any, runs: list[Any], minutes: float, clock: str
 ) -> tuple[Any, list[list[Timed]]]:
     """(rates and samples of chains), and the times of every network."""
     timed = CLOCKS[clock]
-    rates = measure_rates(bench)
+    rates = measure_rates(runner)
     for run in runs:
         run()
     short = [timed(run)[0] < SHORT for run in runs]
     turns: list[list[Timed]] = [[] for _ in runs]
     samples: list[Any] = []
-    groups, spent = measure_groups(bench, clock=timed), 0.0
+    groups, spent = measure_groups(runner, clock=timed), 0.0
     while spent < 60 * minutes:
         start = time.monotonic()
         samples += next(groups)

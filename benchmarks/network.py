@@ -312,7 +312,7 @@ def take_turns(contenders: dict[str, Run], rounds: int) -> dict[str, list[Timing
             _, sample = timed(run)
             if number >= WARM_UP:
                 samples[name].append(sample)
-            elif sample.seconds < SHORT:
+            elif sample.value < SHORT:
                 short.add(name)
     return samples
 

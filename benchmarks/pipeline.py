@@ -280,7 +280,7 @@ def work(told: dict[str, Any]) -> int:
         path = asked["path"]
         if asked["do"] == "image":
             count, sample = timed(lambda path=path: find(path))
-            say(seconds=sample.seconds, waited=sample.waited, objects=count)
+            say(seconds=sample.value, waited=sample.waited, objects=count)
         else:
             say(**folder(path, asked["seconds"]))
     return 0
@@ -298,7 +298,7 @@ def in_line(find: Find) -> Callable[[str, float], dict[str, Any]]:
     def folder(path: str, seconds: float) -> dict[str, Any]:
         done = (find(path) * 0 + 1 for _ in iter(int, 1))
         sample = rate_of(done, seconds, skipped=2, least=4)
-        return {"rate": sample.seconds, "waited": sample.waited, "network": None}
+        return {"rate": sample.value, "waited": sample.waited, "network": None}
 
     return folder
 
@@ -340,7 +340,7 @@ def ultralytics_worker(told: dict[str, Any]) -> tuple[Find, Callable[[str, float
                         yield 1
 
             sample = rate_of(done(), seconds, skipped=2, least=4)
-        return {"rate": sample.seconds, "waited": sample.waited, "network": None}
+        return {"rate": sample.value, "waited": sample.waited, "network": None}
 
     return find, folder
 
@@ -358,19 +358,19 @@ def scantling_worker(told: dict[str, Any]) -> tuple[Find, Callable[[str, float],
         streams=told["streams"],
         selection=Selection(min_score=MIN_SCORE, iou_threshold=IOU, multi_label=False),
     )
-    standing = Entry(Way(Source(told["model"])))
+    entry = Entry(Way(Source(told["model"])))
 
     def find(path: str) -> int:
         return len(predictor(path))
 
     def folder(path: str, seconds: float) -> dict[str, Any]:
-        if standing.batch is None:
-            prepare(standing, predictor, Path(path))
-        found = measure_throughput(standing, predictor, [Path(path)], seconds)
+        if entry.batch is None:
+            prepare(entry, predictor, Path(path))
+        found = measure_throughput(entry, predictor, [Path(path)], seconds)
         return {
-            "rate": found.files.seconds,
+            "rate": found.files.value,
             "waited": found.files.waited,
-            "network": found.network.seconds,
+            "network": found.network.value,
             "network_waited": found.network.waited,
         }
 

@@ -28,7 +28,7 @@ from scantling.errors import InvalidValue
 from scantling.inference.predictor import STAGES
 from small_models import write_cfg, write_data, write_model
 
-ROUNDS = 3
+TRIALS = 3
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +47,9 @@ def measure(folder: Path, names: Sequence[str] = ("small",), **settings: Any) ->
         "threads": (1,),
         "device": "cpu",
         "seconds": 0.3,
-        "rounds": ROUNDS,
+        "trials": TRIALS,
         "warm_up": 1,
-        "alone": False,
+        "isolated": False,
         "cache": folder / "cache",
     }
     models = [folder / f"{name}.safetensors" for name in names]
@@ -107,13 +107,13 @@ def test_ratios_are_to_the_first_row(measured: Benchmark):
             assert 0 < ratio.lower <= ratio.median <= ratio.upper
 
 
-def test_the_row_is_made_of_the_samples_of_its_turns(measured: Benchmark):
+def test_the_row_is_made_of_the_samples_of_its_trials(measured: Benchmark):
     row, trials = measured.rows[0], measured.trials[0]
-    assert len(trials) == ROUNDS
+    assert len(trials) == TRIALS
     for trial in trials:
-        assert trial.latency.seconds == pytest.approx(sum(trial.stages.values()))
+        assert trial.latency.value == pytest.approx(sum(trial.stages.values()))
     assert row.latency is not None
-    assert row.latency.median in [trial.latency.seconds for trial in trials] or row.latency.cleaned
+    assert row.latency.median in [trial.latency.value for trial in trials] or row.latency.cleaned
 
 
 def test_one_that_fails_says_why_and_loses_nobody_else(measured: Benchmark):
@@ -171,8 +171,8 @@ def test_files_are_written_whole(measured: Benchmark, tmp_path: Path):
     assert float(rows[0]["latency_median"]) == pytest.approx(measured.rows[0].latency.median)
     assert rows[2]["problem"]
     samples = list(csv.DictReader(io.StringIO((page.parent / "samples.csv").read_text())))
-    assert len(samples) == 4 * ROUNDS
-    assert [one["row"] for one in samples[:4]] == ["0", "1", "4", "5"]  # by turns
+    assert len(samples) == 4 * TRIALS
+    assert [one["row"] for one in samples[:4]] == ["0", "1", "4", "5"]  # interleaved
 
 
 def test_hostile_names_are_only_text(folder: Path, tmp_path: Path):
@@ -180,10 +180,10 @@ def test_hostile_names_are_only_text(folder: Path, tmp_path: Path):
     result = benchmark(
         [source],
         engines=["torch"],
-        rounds=1,
+        trials=1,
         warm_up=0,
         seconds=0.1,
-        alone=False,
+        isolated=False,
         cache=folder / "cache",
     )
     page = save_report(result, tmp_path)
@@ -193,10 +193,10 @@ def test_hostile_names_are_only_text(folder: Path, tmp_path: Path):
 
 def test_an_interruption_reports_what_there_is(folder: Path, tmp_path: Path):
     def interrupt(phase: str, share: float) -> None:
-        if phase == "taking turns" and share > 0.5:
+        if phase == "trials" and share > 0.5:
             raise KeyboardInterrupt
 
-    result = measure(folder, ("small", "large"), rounds=10, progress=interrupt)
+    result = measure(folder, ("small", "large"), trials=10, progress=interrupt)
     assert result.interrupted
     assert any("Interrupted" in note for note in notes_of(result))
     assert [len(trials) for trials in result.trials] == [
@@ -245,10 +245,10 @@ def test_fresh_weights_need_no_weights_at_all(tmp_path: Path):
         [cfg],
         engines=["torch"],
         batch_sizes=[2],
-        rounds=1,
+        trials=1,
         warm_up=0,
         seconds=0.1,
-        alone=False,
+        isolated=False,
         fresh_weights=True,
         cache=tmp_path,
     )
@@ -265,10 +265,10 @@ def test_a_model_in_memory_is_measured_as_well(folder: Path):
     result = benchmark(
         [model],
         engines=["torch"],
-        rounds=1,
+        trials=1,
         warm_up=0,
         seconds=0.1,
-        alone=False,
+        isolated=False,
         cache=folder / "cache",
     )
     (row,) = result.rows
@@ -305,7 +305,7 @@ def test_weights_are_named_behind_the_model(tmp_path: Path):
     "settings",
     [
         {"seconds": 0},
-        {"rounds": 0},
+        {"trials": 0},
         {"batch_sizes": [0]},
         {"threads": [0]},
         {"images": ["no/such/image.jpg"]},

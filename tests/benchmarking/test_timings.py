@@ -67,7 +67,7 @@ def test_a_sample_is_disturbed_above_three_hundredths():
     assert not Timing(1.0, None).disturbed
 
 
-def test_a_ratio_is_the_median_of_the_ratios_of_the_turns():
+def test_a_ratio_is_the_median_of_the_ratios_of_the_trials():
     # 10/5, 12/4, 8/8, 20/4, 9/3 = 2, 3, 1, 5, 3: not 10/4, the ratio of the medians
     ratio = ratio_of(quiet(10, 12, 8, 20, 9), quiet(5, 4, 8, 4, 3))
     assert ratio is not None
@@ -90,7 +90,7 @@ def test_a_turn_in_which_either_was_disturbed_has_no_part_in_the_ratio():
     assert (ratio.median, ratio.lower, ratio.upper, ratio.count) == (2, 2, 2, 2)
 
 
-def test_turns_of_unequal_number_are_no_pairs():
+def test_trials_of_unequal_number_are_no_pairs():
     with pytest.raises(InvalidValue, match="as many of one as of the other"):
         ratio_of(quiet(1), quiet(1, 2))
     assert ratio_of([], []) is None
@@ -139,10 +139,10 @@ def test_threads_that_want_more_than_the_processors_are_seen_to_wait():
         os.sched_setaffinity(0, allowed)
     assert before is not None
     assert sample.disturbed
-    assert sample.seconds >= 0.3
+    assert sample.value >= 0.3
 
 
 def test_timing_gives_what_was_done():
     result, sample = timed(lambda: 42)
     assert result == 42
-    assert 0 <= sample.seconds < 1
+    assert 0 <= sample.value < 1

@@ -117,7 +117,7 @@ def test_exported_files_are_benchmarked(made: Path, tmp_path: Path):
         "--seconds",
         0.3,
         "--set",
-        "alone=false",
+        "isolated=false",
         "--json",
     )
     said = scantling("benchmark", *(made / file for file in FILES), *words, folder=tmp_path)

@@ -10,7 +10,7 @@ from scantling.cli import main
 from small_models import write_cfg, write_model
 
 FAST = ["--seconds", "0.2", "--device", "cpu"]
-FAST += ["--set", "rounds=2", "--set", "alone=false", "--set", "threads=1"]
+FAST += ["--set", "trials=2", "--set", "isolated=false", "--set", "threads=1"]
 
 
 @pytest.fixture

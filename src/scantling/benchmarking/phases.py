@@ -1,4 +1,4 @@
-"""The phases of a benchmark: isolated processes, trials in turn, throughput runs, accuracy."""
+"""The phases of a benchmark: isolated processes, interleaved trials, throughput runs, accuracy."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ class BenchmarkPlan:
     Args:
         images: files.
         seconds: for each contender, of trials and throughput runs.
-        rounds: trials; None for as many as the time allows.
+        trials: of each; None for as many as the time allows.
         warm_up: trials that do not count.
         cache: folder for what is downloaded or converted.
         progress: told the phase and which share of it is done.
@@ -38,7 +38,7 @@ class BenchmarkPlan:
 
     images: Sequence[Path]
     seconds: float
-    rounds: int | None
+    trials: int | None
     warm_up: int
     cache: Path | None
     progress: Callable[[str, float], None]
@@ -62,7 +62,7 @@ def start_isolated(state: BenchmarkState, plan: BenchmarkPlan) -> None:
     steps = len(state.entries) * STARTS
     for number, entry in enumerate(state.entries):
         for start in range(STARTS):
-            plan.progress("starting each alone", (number * STARTS + start) / steps)
+            plan.progress("isolated processes", (number * STARTS + start) / steps)
             said = run_isolated(entry.contender, plan.images, cache=plan.cache)
             if said.problem is not None:
                 entry.problem = said.problem
@@ -84,20 +84,20 @@ def load_all(state: BenchmarkState, plan: BenchmarkPlan) -> None:
         for entry, predictor in state.running:
             with _attempt(entry):
                 trial = run_trial(entry, predictor, plan.images, number)
-                entry.short = trial.network.seconds < SHORT
+                entry.short = trial.network.value < SHORT
 
 
 def run_trials(state: BenchmarkState, plan: BenchmarkPlan) -> None:
-    """Run trials in turn, A B C A B C, until the time is over. Only whole rounds count."""
+    """Run trials interleaved, A B C A B C, until the time is over. Only those of all count."""
     budget = plan.seconds * len(state.running) * TRIALS_SHARE
     start = perf_counter()
-    for number in range(plan.rounds or MOST):
+    for number in range(plan.trials or MOST):
         if not state.running:
             break
         share = (perf_counter() - start) / budget
-        if plan.rounds is None and share >= 1 and number >= FEWEST:
+        if plan.trials is None and share >= 1 and number >= FEWEST:
             break
-        plan.progress("taking turns", number / plan.rounds if plan.rounds else min(1.0, share))
+        plan.progress("trials", number / plan.trials if plan.trials else min(1.0, share))
         taken = []
         for entry, predictor in state.running:
             with _attempt(entry):
@@ -107,11 +107,11 @@ def run_trials(state: BenchmarkState, plan: BenchmarkPlan) -> None:
 
 
 def measure_all_throughput(state: BenchmarkState, plan: BenchmarkPlan) -> None:
-    """Measure the throughput of each, in turn. Only whole rounds count."""
-    count = THROUGHPUT_RUNS if plan.rounds is None else min(THROUGHPUT_RUNS, plan.rounds)
+    """Measure the throughput of each, interleaved. Only runs of all count."""
+    count = THROUGHPUT_RUNS if plan.trials is None else min(THROUGHPUT_RUNS, plan.trials)
     seconds = plan.seconds * (1 - TRIALS_SHARE) / (2 * THROUGHPUT_RUNS)
     for number in range(count):
-        plan.progress("working without a pause", number / count)
+        plan.progress("throughput", number / count)
         taken = []
         for entry, predictor in state.running:
             with _attempt(entry):
@@ -132,13 +132,13 @@ def evaluate_all(
         source = entry.contender.source
         key = (source, engine.name, engine.precision, engine.image_size)
         if key not in known:
-            judge = Predictor(
+            evaluated = Predictor(
                 engine, predictor.names, input_spec=predictor.input_spec, selection=selection
             )
             phase = f"evaluating {source.name}, {engine.name} {engine.precision}"
             try:
                 result = evaluate(
-                    judge,
+                    evaluated,
                     dataset,
                     protocol=PROTOCOL,
                     limit=limit,

@@ -18,8 +18,8 @@ from .tables import (
 )
 
 HOW_TO_READ = (
-    "Median (min–max) of samples taken by turns in one process; × is how many times as fast as the "
-    "first row, the median of the ratios of the turns (half of them lie in the brackets). "
+    "Median (min–max) of trials interleaved in one process; × is how many times as fast as the "
+    "first row, the median of the ratios of the trials (half of them lie in the brackets). "
     "Samples during which the scheduler made a thread wait for more than 3 % of the time are left "
     "out; * where too few others were left. Compare × between runs, never milliseconds."
 )
@@ -60,7 +60,7 @@ def render_report(benchmark: Benchmark, figures: Mapping[str, bytes]) -> str:
         *[Picture(figures[name], _CAPTIONS[name]) for name in figures],
         Heading("Latency"),
         Table(*latency_table(benchmark)),
-        Heading("The network, and work without a pause"),
+        Heading("The network alone, and throughput"),
         Table(*speed_table(benchmark)),
         Text(HOW_TO_READ, "note"),
         Heading("Stages, memory, start-up"),

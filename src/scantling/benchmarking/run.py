@@ -1,4 +1,4 @@
-"""Benchmark contenders in turn, in one run, so that the moods of the machine hit all alike."""
+"""Benchmark contenders with interleaved trials, so that what disturbs one disturbs all alike."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def benchmark(
     split: str | None = None,
     limit: int | None = None,
     seconds: float = 10.0,
-    rounds: int | None = None,
+    trials: int | None = None,
     warm_up: int = 3,
-    alone: bool = True,
+    isolated: bool = True,
     fresh_weights: bool = False,
     cache: Path | None = None,
     progress: Callable[[str, float], None] = lambda _phase, _share: None,
@@ -59,8 +59,8 @@ def benchmark(
     >>> benchmark(["yolov4-tiny"], engines=["torch", "openvino"]).rows  # doctest: +SKIP
 
     Every model is run in every combination of engine, precision, size, batch, threads and streams.
-    They take turns, A B C A B C, in this process; before, each has processes of its own, which
-    tell its start-up time and memory. A contender that fails says so in its row. Whatever was
+    Their trials are interleaved, A B C A B C, in this process; before, each has isolated processes,
+    which tell its start-up time and memory. A contender that fails says so in its row. Whatever was
     measured until `KeyboardInterrupt` is returned.
 
     Args:
@@ -76,9 +76,9 @@ def benchmark(
         data: labelled images, for the AP of each contender.
         split, limit: of the data, as for `evaluate`.
         seconds: for each contender, without loading, start-up and AP.
-        rounds: trials, in place of as many as the time allows.
+        trials: of each, in place of as many as the time allows.
         warm_up: trials that do not count.
-        alone: start each contender in processes of its own as well.
+        isolated: start each contender in processes of its own as well.
         fresh_weights: random weights for named models and `.cfg` files, so that nothing is fetched.
         cache: folder for what is downloaded or converted.
         progress: told the phase and which share of it is done.
@@ -87,8 +87,8 @@ def benchmark(
         InvalidValue: a setting that cannot be, or no image.
         InvalidData: the labelled data cannot be read.
     """
-    if seconds <= 0 or (rounds is not None and rounds < 1):
-        raise InvalidValue("seconds", seconds, "more than 0, and of rounds 1 or more")
+    if seconds <= 0 or (trials is not None and trials < 1):
+        raise InvalidValue("seconds", seconds, "more than 0, and of trials 1 or more")
     if fresh_weights and data is not None:
         raise InvalidValue("fresh_weights", True, "False beside labelled data: nothing is found")
     dataset = None if data is None else open_data(data, split=split)
@@ -112,9 +112,9 @@ def benchmark(
         chosen = images or ([] if dataset is None else [one.path for one in dataset.images])
         files = find_images(chosen) if chosen else draw_images(Path(folder))
         shown = describe_images(files, drawn=not chosen)
-        plan = BenchmarkPlan(files, seconds, rounds, warm_up, cache, progress)
+        plan = BenchmarkPlan(files, seconds, trials, warm_up, cache, progress)
         state = BenchmarkState([Entry(one) for one in contenders])
-        interrupted = _measure(state, plan, dataset, limit=limit, alone=alone)
+        interrupted = _measure(state, plan, dataset, limit=limit, isolated=isolated)
         rows = make_rows(state.entries)
         close_all(state)
     working = [entry for entry in state.entries if entry.problem is None]
@@ -139,11 +139,11 @@ def _measure(
     dataset: Dataset | None,
     *,
     limit: int | None,
-    alone: bool,
+    isolated: bool,
 ) -> bool:
     """Run the phases; True where the user interrupted them."""
     try:
-        if alone:
+        if isolated:
             start_isolated(state, plan)
         load_all(state, plan)
         run_trials(state, plan)

@@ -38,7 +38,7 @@ def latency_table(benchmark: Benchmark) -> Cells:
 
 
 def speed_table(benchmark: Benchmark) -> Cells:
-    """Column names and a row of text for each contender: the network, and work without a pause."""
+    """Column names and a row of text for each contender: the network alone, and throughput."""
     columns = (
         *("row", "model", "engine", "network, ms", "×"),
         *("files/s", "×", "network alone, images/s", "×"),
@@ -128,8 +128,8 @@ def as_csv(benchmark: Benchmark) -> str:
 
 
 def samples_as_csv(benchmark: Benchmark) -> str:
-    """Every sample, in the order of the turns: what the figures were made from."""
-    columns = ["row", "turn", "latency_s", "latency_waited", "network_s", "network_waited"]
+    """Every sample, in the order of the trials: what the figures were made from."""
+    columns = ["row", "trial", "latency_s", "latency_waited", "network_s", "network_waited"]
     lines: list[list[object]] = []
     longest = max(map(len, benchmark.trials), default=0)
     for number in range(longest):
@@ -139,7 +139,7 @@ def samples_as_csv(benchmark: Benchmark) -> str:
                 latency, network = one.latency, one.network
                 waits = ("" if part.waited is None else part.waited for part in (latency, network))
                 first, second = waits
-                line = [place, number, latency.seconds, first, network.seconds, second]
+                line = [place, number, latency.value, first, network.value, second]
                 lines.append([*line, *(one.stages[stage] for stage in STAGES)])
     return _write([*columns, *(f"{stage}_s" for stage in STAGES)], lines)
 

@@ -13,7 +13,7 @@ from ..errors import InvalidValue
 
 T = TypeVar("T")
 
-ENOUGH = 10  # undisturbed samples that are judged alone; of fewer than twice as many, half
+ENOUGH = 10  # undisturbed samples that count without the others; of fewer than twice as many, half
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,13 @@ class Timing:
     """A duration or a rate, and how much of it was spent waiting.
 
     Args:
-        seconds: by the clock, or images a second where a rate was measured.
+        value: seconds by the clock; of a throughput, images a second.
         waited: for how large a share of that time threads of this process were ready to run and
             the scheduler ran something else; None where the system does not say. Several threads
             that wait at once count each, so it may be above 1.
     """
 
-    seconds: float
+    value: float
     waited: float | None = None
 
     @property
@@ -93,7 +93,7 @@ def spread_of(samples: Sequence[Timing]) -> Spread | None:
     if not samples:
         return None
     kept = undisturbed(samples)
-    values = np.array([sample.seconds for sample in samples])[kept]
+    values = np.array([sample.value for sample in samples])[kept]
     p95, p99 = np.percentile(values, [95, 99]).tolist()
     disturbed = sum(sample.disturbed for sample in samples)
     return Spread(
@@ -132,7 +132,7 @@ def ratio_of(
         return None
     kept = _enough([a.disturbed or b.disturbed for a, b in zip(base, others, strict=True)])
     first, second = (
-        np.array([sample.seconds for sample in samples])[kept] for samples in (base, others)
+        np.array([sample.value for sample in samples])[kept] for samples in (base, others)
     )
     ratios = second / first if rates else first / second
     lower, upper = np.percentile(ratios, [25, 75]).tolist()

@@ -83,7 +83,7 @@ def run_trial(entry: Entry, predictor: Predictor, images: Sequence[Path], trial:
 def measure_throughput(
     entry: Entry, predictor: Predictor, images: Sequence[Path], seconds: float
 ) -> ThroughputRun:
-    """Work without a pause, on the network alone and from files to boxes, for that long each."""
+    """Measure the throughput of the network alone, and from files to boxes, for that long each."""
     batch = entry.contender.batch
     lanes = max(1, predictor.engine.streams)
     skipped, least = 2 * lanes * batch, LEAST_BATCHES * lanes * batch

@@ -96,10 +96,10 @@ class BenchmarkOptions:
     streams: Annotated[
         str | None, Setting("Batches that the engine works on at once, several with commas; 1.")
     ] = None
-    rounds: Annotated[
-        int | None, Setting("Turns, in place of as many as there is time for.", min=1)
+    trials: Annotated[
+        int | None, Setting("Trials of each, in place of as many as there is time for.", min=1)
     ] = None
-    alone: Annotated[
+    isolated: Annotated[
         bool, Setting("Measure start-up and memory too, each model in a process of its own.")
     ] = True
     cache: CacheFolder = None
@@ -146,8 +146,8 @@ def run_benchmark(options: BenchmarkOptions) -> "Benchmark":
             split=options.split,
             limit=options.limit,
             seconds=options.seconds,
-            rounds=options.rounds,
-            alone=options.alone,
+            trials=options.trials,
+            isolated=options.isolated,
             fresh_weights=options.fresh_weights,
             cache=options.cache,
             progress=progress,

@@ -27,7 +27,7 @@ from .torch_chain import count_chain, run_in_torch
 logger = logging.getLogger(__name__)
 
 ENGINES = ("openvino", "onnxruntime", "torch", "tensorrt")
-TOGETHER = 22  # chains that run by turns
+TOGETHER = 22  # chains that are timed interleaved
 TURNS = 6
 SHORT = 0.2  # seconds; a chain below runs once more before it is timed
 
@@ -89,22 +89,22 @@ def measure_device(
         InvalidValue: a setting that cannot be measured here.
         MissingPackage, UnknownName: the engine is not installed, or there is none.
     """
-    bench = choose_runner(engine, device, precision, threads)
+    runner = choose_runner(engine, device, precision, threads)
     logger.info(
-        f"measuring {bench.engine} on {bench.device} in {bench.precision} with "
-        f"{bench.threads} threads for {minutes:g} minutes; leave the machine alone meanwhile"
+        f"measuring {runner.engine} on {runner.device} in {runner.precision} with "
+        f"{runner.threads} threads for {minutes:g} minutes; leave the machine alone meanwhile"
     )
     start = monotonic()
-    rates = measure_rates(bench)
+    rates = measure_rates(runner)
     samples: list[tuple[str, OperationTable, float, float]] = []
-    for group in measure_groups(bench):
+    for group in measure_groups(runner):
         samples += group
         passed = monotonic() - start
         progress(min(1.0, passed / max(60 * minutes, 1e-9)))
         # another group takes as long as one did
         if passed * (1 + len(group) / len(samples)) > 60 * minutes:
             break
-    return make_profile(bench, rates, samples, minutes=(monotonic() - start) / 60)
+    return make_profile(runner, rates, samples, minutes=(monotonic() - start) / 60)
 
 
 def choose_runner(engine: str, device: str, precision: str, threads: int | None) -> ChainRunner:
@@ -140,15 +140,15 @@ def choose_runner(engine: str, device: str, precision: str, threads: int | None)
     return ChainRunner(engine, precision, where, threads or count_cores())
 
 
-def measure_rates(bench: ChainRunner) -> PeakRates:
+def measure_rates(runner: ChainRunner) -> PeakRates:
     """Measure peak compute and memory bandwidth."""
     chains = dense_chains()
-    macs = measure_macs([(chain_macs(chain), bench.prepare(chain)) for chain in chains])
+    macs = measure_macs([(chain_macs(chain), runner.prepare(chain)) for chain in chains])
     return PeakRates(macs, measure_bandwidth())
 
 
 def measure_groups(
-    bench: ChainRunner, *, seed: int = 0, clock: Clock = timed
+    runner: ChainRunner, *, seed: int = 0, clock: Clock = timed
 ) -> Iterator[list[tuple[str, OperationTable, float, float]]]:
     """Measure group after group of chains: (name, operations, seconds, spread) of each."""
     chains = draw_chains(seed)
@@ -160,14 +160,14 @@ def measure_groups(
             for chain, table, times in zip(
                 group,
                 tables,
-                time_by_turns([bench.prepare(chain) for chain in group], clock),
+                time_interleaved([runner.prepare(chain) for chain in group], clock),
                 strict=True,
             )
         ]
 
 
-def time_by_turns(runs: list[Run], clock: Clock = timed) -> list[tuple[float, float]]:
-    """Time functions by turns after a warm-up: (median seconds, spread) of each."""
+def time_interleaved(runs: list[Run], clock: Clock = timed) -> list[tuple[float, float]]:
+    """Time functions interleaved after a warm-up: (median seconds, spread) of each."""
     for run in runs:
         run()
     short = [clock(run)[0] < SHORT for run in runs]
@@ -181,7 +181,7 @@ def time_by_turns(runs: list[Run], clock: Clock = timed) -> list[tuple[float, fl
 
 
 def make_profile(
-    bench: ChainRunner,
+    runner: ChainRunner,
     rates: PeakRates,
     samples: list[tuple[str, OperationTable, float, float]],
     *,
@@ -191,15 +191,15 @@ def make_profile(
     kept, whole = _judge(samples, rates)
     return DeviceProfile(
         machine=describe_machine(),
-        engine=bench.engine,
-        engine_version=engine_version(bench.engine),
-        device=bench.device,
-        precision=bench.precision,
-        threads=bench.threads,
+        engine=runner.engine,
+        engine_version=engine_version(runner.engine),
+        device=runner.device,
+        precision=runner.precision,
+        threads=runner.threads,
         peak=Peak(
             macs_per_second=rates.macs_per_second,
             bytes_per_second=rates.bytes_per_second,
-            precision=bench.precision,
+            precision=runner.precision,
         ),
         samples=kept,
         whole=whole,
