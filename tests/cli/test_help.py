@@ -15,6 +15,12 @@ from scantling.cli import COMMANDS, GROUPS, build_app, main
 from scantling.cli.options import FromEnvironment
 from scantling.cli.renamed import IN_THE_RECIPE, RENAMED
 from scantling.cli.settings import Setting, find_marks
+from scantling.datasets.readers import READERS
+from scantling.datasets.writers import WRITERS as FORMAT_WRITERS
+from scantling.engines import ENGINES
+from scantling.evaluation import PROTOCOLS
+from scantling.inference.outputs import WRITERS
+from scantling.postprocess.selection import NMS
 from scantling.training.recipe import Recipe
 
 MOST_OPTIONS = 200  # of all commands, `--help` counted
@@ -76,6 +82,31 @@ def test_help_shows_what_most_people_use_and_help_all_everything(
     for place in find_marks(ENTRIES[words], FromEnvironment).values():
         assert f"${place.variable}: " in whole
         assert f"${place.variable}: " not in short
+
+
+@pytest.mark.parametrize(
+    ("words", "table"),
+    [
+        ("predict", WRITERS),
+        ("predict", ENGINES),
+        ("predict", NMS),
+        ("evaluate", PROTOCOLS),
+        ("evaluate", READERS),
+        ("data convert", FORMAT_WRITERS),
+        ("benchmark", ENGINES),
+        ("verify", ENGINES),
+        ("device measure", ENGINES),
+    ],
+)
+def test_help_lists_the_names_of_a_table(
+    words: str,
+    table: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("COLUMNS", "250")
+    assert main([*words.split(), "--help-all"]) == 0
+    assert ", ".join(table) in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words", ENTRIES, ids=" ".join)

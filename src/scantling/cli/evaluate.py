@@ -86,7 +86,7 @@ class EvaluateOptions:
     ] = None
     weights: WeightsOption = None
     image_size: ImageSizeOption = None
-    protocol: Annotated[str, option(RESULT, "Whose AP: coco, voc07, voc12 or darknet.")] = "coco"
+    protocol: Annotated[str, option(RESULT, "Whose AP: {evaluation.protocols:PROTOCOLS}.")] = "coco"
     out: Annotated[
         Path | None,
         option(RESULT, "Folder to save in; a new runs/evaluate-N by default, with --json none."),

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
@@ -34,7 +35,7 @@ def option(panel: str, text: str, *names: str, rare: bool = False, **more: Any) 
 
     Args:
         panel: of the help that it stands in.
-        text: what it is.
+        text: what it is. `{package.module:TABLE}` in it becomes the names in a table of ours.
         names: how it is spelt, where that is not the name of its field.
         rare: leave it out of `--help`; `--help-all` has it.
         more: as of `typer.Option`.
@@ -109,8 +110,9 @@ def help_option(
     def show(context: typer.Context, shown: bool | None) -> None:
         if shown is None or context.resilient_parsing:
             return
-        for parameter in () if shown else context.command.params:
-            parameter.hidden = False  # type: ignore[attr-defined]
+        for parameter in context.command.params:
+            parameter.help = _with_names(parameter.help or "")  # type: ignore[attr-defined]
+            parameter.hidden = shown and parameter.hidden  # type: ignore[attr-defined]
         typer.echo(context.get_help())
         if settings and not shown:
             _print_settings(settings)
@@ -145,10 +147,19 @@ def _print_settings(settings: Mapping[str, tuple[Setting, Any]]) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, (setting, default) in settings.items():
         usual = "" if default is None else f"  [default: {default}]"
-        table.add_row(name, setting.help + usual)
+        table.add_row(name, _with_names(setting.help) + usual)
     Console(markup=False).print(
         Panel(table, title="Settings: --set NAME=VALUE", title_align="left")
     )
+
+
+def _with_names(text: str) -> str:
+    """The text of a help with the names in its tables, which are imported only to be shown."""
+
+    def names(found: re.Match[str]) -> str:
+        return ", ".join(getattr(import_module(f"...{found[1]}", __name__), found[2]))
+
+    return re.sub(r"\{([\w.]+):(\w+)\}", names, text)
 
 
 # Panels of the help, by what people want.
@@ -176,7 +187,7 @@ NamesOption = Annotated[Path | None, option(MODEL, NAMES_HELP, rare=True)]
 
 DataArgument = Annotated[str, typer.Argument(help=DATA_HELP)]
 FormatSetting = Annotated[
-    str | None, Setting("Format of the data: coco, yolo, darknet or voc; found out by default.")
+    str | None, Setting("Format of the data: {datasets.readers:READERS}; found out by default.")
 ]
 MaxDataErrorsOption = Annotated[
     int, option(INPUT, "Errors in the data that are accepted.", rare=True, min=0)
@@ -238,9 +249,7 @@ ResizeModeSetting = Annotated[
         " model's own."
     ),
 ]
-NmsSetting = Annotated[
-    str, Setting("Kind of NMS: greedy, diou, soft-linear, soft-gaussian or none.")
-]
+NmsSetting = Annotated[str, Setting("Kind of NMS: {postprocess.selection:NMS}.")]
 MergeSetting = Annotated[
     Literal["nms", "wbf"],
     Setting("Of boxes that show one object keep the best (nms), or fuse them (wbf)."),

@@ -81,8 +81,8 @@ class PredictOptions:
         str | None,
         option(
             RESULT,
-            "images, jsonl, csv, txt, voc, coco, crops, video, or none; several with commas. By"
-            f" default {DEFAULT_OUTPUTS}; none with --json.",
+            "{inference.outputs:WRITERS}, or none; several with commas. By default"
+            f" {DEFAULT_OUTPUTS}; none with --json.",
             metavar="KIND,…",
         ),
     ] = None

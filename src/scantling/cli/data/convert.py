@@ -24,7 +24,7 @@ class DataConvertOptions:
 
     source: DataArgument
     out: Annotated[Path, typer.Argument(help="Folder to write; must not be there, or be empty.")]
-    to: Annotated[str, option(RESULT, "coco, yolo, darknet or voc.", metavar="FORMAT")]
+    to: Annotated[str, option(RESULT, "{datasets.writers:WRITERS}.", metavar="FORMAT")]
     json: JsonOption = False
     split: Annotated[
         list[str] | None, option(INPUT, "A split to convert; may be repeated. All by default.")
