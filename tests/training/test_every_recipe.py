@@ -109,13 +109,17 @@ def test_every_variant_is_trained_on_the_padding_that_it_predicts_on(name: str):
 
 def test_the_padding_of_the_model_is_that_of_extra_transforms_and_mixers():
     settings = AugmentSettings(
-        extra=({"name": "affine"}, {"name": "scale-jitter", "settings": {"pad_value": 3}}),
-        mixers=({"name": "mixup"},),
+        extra=(
+            {"name": "affine"},
+            {"name": "scale-jitter", "settings": {"pad_value": 3}},
+            {"name": "darknet-crop"},  # pads with the mean colour of the image, as darknet does
+        ),
+        mixers=({"name": "mixup"}, {"name": "darknet-mosaic"}),
     )
     spec = InputSpec(pad_value=7)
     extra = make_augmentation(settings, input_spec=spec)((64, 64)).extra
-    assert [one.pad_value for one in extra] == [7, 3]
-    assert [one.pad_value for one in make_mixers(settings, input_spec=spec)] == [7]
+    assert [one.pad_value for one in extra] == [7, 3, None]
+    assert [one.pad_value for one in make_mixers(settings, input_spec=spec)] == [7, None]
 
 
 def test_settings_of_a_run_made_before_still_name_the_padding():

@@ -36,15 +36,15 @@ def create(
         table: name → class.
         name: of the entry.
         settings: parameter → value; a list stands for a tuple.
-        pad_value: padding of an entry that pads, unless its settings name another; None for its
-            own default.
+        pad_value: padding of an entry that pads, unless its settings name another, or its default
+            is the mean colour of the image, as darknet's; None for its own default.
 
     Raises:
         UnknownName: no such entry, or it has no such parameter.
         InvalidValue: a value is out of range.
     """
     made = lookup(table, name, "transform")
-    if pad_value is not None and hasattr(made, "pad_value"):
+    if pad_value is not None and getattr(made, "pad_value", None) is not None:
         settings = {"pad_value": pad_value, **settings}
     return _with_settings(made, name, settings)
 

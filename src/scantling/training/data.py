@@ -159,9 +159,7 @@ def make_augmentation(settings: AugmentSettings, *, input_spec: InputSpec) -> Si
         if settings.kind == "none":
             return SizedAugmentation(None, extra, input_spec)
         chosen = {**settings.settings, "extra": extra}
-        # darknet trains on the mean colour of each image around it, whatever it predicts on
-        pad_value = None if settings.kind == "darknet" else input_spec.pad_value
-        own = create(AUGMENTATIONS, settings.kind, chosen, pad_value=pad_value)
+        own = create(AUGMENTATIONS, settings.kind, chosen, pad_value=input_spec.pad_value)
     except ScantlingError as error:
         raise InvalidSettings([f"augment: {error}"]) from error
     return SizedAugmentation(own, (), input_spec)
