@@ -23,7 +23,7 @@ right and below, and biases in front of normalisations. Those that end in `-pt` 
 those that end in `-ap` were trained with AdvProp, which scales images to −1…1. Their 90 classes are
 COCO's ids, ten of which no image has.
 
-| model | image size | classes | strides | parameters | GMACs | fit | official weights |
+| model | image size | classes | strides | parameters | GMACs | resize mode | official weights |
 | --- | --- | ---: | --- | ---: | ---: | --- | --- |
 """
 

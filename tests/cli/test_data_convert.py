@@ -22,7 +22,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "coco"
 
 
-def test_convert_prints_what_was_read_written_and_lost(
+def test_convert_prints_what_was_read_written_and_dropped(
     source: Path, capsys: pytest.CaptureFixture[str]
 ):
     assert main(["data", "convert", str(source), "out", "--to", "yolo"]) == 0
@@ -42,7 +42,7 @@ def test_convert_prints_json_and_nothing_else(source: Path, capsys: pytest.Captu
     facts = json.loads(capsys.readouterr().out)
     assert (facts["format"], facts["to"], facts["folder"]) == ("coco", "darknet", "out")
     assert [one["split"] for one in facts["splits"]] == ["val"]
-    assert {"what": "crowd flags", "count": 1}.items() <= facts["lost"][1].items()
+    assert {"what": "crowd flags", "count": 1}.items() <= facts["dropped"][1].items()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Conversion there and back on real data sets: the same boxes, and a list of what was lost."""
+"""Conversion there and back on real data sets: the same boxes, and a list of what was dropped."""
 
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def assert_same(found: Dataset, expected: Dataset, *, within: float, flags: bool
 
 
 def losses(conversion) -> dict[str, int | None]:
-    return {loss.what: loss.count for loss in conversion.lost}
+    return {loss.what: loss.count for loss in conversion.dropped}
 
 
 def convert_on(source: Path, folder: Path, formats: tuple[str, ...]) -> list:
@@ -117,10 +117,10 @@ def test_first128_comes_through_yolo_and_coco_exactly_and_voc_to_rounding(
             expected.names[label] for label in set(expected.objects.labels.tolist())
         }
         assert not found.errors
-    lost = losses(done[-1])
-    assert lost["classes without objects"] == 80 - 73
-    assert lost["ids and order of classes"] == 80
-    assert 800 < lost["boxes changed"] <= 898
+    dropped = losses(done[-1])
+    assert dropped["classes without objects"] == 80 - 73
+    assert dropped["ids and order of classes"] == 80
+    assert 800 < dropped["boxes changed"] <= 898
     coco = COCO(str(tmp_path / "again/annotations/instances_val.json"))
     assert (len(coco.getImgIds()), len(coco.getAnnIds()), len(coco.getCatIds())) == (128, 898, 73)
     assert losses(again) == {

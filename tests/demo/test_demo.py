@@ -60,7 +60,7 @@ def test_the_demonstration_prints_json_and_nothing_else(
 ):
     assert main(["demo", "--out", str(tmp_path / "out"), "--seed", "3", "--json", *SHORT]) == 0
     record = json.loads(capsys.readouterr().out)
-    assert record["figures"].keys() >= {"AP", "AP50"}
+    assert record["stats"].keys() >= {"AP", "AP50"}
     assert Path(record["model"]).is_file()
     names = load_model(record["model"]).names
     assert names == read_dataset(record["data"], split="test").names
@@ -92,5 +92,5 @@ def test_a_folder_with_something_in_it_is_refused(tmp_path: Path):
 @pytest.mark.slow
 def test_two_minutes_teach_it_to_find_most_of_what_is_drawn(tmp_path: Path):
     done = demo(tmp_path / "out")
-    assert done.figures["AP50"] > 0.8
+    assert done.stats["AP50"] > 0.8
     check_files(done.folder, pictures=12)

@@ -31,7 +31,7 @@ class Conversion:
         folder: what was written.
         to: the format it was written in.
         splits: counts, a split each.
-        lost: what the new data set does not hold; empty if it holds everything.
+        dropped: what the new data set does not hold; empty if it holds everything.
     """
 
     source: str
@@ -39,7 +39,7 @@ class Conversion:
     folder: Path
     to: str
     splits: tuple[ConvertedSplit, ...]
-    lost: tuple[Dropped, ...]
+    dropped: tuple[Dropped, ...]
 
 
 def convert_dataset(
@@ -75,14 +75,14 @@ def convert_dataset(
     chosen = tuple(splits) or list_splits(source, format=format)
     datasets = {split: read_dataset(source, split=split, format=format) for split in chosen}
     start(datasets)
-    lost = write_dataset(datasets, Path(folder), to=to, images=images, advance=advance)
+    dropped = write_dataset(datasets, Path(folder), to=to, images=images, advance=advance)
     return Conversion(
         str(source),
         next(iter(datasets.values())).format,
         Path(folder),
         to,
         tuple(_count(split, dataset) for split, dataset in datasets.items()),
-        lost,
+        dropped,
     )
 
 

@@ -37,7 +37,7 @@ class StylizedSet:
         styles: how many style images there were.
         images: of each split.
         stylized: how many of them look like a style.
-        lost: what the writer of the format does not keep.
+        dropped: what the writer of the format does not keep.
     """
 
     folder: Path
@@ -45,7 +45,7 @@ class StylizedSet:
     styles: int
     images: Mapping[str, int]
     stylized: Mapping[str, int]
-    lost: tuple[Dropped, ...]
+    dropped: tuple[Dropped, ...]
 
 
 def stylize_dataset(
@@ -111,8 +111,8 @@ def stylize_dataset(
             made[path] = _restyle(path, style, strength, Path(place) / str(number))
             advance()
         changed = {split: _with_paths(dataset, made) for split, dataset in datasets.items()}
-        lost = write_dataset(changed, target, to=kind, advance=advance)
-    return StylizedSet(Path(folder), kind, len(paths), images, stylized, lost)
+        dropped = write_dataset(changed, target, to=kind, advance=advance)
+    return StylizedSet(Path(folder), kind, len(paths), images, stylized, dropped)
 
 
 def find_styles(styles: Path) -> tuple[Path, ...]:

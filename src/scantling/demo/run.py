@@ -46,7 +46,7 @@ class Demo:
         model: the trained model.
         report: the page of the evaluation on the split `test`, which training never saw.
         pictures: folder of images with what was found in them.
-        figures: of that evaluation, `AP50` among them.
+        stats: of that evaluation, `AP50` among them.
         seconds: by the clock, of each stage.
     """
 
@@ -58,7 +58,7 @@ class Demo:
     model: Path
     report: Path
     pictures: Path
-    figures: Mapping[str, float]
+    stats: Mapping[str, float]
     seconds: Mapping[str, float]
 
 
@@ -130,7 +130,7 @@ def _run(home: Path, images: int, epochs: int, seed: int, progress: Progress) ->
         model=model,
         report=report,
         pictures=pictures,
-        figures=evaluation.stats,
+        stats=evaluation.stats,
         seconds=clock.seconds,
     )
 

@@ -68,6 +68,7 @@ def _named_spec(model: Model) -> ModelSpec:
         raise InvalidSpec(
             spec.name,
             "it is a network of a darknet cfg, whose levels cannot be dropped",
-            "Name the variant and give its weights: scantling scale yolov4-p6 --set weights=FILE",
+            "Name the variant and give its weights: "
+            "scantling scale yolov4-p6 --drop-level --set weights=FILE --out NEW.safetensors",
         )
     return spec

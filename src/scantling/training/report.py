@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from ..datasets.contact_sheets import SheetImage as SheetPicture, contact_sheet
+from ..datasets.contact_sheets import SheetImage, contact_sheet
 from ..datasets.loader import Arrays, Task, TrainingSet
 from ..evaluation import (
     Evaluation,
@@ -146,10 +146,10 @@ def write_samples(folder: RunFolder, training_set: TrainingSet, task: Task) -> N
     write_file(folder.samples, data.tobytes())
 
 
-def _sample(arrays: Arrays, place: int) -> SheetPicture:
+def _sample(arrays: Arrays, place: int) -> SheetImage:
     own = arrays.image_index == place
     none = np.zeros(int(own.sum()), np.bool_)
-    return SheetPicture(
+    return SheetImage(
         image=arrays.images[place],
         boxes=arrays.boxes[own],
         labels=arrays.labels[own],

@@ -26,8 +26,8 @@ def dataset(tmp_path: Path) -> Dataset:
     return make_dataset(tmp_path / "made", [(0, 1, BOX), (1, 0, [0.5, 1, 20, 30])])
 
 
-def losses(lost) -> dict[str, int | None]:
-    return {loss.what: loss.count for loss in lost}
+def losses(dropped) -> dict[str, int | None]:
+    return {loss.what: loss.count for loss in dropped}
 
 
 @pytest.mark.parametrize("to", WRITERS)
@@ -89,13 +89,13 @@ def test_images_of_one_name_do_not_overwrite_one_another(to: str, tmp_path: Path
     dataset = make_dataset(tmp_path / "made", rows, files=files)
     for grey, file in enumerate(files):
         write_picture(tmp_path / "made" / file, grey=grey * 50)
-    lost = write_dataset({"train": dataset}, tmp_path / "out", to=to, images="copy")
+    dropped = write_dataset({"train": dataset}, tmp_path / "out", to=to, images="copy")
     kept = [path for path in (tmp_path / "out").rglob("*") if path.suffix in (".jpg", ".png")]
     assert len({path.stem.lower() for path in kept}) == 4
     assert sorted(path.read_bytes() for path in kept) == sorted(
         (tmp_path / "made" / file).read_bytes() for file in files
     )
-    assert losses(lost)["file names"] == 3
+    assert losses(dropped)["file names"] == 3
 
 
 def test_voc_holds_an_image_of_two_splits_once_and_others_apart(tmp_path: Path):
@@ -144,16 +144,18 @@ def test_every_flag_that_a_format_cannot_hold_is_counted(tmp_path: Path):
         format="coco",
         category_ids=(3, 90),
     )
-    lost = {to: losses(write_dataset({"train": dataset}, tmp_path / to, to=to)) for to in WRITERS}
+    dropped = {
+        to: losses(write_dataset({"train": dataset}, tmp_path / to, to=to)) for to in WRITERS
+    }
     for to in ("yolo", "darknet"):
-        assert lost[to]["crowd flags"] == 1
-        assert lost[to]["difficult flags"] == 2
-        assert lost[to]["areas of masks"] == 1
-        assert lost[to]["category ids"] == 2
-    assert lost["voc"]["crowd flags"] == 1
-    assert lost["voc"]["ids and order of classes"] == 2
-    assert "difficult flags" not in lost["voc"]
-    assert not {"crowd flags", "areas of masks", "category ids"} & set(lost["coco"])
+        assert dropped[to]["crowd flags"] == 1
+        assert dropped[to]["difficult flags"] == 2
+        assert dropped[to]["areas of masks"] == 1
+        assert dropped[to]["category ids"] == 2
+    assert dropped["voc"]["crowd flags"] == 1
+    assert dropped["voc"]["ids and order of classes"] == 2
+    assert "difficult flags" not in dropped["voc"]
+    assert not {"crowd flags", "areas of masks", "category ids"} & set(dropped["coco"])
     written = json.loads((tmp_path / "coco/annotations/instances_train.json").read_text())
     assert [one["id"] for one in written["categories"]] == [3, 90]
 
@@ -161,9 +163,9 @@ def test_every_flag_that_a_format_cannot_hold_is_counted(tmp_path: Path):
 def test_boxes_beyond_the_image_are_cut_off_and_told(tmp_path: Path):
     rows = [(0, 0, [-5, 10, 50, 90]), (0, 0, [130, 0, 140, 10]), (1, 0, [0, 0, 120, 80])]
     dataset = make_dataset(tmp_path / "made", rows)
-    lost = write_dataset({"train": dataset}, tmp_path / "yolo", to="yolo")
-    assert losses(lost) == {"boxes changed": 1, "boxes": 1}
-    assert "10 pixels" in str(lost[0])
+    dropped = write_dataset({"train": dataset}, tmp_path / "yolo", to="yolo")
+    assert losses(dropped) == {"boxes changed": 1, "boxes": 1}
+    assert "10 pixels" in str(dropped[0])
     labels = (tmp_path / "yolo/labels/train/a.txt").read_text().splitlines()
     assert [float(value) for value in labels[0].split()] == pytest.approx(
         [0, 25 / 120, 45 / 80, 50 / 120, 70 / 80]
@@ -178,9 +180,9 @@ def test_boxes_beyond_the_image_are_cut_off_and_told(tmp_path: Path):
 def test_voc_makes_no_box_smaller_than_a_pixel_and_tells_what_it_rounds(tmp_path: Path):
     rows = [(0, 0, [119.8, 79.7, 120, 80]), (1, 0, [3.2, 4.2, 3.4, 4.4]), (1, 1, [1, 2, 3, 4])]
     dataset = make_dataset(tmp_path / "made", rows)
-    lost = write_dataset({"train": dataset}, tmp_path / "out", to="voc")
-    assert losses(lost)["boxes changed"] == 2
-    assert "by 0.8 at most" in next(str(loss) for loss in lost if loss.what == "boxes changed")
+    dropped = write_dataset({"train": dataset}, tmp_path / "out", to="voc")
+    assert losses(dropped)["boxes changed"] == 2
+    assert "by 0.8 at most" in next(str(loss) for loss in dropped if loss.what == "boxes changed")
     xml = (tmp_path / "out/Annotations/a.xml").read_text()
     assert "<xmin>120</xmin>" in xml
     assert "<xmax>120</xmax>" in xml
@@ -217,10 +219,10 @@ def test_a_class_name_that_would_not_come_back_is_refused(name: str, tmp_path: P
 
 def test_yolo_names_splits_as_data_yaml_does_and_tells(tmp_path: Path):
     dataset = make_dataset(tmp_path / "made", [(0, 0, BOX)])
-    lost = write_dataset(
+    dropped = write_dataset(
         {"train2017": dataset, "valid": dataset, "trainval": dataset}, tmp_path / "a", to="yolo"
     )
-    assert losses(lost) == {"names of splits": 1, "splits": 1}
+    assert losses(dropped) == {"names of splits": 1, "splits": 1}
     assert sorted(path.name for path in (tmp_path / "a/images").iterdir()) == ["train", "val"]
     write_dataset({"everything": dataset}, tmp_path / "b", to="yolo")
     assert [path.name for path in (tmp_path / "b/images").iterdir()] == ["train"]
@@ -231,14 +233,14 @@ def test_yolo_names_splits_as_data_yaml_does_and_tells(tmp_path: Path):
 def test_darknet_names_two_lists_and_tells_of_the_third(tmp_path: Path):
     dataset = make_dataset(tmp_path / "made", [(0, 0, BOX)])
     parts = {"train": dataset, "val": dataset, "test": dataset}
-    lost = write_dataset(parts, tmp_path / "my set", to="darknet")
+    dropped = write_dataset(parts, tmp_path / "my set", to="darknet")
     main = read_data(tmp_path / "my set/my_set.data")
     assert main.classes == 2
     assert main.train is not None
     assert main.train.read_text() == "train/a.jpg\ntrain/b.jpg\n"
     assert main.valid is not None
     assert main.valid.name == "val.txt"
-    assert losses(lost)["names of splits"] == 1
+    assert losses(dropped)["names of splits"] == 1
     assert (tmp_path / "my set/test.txt").read_text() == "test/a.jpg\ntest/b.jpg\n"
     assert (tmp_path / "my set/train/b.txt").read_text() == ""
     with pytest.raises(InvalidData, match="one at a time"):
@@ -258,9 +260,9 @@ def test_images_that_are_gone_and_labels_with_errors_are_told(dataset: Dataset, 
             Finding("W216", "a polygon", tmp_path / "x.txt", 2),
         ),
     )
-    lost = write_dataset({"train": dataset}, tmp_path / "out", to="yolo")
-    assert losses(lost) == {"polygons": 1, "labels": 1, "images": 2}
-    assert "1 objects went" in str(lost[-1])
+    dropped = write_dataset({"train": dataset}, tmp_path / "out", to="yolo")
+    assert losses(dropped) == {"polygons": 1, "labels": 1, "images": 2}
+    assert "1 objects went" in str(dropped[-1])
     assert [path.name for path in (tmp_path / "out/images/train").iterdir()] == ["a.jpg"]
 
 
@@ -277,10 +279,10 @@ def test_image_ids_that_are_numbers_are_kept_and_words_get_the_next_free(tmp_pat
         replace(image, image_id=image_id)
         for image, image_id in zip(dataset.images, ids, strict=True)
     )
-    lost = write_dataset({"train": replace(dataset, images=images)}, tmp_path / "out", to="coco")
+    dropped = write_dataset({"train": replace(dataset, images=images)}, tmp_path / "out", to="coco")
     written = json.loads((tmp_path / "out/annotations/instances_train.json").read_text())
     assert [one["id"] for one in written["images"]] == [1, 2, 3]
-    assert losses(lost)["image ids"] == 2
+    assert losses(dropped)["image ids"] == 2
 
 
 def test_a_split_cannot_name_a_place_outside_of_the_folder(dataset: Dataset, tmp_path: Path):
@@ -309,8 +311,8 @@ def test_shares_have_digits_enough_for_the_largest_images(tmp_path: Path):
 def test_a_file_name_never_breaks_a_list_or_hides_an_image(to: str, tmp_path: Path):
     files = (".hidden.jpg", "#no.jpg", "a b.jpg", "line\nbreak.jpg", "x.jpg")
     dataset = make_dataset(tmp_path / "made", [(0, 0, BOX)], files=files)
-    lost = write_dataset({"train": dataset}, tmp_path / "out", to=to)
+    dropped = write_dataset({"train": dataset}, tmp_path / "out", to=to)
     space = "a_b" if to == "voc" else "a b"
     kept = {path.stem for path in (tmp_path / "out").rglob("*.jpg")}
     assert kept == {"_.hidden", "_#no", space, "line_break", "x"}
-    assert losses(lost)["file names"] == 3 + (to == "voc")
+    assert losses(dropped)["file names"] == 3 + (to == "voc")

@@ -75,10 +75,10 @@ def _print(done: "Conversion") -> None:
     for one in done.splits:
         counts = (one.images, one.objects, one.classes, one.crowd, one.difficult)
         typer.echo(f"{printable(one.split):<12}" + "".join(f"{count:>11,}" for count in counts))
-    if done.lost:
+    if done.dropped:
         typer.echo(f"Not in the new data set ({done.format} → {done.to}):")
-        for loss in done.lost:
+        for loss in done.dropped:
             typer.echo(f"  {printable(str(loss))}")
     else:
-        typer.echo("Nothing was lost.")
+        typer.echo("Nothing was dropped.")
     typer.echo(f"Written to {printable(str(done.folder))}")

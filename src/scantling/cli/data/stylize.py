@@ -76,9 +76,9 @@ def _print(done: "StylizedSet") -> None:
     for split, count in done.images.items():
         changed = done.stylized[split]
         typer.echo(printable(f"{split}: {changed:,} of {count:,} images changed"))
-    if done.lost:
+    if done.dropped:
         typer.echo(f"Not in the new data set ({done.format}):")
-        for loss in done.lost:
+        for loss in done.dropped:
             typer.echo(f"  {printable(str(loss))}")
     what = "1 style image" if done.styles == 1 else f"{done.styles:,} style images"
     typer.echo(f"Written to {printable(str(done.folder))}, from {what}")

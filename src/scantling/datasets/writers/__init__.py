@@ -77,8 +77,8 @@ def write_dataset(
     write, folder = WRITERS[to], Path(folder).absolute()
     plan = make_plan(datasets, name=folder.name)
     with atomic_folder(folder) as partial:
-        lost = write(plan, partial, images=images, advance=advance)  # type: ignore[arg-type]
-    return (*plan.lost, *lost)
+        dropped = write(plan, partial, images=images, advance=advance)  # type: ignore[arg-type]
+    return (*plan.dropped, *dropped)
 
 
 def check_target(folder: Path, *, to: str, images: str = "link") -> None:

@@ -25,7 +25,7 @@ def write_coco(
     COCO itself has no difficult flag; it is written as `"difficult": 1`, which other readers pass
     over.
     """
-    named, lost = name_files(plan.splits, one_folder=False)
+    named, dropped = name_files(plan.splits, one_folder=False)
     (folder / "annotations").mkdir()
     renumbered = 0
     for split, names in zip(plan.splits, named, strict=True):
@@ -39,12 +39,12 @@ def write_coco(
             file.writelines(_json_lines(plan, split, names, ids))
     if renumbered:
         note = "COCO's are whole numbers; they were numbered"
-        lost.append(Dropped("image ids", renumbered, note))
+        dropped.append(Dropped("image ids", renumbered, note))
     difficult = sum(int(split.objects.difficult.sum()) for split in plan.splits)
     if difficult:
         note = "kept under the key `difficult`, which other readers pass over: to them they count"
-        lost.append(Dropped("difficult flags", difficult, note))
-    return tuple(lost)
+        dropped.append(Dropped("difficult flags", difficult, note))
+    return tuple(dropped)
 
 
 def _number_images(split: SplitPlan) -> list[int]:

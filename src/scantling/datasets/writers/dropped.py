@@ -15,17 +15,17 @@ def count_flags(plan: WritePlan, format_name: str, *, difficult: bool) -> list[D
     crowd = sum(int(split.objects.crowd.sum()) for split in plan.splits)
     hard = 0 if difficult else sum(int(split.objects.difficult.sum()) for split in plan.splits)
     areas = sum(_count_areas(split) for split in plan.splits)
-    lost = []
+    dropped = []
     if crowd:
         note = f"{format_name} has no place for them; the boxes are kept as those of one object"
-        lost.append(Dropped("crowd flags", crowd, note))
+        dropped.append(Dropped("crowd flags", crowd, note))
     if hard:
         note = f"{format_name} has no place for them; the boxes are kept as any other"
-        lost.append(Dropped("difficult flags", hard, note))
+        dropped.append(Dropped("difficult flags", hard, note))
     if areas:
         note = f"{format_name} has no place for them; areas will be those of the boxes"
-        lost.append(Dropped("areas of masks", areas, note))
-    return lost
+        dropped.append(Dropped("areas of masks", areas, note))
+    return dropped
 
 
 def count_ids(
@@ -37,13 +37,13 @@ def count_ids(
         for split, names in zip(plan.splits, file_names, strict=True)
         for image, name in zip(split.images, names, strict=True)
     )
-    lost = []
+    dropped = []
     if ids:
-        lost.append(Dropped("image ids", ids, f"{format_name} knows images by their file names"))
+        dropped.append(Dropped("image ids", ids, f"{format_name} knows images by their file names"))
     if plan.category_ids != tuple(range(1, len(plan.names) + 1)):
         note = f"{format_name} counts classes without gaps"
-        lost.append(Dropped("category ids", len(plan.names), note))
-    return lost
+        dropped.append(Dropped("category ids", len(plan.names), note))
+    return dropped
 
 
 def id_of_name(file_name: str) -> int | str:
@@ -72,13 +72,13 @@ def cut_boxes(splits: Sequence[SplitPlan]) -> tuple[tuple[SplitPlan, ...], list[
             areas=objects.areas,
         )
         cut.append(SplitPlan(split.name, split.images, new.take(inside)))
-    lost = []
+    dropped = []
     if changed:
         note = f"they reached beyond their image, by {greatest:.3g} pixels at most, and are cut off"
-        lost.append(Dropped("boxes changed", changed, note))
+        dropped.append(Dropped("boxes changed", changed, note))
     if outside:
-        lost.append(Dropped("boxes", outside, "they have no area within their image"))
-    return tuple(cut), lost
+        dropped.append(Dropped("boxes", outside, "they have no area within their image"))
+    return tuple(cut), dropped
 
 
 def _count_areas(split: SplitPlan) -> int:

@@ -34,7 +34,7 @@ def name_files(
         one_folder: whether the images of all splits lie in one folder.
         spaces: whether a name may hold white space.
     """
-    lost, named = 0, []
+    renamed, named = 0, []
     taken: dict[str, Path] = {}
     for split in splits:
         if not one_folder:
@@ -48,10 +48,10 @@ def name_files(
             )
             taken[free.casefold()] = image.path
             names.append(free + suffix)
-            lost += free + suffix != image.path.name
+            renamed += free + suffix != image.path.name
         named.append(tuple(names))
     note = "another image has the name, or it holds what breaks a list; they got new ones"
-    return tuple(named), [Dropped("file names", lost, note)] if lost else []
+    return tuple(named), [Dropped("file names", renamed, note)] if renamed else []
 
 
 def place_images(

@@ -30,7 +30,7 @@ def make_plan(datasets: Mapping[str, Dataset], *, name: str) -> WritePlan:
     if not any(dataset.images for dataset in datasets.values()):
         raise InvalidData(name, "there are no images to write", "Choose splits with images")
     names = merge_names(tuple(datasets.values()))
-    ids, lost = _merge_ids(tuple(datasets.values()), names)
+    ids, dropped = _merge_ids(tuple(datasets.values()), names)
     splits = tuple(_make_split(split, dataset, names) for split, dataset in datasets.items())
     shared, _ = Counter(split.name for split in splits).most_common(1)[0]
     if len({split.name for split in splits}) < len(splits):
@@ -40,7 +40,7 @@ def make_plan(datasets: Mapping[str, Dataset], *, name: str) -> WritePlan:
         names,
         ids,
         splits,
-        (*lost, *_dropped_by_readers(tuple(datasets.values()), splits)),
+        (*dropped, *_dropped_by_readers(tuple(datasets.values()), splits)),
     )
 
 
@@ -119,20 +119,20 @@ def _is_file(path: Path) -> bool:
 
 
 def _dropped_by_readers(datasets: Sequence[Dataset], splits: Sequence[SplitPlan]) -> list[Dropped]:
-    lost = [Dropped("what readers leave out", None, note) for kind, note in NOT_READ.items()
+    dropped = [Dropped("what readers leave out", None, note) for kind, note in NOT_READ.items()
             if any(dataset.format == kind for dataset in datasets)]  # fmt: skip
     codes = Counter(finding.code for dataset in datasets for finding in dataset.findings)
     if codes["W216"]:
-        lost.append(Dropped("polygons", codes["W216"], "they were reduced to their boxes"))
+        dropped.append(Dropped("polygons", codes["W216"], "they were reduced to their boxes"))
     wrong = {code: codes[code] for code in LEFT_OUT if codes[code]}
     if wrong:
         each = ", ".join(f"{code} {count}" for code, count in wrong.items())
         note = f"labels with errors were left out ({each}); `scantling data check` shows them"
-        lost.append(Dropped("labels", sum(wrong.values()), note))
+        dropped.append(Dropped("labels", sum(wrong.values()), note))
     images = sum(map(len, datasets)) - sum(len(split.images) for split in splits)
     if images:
         objects = sum(len(dataset.objects) for dataset in datasets)
         objects -= sum(len(split.objects) for split in splits)
         note = f"their files are missing or unreadable; {objects} objects went with them"
-        lost.append(Dropped("images", images, note))
-    return lost
+        dropped.append(Dropped("images", images, note))
+    return dropped

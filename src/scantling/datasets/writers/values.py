@@ -12,7 +12,7 @@ class Dropped:
     """Something of the source that the written data set does not hold.
 
     Args:
-        what: what is lost, in the plural.
+        what: what is dropped, in the plural.
         count: how many; None where the reader did not count them.
         note: why, and what stands in its place.
     """
@@ -61,11 +61,11 @@ class WritePlan:
         names: of the classes of all splits.
         category_ids: those of COCO where the source had them, else from 1.
         splits: its splits.
-        lost: what is not in it.
+        dropped: what is not in it.
     """
 
     name: str
     names: tuple[str, ...]
     category_ids: tuple[int, ...]
     splits: tuple[SplitPlan, ...]
-    lost: tuple[Dropped, ...]
+    dropped: tuple[Dropped, ...]

@@ -52,8 +52,8 @@ def write_voc(
             "".join(f"{stem}\n" for stem in stems), encoding="utf-8"
         )
     plan = replace(plan, splits=splits)
-    lost = count_flags(plan, "VOC", difficult=True)
-    return (*lost, *cut, *_count_rounded(changes), *renamed, *_count_ids(plan, named))
+    dropped = count_flags(plan, "VOC", difficult=True)
+    return (*dropped, *cut, *_count_rounded(changes), *renamed, *_count_ids(plan, named))
 
 
 def round_boxes(split: SplitPlan) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
@@ -118,13 +118,13 @@ def _count_rounded(
 
 def _count_ids(plan: WritePlan, named: tuple[tuple[str, ...], ...]) -> list[Dropped]:
     """Count ids, classes without objects and their order, which VOC does not hold."""
-    lost = [loss for loss in count_ids(plan, named, "VOC") if loss.what != "category ids"]
+    dropped = [loss for loss in count_ids(plan, named, "VOC") if loss.what != "category ids"]
     used = set(np.concatenate([split.objects.labels for split in plan.splits]).tolist())
     empty = [name for label, name in enumerate(plan.names) if label not in used]
-    lost.append(Dropped("ids and order of classes", len(plan.names), "VOC only names them"))
+    dropped.append(Dropped("ids and order of classes", len(plan.names), "VOC only names them"))
     if empty:
         shown = ", ".join(empty[:5]) + (", …" if len(empty) > 5 else "")
-        lost.append(
+        dropped.append(
             Dropped("classes without objects", len(empty), f"VOC has no list of them: {shown}")
         )
-    return lost
+    return dropped

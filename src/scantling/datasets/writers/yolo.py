@@ -56,7 +56,7 @@ def name_splits(plan: WritePlan) -> tuple[tuple[SplitPlan, ...], list[Dropped]]:
         InvalidData: nothing would be left.
     """
     splits: dict[str, SplitPlan] = {}
-    lost = []
+    dropped = []
     exact = {split.name for split in plan.splits}
     for split in plan.splits:
         name = role_of(split.name)
@@ -64,17 +64,17 @@ def name_splits(plan: WritePlan) -> tuple[tuple[SplitPlan, ...], list[Dropped]]:
             name = "train"
         if name is None or name in splits or (name != split.name and name in exact):
             note = f"{split.name!r}: a data.yaml names one each of train, val and test"
-            lost.append(Dropped("splits", 1, note))
+            dropped.append(Dropped("splits", 1, note))
             continue
         if name != split.name:
             note = f"the split {split.name!r} is now called {name!r}"
-            lost.append(Dropped("names of splits", 1, note))
+            dropped.append(Dropped("names of splits", 1, note))
         splits[name] = replace(split, name=name)
     if not splits:
         raise InvalidData(
             plan.name, "none of its splits is one of train, val and test", "Convert one at a time"
         )
-    return tuple(splits.values()), lost
+    return tuple(splits.values()), dropped
 
 
 def role_of(split: str) -> str | None:
