@@ -39,6 +39,9 @@ class InvalidValue(ScantlingError):
 
     def __init__(self, setting: str, given: object, expected: str) -> None:
         super().__init__(f"{setting} is {given!r}; expected {expected}.")
+        self.setting = setting
+        self.given = given
+        self.expected = expected
 
 
 class InvalidCfg(ScantlingError):
@@ -114,7 +117,7 @@ class InvalidData(ScantlingError):
     """Say which data set cannot be used, what is wrong, and what to do.
 
     Args:
-        findings: the same, as `data check` reports it: a tuple of `data.findings.Finding`.
+        findings: the same, as `data check` reports it: a tuple of `datasets.findings.Finding`.
     """
 
     def __init__(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
+import typer
 
 from scantling.cli.options import FromEnvironment, fill, option
 from scantling.cli.settings import Setting, read_settings, spell
@@ -15,13 +16,14 @@ from scantling.errors import InvalidSettings
 class Options:
     """Of a command that does not exist."""
 
+    model: Annotated[str, typer.Argument(metavar="MODEL")] = ""
     min_score: Annotated[float, option("Result", "An option.")] = 0.5
     nms: Annotated[Literal["greedy", "diou"], Setting("A word.")] = "greedy"
     clip: Annotated[bool, Setting("A switch.")] = True
     threads: Annotated[int | None, Setting("A number.", min=1)] = None
     tile: Annotated[str | None, Setting("A size.")] = None
     names: Annotated[Path | None, Setting("A file.")] = None
-    cache: Annotated[Path | None, FromEnvironment("A_FOLDER")] = None
+    cache: Annotated[Path | None, FromEnvironment("A_FOLDER", "a folder.")] = None
 
 
 def test_settings_have_the_types_of_their_fields():
@@ -64,3 +66,4 @@ def test_the_environment_gives_what_is_the_same_for_all_commands(monkeypatch: py
 def test_a_message_spells_a_field_as_it_is_given():
     assert spell(Options, "min_score") == "--min-score"
     assert spell(Options, "nms") == "--set nms"
+    assert spell(Options, "model") == "MODEL"

@@ -63,9 +63,12 @@ def test_export_prints_json_alone(tiny: Path, capsys: pytest.CaptureFixture[str]
         (["--to", "onnx", "--precision", "bf16"], "openvino"),
         (
             ["--to", "openvino", "--set", "min_score=2"],
-            "min_score is 2.0; expected a number",
+            "--set min_score is 2.0; expected a number",
         ),
-        (["--to", "openvino", "--set", "iou_threshold=nan"], "iou_threshold is nan; expected"),
+        (
+            ["--to", "openvino", "--set", "iou_threshold=nan"],
+            "--set iou_threshold is nan; expected",
+        ),
     ],
 )
 def test_export_refuses_what_makes_no_sense(

@@ -45,7 +45,7 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]):
         (["predict", "x", "--batch-size", "none"], "--batch-size"),
         (["predict", "x", "--set", "resize_mode=strech"], "'stretch'"),
         (["predict", "x", "--image-size", "4x4x4"], "HEIGHTxWIDTH"),
-        (["predict", "x", "--iou-threshold", "2"], "iou_threshold is 2.0"),
+        (["predict", "x", "--iou-threshold", "2"], "--iou-threshold is 2.0"),
         (["predict", "x", "--set", "nms=gredy"], "Did you mean 'greedy'?"),
         (["predict", "x", "--save", "imags"], "Did you mean 'images'?"),
         (["predict", "x", "--model", "yolov4_tiny"], "Did you mean 'yolov4-tiny'?"),

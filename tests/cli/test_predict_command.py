@@ -171,10 +171,10 @@ def test_several_views_find_what_one_does(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--tile", "big"], "tile is 'big'; expected a side such as"),
-        (["--tile", "4"], "tile is"),
-        (["--tile", "300", "--set", "overlap=1"], "overlap is 1"),
-        (["--set", "whole_image=false"], "a tile beside it"),
+        (["--tile", "big"], "--tile is 'big'; expected a side such as"),
+        (["--tile", "4"], "--tile is"),
+        (["--tile", "300", "--set", "overlap=1"], "--set overlap is 1"),
+        (["--set", "whole_image=false"], "--set whole_image is False; expected --tile beside it"),
     ],
 )
 def test_views_that_make_no_sense_are_refused(

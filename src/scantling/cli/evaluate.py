@@ -44,7 +44,7 @@ from .options import (
 )
 from .output import WORKED
 from .predict import choose_selection, load_predictor
-from .settings import Setting, spell
+from .settings import Setting
 
 if TYPE_CHECKING:
     from ..evaluation import Evaluation
@@ -183,8 +183,7 @@ def check_options(options: EvaluateOptions) -> None:
     for name in MODEL_ONLY:
         given, default = getattr(options, name), getattr(EvaluateOptions, name)
         if given not in (default, []):
-            word = spell(EvaluateOptions, name)
-            raise InvalidValue(word, given, "no option of a model beside --detections")
+            raise InvalidValue(name, given, "no option of a model beside --detections")
 
 
 def judge_file(options: EvaluateOptions) -> "Evaluation":

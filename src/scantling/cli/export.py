@@ -25,7 +25,7 @@ from .options import (
     parse_image_size,
 )
 from .output import CHECK_FAILED, WORKED, image_bar, note
-from .settings import Setting, spell
+from .settings import Setting
 
 if TYPE_CHECKING:
     from ..exporting import Exported
@@ -158,7 +158,7 @@ def check_options(options: ExportOptions) -> None:
         given = getattr(options, name)
         if given != getattr(ExportOptions, name):
             expected = "--precision int8, or bf16 and --data, beside it: no other looks at images"
-            raise InvalidValue(spell(ExportOptions, name), given, expected)
+            raise InvalidValue(name, given, expected)
 
 
 def run_export(

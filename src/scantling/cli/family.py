@@ -99,7 +99,7 @@ def find_wanted(options: FamilyOptions) -> "tuple[MemberRequest, ...]":
     from ..scaling.families import parse_member, read_members
     from ..scaling.search.budget import USUAL_IMAGE
 
-    image = parse_image_size(options.camera_size, option="--set camera_size") or USUAL_IMAGE
+    image = parse_image_size(options.camera_size, option="camera_size") or USUAL_IMAGE
     read = () if options.budgets is None else read_members(options.budgets, image=image)
     told = tuple(parse_member(one, image=image) for one in options.budget or ())
     if not read and not told:

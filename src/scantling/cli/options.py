@@ -15,7 +15,7 @@ import typer
 from ..engines.runtimes import ENGINES, check_engine
 from ..errors import InvalidValue
 from .output import BROKEN_PIPE
-from .settings import Setting, find_marks, read_settings
+from .settings import Setting, find_marks, read_settings, spell
 
 Options = TypeVar("Options")
 OPTIONS = "Options"  # the panel of what belongs to no other
@@ -46,6 +46,8 @@ def option(panel: str, text: str, *names: str, rare: bool = False, **more: Any) 
 def as_command(options: Callable[..., Options], run: Callable[[Options], int]) -> Any:
     """A function that typer can read: one parameter per argument and option of `options`.
 
+    An `InvalidValue` of a field names it as it is given on the command line.
+
     Args:
         options: a dataclass of arguments, options and settings.
         run: what to do with them; returns the exit code. Its docstring becomes the help.
@@ -58,7 +60,14 @@ def as_command(options: Callable[..., Options], run: Callable[[Options], int]) -
             # the reader left (`| head`); Python would complain when it flushes at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(BROKEN_PIPE) from None
+        except InvalidValue as error:
+            if error.setting not in fields:
+                raise
+            raise InvalidValue(
+                spell(options, error.setting), error.given, error.expected
+            ) from error
 
+    fields = inspect.signature(options).parameters
     parameters = list_parameters(options)
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {one.name: one.annotation for one in parameters}

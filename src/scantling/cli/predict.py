@@ -229,7 +229,7 @@ def parse_streams(text: str, *, many: bool) -> int:
     if text == "auto":
         return min(MOST_STREAMS, count_cores()) if many else 1
     if not text.isascii() or not text.isdigit() or not int(text[:9]) >= 1:
-        raise InvalidValue("--set streams", text, "a number from 1, or auto")
+        raise InvalidValue("streams", text, "a number from 1, or auto")
     return int(text[:9])
 
 

@@ -74,7 +74,7 @@ def check_search(options: ScaleOptions) -> None:
             "(scantling device measure --out box.json)",
         )
     if options.macs is not None and options.flops is not None:
-        raise InvalidValue("--set flops", options.flops, "--macs or this, not both")
+        raise InvalidValue("flops", options.flops, "--macs or this, not both")
     if options.verify and options.device_profile is None:
         raise InvalidValue("--verify", True, "--device-profile FILE beside it, to hold it against")
     if options.weights is not None or options.names is not None:
@@ -96,14 +96,14 @@ def parse_budget(options: ScaleOptions) -> "Budget":
         parse_seconds,
     )
 
-    flops = parse_count(options.flops, option="--set flops")
+    flops = parse_count(options.flops, option="flops")
     budget = Budget(
         latency=parse_seconds(options.latency, option="--latency"),
         memory=parse_bytes(options.memory, option="--memory"),
         parameters=parse_count(options.params, option="--params"),
         macs=parse_count(options.macs, option="--macs") if flops is None else flops / 2,
         min_object=parse_pixels(options.min_object, option="--min-object"),
-        image=parse_image_size(options.camera_size, option="--set camera_size") or USUAL_IMAGE,
+        image=parse_image_size(options.camera_size, option="camera_size") or USUAL_IMAGE,
     )
     if not budget.limits.keys() - {"object"}:
         raise InvalidValue("The budget", "empty", "one of --latency, --memory, --params, --macs")
@@ -141,7 +141,7 @@ def write_files(scaled: "ScaledModel", options: ScaleOptions) -> None:
         write_scaled_model(scaled, options.out)
     if options.figure is not None:
         if options.figure.suffix.lower() != ".png":
-            raise InvalidValue("--set figure", str(options.figure), "a .png file to write")
+            raise InvalidValue("figure", str(options.figure), "a .png file to write")
         Path(options.figure).write_bytes(draw_pareto_front([scaled.search]))
 
 

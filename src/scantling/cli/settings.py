@@ -7,6 +7,8 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from typer.models import ArgumentInfo
+
 from ..errors import InvalidSettings, nearest_hint
 
 
@@ -35,9 +37,12 @@ def find_marks(options: Callable[..., object], kind: type) -> dict[str, Any]:
 
 
 def spell(options: Callable[..., object], name: str) -> str:
-    """How a field is given on the command line: `--image-size`, or `--set nms`."""
+    """How a field is given on the command line: `MODEL`, `--image-size`, or `--set nms`."""
     if name in find_marks(options, Setting):
         return f"--set {name}"
+    argument = find_marks(options, ArgumentInfo).get(name)
+    if argument is not None:
+        return str(argument.metavar or name)
     return f"--{name.replace('_', '-')}"
 
 

@@ -28,7 +28,6 @@ from .options import (
     parse_image_size,
 )
 from .output import INTERRUPTED, TERMINATED, WORKED
-from .settings import spell
 
 if TYPE_CHECKING:
     from ..training import Run
@@ -126,8 +125,8 @@ def check_options(options: TrainOptions) -> None:
     for one in fields(TrainOptions):
         given = getattr(options, one.name)
         if one.name not in WITH_RESUME and given not in (one.default, []):
-            name = "MODEL" if one.name == "model" else spell(TrainOptions, one.name)
-            raise InvalidValue(name, given, "nothing of it beside --resume: the run has its own")
+            expected = "nothing of it beside --resume: the run has its own"
+            raise InvalidValue(one.name, given, expected)
 
 
 def open_asked(options: TrainOptions) -> "Run":

@@ -114,7 +114,7 @@ def check_options(options: AnchorsOptions) -> None:
     if options.count is not None and options.image_size is None:
         raise InvalidValue("--image-size", None, "the input of the network, beside --count")
     if options.threshold is not None and not 0 < options.threshold < 1e6:
-        raise InvalidValue("--set threshold", options.threshold, "a number above 0")
+        raise InvalidValue("threshold", options.threshold, "a number above 0")
 
 
 def read_split(options: AnchorsOptions) -> "Dataset":
