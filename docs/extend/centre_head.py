@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from scantling.blocks import ConvNormAct
-from scantling.boxes import Array
+from scantling.boxes import Array, concatenate, exp, sigmoid
 from scantling.heads import ClassRows, HeadKind, RawLayout
-from scantling.heads.arrays import concatenate, exp, sigmoid
 from scantling.heads.efficientdet_decoding import cell_anchors, one_row_an_anchor
 from scantling.heads.export import PlainDecoder
 from scantling.specs.frozen import refuse_settings

@@ -1,13 +1,15 @@
-"""Box geometry: area, the IoU family, conversion, clipping; for torch tensors and numpy arrays.
+"""Box geometry and the array operations of decoding, for torch tensors and NumPy arrays.
 
-Each formula is written once, in what the two libraries share, so that a board without torch gets
-the same numbers as a training run. Papers: GIoU, https://arxiv.org/abs/1902.09630; DIoU and CIoU,
+Area, the IoU family, conversion, clipping; then what the heads decode with. Each formula is written
+once, in what the two libraries share, so that a board without torch gets the same numbers as a
+training run. Papers: GIoU, https://arxiv.org/abs/1902.09630; DIoU and CIoU,
 https://arxiv.org/abs/1911.08287.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -206,3 +208,71 @@ def _ratio(part: Array, whole: Array) -> Array:
 def _constant(array: Any) -> Any:
     """The same numbers, without their gradient."""
     return array if isinstance(array, np.ndarray) else array.detach()
+
+
+def sigmoid(values: Array) -> Array:
+    """The logistic function of each value."""
+    if isinstance(values, np.ndarray):
+        with np.errstate(over="ignore"):  # far below zero it is 0, as it should be
+            logistic: Array = np.float32(1) / (np.float32(1) + np.exp(-values))
+        return logistic
+    return values.sigmoid()
+
+
+def exp(values: Array) -> Array:
+    """The exponential of each value; infinite where it is too large for float32."""
+    if isinstance(values, np.ndarray):
+        with np.errstate(over="ignore"):  # an untrained network's boxes may be that large
+            power: Array = np.exp(values)
+        return power
+    return values.exp()
+
+
+def softmax(values: Array, axis: int) -> Array:
+    """Exponentials that add up to 1 along an axis."""
+    if isinstance(values, np.ndarray):
+        powers = np.exp(values - values.max(axis=axis, keepdims=True))
+        shares: Array = powers / powers.sum(axis=axis, keepdims=True)
+        return shares
+    return values.softmax(axis)
+
+
+def as_float32(values: Array) -> Array:
+    """The values in float32; themselves where they are already."""
+    if isinstance(values, np.ndarray):
+        return values.astype(np.float32, copy=False)
+    return values.float()
+
+
+def constant(values: Any, like: Array) -> Array:
+    """Numbers as a float32 array of the library, and on the device, of another."""
+    if isinstance(like, np.ndarray):
+        return np.array(values, np.float32)
+    return like.new_tensor(values, dtype=library_of(like).float32)
+
+
+def concatenate(parts: Sequence[Array], axis: int) -> Array:
+    """Arrays one after another along an axis."""
+    joined: Array = library_of(parts[0]).concatenate(parts, axis)
+    return joined
+
+
+def broadcast(array: Array, shape: tuple[int, ...]) -> Array:
+    """The array repeated along its sides of 1, without a copy."""
+    repeated: Array = library_of(array).broadcast_to(array, shape)
+    return repeated
+
+
+def boxes_around(centre: Array, half: Array, axis: int) -> Array:
+    """Boxes as xyxy from their centres and half of their sizes."""
+    with np.errstate(invalid="ignore"):  # of an infinite size
+        return concatenate([centre - half, centre + half], axis)
+
+
+def cell_corners(rows: int, columns: int, like: Array) -> Array:
+    """(2, rows, columns) float32: x and y of the upper left corner of each cell, in cells."""
+    library = library_of(like)
+    place: dict[str, Any] = {} if isinstance(like, np.ndarray) else {"device": like.device}
+    x, y = (library.arange(side, dtype=library.float32, **place) for side in (columns, rows))
+    corners: Array = library.stack(library.meshgrid(x, y, indexing="xy"))
+    return corners

@@ -1,15 +1,20 @@
 """Files and folders that the package writes: whole or not at all; and where it keeps its cache."""
 
 import os
+import re
 import shutil
 import stat
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from secrets import token_hex
 from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
+
+LONGEST_NAME = 50  # letters; file systems allow 255 bytes, a letter takes up to four
+RESERVED_NAMES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # on Windows
 
 OUTPUT_MARK = ".scantling-output"  # a file in folders of results
 
@@ -53,6 +58,69 @@ def unused(path: Path) -> Path:
     """`path`, or the first of `name-2.jpg`, `name-3.jpg`, … that does not exist yet."""
     others = (path.with_stem(stem) for stem in numbered(path.stem))
     return next(other for other in others if not other.exists())
+
+
+def safe_name(text: str) -> str:
+    """Untrusted text → a name for one file: no separators, no dots in front, not too long.
+
+    >>> safe_name("../../etc/passwd")
+    'etc_passwd'
+    """
+    name = re.sub(r"[^\w.-]+", "_", text).strip("._")[:LONGEST_NAME]
+    return f"_{name}" if not name or RESERVED_NAMES.fullmatch(name) else name
+
+
+class UniqueNames:
+    """Gives every text a file name that no other text got, whatever the file system's case rules.
+
+    Keeps one short string per name given.
+    """
+
+    def __init__(self) -> None:
+        self._given: dict[str, int] = {}  # how often, by name in lower case
+
+    def take(self, text: str) -> str:
+        """A safe name for `text` that was not given before: `dog`, then `dog-2`."""
+        name = safe_name(text)
+        times = self._given.get(name.lower(), 0)
+        free = next(
+            other for other in numbered(name, start=times + 1) if other.lower() not in self._given
+        )
+        self._given[name.lower()] = times + 1
+        self._given.setdefault(free.lower(), 1)
+        return free
+
+
+class FrameNames:
+    """Names images and videos: `dog` for each image, `road` for all frames of one video."""
+
+    def __init__(self) -> None:
+        self._names = UniqueNames()
+        self._video: tuple[str, int, str] | None = None  # source, last frame, its name
+
+    def take(self, source: str, index: int | None) -> str:
+        """A name for an image, or for a whole video; call it once for each frame, in order.
+
+        Args:
+            source: path, URL or camera.
+            index: number of the frame in its video; None for an image.
+        """
+        video, self._video = self._video, None
+        if video and index is not None and video[0] == source and video[1] < index:
+            name = video[2]
+        else:
+            name = self._names.take(_stem(source))
+        if index is not None:
+            self._video = (source, index, name)
+        return name
+
+
+def _stem(source: str) -> str:
+    """The last part of a path or an address, without suffix, user, password or query."""
+    if "://" not in source:
+        return PurePosixPath(source.replace("\\", "/")).stem
+    address = urlsplit(source)
+    return PurePosixPath(address.path).stem or address.hostname or "stream"
 
 
 @contextmanager

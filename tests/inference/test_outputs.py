@@ -14,7 +14,7 @@ from hypothesis import given, strategies as st
 from scantling.errors import UnknownName
 from scantling.images import Frame, VideoInfo, read_sources
 from scantling.inference.outputs import WRITERS, Outputs
-from scantling.inference.outputs.names import UniqueNames, safe_name
+from scantling.io import UniqueNames, safe_name
 from scantling.structures import Detections
 
 NAMES = ("dog", "cat")

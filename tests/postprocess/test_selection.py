@@ -8,7 +8,8 @@ import torch
 
 from scantling.errors import InvalidValue, UnknownName
 from scantling.images.crops import InferencePlan, NetworkInput, TTAView, make_crops
-from scantling.postprocess import NMS, Ranked, Selection, rank, select, select_crops
+from scantling.inference.pipeline import select_crops
+from scantling.postprocess import NMS, Ranked, Selection, rank, select
 from scantling.structures import Candidates
 
 PLAIN = Selection(nms="none", min_score=0.0)

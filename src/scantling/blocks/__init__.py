@@ -9,14 +9,13 @@ from .aspp import AtrousPyramidPool
 from .attention import ATTENTIONS, ModifiedSam, channel_attention
 from .bottleneck import Bottleneck, CspResNetStage, ResNetStage, resnext_stage
 from .context import CONTEXTS
-from .conv import ConvNormAct
+from .conv import ConvNormAct, fuse_norms
 from .csp import CrossJoin, CspStage, ReversedCsp, cross_bypass
 from .drop import DropBlock, DropConnect, DropPath, SpatialDropout
 from .fusion import FUSIONS, GlobalAttention, Maxout, PlainSum, WeightedSum
 from .mbconv import MbConv, MbConvStage, SqueezeExcite
 from .norm_conversion import (
     begin_update,
-    fuse_norms,
     read_past,
     set_drop_connect,
     set_drop_path,

@@ -1,5 +1,6 @@
 """Convolution, normalisation, activation: the part that everything else is made of."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -8,7 +9,15 @@ from .activation import ACTIVATIONS
 from .padding import SamePad
 
 
-class ConvNormAct(nn.Module):
+class FusibleNorm(nn.Module):
+    """A block with normalisations that `fuse_norms` folds into its convolutions."""
+
+    def fuse(self) -> None:
+        """Fold each normalisation. For inference: the statistics are frozen."""
+        raise NotImplementedError
+
+
+class ConvNormAct(FusibleNorm):
     """A convolution, batch normalisation, an activation.
 
     Shape: (N, in_channels, H, W) → (N, channels, ⌈H / stride⌉, ⌈W / stride⌉) for odd kernels and
@@ -56,7 +65,14 @@ class ConvNormAct(nn.Module):
         return activated
 
     def fuse(self) -> None:
-        """Fold the normalisation into the convolution. For inference: the statistics are frozen."""
         if isinstance(self.norm, nn.BatchNorm2d):
             self.conv = fuse_conv_bn_eval(self.conv.eval(), self.norm.eval())
             self.norm = nn.Identity()
+
+
+@torch.no_grad()
+def fuse_norms(network: nn.Module) -> None:
+    """Fold every batch normalisation into the convolution before it, in place, for inference."""
+    for module in network.modules():
+        if isinstance(module, FusibleNorm):
+            module.fuse()

@@ -1,4 +1,4 @@
-"""Convert the normalisations of a built network: other kinds, or folded into convolutions."""
+"""Exchange the normalisations of a built network for other kinds."""
 
 from collections.abc import Mapping
 
@@ -69,14 +69,6 @@ def use_filter_response(network: nn.Module) -> None:
         if isinstance(module, ConvNormAct) and isinstance(module.norm, nn.BatchNorm2d):
             module.norm = FilterResponseNorm(module.norm.num_features)
             module.activation = nn.Identity()
-
-
-@torch.no_grad()
-def fuse_norms(network: nn.Module) -> None:
-    """Fold every batch normalisation into the convolution before it, in place, for inference."""
-    for module in network.modules():
-        if isinstance(module, (ConvNormAct, ActSeparableNorm, SharedSeparable)):
-            module.fuse()
 
 
 def set_drop_path(network: nn.Module, probability: float) -> int:

@@ -8,6 +8,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ..errors import lookup
 from .activation import ACTIVATIONS
+from .conv import FusibleNorm
 
 
 class SeparableConv(nn.Module):
@@ -26,7 +27,7 @@ class SeparableConv(nn.Module):
         return mixed
 
 
-class ActSeparableNorm(nn.Module):
+class ActSeparableNorm(FusibleNorm):
     """An activation, a separable convolution, batch normalisation: a node of a BiFPN.
 
     Shape: (N, channels, H, W) → the same.
@@ -49,7 +50,7 @@ class ActSeparableNorm(nn.Module):
             self.norm = nn.Identity()
 
 
-class SharedSeparable(nn.Module):
+class SharedSeparable(FusibleNorm):
     """A separable convolution that all levels share, and a normalisation of each one's own.
 
     Shape: (N, channels, H, W) and the number of the level → (N, channels, H, W).

@@ -18,8 +18,9 @@ from ..detector import Detector
 from ..errors import InvalidCheckpoint, InvalidSpec
 from ..necks.pyramid import Pyramid
 from ..specs import CfgSpec, ModelSpec
+from ..specs.classes import default_class_names
 from .effdet_layout import effdet_layout
-from .model import Model, build_empty, build_from_state, default_class_names
+from .model import Model, build_empty, build_from_state
 from .pickle_rules import Malformed
 from .torch_files import check_directory
 

@@ -6,22 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..backbones import load_timm_weights
-from ..datasets.darknet_files import read_names
+from ..datasets.darknet_files import find_names_file, read_names
 from ..detector import build_detector
 from ..errors import InvalidValue
 from ..specs import CATALOG, ModelSpec, change_spec, find_spec, is_spec_file
+from ..specs.classes import default_class_names
 from .classes import adapt_classes
 from .download import Progress
 from .hub import fetch_weights
 from .load import load_model
-from .model import (
-    Model,
-    build_empty,
-    build_from_state,
-    check_network,
-    default_class_names,
-    find_names_file,
-)
+from .model import Model, build_empty, build_from_state, check_network
 
 logger = logging.getLogger(__name__)
 

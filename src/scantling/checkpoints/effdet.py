@@ -16,9 +16,10 @@ from ..detector import Detector
 from ..errors import InvalidCheckpoint, InvalidSpec
 from ..io import atomic_write
 from ..specs import CATALOG, ModelSpec
+from ..specs.classes import default_class_names
 from .effdet_layout import effdet_layout
 from .hub import OFFICIAL
-from .model import Model, build_empty, build_from_state, default_class_names
+from .model import Model, build_empty, build_from_state
 from .pickle_rules import StoredTensor
 from .pickles import PickledModel
 from .torch_files import read_tensors

@@ -10,14 +10,15 @@ import torch
 
 from ..darknet import build_cfg_network, count_floats, loaded_tensors, read_cfg, read_weights
 from ..darknet.native import native_tensors
+from ..datasets.darknet_files import find_names_file, read_names
 from ..detector import build_detector
 from ..errors import InvalidCheckpoint, InvalidValue, InvalidWeights
 from ..lazy import import_late
 from ..specs import CfgSpec, ModelSpec
-from ..specs.classes import DARKNET_COCO_NAMES
+from ..specs.classes import COCO_NAMES, DARKNET_COCO_NAMES, default_names
 from ..specs.metadata import PT2_ADVICE
 from .download import Progress
-from .model import Model, build_empty, check_network, read_names_or_default
+from .model import Model, build_empty, check_network
 from .native import load_native
 
 logger = logging.getLogger(__name__)
@@ -212,3 +213,19 @@ def _renamed(model: Model, names: Path | None) -> Model:
     if names is None:
         return model
     return replace(model, names=read_names_or_default(names, model.spec.num_classes))
+
+
+def read_names_or_default(
+    path: Path | None, count: int, *, known: tuple[str, ...] = COCO_NAMES
+) -> tuple[str, ...]:
+    """Read class names from a `.names`, `.txt` or `.data` file; default ones without a file.
+
+    Raises:
+        InvalidValue: the file has another number of names than the network has classes.
+    """
+    if path is None:
+        return default_names(count, known=known)
+    names = read_names(find_names_file(path))
+    if len(names) != count:
+        raise InvalidValue(f"The number of class names in {path}", len(names), f"{count}")
+    return names

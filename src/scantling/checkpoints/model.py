@@ -2,17 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ..darknet import DarknetNetwork, build_cfg_network, edit
-from ..datasets.darknet_files import read_data, read_names
 from ..detector import Detector, build_detector
-from ..errors import InvalidSpec, InvalidValue, ScantlingError
+from ..errors import InvalidSpec, ScantlingError
 from ..specs import CfgSpec, ModelSpec
-from ..specs.classes import COCO_ID_NAMES, COCO_NAMES
 from ..specs.level import Anchor
 
 Spec = ModelSpec | CfgSpec
@@ -95,52 +92,6 @@ def build_from_state(
         network = build_network(spec)
         network.load_state_dict(state)
     return network.eval()
-
-
-def default_names(count: int, *, known: tuple[str, ...] = COCO_NAMES) -> tuple[str, ...]:
-    """Default class names: `known` if it has `count`, else class0, class1, ….
-
-    Eighty classes are taken for COCO's, as every published detector of this family has those.
-    """
-    return known if count == len(known) else tuple(f"class{label}" for label in range(count))
-
-
-def default_class_names(spec: ModelSpec | CfgSpec) -> tuple[str, ...]:
-    """Default class names of a model.
-
-    The ninety of an EfficientDet are taken for COCO's ids 1 to 90, as every published one has
-    those; see `COCO_ID_NAMES` for the ids without a class.
-    """
-    by_id = spec.head_kind == "efficientdet"
-    if by_id and spec.num_classes == len(COCO_ID_NAMES):
-        return COCO_ID_NAMES
-    return default_names(spec.num_classes)
-
-
-def read_names_or_default(
-    path: Path | None, count: int, *, known: tuple[str, ...] = COCO_NAMES
-) -> tuple[str, ...]:
-    """Read class names from a `.names`, `.txt` or `.data` file; default ones without a file.
-
-    Raises:
-        InvalidValue: the file has another number of names than the network has classes.
-    """
-    if path is None:
-        return default_names(count, known=known)
-    names = read_names(find_names_file(path))
-    if len(names) != count:
-        raise InvalidValue(f"The number of class names in {path}", len(names), f"{count}")
-    return names
-
-
-def find_names_file(path: Path) -> Path:
-    """Path of the names file: the one that a darknet `.data` file names, or `path` itself."""
-    if path.suffix != ".data":
-        return path
-    found = read_data(path).names
-    if found is None:
-        raise InvalidValue(str(path), "without a line names=…", "the path of a .names file in it")
-    return found
 
 
 def with_classes(spec: Spec, count: int) -> Spec:

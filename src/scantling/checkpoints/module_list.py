@@ -19,7 +19,8 @@ from ..darknet.native import VARIANTS, native_tensors
 from ..detector import Detector, build_detector
 from ..errors import InvalidCheckpoint
 from ..specs import CATALOG, CfgSpec, InputSpec, ModelSpec
-from .model import Model, default_names
+from ..specs.classes import default_names
+from .model import Model
 from .pickle_rules import StoredTensor
 from .pickles import PickledModel
 from .torch_files import read_tensors

@@ -7,8 +7,9 @@ import torch
 
 from ..errors import InvalidCheckpoint
 from ..specs import CfgSpec, ModelSpec
+from ..specs.classes import default_class_names
 from .effdet import is_effdet, load_effdet
-from .model import Model, build_empty, build_network, default_class_names
+from .model import Model, build_empty, build_network
 from .module_list import is_module_list, load_module_list
 from .pickles import PickledModel, read_pickled_model
 from .scaled_yolov4 import is_scaled_yolov4, load_scaled_yolov4

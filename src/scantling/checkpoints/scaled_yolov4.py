@@ -12,8 +12,9 @@ from torch import Tensor
 
 from ..errors import InvalidCheckpoint
 from ..specs import CATALOG, ModelSpec
+from ..specs.classes import default_names
 from ..specs.level import Anchor
-from .model import Model, build_empty, build_from_state, default_names
+from .model import Model, build_empty, build_from_state
 from .pickle_rules import StoredTensor
 from .pickles import PickledModel
 from .scaled_yolov4_layout import TensorSource, detect_layer, scaled_yolov4_layout

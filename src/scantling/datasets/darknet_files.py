@@ -174,3 +174,13 @@ def _write(path: Path, lines: list[str]) -> None:
         path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     except OSError as error:
         raise InvalidSource(str(path), f"cannot be written ({error.strerror})") from error
+
+
+def find_names_file(path: Path) -> Path:
+    """Path of the names file: the one that a darknet `.data` file names, or `path` itself."""
+    if path.suffix != ".data":
+        return path
+    found = read_data(path).names
+    if found is None:
+        raise InvalidValue(str(path), "without a line names=…", "the path of a .names file in it")
+    return found

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..boxes import Array
-from ..specs.level import Level
-from ..structures import Candidates
-from .arrays import (
+from ..boxes import (
+    Array,
     as_float32,
     boxes_around,
     broadcast,
@@ -20,6 +18,8 @@ from .arrays import (
     exp,
     sigmoid,
 )
+from ..specs.level import Level
+from ..structures import Candidates
 
 
 def decode_efficientdet(

@@ -7,20 +7,21 @@ Scaled-YOLOv4, https://arxiv.org/abs/2011.08036.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from ..boxes import Array
-from ..specs.level import Level
-from ..structures import Candidates
-from .arrays import (
+from ..boxes import (
+    Array,
     as_float32,
     boxes_around,
     cell_corners,
+    concatenate,
     constant,
     exp,
-    join_levels,
     sigmoid,
     softmax,
 )
+from ..specs.level import Level
+from ..structures import Candidates
 from .base import RawLayout
 
 YOLO_LAYOUT = RawLayout(separate=False, objectness=True)
@@ -33,7 +34,10 @@ def decode_yolo(
 ) -> Candidates:
     """Raw predictions of all levels → boxes and scores; see `decode_level`."""
     pairs = zip(raw, levels, strict=True)
-    return join_levels([decode_level(maps, level, image_size) for maps, level in pairs])
+    found = [decode_level(maps, level, image_size) for maps, level in pairs]
+    boxes: Any = [one.boxes for one in found]
+    scores: Any = [one.scores for one in found]
+    return Candidates(concatenate(boxes, 1), concatenate(scores, 1))
 
 
 def decode_level(raw: Array, level: Level, image_size: tuple[int, int]) -> Candidates:

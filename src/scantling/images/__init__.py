@@ -1,10 +1,9 @@
 """Images, video and cameras → frames, read ahead and fitted to a network's input. No torch."""
 
 from .crops import TTA, InferencePlan, TTAView
-from .frame import Frame, VideoInfo
 from .letterbox import find_placement, resize_and_pad
 from .prefetch import prefetch
-from .read import decode_image, read_image, to_rgb_array
+from .read import Frame, VideoInfo, decode_image, read_image, to_rgb_array
 from .sources import Limits, count_images, read_sources
 
 __all__ = [

@@ -14,8 +14,8 @@ import numpy as np
 
 from ..errors import InvalidValue
 from ..structures import Image, Placement
-from .frame import Frame
 from .letterbox import ResizeMode, new_size, paste_resized
+from .read import Frame
 
 Size = tuple[int, int]  # (height, width)
 Region = tuple[int, int, int, int]  # left, top, right, bottom in whole pixels

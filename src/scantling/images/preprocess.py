@@ -23,9 +23,8 @@ from .crops import (
     preprocess,
     rectangular_canvas,
 )
-from .frame import Frame
 from .headers import read_header
-from .read import read_bytes, read_image
+from .read import Frame, read_bytes, read_image
 
 THREADS = 2  # that read and decode where no process does
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from ..errors import InvalidSource, InvalidValue
 from .fetch import MAX_DOWNLOAD, TIMEOUT, fetch
-from .frame import Frame
 from .paths import Location, as_sources, is_counted, is_standard_input, locate
 from .read import (
     MAX_BYTES,
     MAX_PIXELS,
+    Frame,
     MinSize,
     check_regular,
     decode_reduced,

@@ -8,8 +8,7 @@ import cv2
 
 from ..errors import InvalidSource
 from ..structures import Image
-from .frame import Frame, VideoInfo
-from .read import MAX_PIXELS
+from .read import MAX_PIXELS, Frame, VideoInfo
 
 TIMEOUT = 10.0  # seconds
 

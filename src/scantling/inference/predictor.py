@@ -24,11 +24,18 @@ from ..images.preprocess import (
     run_ahead,
 )
 from ..images.read import MinSize
-from ..postprocess import Ranked, Selection, end_inside, rank, select_crops
+from ..postprocess import Ranked, Selection, rank
 from ..specs import InputSpec
 from ..specs.classes import is_unused
 from ..structures import Candidates, Detections, IntArray
-from .pipeline import BufferPool, CropBatch, make_batches, run_batches
+from .pipeline import (
+    BufferPool,
+    CropBatch,
+    end_inside,
+    make_batches,
+    run_batches,
+    select_crops,
+)
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..errors import InvalidValue
+
+if TYPE_CHECKING:
+    from .schema import CfgSpec, ModelSpec
 
 COCO_NAMES = (
     "person",
@@ -197,6 +201,26 @@ def _shorten(names: Sequence[str]) -> str:
     """The first names."""
     more = len(names) - SHOWN
     return ", ".join(names[:SHOWN]) + (f" and {more} others" if more > 0 else "")
+
+
+def default_names(count: int, *, known: tuple[str, ...] = COCO_NAMES) -> tuple[str, ...]:
+    """Default class names: `known` if it has `count`, else class0, class1, ….
+
+    Eighty classes are taken for COCO's, as every published detector of this family has those.
+    """
+    return known if count == len(known) else tuple(f"class{label}" for label in range(count))
+
+
+def default_class_names(spec: "ModelSpec | CfgSpec") -> tuple[str, ...]:
+    """Default class names of a model.
+
+    The ninety of an EfficientDet are taken for COCO's ids 1 to 90, as every published one has
+    those; see `COCO_ID_NAMES` for the ids without a class.
+    """
+    by_id = spec.head_kind == "efficientdet"
+    if by_id and spec.num_classes == len(COCO_ID_NAMES):
+        return COCO_ID_NAMES
+    return default_names(spec.num_classes)
 
 
 def is_unused(name: str) -> bool:

@@ -6,6 +6,7 @@ from operator import mul
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
+    AliasChoices,
     Field,
     SerializerFunctionWrapHandler,
     model_serializer,
@@ -16,7 +17,9 @@ from ..errors import InvalidSpec
 from .frozen import Byte, Frozen, Positive, Ratio, Size
 from .level import Anchor, Level, check_image_size
 
-OLD_INPUT_NAMES = {"fit": "resize_mode", "fill": "pad_value"}
+# Files of version 0.1 call two fields otherwise.
+FIT = Field(validation_alias=AliasChoices("resize_mode", "fit"))
+FILL = Field(validation_alias=AliasChoices("pad_value", "fill"))
 
 
 class InputSpec(Frozen):
@@ -30,21 +33,10 @@ class InputSpec(Frozen):
             divided by.
     """
 
-    resize_mode: Literal["letterbox", "corner", "stretch"] = "letterbox"
-    pad_value: Byte | tuple[Byte, Byte, Byte] = 128
+    resize_mode: Annotated[Literal["letterbox", "corner", "stretch"], FIT] = "letterbox"
+    pad_value: Annotated[Byte | tuple[Byte, Byte, Byte], FILL] = 128
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[Ratio, Ratio, Ratio] = (1.0, 1.0, 1.0)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_old_names(cls, fields: Any) -> Any:
-        """Files of version 0.1 call `resize_mode` `fit` and `pad_value` `fill`."""
-        if not isinstance(fields, dict):
-            return fields
-        for old, new in OLD_INPUT_NAMES.items():
-            if old in fields and new in fields:
-                raise ValueError(f"{old} is the old name of {new}: give one of them")
-        return {OLD_INPUT_NAMES.get(name, name): value for name, value in fields.items()}
 
 
 class StageSpec(Frozen):

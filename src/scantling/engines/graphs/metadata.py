@@ -9,7 +9,9 @@ from ...checkpoints import Model
 from ...errors import InvalidExport
 from ...specs.level import check_image_size
 from ...specs.metadata import Calibration, GraphForm, Metadata, Precision
-from ...specs.schema import OLD_INPUT_NAMES
+
+# What version 0.1 called them.
+OLD_INPUT_NAMES = {"fit": "resize_mode", "fill": "pad_value"}
 
 
 def fingerprint(model: Model) -> str:

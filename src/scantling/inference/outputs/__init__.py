@@ -7,10 +7,9 @@ from typing import Protocol, Self
 
 from ...errors import lookup
 from ...images import Frame
-from ...io import OUTPUT_MARK, make_output_folder, new_run_folder
+from ...io import OUTPUT_MARK, FrameNames, make_output_folder, new_run_folder
 from ...structures import Detections
 from .labels import VocWriter, YoloWriter
-from .names import FrameNames
 from .pictures import CropsWriter, ImagesWriter, VideoWriter
 from .tables import CocoWriter, CsvWriter, JsonLinesWriter, to_record
 
@@ -79,7 +78,7 @@ class Outputs:
         """Write one frame's result in every kind. Call it for every frame, in order."""
         if not self._writers:
             return
-        name = self._names.source_name(frame)
+        name = self._names.take(frame.name, None if frame.video is None else frame.index)
         for writer in self._writers:
             writer.write(name, frame, detections)
 

@@ -5,7 +5,7 @@ from pathlib import Path, PurePath
 from ...images import Frame
 from ...io import write_file
 from ...structures import Detections
-from .names import frame_name
+from .pictures import frame_name
 
 
 class YoloWriter:

@@ -7,12 +7,16 @@ import numpy as np
 
 from ...errors import InvalidSource
 from ...images import Frame
-from ...io import unused, write_file
+from ...io import UniqueNames, unused, write_file
 from ...reports.drawing import crop, draw
 from ...structures import Detections, Image
-from .names import UniqueNames, frame_name
 
 FALLBACK_FPS = 25.0  # for streams that do not tell theirs
+
+
+def frame_name(name: str, frame: Frame) -> str:
+    """A file name without suffix: `dog`, or `road-000012` for a frame of the video `road`."""
+    return name if frame.video is None else f"{name}-{frame.index:06d}"
 
 
 class ImagesWriter:
