@@ -1,5 +1,6 @@
 """Every recipe with a variant of its family: an update is finite, and weights follow."""
 
+import json
 from collections import Counter
 from dataclasses import replace
 
@@ -12,7 +13,8 @@ from scantling.augment import TRANSFORMS, Affine, CutOut, create
 from scantling.specs import CATALOG, InputSpec
 from scantling.structures import Sample
 from scantling.training.data import make_augmentation, make_mixers
-from scantling.training.recipe import AugmentSettings
+from scantling.training.folder import RunFolder, read_settings
+from scantling.training.recipe import AugmentSettings, Recipe
 from scantling.training.recipes import RECIPES, recipe_name
 
 VARIANTS = {
@@ -120,6 +122,37 @@ def test_the_padding_of_the_model_is_that_of_extra_transforms_and_mixers():
     extra = make_augmentation(settings, input_spec=spec)((64, 64)).extra
     assert [one.pad_value for one in extra] == [7, 3, None]
     assert [one.pad_value for one in make_mixers(settings, input_spec=spec)] == [7, None]
+
+
+@pytest.mark.parametrize(
+    ("kind", "padding"), [("scaled-yolov4", 114), ("efficientdet", (124, 116, 104))]
+)
+def test_a_run_of_the_first_version_is_resumed_with_its_own_padding(tmp_path, kind, padding):
+    extra = [
+        {"name": "affine", "settings": {}},
+        {"name": "scale-jitter", "settings": {"scale": [0.5, 1]}},
+        {"name": "darknet-crop", "settings": {}},
+        {"name": "scale-jitter", "settings": {"fill": 3}},
+        {"name": "blur", "settings": {}},
+    ]
+    names = ("mixup", "cutmix", "scaled-mosaic", "darknet-mosaic")
+    mixers = [{"name": name, "probability": 0.5, "settings": {}} for name in names]
+    augment = {"kind": kind, "settings": {}, "extra": extra, "mixers": mixers}
+    args = dict.fromkeys(("model", "data", "weights", "split", "validation_split", "format"), "a")
+    args |= {"max_data_errors": 0, "device": "cpu", "trackers": [], "seed": 0}
+    tables = {"data": {}, "settings": {}, "recipe": {"augment": augment}, "sources": {}}
+    folder, spec = RunFolder(tmp_path), InputSpec(pad_value=7)
+
+    def padding_of(args_key: str) -> list[object]:
+        folder.settings.write_text(json.dumps({args_key: args, **tables}))
+        read = Recipe.model_validate(read_settings(folder).recipe).augment
+        whole = make_augmentation(read, input_spec=spec)((64, 64))
+        made = [whole, *whole.extra, *make_mixers(read, input_spec=spec)]
+        return [one.pad_value for one in made if hasattr(one, "pad_value")]
+
+    mean = (124, 116, 104)
+    assert padding_of("begun") == [padding, 114, mean, None, 3, 114, 114, 114, None]
+    assert padding_of("args") == [7, 7, 7, 7, 3, 7, 7, 7, 7]
 
 
 def test_settings_of_a_run_made_before_still_name_the_padding():

@@ -10,15 +10,28 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
-
-from accelerate import Accelerator
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidSettings, InvalidValue
 from ..io import write_file
 from .recipe import current_name
 from .resolve import ResolvedRecipe
 
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+# What version 0.1 padded with, whatever its model was used with, where the settings named nothing.
+OLD_PAD_VALUES = {
+    "affine": 114,
+    "cutmix": 114,
+    "darknet-crop": None,
+    "darknet-mosaic": None,
+    "efficientdet": (124, 116, 104),
+    "mixup": 114,
+    "scale-jitter": (124, 116, 104),
+    "scaled-mosaic": 114,
+    "scaled-yolov4": 114,
+}
 PACKAGES = ("scantling", "torch", "accelerate", "numpy", "opencv-python-headless")
 
 
@@ -150,7 +163,7 @@ def write_settings(
 
 
 def read_settings(folder: RunFolder) -> RunRecord:
-    """Read `settings.json`, also one with the names that settings had before.
+    """Read `settings.json`. One of version 0.1 gets its settings' present names, and its padding.
 
     Raises:
         InvalidSettings: the folder is not that of a run.
@@ -162,13 +175,23 @@ def read_settings(folder: RunFolder) -> RunRecord:
             table: {current_name(name): value for name, value in record[table].items()}
             for table in ("settings", "recipe", "sources")
         }
+        if "begun" in record:
+            _set_old_padding(named["recipe"]["augment"])
         trackers = tuple(args["trackers"])
         return RunRecord(RunArgs(**{**args, "trackers": trackers}), record["data"], **named)
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise InvalidSettings([f"{folder.path}: is not the folder of a run ({error})"]) from error
 
 
-def write_environment(folder: RunFolder, accelerator: Accelerator) -> None:
+def _set_old_padding(augment: Mapping[str, Any]) -> None:
+    """Name the colour that version 0.1 padded with, for the augmentation and all that is added."""
+    for one in (augment, *augment["extra"], *augment["mixers"]):
+        name = one["kind"] if one is augment else one["name"]
+        if name in OLD_PAD_VALUES and "fill" not in one["settings"]:  # then called so
+            one["settings"]["pad_value"] = OLD_PAD_VALUES[name]
+
+
+def write_environment(folder: RunFolder, accelerator: "Accelerator") -> None:
     """Write `environment.json`: versions, machine, device, precision."""
     versions = {}
     for name in PACKAGES:
