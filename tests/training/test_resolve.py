@@ -73,6 +73,21 @@ def test_all_mistakes_are_told_together():
     assert len(error.value.problems) == 3
 
 
+@pytest.mark.parametrize(
+    ("word", "new"),
+    [
+        ("optimiser.momentum=0.5", "optimizer"),
+        ("average.decay=0.5", "ema"),
+        ("regularise.norm='frn'", "regularization"),
+        ("adversarial.probability=0.5", "self_adversarial"),
+    ],
+)
+def test_the_old_name_of_a_group_says_the_new_one(word: str, new: str):
+    old = word.partition(".")[0]
+    with pytest.raises(InvalidSettings, match=rf"{old} \(--set\): it is called {new} now$"):
+        resolve_recipe([("--set", parse_settings([word]))])
+
+
 @pytest.mark.parametrize("text", ["a = [", "\udcff", "x" * 10])
 def test_what_is_no_toml_is_told(tmp_path: Path, text: str):
     file = tmp_path / "run.toml"

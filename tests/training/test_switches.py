@@ -206,7 +206,9 @@ def test_the_network_of_a_cfg_normalises_as_told(tmp_path: Path, kind: str):
     assert torch.equal(model.network.eval()(IMAGES)[0], loaded.network(IMAGES)[0])
 
 
-@pytest.mark.parametrize("word", ["norm=frn", "drop_block=0.1", "drop_connect=0.1"])
+@pytest.mark.parametrize(
+    "word", ["norm=frn", "drop_block=0.1", "spatial_dropout=0.1", "drop_connect=0.1"]
+)
 def test_what_only_a_cfg_itself_can_say_is_refused_for_one(tmp_path: Path, word: str):
     with pytest.raises(InvalidValue, match=r"\[dropout\] section"):
         add_regularization(cfg_model(tmp_path), set_to(f"regularization.{word}").regularization)

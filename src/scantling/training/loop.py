@@ -7,9 +7,9 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -21,6 +21,9 @@ from .optimizer import set_rates, set_training
 from .plan import StepPlan, TrainStep, rng_for
 from .self_adversarial import attack
 from .state import TrainState
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 TERMS = tuple(field.name for field in fields(LossTerms))
 
@@ -42,13 +45,13 @@ class Trainer:
         plan: its steps.
         loss: of the network.
         accelerator: where and in which precision to compute, and with which other processes.
-        normalise: from (N, 3, H, W) pixels on the device, uint8 or, of an image that was changed
+        normalize: from (N, 3, H, W) pixels on the device, uint8 or, of an image that was changed
             against the network, float32, to what the network takes.
     """
 
     plan: StepPlan
     loss: Loss
-    accelerator: Accelerator
+    accelerator: "Accelerator"
     normalize: Callable[[Tensor], Tensor]
 
     def steps(self, state: TrainState, batches: Iterator[Batch]) -> Iterator[StepDone]:

@@ -6,13 +6,15 @@ EfficientDet, https://arxiv.org/abs/1911.09070.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from ..checkpoints import Model
-from ..darknet import DarknetNetwork
 from ..darknet.recipe import cfg_recipe
 from ..errors import InvalidSettings
 from ..specs import CfgSpec, find_spec
+
+if TYPE_CHECKING:
+    from ..checkpoints import Model
+    from ..darknet import DarknetNetwork
 
 MODEL_FILES = (".safetensors", ".pt", ".pth")
 Table = dict[str, Any]
@@ -165,10 +167,11 @@ def recipe_name(model: str, *, head: str) -> str:
     return FAMILIES[head][max(begins, key=len)]
 
 
-def recipe_of_model(model: Model) -> tuple[str, Mapping[str, Any]]:
+def recipe_of_model(model: "Model") -> tuple[str, Mapping[str, Any]]:
     """The source and settings of a model's own recipe: those of its cfg, or of its family."""
-    network, spec = model.network, model.spec
-    if isinstance(network, DarknetNetwork) and isinstance(spec, CfgSpec):
+    spec = model.spec
+    if isinstance(spec, CfgSpec):
+        network = cast("DarknetNetwork", model.network)
         return f"{spec.name}.cfg", cfg_recipe(spec, network.detection_layers)
     name = recipe_name(spec.name, head=spec.head_kind)
     return f"recipe {name}", RECIPES[name]

@@ -34,11 +34,11 @@ def attack(
         loss: of the network.
         images: (N, 3, H, W) uint8.
         strength: greatest change of a pixel, as a share of its range.
-        normalise: from pixels, 0 to 255, to what the network takes.
+        normalize: from pixels, 0 to 255, to what the network takes.
         autocast: makes the context that the network computes in.
 
     Returns:
-        (N, 3, H, W) float32 pixels, 0 to 255, without gradient; `normalise` takes them as it takes
+        (N, 3, H, W) float32 pixels, 0 to 255, without gradient; `normalize` takes them as it takes
         images. Where the gradient is zero, nothing changes; an image whose gradient is not finite
         stays as it is.
     """

@@ -4,10 +4,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate import Accelerator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -18,6 +17,9 @@ from ..io import atomic_write
 from ..structures import LossTerms
 from .ema import EMA
 from .recipe import current_name
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 HEADER = "scantling-run"
 VERSION = 1
@@ -65,7 +67,7 @@ class LossMeter:
         """The sums as plain numbers, exactly."""
         return {name: float(value) for name, value in self._sums.items()}
 
-    def averages(self, accelerator: Accelerator) -> dict[str, float]:
+    def averages(self, accelerator: "Accelerator") -> dict[str, float]:
         """The mean of each term over the images of all processes."""
         values = self.sums()
         own = torch.tensor(list(values.values()), dtype=torch.float64) / self.images
