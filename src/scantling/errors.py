@@ -45,7 +45,7 @@ class InvalidValue(ScantlingError):
 
 
 class InvalidCfg(ScantlingError):
-    """Say where in a darknet `.cfg` something stands that cannot be honoured, and what to do."""
+    """Say where in a darknet `.cfg` something stands that is not supported, and what to do."""
 
     def __init__(self, source: str, line: int, section: str, problem: str, fix: str) -> None:
         where = f"{source}:{line}: [{section}]" if section else f"{source}:{line}:"

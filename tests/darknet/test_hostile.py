@@ -1,4 +1,4 @@
-"""Every cfg that cannot be honoured is refused in words; none hangs, or eats the memory."""
+"""Every cfg that is not supported is refused in words; none hangs, or eats the memory."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ HOSTILE = {
     ),
     "unknown activation": (
         NET + "[conv]\nactivation=leaky # x\n" + head("linear"),
-        r"a.cfg:5: \[convolutional\] activation 'leaky#x' cannot be honoured.*Did you mean 'leaky'",
+        r"a.cfg:5: \[convolutional\] activation 'leaky#x' is not supported.*Did you mean 'leaky'",
     ),
     "dilation without its padding": (
         NET + "[conv]\nsize=3\ndilation=2\n" + head("linear"),
@@ -161,7 +161,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_every_cfg_that_cannot_be_honoured_is_refused(tmp_path: Path, name: str):
+def test_every_cfg_that_is_not_supported_is_refused(tmp_path: Path, name: str):
     text, message = HOSTILE[name]
     path = tmp_path / "a.cfg"
     path.write_text(text)

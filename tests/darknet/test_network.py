@@ -24,6 +24,7 @@ from scantling.darknet import (
     stored_tensors,
 )
 from scantling.darknet.describe import read_sections
+from scantling.darknet.edit import with_classes
 from scantling.darknet.graph import find_sources, plan
 from scantling.errors import InvalidCfg, InvalidSpec, InvalidValue
 from scantling.specs import CfgSpec
@@ -128,6 +129,27 @@ def test_an_alias_between_convolution_and_detection_is_looked_through(build: Bui
     assert not network.levels[0].activated
     raw = network.eval()(torch.rand(1, 3, 32, 32) * 9)
     assert raw[0].min() < 0
+
+
+@pytest.mark.parametrize("between", ["", "[route]\nlayers=-1\n", "[empty]\n[route]\nlayers=-1\n"])
+def test_classes_belong_to_the_convolution_behind_other_names(tmp_path: Path, between: str):
+    path = tmp_path / "a.cfg"
+    path.write_text(f"[net]\nwidth=32\nheight=32\n{head('linear').replace(YOLO, between + YOLO)}")
+    network = build_cfg_network(with_classes(read_cfg(path), 5))
+    (rows,) = network.class_rows()
+    assert rows.convolution.out_channels == 30
+    assert network(torch.rand(1, 3, 32, 32))[0].shape[1] == 30
+
+
+def test_a_slice_of_a_convolution_is_not_another_name_of_it(tmp_path: Path):
+    path = tmp_path / "a.cfg"
+    layers = head("linear").replace(YOLO, f"[route]\nlayers=-1\ngroups=2\n{YOLO}")
+    path.write_text(f"[net]\nwidth=32\nheight=32\n{layers.replace('=24', '=48')}")
+    spec = read_cfg(path)
+    with pytest.raises(InvalidSpec, match="does not read a convolution"):
+        with_classes(spec, 5)
+    with pytest.raises(InvalidSpec, match="does not read a convolution"):
+        build_cfg_network(spec).class_rows()
 
 
 def test_each_output_is_let_go_after_its_last_reader(assets: Path):

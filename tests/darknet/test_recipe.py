@@ -150,7 +150,7 @@ def test_every_cfg_that_can_be_trained_has_a_loss(assets: Path):
             spec = read_cfg(path)
             network = build_on_meta(spec)
         except InvalidCfg:
-            continue  # not honoured at all: told of where cfg files are read
+            continue  # not supported at all: refused where cfg files are read
         levels = network.detection_layers
         if path.stem in NO_RECIPE:
             with pytest.raises(InvalidCfg, match=r"\[region\] has no recipe"):

@@ -158,7 +158,7 @@ def _avgpool(_section: Section, shapes: tuple[Shape, ...], _: int) -> Built:
 
 def _upsample(section: Section, shapes: tuple[Shape, ...], _: int) -> Built:
     (shape,) = shapes
-    stride = section.integer("stride", 2, low=1, high=64)  # negative: not honoured
+    stride = section.integer("stride", 2, low=1, high=64)  # negative: not supported
     by = Fraction(1, stride)
     made = Shape(
         shape.channels,

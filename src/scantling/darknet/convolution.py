@@ -37,7 +37,7 @@ def build_convolution(
         left: how many weights the network may still have.
 
     Raises:
-        InvalidCfg: an option does not fit, or cannot be honoured.
+        InvalidCfg: an option does not fit, or is not supported.
     """
     settings = _read(section, shape, logits=logits)
     made = _shape_after(section, shape, settings)
@@ -129,8 +129,8 @@ def _read(section: Section, shape: Shape, *, logits: bool) -> _Settings:
             )
     if settings.dilation > 1 and 2 * settings.padding != size - 1:
         raise section.error(
-            f"dilation={settings.dilation} with size={size} and padding={settings.padding} cannot "
-            "be honoured",
+            f"dilation={settings.dilation} with size={size} and padding={settings.padding} is "
+            "not supported",
             "Use an odd size with pad=1",
             option="dilation",
         )

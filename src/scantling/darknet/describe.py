@@ -17,7 +17,7 @@ def read_cfg(path: str | PathLike[str]) -> CfgSpec:
     """What a `.cfg` file describes: its text, image size and number of classes.
 
     Raises:
-        InvalidCfg: it cannot be read, or something in it cannot be honoured; names line, section
+        InvalidCfg: it cannot be read, or something in it is not supported; names line, section
             and option.
     """
     path = Path(path)
@@ -37,7 +37,7 @@ def read_sections(text: str, source: str) -> tuple[Section, tuple[Section, ...]]
     """`[net]`, and the layers; every option known.
 
     Raises:
-        InvalidCfg: the grammar is broken, or an option cannot be honoured.
+        InvalidCfg: the grammar is broken, or an option is not supported.
     """
     sections = parse_cfg(text, source)
     check_options(sections)
@@ -100,7 +100,7 @@ def _check_channels(net: Section) -> None:
     channels = net.integer("channels", 3)
     if channels != 3:
         raise net.error(
-            f"channels={channels} cannot be honoured: images are RGB",
+            f"channels={channels} is not supported: images are RGB",
             "Write channels=3",
             option="channels",
         )
@@ -136,7 +136,7 @@ def count_anchors(section: Section) -> int:
 
 def _read_region(section: Section, stride: int) -> Level:
     if not section.flag("softmax"):
-        raise section.error("without softmax=1 it cannot be honoured", "Write softmax=1")
+        raise section.error("it is not supported without softmax=1", "Write softmax=1")
     anchors = _cell_anchors(section)
     count = section.integer("num", 1, low=1)
     if count != len(anchors):

@@ -55,11 +55,8 @@ def find_sources(sections: Sequence[Section]) -> tuple[tuple[int, ...], ...]:
 def find_predictor(
     sections: Sequence[Section], sources: Sequence[tuple[int, ...]], detection: int
 ) -> int:
-    """The layer whose output a detection layer reads, through routes that only rename it."""
-    layer = sources[detection][0]
-    while layer != IMAGE and sections[layer].kind == "route" and len(sources[layer]) == 1:
-        layer = sources[layer][0]
-    return layer
+    """The layer whose output a detection layer reads, through layers that only rename it."""
+    return _through_aliases(sections, sources, detection)[-1]
 
 
 def plan(sections: Sequence[Section], sources: Sequence[tuple[int, ...]]) -> tuple[Step, ...]:
@@ -265,7 +262,7 @@ def activation_of(section: Section, default: str, known: frozenset[str]) -> str:
     name = section.word("activation", default)
     if name not in known:
         raise section.error(
-            f"activation {name!r} cannot be honoured",
+            f"activation {name!r} is not supported",
             f"Use one of {', '.join(sorted(known))}.{nearest_hint(name, known)} A comment "
             "behind a word counts as part of it",
             option="activation",

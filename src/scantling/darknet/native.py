@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..detector import Detector
 from ..errors import InvalidSpec
 from ..heads.yolo import YoloHead
+from ..heads.yolo_decoding import BOX_VALUES
 from ..necks import PathAggregation, TinyFpn
 from ..specs import HeadSpec, InputSpec, ModelSpec
 from ..specs.level import Anchor
@@ -92,7 +93,7 @@ def native_cfg(spec: ModelSpec) -> str:
             sections[index] = _set(section, classes=spec.num_classes)
             if spec.head.anchors != published.head.anchors:
                 sections[index] = _set(sections[index], **_anchor_options(spec.head, level))
-            filters = len(spec.head.anchors[level]) * (5 + spec.num_classes)
+            filters = len(spec.head.anchors[level]) * (BOX_VALUES + spec.num_classes)
             sections[index - 1] = _set(sections[index - 1], filters=filters)
     return head + "".join(sections)
 

@@ -146,7 +146,7 @@ def build_cfg_network(spec: CfgSpec) -> DarknetNetwork:
     """Build a freshly initialised network from its cfg, for `spec.image_size`.
 
     Raises:
-        InvalidCfg: something in the cfg cannot be honoured; names line, section and option.
+        InvalidCfg: something in the cfg is not supported; names line, section and option.
         InvalidSpec: the spec says another number of classes than its cfg.
     """
     net, sections = read_sections(spec.cfg, f"{spec.name}.cfg")
@@ -188,7 +188,7 @@ def load_cfg_network(
         its description; the network, in evaluation mode; the header of the weights.
 
     Raises:
-        InvalidCfg: something in the cfg cannot be honoured.
+        InvalidCfg: something in the cfg is not supported.
         InvalidWeights: the weights do not fit the network.
     """
     spec = read_cfg(cfg_path)
@@ -261,7 +261,7 @@ def _level(section: Section, shape: Shape, image: Shape, *, logits: bool) -> Lev
     vertical, horizontal = shape.stride
     if vertical != horizontal or vertical.denominator != 1:
         raise section.error(
-            f"a cell is {vertical}×{horizontal} pixels", "Only square, whole cells can be honoured"
+            f"a cell is {vertical}×{horizontal} pixels", "Only square, whole cells are supported"
         )
     stride = int(vertical)
     for side, what in zip(image.size, ("height", "width"), strict=True):
@@ -272,7 +272,7 @@ def _level(section: Section, shape: Shape, image: Shape, *, logits: bool) -> Lev
             )
     level = read_level(section, stride, logits=logits)
     classes = count_classes(section)
-    expected = len(level.anchors) * (5 + classes)
+    expected = len(level.anchors) * (BOX_VALUES + classes)
     if shape.channels != expected:
         raise section.error(
             f"it reads {shape.channels} channels, but {len(level.anchors)} anchors and "

@@ -1,4 +1,4 @@
-"""Every section and option of a `.cfg`, and what becomes of it: honoured, without effect, refused.
+"""Every section and option of a `.cfg`, and whether it is supported, ignored or refused.
 
 Facts: https://github.com/AlexeyAB/darknet/wiki/CFG-Parameters-in-the-different-layers.
 """
@@ -15,17 +15,17 @@ class Known:
     """The options of one kind of section.
 
     Attributes:
-        honoured: change the network, and are read where it is built.
-        without_effect: training, augmentation, tracking, plotting, or nothing at all even in
+        supported: change the network, and are read where it is built.
+        ignored: training, augmentation, tracking, plotting, or nothing at all even in
             darknet; the network is the same whatever they say.
         harmless: would change the network in a way that is not offered; accepted at this value.
-        refused: would change the network in a way that is not offered, at any value.
+        unsupported: would change the network in a way that is not offered, at any value.
     """
 
-    honoured: frozenset[str] = frozenset()
-    without_effect: frozenset[str] = frozenset()
+    supported: frozenset[str] = frozenset()
+    ignored: frozenset[str] = frozenset()
     harmless: Mapping[str, int] = field(default_factory=dict)
-    refused: frozenset[str] = frozenset()
+    unsupported: frozenset[str] = frozenset()
 
 
 def _names(text: str) -> frozenset[str]:
@@ -33,8 +33,8 @@ def _names(text: str) -> frozenset[str]:
 
 
 # Of every layer; `dontload` and `dontloadscales` act when weights are read.
-_ANY_LAYER_HONOURED = _names("dontload dontloadscales")
-_ANY_LAYER_WITHOUT_EFFECT = _names(
+_ANY_LAYER_SUPPORTED = _names("dontload dontloadscales")
+_ANY_LAYER_IGNORED = _names(
     "clip onlyforward dont_update burnin_update stopbackward train_only_bn learning_rate"
 )
 
@@ -42,8 +42,8 @@ _POOL_HARMLESS = {"antialiasing": 0, "maxpool_zero_nonmax": 0}
 
 KNOWN: dict[str, Known] = {
     "net": Known(
-        honoured=_names("width height channels letter_box"),
-        without_effect=_names(
+        supported=_names("width height channels letter_box"),
+        ignored=_names(
             """
             batch subdivisions momentum decay learning_rate learning_rate_min policy power burn_in
             max_batches max_epochs steps scales seq_scales step gamma scale sgdr_cycle sgdr_mult
@@ -58,14 +58,14 @@ KNOWN: dict[str, Known] = {
         ),
     ),
     "convolutional": Known(
-        honoured=_names(
+        supported=_names(
             """
             filters size stride stride_x stride_y pad padding groups dilation batch_normalize cbn
             activation share_index
             """
         ),
         # `angle` speaks of `rotate` and `sway`; `grad_centr` of gradients.
-        without_effect=_names("angle grad_centr"),
+        ignored=_names("angle grad_centr"),
         harmless=dict.fromkeys(
             _names(
                 """
@@ -77,31 +77,31 @@ KNOWN: dict[str, Known] = {
         ),
     ),
     "maxpool": Known(
-        honoured=_names("size stride stride_x stride_y padding maxpool_depth out_channels"),
+        supported=_names("size stride stride_x stride_y padding maxpool_depth out_channels"),
         harmless=_POOL_HARMLESS,
     ),
     "local_avgpool": Known(
-        honoured=_names("size stride stride_x stride_y padding"), harmless=_POOL_HARMLESS
+        supported=_names("size stride stride_x stride_y padding"), harmless=_POOL_HARMLESS
     ),
     "avgpool": Known(),
-    "route": Known(honoured=_names("layers groups group_id")),
+    "route": Known(supported=_names("layers groups group_id")),
     "shortcut": Known(
-        honoured=_names("from activation weights_type weights_normalization"),
+        supported=_names("from activation weights_type weights_normalization"),
         harmless={"assisted_excitation": 0},
     ),
-    "sam": Known(honoured=_names("from activation")),
-    "scale_channels": Known(honoured=_names("from activation scale_wh")),
-    "upsample": Known(honoured=_names("stride scale")),
-    "reorg3d": Known(honoured=_names("stride"), harmless={"reverse": 0}),
-    "reorg": Known(honoured=_names("stride"), harmless={"reverse": 0, "flatten": 0, "extra": 0}),
+    "sam": Known(supported=_names("from activation")),
+    "scale_channels": Known(supported=_names("from activation scale_wh")),
+    "upsample": Known(supported=_names("stride scale")),
+    "reorg3d": Known(supported=_names("stride"), harmless={"reverse": 0}),
+    "reorg": Known(supported=_names("stride"), harmless={"reverse": 0, "flatten": 0, "extra": 0}),
     "dropout": Known(
-        honoured=_names("probability dropblock dropblock_size_rel dropblock_size_abs")
+        supported=_names("probability dropblock dropblock_size_rel dropblock_size_abs")
     ),
-    "activation": Known(honoured=_names("activation")),
+    "activation": Known(supported=_names("activation")),
     "empty": Known(),
     "yolo": Known(
-        honoured=_names("classes num mask anchors scale_x_y new_coords"),
-        without_effect=_names(
+        supported=_names("classes num mask anchors scale_x_y new_coords"),
+        ignored=_names(
             """
             max jitter resize random ignore_thresh truth_thresh iou_normalizer obj_normalizer
             cls_normalizer delta_normalizer iou_loss iou_thresh_kind iou_thresh nms_kind beta_nms
@@ -112,22 +112,22 @@ KNOWN: dict[str, Known] = {
         ),
     ),
     "region": Known(
-        honoured=_names("classes num anchors softmax"),
-        without_effect=_names(
+        supported=_names("classes num anchors softmax"),
+        ignored=_names(
             """
             max jitter random bias_match rescore object_scale noobject_scale mask_scale class_scale
             coord_scale absolute thresh focal_loss log sqrt
             """
         ),
         harmless={"coords": 4, "background": 0},
-        refused=_names("tree map"),
+        unsupported=_names("tree map"),
     ),
 }
 
 _CLASSIFIER = "it belongs to classifiers; this package reads detectors"
 _RECURRENT = "it remembers earlier frames; this package looks at single images"
 
-REFUSED: dict[str, str] = {
+UNSUPPORTED: dict[str, str] = {
     "Gaussian_yolo": "boxes with an uncertainty of their own cannot be decoded here",
     "detection": "the head of the first YOLO cannot be decoded here",
     "connected": "it ties the network to one image size",
@@ -152,7 +152,7 @@ DETECTION = frozenset({"yolo", "region"})
 
 
 def check_options(sections: Iterable[Section]) -> None:
-    """Refuse what this package does not honour, instead of skipping it as darknet does.
+    """Refuse what this package does not support, instead of skipping it as darknet does.
 
     Raises:
         InvalidCfg: names the line, the section, the option, and the nearest real name.
@@ -160,19 +160,17 @@ def check_options(sections: Iterable[Section]) -> None:
     for section in sections:
         known = _known(section)
         layer = section.kind != "net"
-        honoured = known.honoured | _ANY_LAYER_HONOURED if layer else known.honoured
-        ignored = (
-            known.without_effect | _ANY_LAYER_WITHOUT_EFFECT if layer else known.without_effect
-        )
+        supported = known.supported | _ANY_LAYER_SUPPORTED if layer else known.supported
+        ignored = known.ignored | _ANY_LAYER_IGNORED if layer else known.ignored
         for key in section.options:
-            if key in known.refused:
+            if key in known.unsupported:
                 raise section.error(
-                    f"{key} cannot be honoured", f"Use a cfg without {key}", option=key
+                    f"{key} is not supported", f"Use a cfg without {key}", option=key
                 )
             if key in known.harmless:
                 _check_harmless(section, key, known.harmless[key])
-            elif key not in honoured and key not in ignored:
-                names = honoured | ignored | known.harmless.keys()
+            elif key not in supported and key not in ignored:
+                names = supported | ignored | known.harmless.keys()
                 raise section.error(
                     f"unknown option {key!r}",
                     f"Correct it, or put # in front to leave it out.{nearest_hint(key, names)} "
@@ -182,9 +180,9 @@ def check_options(sections: Iterable[Section]) -> None:
 
 
 def _known(section: Section) -> Known:
-    if section.kind in REFUSED:
+    if section.kind in UNSUPPORTED:
         raise section.error(
-            f"this layer cannot be honoured: {REFUSED[section.kind]}",
+            f"this layer is not supported: {UNSUPPORTED[section.kind]}",
             "Use a cfg without it",
         )
     if section.kind not in KNOWN:
@@ -198,7 +196,7 @@ def _known(section: Section) -> Known:
 def _check_harmless(section: Section, key: str, harmless: int) -> None:
     if section.number(key, harmless) != harmless:
         raise section.error(
-            f"{key}={section.options[key].text} cannot be honoured",
+            f"{key}={section.options[key].text} is not supported",
             f"Use a cfg with {key}={harmless}",
             option=key,
         )

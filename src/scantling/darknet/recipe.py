@@ -17,9 +17,9 @@ def cfg_recipe(spec: CfgSpec, levels: Sequence[int]) -> dict[str, Any]:
     """The settings of `[net]` and `[yolo]` as nested tables of a recipe.
 
     How long the run is (`max_batches`) is left to the recipe: steps become shares of it. Not taken
-    are what darknet itself gives no effect (`cls_normalizer`), anchors that no level has (darknet
-    teaches an object that one of them fits best to nobody; `loss.other_anchors` does so here), and
-    how strong self-adversarial training is: `adversarial_lr` is a factor of raw gradients.
+    are what darknet itself gives no effect (`cls_normalizer`), anchors that no level has (an
+    object that one of them fits best has no best anchor in darknet; `loss.other_anchors` does so
+    here), and how strong self-adversarial training is: `adversarial_lr` scales raw gradients.
 
     Args:
         spec: the cfg.

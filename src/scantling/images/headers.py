@@ -1,7 +1,7 @@
 """What an image file says of itself before anything is decoded: kind, size, orientation.
 
 The size is read first so that a file of a few bytes cannot make the decoder fill the memory; the
-orientation is read here because OpenCV's versions differ in the formats whose EXIF they honour.
+orientation is read here because OpenCV's versions differ in the formats whose EXIF they apply.
 
 Pillow would say the same in four times the time (96 µs for a JPEG with EXIF, not 26, and 150 ms to
 load its plugins), and `data check` reads 100,000 files. It also takes files that are cut off or
