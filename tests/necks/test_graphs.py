@@ -13,7 +13,7 @@ from scantling.necks.graphs import (
     bidirectional,
     down_and_up,
     fully_connected,
-    searched,
+    nas_fpn,
     top_down,
 )
 from scantling.specs import NeckSpec
@@ -75,7 +75,7 @@ NAS_FPN = [
 
 
 def test_nas_fpn_is_the_published_one():
-    nodes = searched(5)
+    nodes = nas_fpn(5)
     assert [(node.level, set(node.inputs), node.fusion) for node in nodes] == NAS_FPN
     levels = [*range(5), *(node.level for node in nodes)]
     for node in nodes:  # the coarser of the two gates the other; what is only added comes last

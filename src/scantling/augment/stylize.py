@@ -1,6 +1,6 @@
 """Style transfer of colour and texture statistics, without a network.
 
-A stylised copy of a data set teaches a detector shape rather than texture: the idea of
+A stylised copy of a data set makes a detector learn shape rather than texture: the idea of
 https://arxiv.org/abs/1811.12231, with statistics in place of a style network.
 """
 

@@ -90,7 +90,7 @@ class DarknetLoss(nn.Module):
         *,
         all_reduce: Callable[[Tensor], Tensor] = identity,
     ) -> LossTerms:
-        """How wrong raw predictions are; see `Loss`."""
+        """The loss of raw predictions; see `Loss`."""
         objects = read_objects(targets, image_size, raw[0].device)
         best = self._best_anchor(objects, image_size)
         found = [

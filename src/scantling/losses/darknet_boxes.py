@@ -73,13 +73,13 @@ def overlap_term(
         return weight * (1 - similarity(kind, boxes, objects))
     with torch.enable_grad():
         leaf = boxes.clone().requires_grad_()
-        alike = similarity(kind, leaf, objects)
-        (slope,) = torch.autograd.grad(alike.sum(), leaf)
+        overlap = similarity(kind, leaf, objects)
+        (slope,) = torch.autograd.grad(overlap.sum(), leaf)
     if grid.exponential:
         factors = [torch.ones_like(values[:, :2]), values[:, 2:].detach().exp()]
         slope = slope * torch.cat(factors, dim=1)
     delta = (slope * weight[:, None]).nan_to_num(0.0).clamp(-max_delta, max_delta)
-    return with_gradient(weight * (1 - alike.detach()), delta, _carrier(grid, values))
+    return with_gradient(weight * (1 - overlap.detach()), delta, _carrier(grid, values))
 
 
 def squared_term(

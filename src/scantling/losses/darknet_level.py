@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..boxes import cxcywh_to_xyxy
+from ..heads.yolo_decoding import BOX_VALUES
 from ..specs.level import Level
 from .darknet_boxes import overlap_term, similarity, squared_term
 from .elements import at_least_float32, best_overlaps, cross_entropy, smooth
@@ -35,7 +36,7 @@ class LevelSettings:
 
 @dataclass(frozen=True, eq=False)
 class LevelTerms:
-    """What one level costs."""
+    """Loss terms of one level."""
 
     box: Tensor  # scalar
     classes: Tensor  # scalar
@@ -85,7 +86,7 @@ class DarknetLevel(nn.Module):
     def forward(
         self, raw: Tensor, objects: ObjectShares, best: Tensor, image_size: tuple[int, int]
     ) -> LevelTerms:
-        """What the raw predictions of this level cost.
+        """The loss terms of the raw predictions of this level.
 
         Args:
             raw: (N, A · (5 + K), H, W).
@@ -109,7 +110,7 @@ class DarknetLevel(nn.Module):
         )
         return LevelTerms(
             gain * torch.where(rows.positive, box, 0).sum(),
-            gain * self._classes(row_values[:, 5:], labels, multi_hot, rows, cells),
+            gain * self._classes(row_values[:, BOX_VALUES:], labels, multi_hot, rows, cells),
             objectness_terms,
             (cells.last >= 0).view_as(objectness_terms),
         )
@@ -125,8 +126,8 @@ class DarknetLevel(nn.Module):
         own = best[:, None] == self.numbers
         if self.settings.match_threshold < 1:
             shares = self.grid.anchor_shares(image_size)
-            alike = shape_similarity(self.settings.match_similarity, shares, objects)
-            own = own | (alike > self.settings.match_threshold)
+            overlap = shape_similarity(self.settings.match_similarity, shares, objects)
+            own = own | (overlap > self.settings.match_threshold)
         count, anchors = own.shape
         row, column = cell_of(objects, size)
         truth = torch.arange(count, device=own.device).repeat_interleave(anchors)
@@ -213,7 +214,7 @@ class DarknetLevel(nn.Module):
             boxes = self.grid.place_all(values, self.grid.anchor_shares(image_size))
             boxes_of_objects = cxcywh_to_xyxy(torch.where(objects.valid[:, None], objects.boxes, 0))
             overlap = best_overlaps(boxes, boxes_of_objects, objects.image)
-            likely = at_least_float32(values[:, :, 5:].amax(2))
+            likely = at_least_float32(values[:, :, BOX_VALUES:].amax(2))
             confident = self.grid.sigma(likely).flatten(1) > CONFIDENT
             near = confident & (overlap > settings.ignore_threshold)
             last = cells.last.view_as(raw)
@@ -250,8 +251,8 @@ def shape_similarity(kind: str, anchors: Tensor, objects: ObjectShares) -> Tenso
     """
     centred = torch.cat([torch.zeros_like(anchors), anchors], dim=1)
     shapes = torch.cat([torch.zeros_like(objects.boxes[:, :2]), objects.boxes[:, 2:]], dim=1)
-    alike = similarity(kind, centred[None], shapes[:, None])
-    return torch.where(objects.valid[:, None], alike, -1)
+    overlap = similarity(kind, centred[None], shapes[:, None])
+    return torch.where(objects.valid[:, None], overlap, -1)
 
 
 def _group_rows(rows: Rows, place: Tensor, predictions: int) -> _Cells:

@@ -80,7 +80,7 @@ class EfficientDetLoss(nn.Module):
         *,
         all_reduce: Callable[[Tensor], Tensor] = identity,
     ) -> LossTerms:
-        """How wrong raw predictions are; see `Loss`. Objectness is 0: this head has none.
+        """The loss of raw predictions; see `Loss`. Objectness is 0: this head has none.
 
         Args:
             raw: class logits of every level, then boxes of every level.

@@ -26,7 +26,7 @@ SMALL = 1e-30  # a union that keeps 0 / 0 from being computed
 Value = TypeVar("Value")
 
 
-# Every similarity of boxes, 1 where they are equal: alike(predicted, target) → (…).
+# Every similarity of boxes, 1 where they are equal: similarity(predicted, target) → (…).
 SIMILARITIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "iou": iou,
     "giou": generalized_iou,

@@ -13,7 +13,13 @@ from torch.autograd.function import once_differentiable
 
 from ..boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from ..errors import InvalidValue
-from ..heads.yolo_decoding import BOX_VALUES, activate, centre_in_cell, size_over_anchor
+from ..heads.yolo_decoding import (
+    BOX_VALUES,
+    OBJECTNESS,
+    activate,
+    centre_in_cell,
+    size_over_anchor,
+)
 from ..specs.level import Level
 from ..structures import Targets
 from .elements import at_least_float32
@@ -21,14 +27,12 @@ from .elements import at_least_float32
 
 @dataclass(frozen=True, eq=False)
 class ObjectShares:
-    """The objects of a batch in shares of the image, so that every level reads them alike."""
+    """The objects of a batch in shares of the image, as every level reads them."""
 
     boxes: Tensor  # (T, 4) centre x, centre y, width, height; 0 to 1
     labels: Tensor  # (T,)
     image: Tensor  # (T,) places in the batch
-    valid: (
-        Tensor  # (T,) bool: it has area. The box of one that has none is replaced, and never used
-    )
+    valid: Tensor  # (T,) bool: it has area; the box of one without is replaced, and never used
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -87,7 +91,7 @@ class YoloGrid(nn.Module):
 
     @property
     def exponential(self) -> bool:
-        """Sizes are exp(t), and raw values stand before no logistic function but this loss's."""
+        """Whether sizes are exp(t); raw values are logits then, which the loss itself activates."""
         return self.level.box_coding == "exponential"
 
     def split(self, raw: Tensor) -> Tensor:
@@ -99,11 +103,9 @@ class YoloGrid(nn.Module):
         images, channels, rows, columns = raw.shape
         count = len(self.level.anchors)
         if channels != count * self.values:
-            raise InvalidValue(
-                "channels of a level",
-                channels,
-                f"{count * self.values}: {count} anchors × (5 + {self.values - 5} classes)",
-            )
+            classes = self.values - BOX_VALUES
+            expected = f"{count * self.values}: {count} anchors × (5 + {classes} classes)"
+            raise InvalidValue("channels of a level", channels, expected)
         return raw.view(images, count, self.values, rows, columns)
 
     def sigma(self, values: Tensor) -> Tensor:
@@ -116,7 +118,7 @@ class YoloGrid(nn.Module):
         return torch.stack([self.anchors[:, 0] / width, self.anchors[:, 1] / height], dim=1)
 
     def read(self, values: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
-        """What a loss has a gradient to.
+        """Gather the predictions of rows, and the objectness of all; gradients flow to these alone.
 
         Args:
             values: (N, A, 5 + K, H, W) of `split`.
@@ -204,7 +206,7 @@ class _Read(torch.autograd.Function):
         ctx.save_for_backward(image, anchor, row, column)
         ctx.shape, ctx.stride, ctx.dtype = values.shape, values.stride(), values.dtype
         some = at_least_float32(values[image, anchor, :, row, column])
-        return some, at_least_float32(values[:, :, 4].clone())
+        return some, at_least_float32(values[:, :, OBJECTNESS].clone())
 
     @staticmethod
     @once_differentiable
@@ -217,7 +219,7 @@ class _Read(torch.autograd.Function):
         gradient.permute(0, 1, 3, 4, 2).index_put_(
             ctx.saved_tensors, some.to(ctx.dtype), accumulate=True
         )
-        gradient[:, :, 4] += objectness
+        gradient[:, :, OBJECTNESS] += objectness
         return gradient, None, None, None, None
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..boxes import cxcywh_to_xyxy
 from ..errors import InvalidValue
+from ..heads.yolo_decoding import BOX_VALUES
 from ..specs.level import Level
 from ..structures import LossTerms, Targets
 from .elements import (
@@ -40,7 +41,7 @@ BALANCE = {
 
 @dataclass(frozen=True, eq=False)
 class _LevelTerms:
-    """What one level costs, before anything is divided."""
+    """Loss terms of one level, before anything is divided."""
 
     box: Tensor  # scalar, summed over the positive rows
     classes: Tensor  # scalar, summed over the positive rows, mean over the classes
@@ -88,7 +89,7 @@ class ScaledYolov4Loss(nn.Module):
         *,
         all_reduce: Callable[[Tensor], Tensor] = identity,
     ) -> LossTerms:
-        """How wrong raw predictions are; see `Loss`."""
+        """The loss of raw predictions; see `Loss`."""
         settings = self.settings
         objects = read_objects(targets, image_size, raw[0].device)
         found = [
@@ -115,7 +116,7 @@ class ScaledYolov4Loss(nn.Module):
     def _level(
         self, grid: YoloGrid, raw: Tensor, objects: ObjectShares, image_size: tuple[int, int]
     ) -> _LevelTerms:
-        """What one level costs."""
+        """Loss terms of one level."""
         values = grid.split(raw)
         size = (values.shape[-2], values.shape[-1])
         rows = self._assign(grid, objects, size, image_size)
@@ -135,7 +136,7 @@ class ScaledYolov4Loss(nn.Module):
         )
         return _LevelTerms(
             torch.where(rows.positive, box, 0).sum(),
-            self._classes(row_values[:, 5:], objects, rows),
+            self._classes(row_values[:, BOX_VALUES:], objects, rows),
             objectness,
             positive.view_as(logits) > 0,
             rows.positive.sum(),

@@ -45,7 +45,7 @@ class DarknetSettings(BaseLossSettings):
         max_delta: `max_delta`, the most that an object moves a raw box value by; None: no limit.
         label_smoothing: `label_smooth_eps`.
         focal: `focal_loss`, with darknet's α of 0.5 and γ of 2.
-        class_weights: of each class, from `class_weights_of`; none weighs all the same.
+        class_weights: of each class, from `class_weights_of`; empty: every class has weight 1.
         other_anchors: (width, height) of anchors that no level has. An object that one of them
             fits best has no best anchor; yolov4-tiny's (10, 14) is one.
         hard_negatives: keep, in each image, only this many of the negatives that are most wrong

@@ -37,7 +37,7 @@ class Loss(Protocol):
         *,
         all_reduce: Callable[[Tensor], Tensor] = ...,
     ) -> LossTerms:
-        """How wrong raw predictions are.
+        """The loss of raw predictions.
 
         Args:
             raw: what the network returned, in any precision; the loss is computed in float32.

@@ -76,7 +76,7 @@ def fully_connected(levels: int) -> list[Node]:
     return [Node(level, tuple(range(levels))) for level in range(levels)]
 
 
-def searched(levels: int) -> list[Node]:
+def nas_fpn(levels: int) -> list[Node]:
     """NAS-FPN: the cell that the paper's search found, figure 6, for P3 to P7.
 
     Its second fusion is global attention, of the coarser map first. An output also adds the inputs
@@ -104,6 +104,6 @@ GRAPHS: dict[str, Callable[[int], list[Node]]] = {
     "bifpn": bidirectional,
     "fpn": top_down,
     "fully-connected-fpn": fully_connected,
-    "nas-fpn": searched,
+    "nas-fpn": nas_fpn,
     "panet": down_and_up,
 }

@@ -1,4 +1,7 @@
-"""Class names: those of COCO, and which of them two lists share."""
+"""Class names: those of COCO, and which of them two lists share.
+
+Source: https://cocodataset.org; the older spellings: darknet's `coco.names`, in the public domain.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""What an exported file says of itself: all that is needed to use it, and to know where it is from.
+"""The metadata of an exported file: all that is needed to use it, and where it is from.
 
 It travels inside the file, as JSON, under the key `scantling`: see `scantling.engines.formats`.
 """
@@ -32,7 +32,7 @@ class GraphForm(Frozen):
     Args:
         takes: `uint8`: (N, H, W, 3) RGB, on the canvas already. `float`: (N, 3, H, W) RGB, 0 to 1.
             `image`: (1, H, W, 3) uint8 RGB of any size, fitted inside the graph.
-        gives: `candidates`: `boxes` (N, P, 4) and `scores` (N, P, K). `raw`: what the network says,
+        gives: `candidates`: `boxes` (N, P, 4) and `scores` (N, P, K). `raw`: raw predictions,
             `raw0`, `raw1`, …, finest level first. `detections`: after NMS, best first, one array
             `detections` (N, M, 6) of box, score and label; rows of score 0 hold nothing.
         batch: images it takes at once; None for any number.
@@ -88,7 +88,7 @@ class Metadata(Frozen):
             graph that gives detections, those inside it.
         source: the file or name that was exported.
         fingerprint: of the description and the weights that were exported.
-        calibration: of a graph of which images decided something.
+        calibration: the images that an INT8 graph was calibrated on, or that judged another.
         producer: which scantling wrote it, and by which packages.
     """
 
