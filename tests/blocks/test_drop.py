@@ -99,6 +99,14 @@ def test_drop_connect_zeroes_its_share_of_the_weights_and_scales_up_the_others()
     assert torch.equal(drop.eval()(torch.ones(1, 1, 1, 1)), torch.ones(1, 4000, 1, 1))
 
 
+@pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])
+@pytest.mark.parametrize("padding", [(1, 2), "same"])
+def test_drop_connect_pads_as_its_convolution(mode: str, padding):
+    conv = nn.Conv2d(2, 3, 3, padding=padding, dilation=2, padding_mode=mode)
+    x = torch.rand(1, 2, 9, 9)
+    assert torch.equal(DropConnect(conv, 0.5).eval()(x), conv(x))
+
+
 def test_drop_connect_shares_the_weights_and_passes_gradients_to_those_that_are_kept():
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(2, 8, 3), nn.Conv2d(8, 8, 3, groups=8))

@@ -49,7 +49,7 @@ HOSTILE = {
     ),
     "dilation without its padding": (
         NET + "[conv]\nsize=3\ndilation=2\n" + head("linear"),
-        "dilation=2 with size=3 and padding=0",
+        "dilation=2 is not supported with size=3 and padding=0",
     ),
     "weights shared with nobody": (
         NET + CONV + "[conv]\nshare_index=5\n" + head("linear"),

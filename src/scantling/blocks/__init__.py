@@ -11,16 +11,21 @@ from .bottleneck import Bottleneck, CspResNetStage, ResNetStage, resnext_stage
 from .context import CONTEXTS
 from .conv import ConvNormAct, fuse_norms
 from .csp import CrossJoin, CspStage, ReversedCsp, cross_bypass
-from .drop import DropBlock, DropConnect, DropPath, SpatialDropout
+from .drop import (
+    DropBlock,
+    DropConnect,
+    DropPath,
+    SpatialDropout,
+    set_drop_connect,
+    set_drop_path,
+    set_progress,
+)
 from .fusion import FUSIONS, GlobalAttention, Maxout, PlainSum, WeightedSum
 from .mbconv import MbConv, MbConvStage, SqueezeExcite
 from .norm_conversion import (
     begin_update,
     read_past,
-    set_drop_connect,
-    set_drop_path,
     set_norms,
-    set_progress,
     use_filter_response,
     write_past,
 )

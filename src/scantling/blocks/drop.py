@@ -1,4 +1,4 @@
-"""What is dropped in training: blocks of cells, whole channels, residual branches, weights.
+"""Dropping in training, of blocks of cells, channels, residual branches or weights.
 
 Papers: DropBlock, https://arxiv.org/abs/1810.12890; DropPath, https://arxiv.org/abs/1605.07648;
 spatial dropout, https://arxiv.org/abs/1411.4280; DropConnect,
@@ -8,6 +8,10 @@ https://proceedings.mlr.press/v28/wan13.html.
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from .bottleneck import Bottleneck
+from .mbconv import MbConv
+from .residual import DarkResidual, ResNextBlock
 
 
 class DropBlock(nn.Module):
@@ -95,15 +99,15 @@ class DropPath(nn.Module):
 
 
 class DropConnect(nn.Conv2d):
-    """A convolution that, in training, leaves out some of its weights and scales up the others.
+    """In training, drop some weights of a convolution, and scale up the others.
 
-    Made from a convolution, whose parameters it shares, so that what is saved of a network stays
-    the same. One mask is drawn for a batch.
+    It shares the parameters of the convolution, so that a checkpoint has the same tensors. All
+    images of a batch have the same mask.
 
-    Shape: as of the convolution.
+    Shape: that of the convolution.
 
     Args:
-        conv: whose weights are dropped.
+        conv: the convolution that this takes the place of.
         probability: of a weight, at full strength.
 
     Attributes:
@@ -120,6 +124,7 @@ class DropConnect(nn.Conv2d):
             conv.dilation,  # type: ignore[arg-type]
             conv.groups,
             conv.bias is not None,
+            conv.padding_mode,
             device="meta",
         )
         self.weight, self.bias = conv.weight, conv.bias
@@ -131,3 +136,44 @@ class DropConnect(nn.Conv2d):
         weight = F.dropout(self.weight, self.probability * self.progress, training=self.training)
         convolved: Tensor = self._conv_forward(x, weight, self.bias)
         return convolved
+
+
+def set_drop_path(network: nn.Module, probability: float) -> int:
+    """Drop residual branches in training, the deepest with this probability, the others less.
+
+    Returns:
+        How many branches there are.
+    """
+    blocks = [
+        module
+        for module in network.modules()
+        if isinstance(module, (Bottleneck, DarkResidual, ResNextBlock))
+        or (isinstance(module, MbConv) and module.adds_input)
+    ]
+    for place, block in enumerate(blocks, start=1):
+        block.drop_path = DropPath(probability * place / len(blocks))
+    return len(blocks)
+
+
+def set_drop_connect(network: nn.Module, probability: float) -> int:
+    """Drop weights of every convolution in training, but of depthwise and grouped ones.
+
+    Returns:
+        How many convolutions there are.
+    """
+    found = [
+        (module, name, child)
+        for module in network.modules()
+        for name, child in module.named_children()
+        if type(child) is nn.Conv2d and child.groups == 1
+    ]
+    for module, name, child in found:
+        setattr(module, name, DropConnect(child, probability))
+    return len(found)
+
+
+def set_progress(network: nn.Module, progress: float) -> None:
+    """Set the strength of everything that drops, 0 to 1, darknet's `[dropout]` layers too."""
+    for module in network.modules():
+        if isinstance(getattr(module, "progress", None), (int, float)):
+            setattr(module, "progress", progress)  # noqa: B010 - the type of a module is not known

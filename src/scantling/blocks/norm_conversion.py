@@ -1,4 +1,4 @@
-"""Exchange the normalisations of a built network for other kinds."""
+"""The normalisations of a built network: exchange them, save what they remember."""
 
 from collections.abc import Mapping
 
@@ -6,12 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InvalidValue, lookup
-from .bottleneck import Bottleneck
 from .conv import ConvNormAct
-from .drop import DropConnect, DropPath
-from .mbconv import MbConv
 from .norms import ROW, CrossIterationNorm, CrossMiniBatchNorm, FilterResponseNorm, SyncNorm
-from .residual import DarkResidual, ResNextBlock
 from .separable import ActSeparableNorm, SharedSeparable
 
 # Every normalisation that takes the weights and statistics of `BatchNorm2d`; all but CBN, which
@@ -69,47 +65,6 @@ def use_filter_response(network: nn.Module) -> None:
         if isinstance(module, ConvNormAct) and isinstance(module.norm, nn.BatchNorm2d):
             module.norm = FilterResponseNorm(module.norm.num_features)
             module.activation = nn.Identity()
-
-
-def set_drop_path(network: nn.Module, probability: float) -> int:
-    """Leave residual branches out in training, the deepest with this probability, others less.
-
-    Returns:
-        How many branches there are.
-    """
-    blocks = [
-        module
-        for module in network.modules()
-        if isinstance(module, (Bottleneck, DarkResidual, ResNextBlock))
-        or (isinstance(module, MbConv) and module.adds_input)
-    ]
-    for place, block in enumerate(blocks, start=1):
-        block.drop_path = DropPath(probability * place / len(blocks))
-    return len(blocks)
-
-
-def set_drop_connect(network: nn.Module, probability: float) -> int:
-    """Leave weights of every convolution out in training, but of depthwise and grouped ones.
-
-    Returns:
-        How many convolutions there are.
-    """
-    found = [
-        (module, name, child)
-        for module in network.modules()
-        for name, child in module.named_children()
-        if type(child) is nn.Conv2d and child.groups == 1
-    ]
-    for module, name, child in found:
-        setattr(module, name, DropConnect(child, probability))
-    return len(found)
-
-
-def set_progress(network: nn.Module, progress: float) -> None:
-    """Set how strong everything that drops is, from 0 to 1, darknet's `[dropout]` layers too."""
-    for module in network.modules():
-        if isinstance(getattr(module, "progress", None), (int, float)):
-            setattr(module, "progress", progress)  # noqa: B010 - the type of a module is not known
 
 
 def begin_update(network: nn.Module) -> None:

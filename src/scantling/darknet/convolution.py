@@ -129,8 +129,8 @@ def _read(section: Section, shape: Shape, *, logits: bool) -> _Settings:
             )
     if settings.dilation > 1 and 2 * settings.padding != size - 1:
         raise section.error(
-            f"dilation={settings.dilation} with size={size} and padding={settings.padding} is "
-            "not supported",
+            f"dilation={settings.dilation} is not supported with size={size} and "
+            f"padding={settings.padding}",
             "Use an odd size with pad=1",
             option="dilation",
         )

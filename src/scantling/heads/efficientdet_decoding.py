@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from ..boxes import (
     Array,
     as_float32,
@@ -63,13 +65,14 @@ def cell_anchors(raw: Array, level: Level, image_size: tuple[int, int]) -> Array
     """
     rows, columns = raw.shape[-2:]
     height, width = image_size[0] / rows, image_size[1] / columns
-    middle = (cell_corners(rows, columns, raw) + 0.5) * constant([[[width]], [[height]]], raw)
-    centres = middle.swapaxes(0, 1).swapaxes(1, 2)[:, :, None]
-    shrunk = constant([width / level.stride, height / level.stride], raw)
-    sizes = constant(level.anchors, raw) * shrunk
+    x, y = cell_corners(rows, columns, raw)[..., None, None] + 0.5
+    centres = concatenate([x * width, y * height], -1)
+    shrunk = np.array([width / level.stride, height / level.stride], np.float32)
+    sizes = constant(np.array(level.anchors, np.float32) * shrunk, raw)  # one copy to the device
     shape = (rows, columns, len(level.anchors), 2)
     both = [broadcast(centres, shape), broadcast(sizes, shape)]
-    return concatenate(both, -1).reshape(-1, 4)
+    anchors: Array = concatenate(both, -1).reshape(-1, 4)
+    return anchors
 
 
 def decode_offsets(offsets: Array, anchors: Array) -> Array:
