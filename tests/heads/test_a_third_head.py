@@ -3,6 +3,7 @@
 Everything that is done with a model is done with it.
 """
 
+import json
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 from scantling.checkpoints import Model, load_model
 from scantling.checkpoints.classes import adapt_classes
 from scantling.checkpoints.native import save_model
+from scantling.cli import main
 from scantling.detector import build_detector
 from scantling.errors import InvalidSettings, InvalidSpec, InvalidValue, UnknownName
 from scantling.heads import HEADS
@@ -124,6 +126,14 @@ def test_its_exported_file_is_the_same_model(model, tmp_path, gives):
     file = tmp_path / "centre.onnx"
     export(model, "onnx", out=file, form=GraphForm(gives=gives), check=False)
     assert verify(file, against=model, stages=("tensors", "boxes")).passed
+
+
+def test_info_counts_its_two_networks(model, tmp_path, capsys):
+    save_model(model, tmp_path / "centre.safetensors")
+    assert main(["info", str(tmp_path / "centre.safetensors"), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert list(facts["parts"]) == ["backbone", "neck", "class net", "box net"]
+    assert facts["parameters"] == sum(one.numel() for one in model.network.parameters())
 
 
 def test_it_is_counted(spec):

@@ -136,14 +136,14 @@ def describe_model(model: "Model") -> dict[str, Any]:
 
 def find_parts(model: "Model") -> dict[str, "nn.Module"]:
     """The parts of a network, by name. A head of two networks counts as two parts."""
-    from ..heads.efficientdet import EfficientDetHead
+    from ..heads import HEADS
 
     children = model.network.named_children()
     parts = {name: part for name, part in children if any(True for _ in part.parameters())}
-    head = parts.get("head")
-    if isinstance(head, EfficientDetHead):
-        del parts["head"]
-        parts |= {"class net": head.classes, "box net": head.boxes}
+    if "head" in parts and HEADS[model.spec.head_kind].layout.separate:
+        names = {"classes": "class net", "boxes": "box net"}
+        nets = parts.pop("head").named_children()
+        parts |= {names.get(name, name): net for name, net in nets}
     return parts
 
 
