@@ -1,6 +1,7 @@
 """The worked examples of docs/extend.md: each is registered by one line, then used."""
 
 import json
+import os
 import re
 import sys
 from dataclasses import replace
@@ -14,7 +15,9 @@ from labelled import make_dataset, write_picture
 from scantling.blocks import STAGES, fuse_norms
 from scantling.checkpoints import Model, load_model
 from scantling.cli import main
+from scantling.datasets.findings import Problems
 from scantling.datasets.readers import READERS, read_dataset
+from scantling.datasets.readers.files import read_file_header
 from scantling.detector import build_detector
 from scantling.engines import ENGINES, FORMATS, EngineSettings, open_engine, read_metadata
 from scantling.errors import InvalidValue
@@ -97,7 +100,60 @@ def test_a_data_format_is_read_with_findings(tmp_path: Path, monkeypatch: pytest
     dataset = read_dataset(tmp_path)
     assert (dataset.format, dataset.split, dataset.names) == ("labelme", "all", ("dog",))
     assert dataset.objects.boxes.tolist() == [[20, 10, 60, 40]]
-    assert {finding.code for finding in dataset.findings} == {"E104", "E207"}
+    assert {finding.code for finding in dataset.findings} == {"E201", "E207"}
+
+
+DEEP = "[" * 100_000
+STRANGE = {
+    "no object": '["shapes"]',
+    "no JSON": '{"shapes": [',
+    "deep": f'{{"shapes": {DEEP}',
+    "no shapes": '{"shapes": 3, "imagePath": "b.jpg"}',
+    "no image": '{"shapes": []}',
+    "no name": '{"shapes": [], "imagePath": "b\\u0000.jpg"}',
+    "a folder": '{"shapes": [], "imagePath": ""}',
+    "half a letter": '{"shapes": [], "imagePath": "\\ud800.jpg"}',
+    "twice": '{"shapes": [], "imagePath": "../here/a.jpg"}',
+    "shape": '{"shapes": [null, 1, [], {}], "imagePath": "b.jpg"}',
+}
+BAD_SHAPES = [
+    {"points": [[1, 1], [5, 5]]},
+    {"label": 3, "points": [[1, 1], [5, 5]]},
+    {"label": " ", "points": [[1, 1], [5, 5]]},
+    {"label": "dog"},
+    {"label": "dog", "points": "1155"},
+    {"label": "dog", "points": [["a", "b"], ["c", "d"]]},
+    {"label": "dog", "points": [[1], [5, 5]]},
+    {"label": "dog", "points": [[1, 1], [10**400, 5]]},
+    {"label": "dog", "points": [[1, 1], [float("nan"), 5]]},
+]
+
+
+@pytest.mark.parametrize("text", STRANGE.values(), ids=STRANGE)
+def test_a_strange_file_or_shape_is_a_finding_of_a_reader(text: str, tmp_path: Path):
+    folder = tmp_path / "here"
+    folder.mkdir()
+    write_picture(folder / "a.jpg")
+    good = {"label": " dog", "shape_type": "rectangle", "points": [[60, 40], [20, 10]]}
+    shapes = [good, *({"shape_type": "rectangle", **one} for one in BAD_SHAPES)]
+    (folder / "a.json").write_text(json.dumps({"imagePath": "a.jpg", "shapes": shapes}))
+    (folder / "b.json").write_text(text)
+    problems = Problems()
+    dataset = LABELME.read(folder, "all", problems=problems, reader=read_file_header)
+    assert dataset.objects.boxes.tolist() == [[20, 10, 60, 40]]
+    assert sum(one.file.name == "a.json" for one in dataset.findings) == len(BAD_SHAPES)
+    assert any(one.file.name != "a.json" for one in dataset.findings)
+
+
+def test_a_reader_looks_at_the_front_of_one_regular_file(tmp_path: Path):
+    assert not LABELME.fits(tmp_path)
+    (tmp_path / "b.json").write_text('{"shapes": []}')
+    assert LABELME.fits(tmp_path)
+    (tmp_path / "a.json").write_text(" " * 2**17 + '{"shapes": []}')
+    assert not LABELME.fits(tmp_path)
+    (tmp_path / "a.json").unlink()
+    os.mkfifo(tmp_path / "a.json")
+    assert not LABELME.fits(tmp_path)
 
 
 def test_a_protocol_is_computed_beside_the_curves(tmp_path: Path):

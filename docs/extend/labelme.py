@@ -4,23 +4,35 @@ Format: https://github.com/wkentaro/labelme: `shapes`, each with a `label`, a `s
 `points` in pixels; `imagePath`, from the folder of the JSON file.
 """
 
+from os.path import normpath
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from scantling.datasets.dataset import Dataset, LabelledImage
-from scantling.datasets.findings import Problems, data_error
+from scantling.datasets.findings import Problems, data_error, shorten
 from scantling.datasets.readers import Reader
 from scantling.datasets.readers.files import HeaderReader, name_images, read_size
 from scantling.datasets.readers.table import check_boxes, check_names, make_table
 from scantling.datasets.safe_json import read_json
+from scantling.errors import InvalidData, InvalidSource
+from scantling.images.read import check_regular
+from scantling.structures import FloatArray
+
+FRONT = 2**16  # bytes of a file that are looked at to know its format
 
 
 def fits(source: Path) -> bool:
-    """Whether a folder holds JSON files that have shapes."""
+    """Whether a folder holds JSON files of which the first has shapes near its beginning."""
     first = next(iter(_files(source)), None)
-    return first is not None and b'"shapes"' in first.read_bytes()
+    try:
+        if first is None or not check_regular(first):
+            return False
+        with first.open("rb") as file:
+            return b'"shapes"' in file.read(FRONT)
+    except (InvalidSource, OSError):
+        return False
 
 
 def list_splits(source: Path) -> tuple[str, ...]:  # noqa: ARG001 - a reader gets it
@@ -32,30 +44,23 @@ def read(source: Path, split: str, *, problems: Problems, reader: HeaderReader) 
     """Read all rectangles; other shapes, and what is no LabelMe file, become findings.
 
     Raises:
-        InvalidData: there is no JSON file, or one cannot be read.
+        InvalidData: there is no LabelMe file, or the labels cannot be names of classes.
     """
-    files = _files(source)
-    if not files:
-        raise data_error("E105", source, "has no JSON files")
-    documents = [_read_file(file) for file in files]
-    images, rows = [], []
-    paths = [
-        file.parent / str(one["imagePath"]) for file, one in zip(files, documents, strict=True)
-    ]
-    for index, (path, file, image_id) in enumerate(
-        zip(paths, files, name_images([str(path) for path in paths]), strict=True)
-    ):
+    documents = _read_files(source, problems)
+    if not documents:
+        raise data_error("E105", source, "has no JSON file of LabelMe")
+    image_ids = name_images([str(path) for path in documents])
+    images, kept = [], []
+    for (path, (file, shapes)), image_id in zip(documents.items(), image_ids, strict=True):
+        for place, shape in enumerate(shapes):
+            points = _read_corners(shape)
+            if points is None:
+                problem = f"shape {place} is no rectangle of two points with a label"
+                problems.add("E201", problem, file, image=path)
+            else:
+                kept.append((len(images), place, shape["label"].strip(), points))
         size = read_size(path, problems, reader, file=file)
         images.append(LabelledImage(path, image_id, size, file))
-        rows += [(index, place, shape) for place, shape in enumerate(documents[index]["shapes"])]
-    kept = []
-    for index, place, shape in rows:
-        if shape.get("shape_type") == "rectangle" and np.shape(shape.get("points")) == (2, 2):
-            kept.append(
-                (index, place, str(shape["label"]), np.asarray(shape["points"], np.float64))
-            )
-        else:
-            problems.add("E104", f"shape {place} is no rectangle of two points", files[index])
     names = check_names(sorted({label for _, _, label, _ in kept}), source, problems=problems)
     table = make_table(
         np.array([[*points.min(0), *points.max(0)] for *_, points in kept]).reshape(-1, 4),
@@ -65,7 +70,8 @@ def read(source: Path, split: str, *, problems: Problems, reader: HeaderReader) 
     )
 
     def locate(row: int) -> tuple[Path, int | None, str]:
-        return files[int(table.image_index[row])], None, f"shape {int(table.marks[row])}"
+        image = images[int(table.image_index[row])]
+        return image.label_file or image.path, None, f"shape {int(table.marks[row])}"
 
     usable = check_boxes(table, tuple(images), problems=problems, locate=locate, names=names)
     labels = tuple(range(len(names)))
@@ -80,10 +86,37 @@ def _files(source: Path) -> list[Path]:
     return sorted(source.glob("*.json")) if source.is_dir() else []
 
 
-def _read_file(path: Path) -> dict[str, Any]:
-    content, _ = read_json(path)
-    if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
-        raise data_error("E104", path, "expected an object with a list of shapes")
-    if not isinstance(content.get("imagePath"), str):
-        raise data_error("E110", path, "names no image: imagePath is missing")
-    return content
+def _read_files(source: Path, problems: Problems) -> dict[Path, tuple[Path, list[Any]]]:
+    """The file of each image, and its shapes."""
+    found: dict[Path, tuple[Path, list[Any]]] = {}
+    for file in _files(source):
+        try:
+            content, _ = read_json(file)
+        except InvalidData as error:
+            problems.add_error(error)
+            continue
+        parts = content if isinstance(content, dict) else {}
+        shapes, name = parts.get("shapes"), parts.get("imagePath")
+        if not isinstance(shapes, list) or not isinstance(name, str) or "\0" in name:
+            problems.add("E110", "expected an object with a list of shapes, and an imagePath", file)
+            continue
+        path = Path(normpath(file.parent / name))
+        if path in found:
+            problems.add("W114", f"{shorten(name)} has a file already", file, image=path)
+        else:
+            found[path] = (file, shapes)
+    return found
+
+
+def _read_corners(shape: Any) -> FloatArray | None:
+    """(2, 2) x, y of opposite corners; None of what is no rectangle with a label."""
+    if not isinstance(shape, dict) or shape.get("shape_type") != "rectangle":
+        return None
+    label = shape.get("label")
+    if not isinstance(label, str) or not label.strip():
+        return None
+    try:
+        points = np.asarray(shape.get("points"), np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return points if points.shape == (2, 2) and np.isfinite(points).all() else None

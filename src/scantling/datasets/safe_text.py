@@ -1,7 +1,9 @@
 """Text, XML and YAML of a data set, read safely: regular files of bounded size, in UTF-8.
 
-XML has no DTD, no entities and no endless nesting; YAML is texts, lists and mappings alone, without
-aliases, tags, or guesses at what is meant.
+XML has no DTD, no entities and no endless nesting; its attributes, comments and processing
+instructions are left out, as no annotation uses them. YAML is texts, lists and mappings alone,
+without aliases, tags, or guesses at what is meant: every value stays the text that was written, so
+that a class called `no` or `1.10` keeps its name.
 """
 
 from collections.abc import Iterator
@@ -16,19 +18,14 @@ from ..errors import InvalidData, InvalidSource
 from ..images.read import check_regular, read_bytes
 from .findings import data_error
 
-MAX_YAML_BYTES = 2**22
-# libyaml where PyYAML was built with it: ten times as fast, and the same events.
-LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-Yaml = Any  # str, list of Yaml, or dict from str to Yaml
-
-
-MAX_BYTES = 2**24
+MAX_XML_BYTES, MAX_YAML_BYTES = 2**24, 2**22
 MAX_DEPTH = 32
 MAX_TEXT = 2**16
 MAX_ELEMENTS = 500_000  # some 200 MB; the largest real annotation has thousands
-
-
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
+# libyaml where PyYAML was built with it: ten times as fast, and the same events.
+LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+Yaml = Any  # str, list of Yaml, or dict from str to Yaml
 
 
 def read_small(path: Path, *, max_bytes: int) -> bytes:
@@ -109,7 +106,7 @@ def read_xml(path: Path) -> Element:
         InvalidData: E101, E102, E230; E103 it is not XML; E104 it declares a document type or
             entities, or is nested deeper than `MAX_DEPTH`.
     """
-    return parse_xml(read_small(path, max_bytes=MAX_BYTES), path)
+    return parse_xml(read_small(path, max_bytes=MAX_XML_BYTES), path)
 
 
 def parse_xml(data: bytes, path: Path) -> Element:

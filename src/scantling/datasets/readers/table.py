@@ -13,13 +13,10 @@ from ..dataset import Columns, Flags, LabelledImage, Objects
 from ..findings import Problems, data_error, shorten
 from ..safe_text import read_text
 
-MAX_BYTES = 2**22
-
-
 NEARLY = 0.95  # intersection over union from which two boxes are taken for one
+MAX_NAMES_BYTES = 2**22
 MAX_COMPARED = 2_000  # objects of one image; where there are more, they are left out
 MAX_PARTNERS = 8  # pairs that one box begins, however many lie on it: what is found stays small
-
 
 # Rounding to six digits of an image 4,000 wide moves an edge by 0.002 pixels; marking tools put
 # edges between pixels half a pixel off. More than that beyond the image is worth a warning.
@@ -322,7 +319,7 @@ def read_names_file(path: Path, *, problems: Problems) -> tuple[str, ...]:
     Raises:
         InvalidData: the file cannot be read, or as `check_names`.
     """
-    lines = [line.strip() for line in read_text(path, max_bytes=MAX_BYTES).split("\n")]
+    lines = [line.strip() for line in read_text(path, max_bytes=MAX_NAMES_BYTES).split("\n")]
     while lines and not lines[-1]:
         lines.pop()
     return check_names(lines, path, problems=problems)

@@ -98,7 +98,7 @@ def describe_recipe(family: Family) -> str:
     beside = f" ({'; '.join(others)})" if others else ""
     fit = family.members[0].scaled.proxy.describe()
     return (
-        f"All of recipe {family.recipe} (kinds: {names}), so that they are trained alike; mean "
+        f"All of kind {family.recipe} (networks: {names}), so that they are trained alike; mean "
         f"accuracy proxy {family.mean_proxy:.1f}{beside}.\nThe accuracy proxy {fit}."
     )
 
@@ -162,7 +162,7 @@ def _fronts(family: Family) -> list[Block]:
     names = [one.name for one in family.members]
     parts: list[Block] = [
         Picture(
-            draw_pareto_front(results, names), "All members among the candidates of the recipe."
+            draw_pareto_front(results, names), "All members among the candidates of their kind."
         )
     ]
     devices = [one.scaled.device for one in family.members]
