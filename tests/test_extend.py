@@ -59,6 +59,29 @@ def test_every_place_that_a_page_names_is_there(page: str):
     assert not missing
 
 
+def rows_of(page: Path) -> dict[str, set[tuple[str, str]]]:
+    """What a table of a page says of each thing to add: names, and the files that they are in."""
+    rows = [line.split("|") for line in page.read_text("utf-8").splitlines() if line[:2] == "| "]
+    found = {}
+    for first, *cells in (row[1:] for row in rows):
+        places = re.findall(r"((?:`[A-Z_]+`(?:, )?)+) in `([\w/.]+\.py)`", "|".join(cells))
+        found[first.strip()] = {
+            (name, path) for names, path in places for name in re.findall(r"[A-Z_]+", names)
+        }
+    return found
+
+
+def test_an_example_names_every_place_that_contributing_does():
+    contributing, examples = rows_of(ROOT / "CONTRIBUTING.md"), rows_of(PAGE)
+    assert len(examples) > len(EXAMPLES)
+    for thing, places in examples.items():
+        if thing not in ("to add", "---"):
+            assert contributing[thing] == places, thing
+    for name, path in set().union(*contributing.values(), *examples.values()):
+        text = (ROOT / "src" / "scantling" / path).read_text("utf-8")
+        assert re.search(rf"^{name}\b.* = ", text, re.MULTILINE), f"{name} in {path}"
+
+
 @pytest.fixture
 def model(tmp_path: Path) -> Model:
     return load_model(write_model(tmp_path / "model.safetensors"))

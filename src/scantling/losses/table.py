@@ -70,7 +70,7 @@ class LossKind:
     build: Callable[[Sequence[Level], int, Any], Loss]
 
 
-# Every kind of loss. Add a file with a loss and its settings, then an entry here.
+# Every kind of loss. Add a file, its settings to those of `settings`, then an entry here.
 LOSSES: dict[str, LossKind] = {
     "darknet": LossKind(DarknetSettings, import_late(PACKAGE, "darknet", "DarknetLoss")),
     "scaled-yolov4": LossKind(
