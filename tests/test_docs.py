@@ -4,11 +4,18 @@ import re
 import runpy
 import shlex
 import shutil
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
 
-from scantling.cli import main
+from scantling.cli import COMMANDS, GROUPS, main
+from scantling.cli.options import as_command
+from scantling.cli.settings import Setting, find_marks
+from scantling.cli.train import TrainOptions
+from scantling.training.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -65,6 +72,48 @@ def test_every_example_of_a_page_works(page: Path, desk: Path):
 def test_the_pages_have_examples():
     assert sum(len(commands(page)) for page in PAGES) >= 10
     assert sum(len(blocks(page, "python")) for page in PAGES) >= 3
+
+
+def spellings(options: Callable[..., Any], run: Callable[[Any], int]) -> set[str]:
+    """All that a command takes: `--option`, and of `--set NAME=VALUE` the `NAME`."""
+    app = typer.Typer()
+    app.command()(as_command(options, run))
+    taken = set(Recipe.model_fields) if options is TrainOptions else set()
+    for one in typer.main.get_command(app).params:
+        taken |= {*one.opts, *one.secondary_opts}
+    return taken | set(find_marks(options, Setting))
+
+
+TAKEN = {(name,): spellings(*entry) for name, entry in COMMANDS.items()} | {
+    (group, name): spellings(*entry)
+    for group, (_, table) in GROUPS.items()
+    for name, entry in table.items()
+}
+
+
+def given(words: Iterable[str]) -> set[str]:
+    """The options on a command line, and the names that `--set` is for."""
+    found, words = set(), list(words)
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word.startswith("--"):
+            found.add(word)
+        if word == "--set" and following:
+            found.add(re.split(r"[.=]", following)[0])
+    return found - {"NAME"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_option_that_a_page_names_is_there(page: Path):
+    text = re.sub(r"\\\n *", "", page.read_text("utf-8"))
+    for line in re.findall(r"(?:^|`)scantling ([^`\n]+)", text, re.MULTILINE):
+        words = shlex.split(line)
+        command = tuple(words[: 1 + (words[0] in GROUPS)])
+        if command in TAKEN:
+            assert given(words) <= TAKEN[command], line
+    if page.name == "options.md":  # in its tables, what went stands before what is there
+        text = "\n".join(line.strip("| ").split("|")[-1] for line in text.splitlines())
+    for span in re.findall(r"`(--[^`\n]+)`", text):
+        assert any(given(shlex.split(span)) <= one for one in TAKEN.values()), span
 
 
 def test_the_model_page_is_what_the_networks_say():
