@@ -41,7 +41,7 @@ from opencv_engine import OPENCV
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "docs" / "extend").glob("*.py"))
 PAGE = ROOT / "docs" / "extend.md"
-FAST = ("--seconds", "0.1", "--set", "rounds=1", "--set", "alone=false")
+FAST = ("--seconds", "0.1", "--set", "trials=1", "--set", "isolated=false")
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
