@@ -1,6 +1,7 @@
 """The command line as a whole: exit codes and messages."""
 
 import json
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 import scantling
 from scantling.cli import COMMANDS, main
+from scantling.cli.output import logged_as_notes
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
@@ -93,3 +95,13 @@ def test_a_reader_that_leaves_is_no_bug():
         listing.stdout.close()
         assert listing.stderr.read() == b""
     assert listing.returncode == 141
+
+
+@pytest.mark.parametrize(("rank", "shown"), [("0", "scantling: WARNING: look out\n"), ("1", "")])
+def test_of_several_processes_the_first_alone_prints_what_is_logged(
+    rank: str, shown: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("RANK", rank)
+    with logged_as_notes():
+        logging.getLogger("scantling.training").warning("look out")
+    assert capsys.readouterr().err == shown

@@ -50,10 +50,10 @@ class _Notes(logging.Handler):
 @contextmanager
 def logged_as_notes() -> Iterator[None]:
     """Print what the package logs; of several processes that work together, the first one does."""
-    logger, handler = logging.getLogger("scantling"), _Notes()
+    logger, first = logging.getLogger("scantling"), os.environ.get("RANK", "0") == "0"
+    handler = _Notes() if first else logging.NullHandler()  # without any, Python prints warnings
     before = logger.level, logger.propagate
-    if os.environ.get("RANK", "0") == "0":
-        logger.addHandler(handler)
+    logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False
     try:
