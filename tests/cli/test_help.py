@@ -11,6 +11,7 @@ import pytest
 import typer.main
 from typer.models import OptionInfo
 
+from scantling.augment import AUGMENTATIONS
 from scantling.cli import COMMANDS, GROUPS, build_app, main
 from scantling.cli.options import FromEnvironment
 from scantling.cli.renamed import IN_THE_RECIPE, RENAMED
@@ -93,6 +94,7 @@ def test_help_shows_what_most_people_use_and_help_all_everything(
         ("evaluate", PROTOCOLS),
         ("evaluate", READERS),
         ("data convert", FORMAT_WRITERS),
+        ("data show", AUGMENTATIONS),
         ("benchmark", ENGINES),
         ("verify", ENGINES),
         ("device measure", ENGINES),

@@ -32,8 +32,8 @@ class DataShowOptions:
         list[str] | None,
         option(
             RESULT,
-            "Show images as training alters them: darknet, scaled-yolov4, efficientdet, or one"
-            " step such as scaled-mosaic, cutmix, grid-mask; may be repeated.",
+            "Show images as training alters them: {augment:AUGMENTATIONS}, or one step such as"
+            " scaled-mosaic, cutmix, grid-mask; may be repeated.",
         ),
     ] = None
     out: Annotated[
