@@ -95,6 +95,8 @@ def rewrite(
     made = deepcopy(network).eval().requires_grad_(False)
     fuse_norms(made)
     for module in list(made.modules()):
+        if hasattr(module, "inplace"):  # tracing one with open sizes takes ten times as long
+            module.inplace = False  # type: ignore[assignment]
         if isinstance(module, WeightedShortcut):
             module.weight.copy_(module._normalised())
             module.normalization = "none"
