@@ -66,9 +66,9 @@ def shapes(name, classes):
     """Of the variables: the shapes of ours, in TensorFlow's order."""
     spec = CATALOG[name].replace(num_classes=classes)
     network = build_empty(spec)
-    found = {}
+    state, found = network.state_dict(), {}
     for ours, names in automl_variables(network, spec, VARIABLES[name][0]).items():
-        shape = list(network.state_dict()[ours].shape)
+        shape = list(state[ours].shape)
         for variable in names:
             if variable.endswith("depthwise_kernel"):
                 found[variable] = [*shape[2:], *shape[:2]]

@@ -206,13 +206,14 @@ def _load(archive: zipfile.ZipFile, spec: ModelSpec, source: str) -> Model:
             )
     if missing := sorted(known - entries.keys()):
         raise InvalidCheckpoint(source, f"it lacks {missing[0]}", f"Expected one of {spec.name}")
-    state = {name: torch.zeros((), dtype=torch.int64) for name in network.state_dict()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    state = {name: torch.zeros((), dtype=torch.int64) for name in shapes}
     for ours, names in variables.items():
-        shape, parts = tuple(network.state_dict()[ours].shape), []
+        parts = []
         for name in names:
             chosen = name + _SHADOW if name + _SHADOW in entries else name
             with archive.open(entries[chosen]) as stream:
-                parts.append(_read_array(stream, name, shape, source))
+                parts.append(_read_array(stream, name, shapes[ours], source))
         state[ours] = torch.stack(parts) if names[0].endswith("/WSM") else parts[0]
     averaged = sum(name.endswith(_SHADOW) for name in entries)
     logger.info(

@@ -6,6 +6,7 @@ right, from above to below and from red to blue, and sides of different lengths.
 """
 
 from collections.abc import Callable
+from functools import cache
 
 import cv2
 import numpy as np
@@ -22,10 +23,7 @@ SKY, GROUND = (96.0, 150.0, 214.0), (150.0, 118.0, 74.0)  # red, green, blue
 
 def draw_scenes(count: int) -> list[Image]:
     """`count` pictures, always the same: (H, W, 3) uint8 RGB, of several sizes."""
-    return [
-        _draw(np.random.default_rng((SEED, index)), SIZES[index % len(SIZES)])
-        for index in range(count)
-    ]
+    return [_scene(index).copy() for index in range(count)]
 
 
 def draw_noise(image_size: tuple[int, int]) -> dict[str, Image]:
@@ -46,6 +44,11 @@ def draw_noise(image_size: tuple[int, int]) -> dict[str, Image]:
         rng.integers(0, 64, shape, dtype=np.uint8),
     )
     return dict(zip(NOISES, kinds, strict=True))
+
+
+@cache
+def _scene(index: int) -> Image:
+    return _draw(np.random.default_rng((SEED, index)), SIZES[index % len(SIZES)])
 
 
 def _draw(rng: np.random.Generator, size: tuple[int, int]) -> Image:
