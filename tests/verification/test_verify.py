@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 from injections import edit_onnx, swap_channels
 
+from scantling.engines import read_metadata
+from scantling.engines.file_engine import FileEngine
 from scantling.errors import InvalidValue
+from scantling.specs.metadata import Metadata
+from scantling.specs.schema import InputSpec
 from scantling.verification import Figure, Stage, Verification, save_verification, scenes, verify
 from scantling.verification.classes import fit_classes
 from scantling.verification.distance import (
@@ -19,6 +23,7 @@ from scantling.verification.distance import (
     raw_error,
     score_error,
 )
+from scantling.verification.metadata_diff import compare_metadata
 from scantling.verification.scenes import draw_noise, draw_scenes
 
 
@@ -121,12 +126,35 @@ def name_source(source: str):
     return change
 
 
-def test_a_file_is_compared_with_another_file(yolo, tmp_path: Path):
+def test_a_file_is_compared_with_another_file(
+    yolo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    closed: list[FileEngine] = []
+    monkeypatch.setattr(FileEngine, "close", lambda self: closed.append(self))
     copy = Path(shutil.copy(yolo.file, tmp_path / "copy.onnx"))
     assert verify(copy, against=yolo.file, engine="onnxruntime").passed
+    assert len(closed) == 2
     wrong = edit_onnx(yolo.file, tmp_path / "wrong.onnx", swap_channels)
     found = verify(wrong, against=yolo.file, engine="onnxruntime")
     assert [fault.name for fault in found.faults] == ["channels swapped (BGR)"]
+
+
+def test_another_padding_value_in_metadata_is_named(yolo):
+    right = read_metadata(yolo.file)
+    own = right.input_spec.replace(resize_mode="letterbox", pad_value=114)
+    faults, _ = compare_metadata(
+        _with_input(right, own.replace(pad_value=0)), _with_input(right, own)
+    )
+    assert [(one.name, one.evidence) for one in faults] == [
+        ("wrong padding value", "around an image is 0 in place of 114, says its metadata")
+    ]
+    same = own.replace(pad_value=(114, 114, 114))
+    assert compare_metadata(_with_input(right, same), _with_input(right, own)) == ([], [])
+
+
+def _with_input(metadata: Metadata, spec: InputSpec) -> Metadata:
+    changed = metadata.spec.replace(input=spec)
+    return metadata.model_copy(update={"spec": changed})
 
 
 def test_ap_of_file_and_model_is_compared_where_there_is_data(yolo, assets: Path, tmp_path: Path):

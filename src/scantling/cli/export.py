@@ -47,7 +47,7 @@ class ExportOptions:
     ] = None
     takes: Annotated[
         Literal["uint8", "float", "image"],
-        option(RESULT, "Input: uint8 or float canvases, or an image of any size, fitted inside."),
+        option(RESULT, "Input: uint8 or float canvases, or an image of any size, resized inside."),
     ] = "uint8"
     gives: Annotated[
         Literal["candidates", "raw", "detections"],
@@ -134,7 +134,7 @@ def parse_form(options: ExportOptions) -> "GraphForm":
             "--takes",
             "image",
             "uint8 or float beside --batch-size or --set any_size: whole images are taken one at a"
-            " time, and fitted to the one size of the network",
+            " time, and resized to the one size of the network",
         )
     try:
         return GraphForm(
@@ -239,7 +239,7 @@ def describe_input(exported: "Exported") -> str:
     form = metadata.form
     height, width = metadata.image_size
     if form.takes == "image":
-        return f"one uint8 RGB image of any size (1, H, W, 3), fitted to {height}x{width} inside"
+        return f"one uint8 RGB image of any size (1, H, W, 3), resized to {height}x{width} inside"
     batch = "any number of" if form.batch is None else str(form.batch)
     size = f"{height}x{width}" if not form.any_size else f"any multiple of {metadata.size_divisor}"
     kind = "uint8 RGB (N, H, W, 3)" if form.takes == "uint8" else "float RGB 0 to 1 (N, 3, H, W)"

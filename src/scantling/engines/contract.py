@@ -37,8 +37,8 @@ class Engine(Protocol):
         image_size: (height, width) of its usual input.
         size_divisor: it takes images of any size whose sides are multiples of this; None where it
             takes `image_size` only.
-        whole_images: it takes images of every size as they are, and fits them by itself; boxes are
-            then in pixels of the image.
+        whole_images: it takes images of every size as they are, and resizes them by itself; boxes
+            are then in pixels of the image.
         in_background: it works best in a thread of its own, apart from the caller's.
         streams: batches that it works on at once.
         description: one line for people.

@@ -197,7 +197,7 @@ def open_engine(
     Args:
         source: a model; or the path of an exported file, which says the rest itself.
         settings: how to run it.
-        metadata: of the file, where it has been read already.
+        metadata: of a file, where it has been read already.
 
     Raises:
         InvalidExport: the file is damaged, or not what it says.

@@ -89,7 +89,7 @@ class NetworkInput:
         image_size: (height, width) of its usual input.
         size_divisor: it takes any size whose sides are multiples of this; None: no other size.
         resize_mode: how an image is made to fit, as for `resize_and_pad`.
-        whole_images: it takes images as they are, and fits them by itself: a crop is then the
+        whole_images: it takes images as they are, and resizes them by itself: a crop is then the
             image or tile and nothing else.
     """
 

@@ -17,7 +17,7 @@ from ..specs.schema import InputSpec
 from ..structures import Candidates, FloatArray, Image
 from .comparator import Comparator
 from .distance import DetectionArrays, pair
-from .metadata_diff import name_fit
+from .metadata_diff import name_resizing
 from .reference import Reference
 from .result import Fault, Figure, Stage
 from .tensors import GREY
@@ -302,5 +302,5 @@ def _name(comparison: BoxComparison) -> list[Fault]:
             best = (found.mean_iou, spec)
     if best is None:
         return []
-    name, evidence = name_fit(own, best[1])
-    return [Fault(name, "boxes", f"{evidence}: fitted so, the model finds what the file does")]
+    name, evidence = name_resizing(own, best[1])
+    return [Fault(name, "boxes", f"{evidence}: resized so, the model finds what the file does")]

@@ -21,7 +21,7 @@ from .distance import (
     soft_logit,
 )
 from .input_errors import input_changes
-from .metadata_diff import name_fit
+from .metadata_diff import name_resizing
 from .output_errors import output_changes
 from .reference import InputChange
 from .result import CLASSES, Fault
@@ -68,7 +68,7 @@ def explain(
     if not thorough:
         return search.faults()
     search.add_all(_of_selection(comparator, one, outputs))
-    search.add_all(_of_fits(comparator, one))
+    search.add_all(_of_resizing(comparator, one))
     seen = list(_of_inputs(comparator, one, search))
     if search.best is None:  # two mistakes at once
         for change, known in seen:
@@ -296,7 +296,7 @@ def _of_selection(
         yield Hypothesis("wrong thresholds inside", evidence, selected)
 
 
-def _of_fits(comparator: Comparator, samples: Sequence[SampleImage]) -> Iterator[Hypothesis]:
+def _of_resizing(comparator: Comparator, samples: Sequence[SampleImage]) -> Iterator[Hypothesis]:
     """Images resized or padded otherwise, by a graph that does that itself."""
     if not comparator.whole_images:
         return
@@ -308,9 +308,9 @@ def _of_fits(comparator: Comparator, samples: Sequence[SampleImage]) -> Iterator
     for spec in specs:
         outputs = []
         for sample in samples:
-            refitted = comparator.with_input_spec(sample, spec)
-            if refitted is not None:
-                outputs.append(comparator.as_candidate(refitted[0], sample, placement=refitted[1]))
+            resized = comparator.with_input_spec(sample, spec)
+            if resized is not None:
+                outputs.append(comparator.as_candidate(resized[0], sample, placement=resized[1]))
         if len(outputs) == len(samples):
-            name, evidence = name_fit(own, spec)
+            name, evidence = name_resizing(own, spec)
             yield Hypothesis(name, evidence, tuple(outputs))

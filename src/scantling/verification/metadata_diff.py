@@ -15,7 +15,7 @@ from .distance import Output, soft_logit
 from .result import CLASSES, DECODING, STALE, Fault
 
 NAMES = "wrong class names"
-FITTED = {"stretch": "stretched", "letterbox": "letterboxed", "corner": "put into the corner"}
+RESIZED = {"stretch": "stretched", "letterbox": "letterboxed", "corner": "put into the corner"}
 
 
 def compare_metadata(metadata: Metadata, right: Metadata) -> tuple[list[Fault], list[str]]:
@@ -29,9 +29,9 @@ def compare_metadata(metadata: Metadata, right: Metadata) -> tuple[list[Fault], 
     notes: list[str] = []
     own, wrong = right.input_spec, metadata.input_spec
     if own.resize_mode != wrong.resize_mode or (
-        own.resize_mode != "stretch" and _fill(own.pad_value) != _fill(wrong.pad_value)
+        own.resize_mode != "stretch" and _as_color(own.pad_value) != _as_color(wrong.pad_value)
     ):
-        name, evidence = name_fit(own, wrong)
+        name, evidence = name_resizing(own, wrong)
         faults.append(Fault(name, "metadata", f"{evidence}, says its metadata"))
     if metadata.levels != right.levels and len(metadata.levels) == len(right.levels):
         evidence = f"its metadata has {describe_levels(right.levels, metadata.levels)}"
@@ -49,8 +49,8 @@ def compare_metadata(metadata: Metadata, right: Metadata) -> tuple[list[Fault], 
     return faults, notes
 
 
-def _fill(fill: int | tuple[int, int, int]) -> tuple[int, int, int]:
-    return (fill, fill, fill) if isinstance(fill, int) else fill
+def _as_color(value: int | tuple[int, int, int]) -> tuple[int, int, int]:
+    return (value, value, value) if isinstance(value, int) else value
 
 
 def match_columns(names: Sequence[str], right: Sequence[str]) -> IntArray:
@@ -84,12 +84,13 @@ def describe_levels(right: Sequence[Level], wrong: Sequence[Level]) -> str:
     return "; ".join(differences)
 
 
-def name_fit(right: InputSpec, wrong: InputSpec) -> tuple[str, str]:
+def name_resizing(right: InputSpec, wrong: InputSpec) -> tuple[str, str]:
     """Name and evidence of the fault that images are resized or padded otherwise."""
     if right.resize_mode == wrong.resize_mode:
-        return "wrong fill", f"around an image is {wrong.pad_value} in place of {right.pad_value}"
-    evidence = f"images are fitted by {wrong.resize_mode!r}, the model's by {right.resize_mode!r}"
-    return f"{FITTED[wrong.resize_mode]} instead of {FITTED[right.resize_mode]}", evidence
+        evidence = f"around an image is {wrong.pad_value} in place of {right.pad_value}"
+        return "wrong padding value", evidence
+    evidence = f"images are resized by {wrong.resize_mode!r}, the model's by {right.resize_mode!r}"
+    return f"{RESIZED[wrong.resize_mode]} instead of {RESIZED[right.resize_mode]}", evidence
 
 
 def describe_fingerprints(comparator: Comparator) -> str:

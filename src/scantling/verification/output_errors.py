@@ -89,7 +89,7 @@ def _decodings(output: Output, metadata: Metadata, own: Metadata) -> Iterator[Ou
         if found is not None:
             differences = describe_levels(metadata.levels, own.levels)
             yield DECODING, f"it decodes with {differences}", found
-    for evidence, change in level_changes():
+    for evidence, change in LEVEL_CHANGES:
         levels = change(metadata.levels)
         found = (
             None
@@ -242,35 +242,34 @@ def _reversed_anchors(levels: Levels) -> list[Level] | None:
     ]
 
 
-def level_changes() -> tuple[tuple[str, Callable[[Levels], list[Level] | None]], ...]:
-    """Every other decoding rule: evidence, levels → levels (None where it does not apply)."""
-    return (
-        ("sizes are decoded by the other formula (exponential for sigmoid)", _other_coding),
-        (
-            "boxes are decoded by the other formula with scale_xy 2, as Scaled-YOLOv4's",
-            lambda levels: _other_coding(levels, scale_xy=2.0),
-        ),
-        (
-            "boxes are decoded by the other formula with scale_xy 1, as YOLOv3's",
-            lambda levels: _other_coding(levels, scale_xy=1.0),
-        ),
-        *(
-            (f"centres are decoded with scale_xy {scale:g}", _each(scale_xy=scale))
-            for scale in (1.0, 2.0, 1.05, 1.1, 1.2)
-        ),
-        ("raw predictions are taken as they are, without logistic function", _each(activated=True)),
-        ("the logistic function is applied to what needs none", _each(activated=False)),
-        ("class scores go through softmax", _each(class_activation="softmax")),
-        ("class scores go through the logistic function", _each(class_activation="sigmoid")),
-        ("the anchors of the levels are exchanged, coarsest first", _reversed_anchors),
-        ("anchors are read as (height, width)", _anchors_of(lambda sizes, _: sizes[:, ::-1])),
-        ("the anchors of each level are in reverse", _anchors_of(lambda sizes, _: sizes[::-1])),
-        (
-            "anchors are multiplied by the stride",
-            _anchors_of(lambda sizes, one: sizes * one.stride),
-        ),
-        ("anchors are divided by the stride", _anchors_of(lambda sizes, one: sizes / one.stride)),
-    )
+# Every other decoding rule: evidence, levels → levels (None where it does not apply).
+LEVEL_CHANGES: tuple[tuple[str, Callable[[Levels], list[Level] | None]], ...] = (
+    ("sizes are decoded by the other formula (exponential for sigmoid)", _other_coding),
+    (
+        "boxes are decoded by the other formula with scale_xy 2, as Scaled-YOLOv4's",
+        lambda levels: _other_coding(levels, scale_xy=2.0),
+    ),
+    (
+        "boxes are decoded by the other formula with scale_xy 1, as YOLOv3's",
+        lambda levels: _other_coding(levels, scale_xy=1.0),
+    ),
+    *(
+        (f"centres are decoded with scale_xy {scale:g}", _each(scale_xy=scale))
+        for scale in (1.0, 2.0, 1.05, 1.1, 1.2)
+    ),
+    ("raw predictions are taken as they are, without logistic function", _each(activated=True)),
+    ("the logistic function is applied to what needs none", _each(activated=False)),
+    ("class scores go through softmax", _each(class_activation="softmax")),
+    ("class scores go through the logistic function", _each(class_activation="sigmoid")),
+    ("the anchors of the levels are exchanged, coarsest first", _reversed_anchors),
+    ("anchors are read as (height, width)", _anchors_of(lambda sizes, _: sizes[:, ::-1])),
+    ("the anchors of each level are in reverse", _anchors_of(lambda sizes, _: sizes[::-1])),
+    (
+        "anchors are multiplied by the stride",
+        _anchors_of(lambda sizes, one: sizes * one.stride),
+    ),
+    ("anchors are divided by the stride", _anchors_of(lambda sizes, one: sizes / one.stride)),
+)
 
 
 def _sigmoid(values: FloatArray) -> FloatArray:

@@ -73,6 +73,10 @@ class Reference(Protocol):
         """The same in another precision; None where it cannot be rounded."""
         ...
 
+    def close(self) -> None:
+        """Let go of what runs it."""
+        ...
+
 
 class ModelReference:
     """A PyTorch model in eager fp32: no norm is fused, no layer rewritten.
@@ -132,6 +136,9 @@ class ModelReference:
         copy._cached = deque(maxlen=KEPT)
         return copy
 
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
 
 class FileReference:
     """Another exported file, which gives raw predictions or candidates.
@@ -155,6 +162,10 @@ class FileReference:
     def rounded(self, precision: Precision) -> None:
         """None: the graph in a file cannot be rounded."""
 
+    def close(self) -> None:
+        """Close its engine."""
+        self._engine.close()
+
 
 def run_file(engine: Engine, metadata: Metadata, image: Image) -> Output:
     """The output of a file for an (H, W, 3) image; in a fixed batch, of its last image.
@@ -167,9 +178,8 @@ def run_file(engine: Engine, metadata: Metadata, image: Image) -> Output:
     batch = np.repeat(np.ascontiguousarray(image)[None], metadata.form.batch or 1, axis=0)
     outputs = engine.run(batch)
     size, read = (image.shape[0], image.shape[1]), metadata
-    if (
-        metadata.form.gives == "raw" and metadata.form.takes == "image"
-    ):  # how it fitted them is not said
+    # a graph that resizes images does not say how it did
+    if metadata.form.gives == "raw" and metadata.form.takes == "image":
         size = metadata.image_size
         read = metadata.model_copy(update={"form": GraphForm(gives="raw")})
     decoded = as_candidates(outputs, read, size)
@@ -273,7 +283,7 @@ def _open_file(path: Path, metadata: Metadata, device: str) -> FileReference:
     if form.gives == "detections" or form.takes == "image" or form.batch not in (1, None):
         raise InvalidExport(
             str(path),
-            "it fits images by itself, gives detections, or takes several images at once, so its "
+            "it resizes images by itself, gives detections, or takes several images at once: its "
             "tensors cannot be compared",
             "Compare with the model it was made from, or with a file that gives candidates",
         )
@@ -284,6 +294,6 @@ def _open_file(path: Path, metadata: Metadata, device: str) -> FileReference:
             f"{metadata.image_size[0]}×{metadata.image_size[1]}",
             "Compare files of one image size",
         )
-    running = open_engine(path, EngineSettings(device=device))
+    running = open_engine(path, EngineSettings(device=device), metadata=own)
     levelled = own.model_copy(update={"image_size": metadata.image_size})
     return FileReference(running, levelled, source=str(path))

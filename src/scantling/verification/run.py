@@ -1,6 +1,7 @@
 """Verify a file against its model: metadata, tensors, boxes and AP."""
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -86,7 +87,8 @@ def verify(
     shown = _choose_images(images, dataset)
     real = ON_SCENES if images is None and dataset is None else "images"
     running, metadata, model = open_candidate(file, engine=engine, device=device, cache=cache)
-    try:
+    with ExitStack() as stack:
+        stack.callback(running.close)
         reference = open_reference(
             model if against is None and model is not None else against,
             metadata,
@@ -94,12 +96,11 @@ def verify(
             load=partial(load_model, weights=weights, names=names, cache=cache),
             device=device,
         )
+        stack.callback(reference.close)
         columns = match_columns(metadata.names, reference.metadata.names)
         comparator = Comparator(reference, running, metadata, columns=columns)
         found = _compare(comparator, shown, real, stages=stages, ap=ap)
         return replace(found, file=str(file))
-    finally:
-        running.close()
 
 
 def open_candidate(
@@ -119,6 +120,7 @@ def open_candidate(
     running = open_engine(
         Path(file) if model is None else model,
         EngineSettings(engine=engine, device=device, cache=None if cache is None else Path(cache)),
+        metadata=metadata,
     )
     coarser = [one for one in COARSENESS if one in (metadata.precision, running.precision)]
     precision = coarser[-1] if coarser else metadata.precision

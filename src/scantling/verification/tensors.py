@@ -42,7 +42,7 @@ NOMINAL_DETECTIONS: dict[Precision, float] = {"fp32": 0.02, "fp16": 0.04, "bf16"
 MARGIN: dict[Precision, float] = {"fp32": 4.0, "fp16": 4.0, "bf16": 6.0, "int8": 16.0}
 MARGIN_DETECTIONS = 2.0
 WORST = 0.5  # error: a file that agrees to less than 3 dB is no use
-GREY = 1  # level by which a graph that fits images itself may see pixels differently
+GREY = 1  # level by which a graph that resizes images itself may see pixels differently
 
 
 @dataclass(frozen=True)
