@@ -116,7 +116,7 @@ def with_neck(
         channels = (check_width(one),) * len(channels)
     elif width is not None:
         raise InvalidValue("width", width, f"none for {kind}: use widen, which keeps proportions")
-    elif HEADS[spec.head.kind].shares_levels and len(set(channels)) > 1:
+    elif lookup(HEADS, spec.head.kind, "head").shares_levels and len(set(channels)) > 1:
         raise InvalidSpec(spec.name, "its head needs one width", f"Use {sorted(PYRAMIDS)}")
     if kind in FEATURE_NECKS:
         for _ in range(len(channels) - backbone.outputs):

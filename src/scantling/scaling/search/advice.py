@@ -7,7 +7,7 @@ import numpy as np
 
 from ...datasets.anchors import Anchors, box_sizes, fit_anchors, judge_anchors
 from ...datasets.dataset import Dataset
-from ...errors import InvalidData
+from ...errors import InvalidData, lookup
 from ...heads import HEADS
 from ...specs import ModelSpec
 from .budget import LEAST_CELLS
@@ -118,7 +118,7 @@ def advise(spec: ModelSpec, dataset: Dataset) -> tuple[ModelSpec, DatasetAdvice]
     small = float(np.percentile(sides, MOST_MISSED))
     least = LEAST_CELLS * strides[0]
     own, fitted, changed = None, None, spec
-    if HEADS[spec.head.kind].fits_anchors:
+    if lookup(HEADS, spec.head.kind, "head").fits_anchors:
         own, fitted, changed = _with_anchors(spec, boxes)
     advice = DatasetAdvice(
         boxes=len(boxes),

@@ -4,7 +4,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from ...errors import InvalidValue
+from ...errors import InvalidValue, lookup
 from ...heads import HEADS
 from ...specs import ModelSpec
 
@@ -88,7 +88,7 @@ def smallest_object(spec: ModelSpec, side: int, image: tuple[int, int]) -> float
         image: (height, width) of the camera.
     """
     on_input = LEAST_CELLS * spec.strides[0]
-    if not HEADS[spec.head.kind].fits_anchors:
+    if not lookup(HEADS, spec.head.kind, "head").fits_anchors:
         smallest = min(math.sqrt(width * height) for width, height in spec.head.anchors[0])
         on_input = max(on_input, LEAST_OF_ANCHOR * smallest)
     return on_input * max(image) / side
