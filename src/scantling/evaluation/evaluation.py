@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..datasets.dataset import Dataset
+from ..inference.predictor import StageSeconds
 from .class_matching import ClassMatch
 from .coco import COCO_AREAS
 from .curves import Curves, compute_curves
@@ -86,22 +87,14 @@ def compute_metrics(truth: GroundTruth, detections: DetectionTable, protocol: Pr
 
 
 @dataclass(frozen=True)
-class Seconds:
-    """Timings: the first four are means per image, and overlap; the rest are totals.
+class Seconds(StageSeconds):
+    """Timings: of each stage the mean per image; the rest are totals.
 
     Args:
-        read: to decode an image.
-        preprocess: to put it onto the network's input.
-        network: to run the network.
-        postprocess: threshold and NMS.
         images: for all images, by the clock.
-        evaluation: for all figures.
+        evaluation: for all metrics.
     """
 
-    read: float = 0.0
-    preprocess: float = 0.0
-    network: float = 0.0
-    postprocess: float = 0.0
     images: float = 0.0
     evaluation: float = 0.0
 

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..datasets.dataset import Dataset
-from ..engines import Engine, EngineSettings, open_engine
 from ..engines.graphs.quantizable import Progress, QuantizableGraph
 from ..errors import ExportDiffers
 from ..evaluation import evaluate, selection_for
@@ -20,6 +18,7 @@ from ..inference.predictor import Predictor
 from ..specs.metadata import Metadata
 from ..structures import Candidates, FloatArray
 from .calibration import Calibrated, Images
+from .speed import open_on_cpu
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +68,7 @@ class Trials:
     def average_precision(self, fp32_layers: Sequence[str], judged: Dataset) -> float:
         """AP on the images that judge."""
         metadata = self.write(fp32_layers, self.calibrated.inputs)
-        with self._open() as engine:
+        with open_on_cpu(self.path, self.engine) as engine:
             predictor = Predictor(
                 engine,
                 metadata.names,
@@ -82,7 +81,7 @@ class Trials:
     def outputs(self, fp32_layers: Sequence[str], inputs: Images) -> list[Candidates]:
         """Candidates of each image, calibrated on the same."""
         self.write(fp32_layers, inputs)
-        with self._open() as engine:
+        with open_on_cpu(self.path, self.engine) as engine:
             return [engine(image[None]) for image in inputs.loaded]
 
     def write(self, fp32_layers: Sequence[str], inputs: Images) -> Metadata:
@@ -95,11 +94,6 @@ class Trials:
             metadata = metadata.model_copy(update={"precision": "fp32"})
         self.graph.write(frozenset(fp32_layers), inputs, metadata, self.path)
         return metadata
-
-    def _open(self) -> AbstractContextManager[Engine]:
-        """The engine that runs what was written last."""
-        settings = EngineSettings(engine=self.engine, device="cpu", cache=self.path.parent)
-        return closing(open_engine(self.path, settings))
 
 
 def choose_fp32_layers(trials: Trials, *, max_ap_drop: float, progress: Progress) -> MixedPrecision:
