@@ -45,8 +45,8 @@ class YoloDecoder(nn.Module):
 class _Run(nn.Module):
     """Levels that are decoded by the same formula."""
 
-    places: Tensor
-    reach: Tensor
+    offset: Tensor
+    scale: Tensor
     anchors: Tensor
 
     def __init__(self, levels: Sequence[Level], image_size: tuple[int, int] | None) -> None:
@@ -57,14 +57,14 @@ class _Run(nn.Module):
         if image_size is not None:
             height, width = image_size
             cells = [(height // level.stride, width // level.stride) for level in levels]
-            for name, value in zip(("places", "reach", "anchors"), self._rows(cells), strict=True):
+            for name, value in zip(("offset", "scale", "anchors"), self._rows(cells), strict=True):
                 self.register_buffer(name, value, persistent=False)
 
     def forward(self, raw: Sequence[Tensor]) -> Decoded:
         if self.fixed:
-            places, reach, anchors = self.places, self.reach, self.anchors
+            offset, scale, anchors = self.offset, self.scale, self.anchors
         else:
-            places, reach, anchors = self._rows([(x.shape[-2], x.shape[-1]) for x in raw])
+            offset, scale, anchors = self._rows([(x.shape[-2], x.shape[-1]) for x in raw])
         lists = [
             _one_row_a_box(x.float(), len(level.anchors))
             for x, level in zip(raw, self.levels, strict=True)
@@ -72,7 +72,7 @@ class _Run(nn.Module):
         values = torch.cat(lists, 1) if len(lists) > 1 else lists[0]
         box, classes = values[..., :OBJECTNESS], values[..., BOX_VALUES:]
         objectness = activate(values[..., OBJECTNESS:BOX_VALUES], self.level)
-        centre = activate(box[..., :2], self.level) * reach + places
+        centre = activate(box[..., :2], self.level) * scale + offset
         half = self._halves(box[..., 2:], anchors)
         boxes = torch.cat([centre - half, centre + half], -1)
         return boxes, class_scores(classes, self.level, axis=-1) * objectness
@@ -85,24 +85,24 @@ class _Run(nn.Module):
         return size * size * (4 * anchors)
 
     def _rows(self, cells: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor, Tensor]:
-        """A row a box: place of its cell's corner, reach of its centre, half of its anchor."""
+        """A row a box: offset and scale of its centre, half of its anchor."""
         rows = [
             _rows_of(level, height, width)
             for level, (height, width) in zip(self.levels, cells, strict=True)
         ]
-        places, reach, anchors = zip(*rows, strict=True)
-        return torch.cat(places), torch.cat(reach), torch.cat(anchors)
+        offset, scale, anchors = zip(*rows, strict=True)
+        return torch.cat(offset), torch.cat(scale), torch.cat(anchors)
 
 
 def _rows_of(level: Level, rows: int, columns: int) -> tuple[Tensor, Tensor, Tensor]:
-    """For each anchor, row and column of a level: place, reach and half anchor; all (P, 2)."""
+    """Of a level, by anchor, row and column; (P, 2): offset and scale of x and y, half anchor."""
     shape = (len(level.anchors), rows, columns, 2)
-    places = (corners_last(rows, columns) - (level.scale_xy - 1) / 2) * level.stride
+    offset = (corners_last(rows, columns) - (level.scale_xy - 1) / 2) * level.stride
     anchors = torch.tensor(level.anchors) / 2
-    reach = torch.ones(2) * (level.scale_xy * level.stride)
+    scale = torch.ones(2) * (level.scale_xy * level.stride)
     return (
-        places.expand(shape).reshape(-1, 2),
-        reach.expand(shape).reshape(-1, 2),
+        offset.expand(shape).reshape(-1, 2),
+        scale.expand(shape).reshape(-1, 2),
         anchors[:, None, None].expand(shape).reshape(-1, 2),
     )
 
