@@ -195,8 +195,6 @@ def _load(archive: zipfile.ZipFile, spec: ModelSpec, source: str) -> Model:
         )
     spec = _with_own_classes(spec, archive, entries[_PREDICTS], source)
     network = build_empty(spec)
-    if not isinstance(network, Detector):
-        raise InvalidSpec(spec.name, "google/automl has no such network", "Name an EfficientDet")
     variables = automl_variables(network, spec, backbones[0])
     known = {name for names in variables.values() for name in names}
     for name in sorted(entries.keys() - known - _COUNTERS):

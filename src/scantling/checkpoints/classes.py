@@ -8,7 +8,7 @@ from torch import Tensor
 from ..errors import InvalidSpec
 from ..heads import ClassRows
 from ..specs.classes import ClassTable, match_classes
-from .model import Model, build_network, with_classes
+from .model import Model, build_network, spec_with_classes
 
 
 @torch.no_grad()
@@ -28,7 +28,7 @@ def adapt_classes(model: Model, names: Sequence[str]) -> tuple[Model, ClassTable
         InvalidSpec: the network has no rows for single classes.
     """
     table = match_classes(model.names, names)
-    spec = with_classes(model.spec, len(names))
+    spec = spec_with_classes(model.spec, len(names))
     network = build_network(spec)
     old = _class_rows(model)
     adapted = Model(spec, network.train(model.network.training), tuple(names))

@@ -13,7 +13,6 @@ from ..specs import CATALOG, ModelSpec, change_spec, find_spec, is_spec_file
 from ..specs.classes import default_class_names
 from .classes import adapt_classes
 from .download import Progress
-from .hub import fetch_weights
 from .load import load_model
 from .model import Model, build_empty, build_from_state, check_network
 
@@ -73,9 +72,10 @@ def create_model(
             check_network(spec, model)
         count = len(chosen) if chosen else num_classes or spec.num_classes
         return _fresh(spec.replace(num_classes=count), chosen, pretrained_backbone)
-    if pretrained and name in CATALOG:
-        checkpoint = fetch_weights(name, cache=cache, progress=progress)
-    found = _load(model, checkpoint)
+    if checkpoint is not None and not isinstance(model, str) and name not in CATALOG:
+        found = load_model(checkpoint)  # weights of a spec of one's own say what they are
+    else:
+        found = load_model(name, weights=checkpoint, cache=cache, progress=progress)
     if chosen is None and num_classes not in (None, found.spec.num_classes):
         chosen = default_class_names(found.spec.replace(num_classes=num_classes))
     return _adapted(_changed(model, found, overrides), chosen)
@@ -116,17 +116,6 @@ def _fresh(spec: ModelSpec, names: tuple[str, ...] | None, pretrained_backbone: 
     if pretrained_backbone:
         load_timm_weights(network.backbone)
     return Model(spec, network.train(), names or default_class_names(spec))
-
-
-def _load(
-    model: str | ModelSpec,
-    checkpoint: str | Path | None,
-) -> Model:
-    """Load the weights, before any change."""
-    name = model if isinstance(model, str) else model.name
-    if checkpoint is not None and not isinstance(model, str) and name not in CATALOG:
-        return load_model(checkpoint)  # weights of a spec of one's own say what they are
-    return load_model(name, weights=checkpoint)
 
 
 def _changed(model: str | ModelSpec, found: Model, overrides: dict[str, object]) -> Model:

@@ -5,20 +5,18 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
-import torch
-
-from ..darknet import build_cfg_network, count_floats, loaded_tensors, read_cfg, read_weights
+from ..darknet import DarknetNetwork, count_floats, loaded_tensors, read_cfg, read_weights
 from ..darknet.native import native_tensors
 from ..datasets.darknet_files import find_names_file, read_names
-from ..detector import build_detector
 from ..errors import InvalidCheckpoint, InvalidValue, InvalidWeights
 from ..lazy import import_late
 from ..specs import CfgSpec, ModelSpec
 from ..specs.classes import COCO_NAMES, DARKNET_COCO_NAMES, default_names
 from ..specs.metadata import PT2_ADVICE
 from .download import Progress
-from .model import Model, build_empty, check_network
+from .model import Model, build_empty, build_network, check_network
 from .native import load_native
 
 logger = logging.getLogger(__name__)
@@ -121,12 +119,8 @@ def _load_cfg(cfg: Path, weights: Path | None, names: Path | None) -> Model:
         logger.info(f"using {names}, which lies beside the cfg")
     if not is_darknet_weights(weights):
         return _renamed(_load_checkpoint(spec, weights), names)
-    network = build_cfg_network(spec).eval()
-    tensors = loaded_tensors(network)
-    header = read_weights(weights, tensors, num_classes=spec.num_classes)
-    _say_if_partial(weights)
     chosen = read_names_or_default(names, spec.num_classes, known=DARKNET_COCO_NAMES)
-    return Model(spec, network, chosen, header.seen)
+    return load_darknet_weights(spec, weights, chosen)
 
 
 def _load_named(spec: ModelSpec, weights: Path, names: Path | None) -> Model:
@@ -137,12 +131,26 @@ def _load_named(spec: ModelSpec, weights: Path, names: Path | None) -> Model:
         if classes != spec.num_classes:
             logger.info(f"{weights} fits {spec.name} with {classes} classes")
         spec = spec.replace(num_classes=classes)
-    detector = build_detector(spec).eval()
-    tensors = native_tensors(detector, spec)
-    header = read_weights(weights, tensors, num_classes=spec.num_classes)
-    _say_if_partial(weights)
     chosen = read_names_or_default(names, spec.num_classes, known=DARKNET_COCO_NAMES)
-    return Model(spec, detector, chosen, header.seen)
+    return load_darknet_weights(spec, weights, chosen)
+
+
+def load_darknet_weights(spec: ModelSpec | CfgSpec, weights: Path, names: tuple[str, ...]) -> Model:
+    """Load a model from darknet weights that may be partial, in evaluation mode.
+
+    Raises:
+        InvalidWeights: they do not fit the network of the spec.
+        InvalidSpec: darknet has no such network.
+    """
+    network = build_network(spec).eval()
+    if isinstance(network, DarknetNetwork):
+        tensors = loaded_tensors(network)
+    else:
+        tensors = native_tensors(network, cast(ModelSpec, spec))
+    header = read_weights(weights, tensors, num_classes=spec.num_classes)
+    if is_partial_weights(weights):
+        logger.info(f"{weights} holds only the first layers; the others have fresh weights")
+    return Model(spec, network, names, header.seen)
 
 
 def is_darknet_weights(path: Path) -> bool:
@@ -171,19 +179,12 @@ def count_weight_classes(spec: ModelSpec, weights: Path) -> int:
 
 
 def _count_floats(spec: ModelSpec) -> int:
-    with torch.device("meta"):
-        tensors = native_tensors(build_detector(spec), spec)
-    return sum(tensor.numel() for tensor in tensors)
+    return sum(tensor.numel() for tensor in native_tensors(build_empty(spec), spec))
 
 
 def is_partial_weights(path: Path) -> bool:
     """Whether a file name is that of partial darknet weights, the first layers: `x.conv.29`."""
     return _PARTIAL.search(path.name) is not None
-
-
-def _say_if_partial(weights: Path) -> None:
-    if is_partial_weights(weights):
-        logger.info(f"{weights} holds only the first layers; the others have fresh weights")
 
 
 def _load_checkpoint(spec: ModelSpec | CfgSpec, path: Path) -> Model:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import overload
 
 import torch
 from torch import Tensor
@@ -41,6 +42,10 @@ def build_network(spec: ModelSpec | CfgSpec) -> Detector | DarknetNetwork:
     return build_detector(spec) if isinstance(spec, ModelSpec) else build_cfg_network(spec)
 
 
+@overload
+def build_empty(spec: ModelSpec) -> Detector: ...
+@overload
+def build_empty(spec: CfgSpec) -> DarknetNetwork: ...
 def build_empty(spec: ModelSpec | CfgSpec) -> Detector | DarknetNetwork:
     """Build the network of a spec on the `meta` device, without memory for its tensors."""
     with torch.device("meta"):
@@ -94,7 +99,7 @@ def build_from_state(
     return network.eval()
 
 
-def with_classes(spec: Spec, count: int) -> Spec:
+def spec_with_classes(spec: Spec, count: int) -> Spec:
     """Change the number of classes of a spec."""
     if isinstance(spec, CfgSpec):
         return edit.with_classes(spec, count)

@@ -20,7 +20,7 @@ from ..detector import Detector, build_detector
 from ..errors import InvalidCheckpoint
 from ..specs import CATALOG, CfgSpec, InputSpec, ModelSpec
 from ..specs.classes import default_names
-from .model import Model
+from .model import Model, build_empty
 from .pickle_rules import StoredTensor
 from .pickles import PickledModel
 from .torch_files import read_tensors
@@ -114,8 +114,7 @@ def _recognise(entries: Sequence[_Entry], path: Path) -> ModelSpec:
             spec = _with_own_classes(entries, CATALOG[name], path)
         except InvalidCheckpoint:
             continue
-        with torch.device("meta"):
-            tensors = native_tensors(build_detector(spec), spec)
+        tensors = native_tensors(build_empty(spec), spec)
         if [tuple(tensor.shape) for tensor in tensors] == shapes:
             found.append(spec)
     if len(found) != 1:

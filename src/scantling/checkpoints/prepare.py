@@ -4,24 +4,22 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..darknet import DarknetNetwork, loaded_tensors, read_cfg, read_weights
-from ..darknet.native import native_tensors
+from ..darknet import read_cfg
 from ..errors import InvalidSpec
-from ..specs import CATALOG, CfgSpec, ModelSpec, find_spec, is_spec_file
+from ..specs import CfgSpec, ModelSpec, find_spec, is_spec_file
 from ..specs.classes import check_names
 from ..specs.level import Anchor
 from .classes import adapt_classes
 from .create import create_model
 from .download import Progress
-from .hub import fetch_weights
-from .load import CHECKPOINTS, is_partial_weights, load_model
+from .load import CHECKPOINTS, is_partial_weights, load_darknet_weights, load_model
 from .model import (
     Model,
     build_network,
     check_network,
     spec_with_anchors,
+    spec_with_classes,
     spec_with_image_size,
-    with_classes,
 )
 
 logger = logging.getLogger(__name__)
@@ -61,7 +59,7 @@ def prepare_model(
         return _first_layers(path, names, Path(weights))
     if suffix == ".cfg" and weights is None:
         check_names(names)
-        spec = with_classes(read_cfg(path), len(names))
+        spec = spec_with_classes(read_cfg(path), len(names))
         logger.info(f"{path}: fresh weights")
         return Model(spec, build_network(spec).train(), tuple(names))
     if suffix == ".cfg" or suffix in CHECKPOINTS:
@@ -69,30 +67,27 @@ def prepare_model(
         return _adapted(loaded, names)
     if weights is None:
         logger.info(f"{model}: fresh weights")
-        return create_model(str(model), names=names)
-    if weights != OFFICIAL_WEIGHTS:
-        return create_model(str(model), names=names, checkpoint=weights)
-    if str(model) in CATALOG:
-        weights = fetch_weights(str(model), cache=cache, progress=progress)
-        return create_model(str(model), names=names, checkpoint=weights)
-    return create_model(str(model), names=names, pretrained=True)  # which says what is missing
+    official = weights == OFFICIAL_WEIGHTS
+    return create_model(
+        str(model),
+        names=names,
+        pretrained=official,
+        checkpoint=None if official else weights,
+        cache=cache,
+        progress=progress,
+    )
 
 
 def _first_layers(model: Path, names: Sequence[str], weights: Path) -> Model:
     """Build a model whose first layers come from partial weights; the rest is initialised."""
     check_names(names)
     is_cfg = model.suffix.lower() == ".cfg"
-    spec = with_classes(read_cfg(model) if is_cfg else find_spec(str(model)), len(names))
+    spec = spec_with_classes(read_cfg(model) if is_cfg else find_spec(str(model)), len(names))
     if isinstance(spec, ModelSpec) and is_spec_file(model):
         check_network(spec, str(model))
-    network = build_network(spec)
-    if isinstance(network, DarknetNetwork):
-        tensors = loaded_tensors(network)
-    elif isinstance(spec, ModelSpec):
-        tensors = native_tensors(network, spec)
-    header = read_weights(weights, tensors)
-    logger.info(f"{weights} holds only the first layers; the others have fresh weights")
-    return Model(spec, network.train(), tuple(names), header.seen)
+    loaded = load_darknet_weights(spec, weights, tuple(names))
+    loaded.network.train()
+    return loaded
 
 
 def anchors_of(model: Model) -> Groups:

@@ -6,7 +6,6 @@ and without P7 and P6, is the better detector of smaller images.
 
 from ..checkpoints import Model
 from ..checkpoints.model import build_empty, build_from_state
-from ..detector import Detector
 from ..errors import InvalidCheckpoint, InvalidSpec, InvalidValue
 from ..specs import CfgSpec, ModelSpec
 from .laws.levels import finest_levels
@@ -64,7 +63,7 @@ def subnetwork_spec(spec: ModelSpec, levels: int = 1) -> ModelSpec:
 
 def _named_spec(model: Model) -> ModelSpec:
     spec = model.spec
-    if isinstance(spec, CfgSpec) or not isinstance(model.network, Detector):
+    if isinstance(spec, CfgSpec):
         raise InvalidSpec(
             spec.name,
             "it is a network of a darknet cfg, whose levels cannot be dropped",

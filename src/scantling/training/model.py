@@ -18,13 +18,11 @@ from ..blocks import (
 )
 from ..checkpoints import Model, anchors_of, with_anchors, with_image_size
 from ..checkpoints.model import build_network
-from ..darknet import DarknetNetwork
 from ..datasets.anchors import Anchors, box_sizes, fit_anchors, judge_anchors
 from ..datasets.dataset import Dataset
-from ..detector import Detector
 from ..errors import InvalidValue
 from ..losses import Loss, build_loss
-from ..specs import InputSpec, ModelSpec
+from ..specs import CfgSpec, InputSpec
 from ..specs.level import check_image_size
 from .optimizer import freeze
 from .plan import rng_for
@@ -96,36 +94,40 @@ def add_regularization(model: Model, settings: RegularizationSettings) -> Model:
     dropped = any(
         (settings.drop_block, settings.spatial_dropout, settings.drop_path, settings.drop_connect)
     )
-    if isinstance(network, DarknetNetwork) and (dropped or settings.norm == "frn"):
-        raise InvalidValue(
-            "regularization",
-            settings.norm if settings.norm == "frn" else "dropping",
-            "nothing of that for a cfg, but a [dropout] section in it",
-        )
-    if settings.norm == "frn" and isinstance(spec, ModelSpec) and spec.norm != "frn":
+    if settings.norm != "frn":
+        set_norms(network, settings.norm)
+    if isinstance(spec, CfgSpec):
+        if dropped or settings.norm == "frn":
+            raise InvalidValue(
+                "regularization",
+                settings.norm if settings.norm == "frn" else "dropping",
+                "nothing of that for a cfg, but a [dropout] section in it",
+            )
+        return model
+    if settings.norm == "frn" and spec.norm != "frn":
         spec = spec.replace(norm="frn")
         changed = build_network(spec)
         state, own = network.state_dict(), changed.state_dict()
         same = {name: t for name, t in state.items() if name in own and own[name].shape == t.shape}
         changed.load_state_dict({**own, **same})
         model = replace(model, spec=spec, network=changed.train())
-        network = changed
-    elif settings.norm != "frn":
-        set_norms(network, settings.norm)
-    if isinstance(network, Detector):
-        drops: list[nn.Module] = []
-        if settings.drop_block:
-            drops.append(DropBlock(settings.drop_block, size=settings.drop_block_size))
-        if settings.spatial_dropout:
-            drops.append(SpatialDropout(settings.spatial_dropout))
-        network.drop = nn.Sequential(*drops) if drops else nn.Identity()
-        if settings.drop_path and not set_drop_path(network, settings.drop_path):
-            raise InvalidValue(
-                "regularization.drop_path", settings.drop_path, "0: it has no residuals"
-            )
-        if settings.drop_connect:
-            set_drop_connect(network, settings.drop_connect)
+    _drop(model.network, settings)
     return model
+
+
+def _drop(network: nn.Module, settings: RegularizationSettings) -> None:
+    """Set what a network drops in training, in place."""
+    drops: list[nn.Module] = []
+    if settings.drop_block:
+        drops.append(DropBlock(settings.drop_block, size=settings.drop_block_size))
+    if settings.spatial_dropout:
+        drops.append(SpatialDropout(settings.spatial_dropout))
+    if drops:
+        network.drop = nn.Sequential(*drops)
+    if settings.drop_path and not set_drop_path(network, settings.drop_path):
+        raise InvalidValue("regularization.drop_path", settings.drop_path, "0: it has no residuals")
+    if settings.drop_connect:
+        set_drop_connect(network, settings.drop_connect)
 
 
 def compile_network(model: Model, recipe: Recipe) -> None:

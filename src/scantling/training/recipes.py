@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from ..checkpoints.load import CHECKPOINTS
 from ..darknet.recipe import cfg_recipe
 from ..errors import InvalidSettings
 from ..specs import CfgSpec, find_spec
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from ..checkpoints import Model
     from ..darknet import DarknetNetwork
 
-MODEL_FILES = (".safetensors", ".pt", ".pth")
 Table = dict[str, Any]
 
 DARKNET: Table = {
@@ -188,7 +188,7 @@ def recipe_before_loading(model: str | Path) -> tuple[str, Mapping[str, Any]] | 
     suffix = Path(model).suffix.lower()
     if suffix == ".cfg":
         return "cfg", {"loss": {"kind": "darknet"}, "augment": {"kind": "darknet"}}
-    if suffix in MODEL_FILES:
+    if suffix in CHECKPOINTS:
         return None
     spec = find_spec(str(model))
     name = recipe_name(spec.name, head=spec.head_kind)

@@ -8,7 +8,6 @@ from torch import nn
 
 from ...blocks import fuse_norms
 from ...checkpoints.model import build_empty
-from ...darknet import DarknetNetwork
 from ...darknet.describe import read_sections
 from ...errors import InvalidValue, lookup
 from ...specs import CfgSpec, ModelSpec
@@ -68,7 +67,7 @@ def count_costs(
         batch=batch,
         precision=precision,
         fused=fused,
-        parts=_split(trace.layers, spec, network),
+        parts=_split(trace.layers, spec),
         layers=trace.layers,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         weight_bytes=_state_bytes(network, scale),
@@ -83,9 +82,7 @@ def _state_bytes(network: nn.Module, scale: float) -> int:
     return round(sum(sizes) * scale)
 
 
-def _split(
-    layers: Iterable[LayerCost], spec: ModelSpec | CfgSpec, network: nn.Module
-) -> tuple[PartCost, ...]:
+def _split(layers: Iterable[LayerCost], spec: ModelSpec | CfgSpec) -> tuple[PartCost, ...]:
     """Group the layers by part, in order of execution."""
     found: dict[str, list[LayerCost]] = {}
     for layer in layers:
@@ -94,12 +91,9 @@ def _split(
         PartCost(name, "", name.partition(".")[0], tuple(members))
         for name, members in found.items()
     )
-    if isinstance(network, DarknetNetwork) and isinstance(spec, CfgSpec):
+    if isinstance(spec, CfgSpec):
         return _describe_sections(parts, spec)
-    return tuple(
-        replace(part, about=_about(part.name, spec)) if isinstance(spec, ModelSpec) else part
-        for part in parts
-    )
+    return tuple(replace(part, about=_about(part.name, spec)) for part in parts)
 
 
 def part_of(name: str) -> str:
