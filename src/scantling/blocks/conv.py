@@ -1,4 +1,4 @@
-"""Convolution, normalisation, activation: the part that everything else is made of."""
+"""Convolution, normalisation, activation, of which all else is made; and folding the middle one."""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""What a `.cfg` says of training, in the words of our recipes."""
+"""The training options of a `.cfg` as settings of a recipe."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""How darknet moves a box: it writes gradients by hand, and they are not those of its loss.
+"""Darknet's box terms: it writes their gradients by hand, which are not those of its loss.
 
 It takes the gradient of an overlap in shares of the image and hands it to raw values as it is,
 without the slope of the logistic function or the size of a cell. A loss with that gradient is made

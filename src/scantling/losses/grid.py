@@ -1,4 +1,4 @@
-"""Objects and YOLO predictions as rows: where they meet, read and decoded.
+"""Objects matched with YOLO predictions, as rows: read, decoded and encoded.
 
 Every level has a fixed number of rows, objects × anchors (× cells), of which some count and some
 weigh nothing: shapes never depend on the data, so that no step waits for the device.
