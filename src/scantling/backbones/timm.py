@@ -75,9 +75,7 @@ def timm_backbone(name: str, *, outputs: int = 3) -> BackboneSpec:
     return BackboneSpec(kind="timm", name=name, feature_strides=strides, outputs=outputs)
 
 
-def load_timm_weights(
-    backbone: nn.Module,
-) -> None:
+def load_timm_weights(backbone: nn.Module) -> None:
     """Load timm's pretrained weights into a timm backbone; they are downloaded once.
 
     Args:

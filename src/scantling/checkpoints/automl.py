@@ -66,10 +66,7 @@ class _Header(NamedTuple):
     shape: tuple[int, ...]
 
 
-def load_automl(
-    path: Path,
-    spec: ModelSpec | CfgSpec,
-) -> Model:
+def load_automl(path: Path, spec: ModelSpec | CfgSpec) -> Model:
     """Load google/automl's variables as a native model in float32.
 
     Moving averages of the variables count where the file has them; the optimizer's do not.

@@ -40,10 +40,7 @@ def is_effdet(pickled: PickledModel) -> bool:
     return _prefix(pickled) is not None
 
 
-def load_effdet(
-    pickled: PickledModel,
-    spec: ModelSpec | None,
-) -> Model:
+def load_effdet(pickled: PickledModel, spec: ModelSpec | None) -> Model:
     """Load one of effdet's `.pth` files as a native model in float32.
 
     Args:

@@ -47,10 +47,7 @@ def is_module_list(pickled: PickledModel) -> bool:
     return any(name.startswith("module_list.") for name in pickled.tensors)
 
 
-def load_module_list(
-    pickled: PickledModel,
-    spec: ModelSpec | CfgSpec | None,
-) -> Model:
+def load_module_list(pickled: PickledModel, spec: ModelSpec | CfgSpec | None) -> Model:
     """Load a `.pt` file whose keys are the layers of a cfg.
 
     Args:

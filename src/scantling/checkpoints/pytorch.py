@@ -18,10 +18,7 @@ from .torch_files import read_tensors
 logger = logging.getLogger(__name__)
 
 
-def load_pytorch(
-    path: Path,
-    spec: ModelSpec | CfgSpec | None,
-) -> Model:
+def load_pytorch(path: Path, spec: ModelSpec | CfgSpec | None) -> Model:
     """Load a `.pt` or `.pth` file, without running anything in it.
 
     Four layouts are read: Scaled-YOLOv4's large models, whole or as a state dict; networks built

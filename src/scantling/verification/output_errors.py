@@ -220,9 +220,7 @@ def _other_coding(levels: Levels, **more: object) -> list[Level] | None:
     ]
 
 
-def _anchors_of(
-    change: Callable[[Sizes, Level], Sizes],
-) -> Callable[[Levels], list[Level]]:
+def _anchors_of(change: Callable[[Sizes, Level], Sizes]) -> Callable[[Levels], list[Level]]:
     def apply(levels: Levels) -> list[Level]:
         return [
             level.model_copy(
