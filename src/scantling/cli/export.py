@@ -60,7 +60,7 @@ class ExportOptions:
     image_size: ImageSizeOption = None
     data: Annotated[
         str | None,
-        option(INPUT, f"To calibrate int8 on, and to judge int8 or bf16 by. {DATA_HELP}"),
+        option(INPUT, f"To calibrate int8 on and compare the AP of int8 or bf16. {DATA_HELP}"),
     ] = None
     max_ap_drop: Annotated[
         float | None,
@@ -216,7 +216,7 @@ def print_export(exported: "Exported") -> None:
     typer.echo(f"gives    {metadata.form.gives}, {len(metadata.names)} classes")
     if metadata.calibration is not None:
         kept = len(metadata.calibration.fp32_layers)
-        drop = "not judged" if exported.ap_drop is None else f"{exported.ap_drop:+.4f}"
+        drop = "not measured" if exported.ap_drop is None else f"{exported.ap_drop:+.4f}"
         typer.echo(
             f"{metadata.precision:<8} by {metadata.calibration.images} images of "
             f"{printable(metadata.calibration.data)}, {kept} layers left as they are, "

@@ -1,4 +1,4 @@
-"""The images that ranges of an INT8 graph are measured on, and those that judge INT8 and bf16."""
+"""The images that INT8 is calibrated on, and those on which the AP of INT8 and bf16 is compared."""
 
 import logging
 from collections.abc import Iterator
@@ -72,24 +72,24 @@ class Images:
 
 @dataclass(frozen=True)
 class Calibrated:
-    """Images for a graph of reduced precision: those to calibrate on, and those that judge it.
+    """Images for a graph of reduced precision: to calibrate on, and to compare AP on.
 
     Args:
         data: as the user named it.
         inputs: to measure ranges on, and to see which layers hurt.
-        judged: labelled images that say what it costs; None where there are too few.
+        evaluation: labelled images to compare AP on; None where there are too few.
     """
 
     data: str
     inputs: Images
-    judged: Dataset | None
+    evaluation: Dataset | None
 
     @property
     def compared(self) -> list[str]:
         """Paths of images to compare file and model on: others than it is made from, if any."""
-        if self.judged is None:
+        if self.evaluation is None:
             return list(self.inputs.paths)
-        return [str(image.path) for image in self.judged.images]
+        return [str(image.path) for image in self.evaluation.images]
 
 
 def choose_images(
@@ -99,16 +99,16 @@ def choose_images(
     split: str | None,
     count: int,
 ) -> Calibrated:
-    """Which images INT8 is calibrated on, and which judge a graph, spread over the data.
+    """Which images INT8 is calibrated on, and on which AP is compared, spread over the data.
 
     The ranges are measured on the split `train` if there is one, and AP on the one for evaluation;
     of a single split every second image does the one and the others the other. Where nothing is
-    calibrated, one split judges.
+    calibrated, AP is compared on one split.
 
     Args:
         data: as for `scantling.evaluation.evaluate`.
         metadata: of the graph.
-        split: to calibrate on, or to judge by where nothing is calibrated, in place of the rule
+        split: to calibrate on, or to compare AP on where nothing is calibrated; None for the rule
             above.
         count: of images at most, for either.
 
@@ -119,11 +119,11 @@ def choose_images(
     if count < 1:
         raise InvalidValue("calibration_images", count, "one image or more")
     calibrates = metadata.precision == "int8"
-    learnt, judged = _read(data, split, calibrates=calibrates)
+    learnt, evaluation = _read(data, split, calibrates=calibrates)
     if not learnt.images:
         raise InvalidData(str(data), "it has no images", "Name another split")
-    shared = judged is None
-    whole = learnt if judged is None else judged
+    shared = evaluation is None
+    whole = learnt if evaluation is None else evaluation
     apart = calibrates and shared and len(whole) >= 2 * FEWEST
     own = spread(learnt, range(0, len(learnt), 1 + apart), count)
     others = spread(whole, range(int(apart), len(whole), 1 + apart), count)
@@ -160,7 +160,7 @@ def spread(dataset: Dataset, places: range, count: int) -> Dataset:
 def _read(
     data: str | Path | Dataset, split: str | None, *, calibrates: bool
 ) -> tuple[Dataset, Dataset | None]:
-    """The data to calibrate on, and that to judge on where it is another."""
+    """The data to calibrate on, and that to compare AP on where it is another."""
     if isinstance(data, Dataset):
         return data, None
     if not calibrates:

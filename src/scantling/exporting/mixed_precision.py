@@ -40,7 +40,7 @@ class MixedPrecision:
 
     Args:
         fp32_layers: names of the layers, in order.
-        ap_drop: of the whole graph; None where nothing could judge it.
+        ap_drop: of the whole graph; None without images to compare AP on.
     """
 
     fp32_layers: tuple[str, ...]
@@ -54,7 +54,7 @@ class Trials:
     Args:
         graph: whose precision is reduced.
         metadata: of it.
-        calibrated: images to calibrate on, and those that judge.
+        calibrated: images to calibrate on, and to compare AP on.
         path: of the file that is written for each trial.
         engine: that runs it.
     """
@@ -65,8 +65,8 @@ class Trials:
     path: Path
     engine: str
 
-    def average_precision(self, fp32_layers: Sequence[str], judged: Dataset) -> float:
-        """AP on the images that judge."""
+    def average_precision(self, fp32_layers: Sequence[str], dataset: Dataset) -> float:
+        """AP on a data set."""
         metadata = self.write(fp32_layers, self.calibrated.inputs)
         with open_on_cpu(self.path, self.engine) as engine:
             predictor = Predictor(
@@ -75,7 +75,7 @@ class Trials:
                 input_spec=metadata.input_spec,
                 selection=selection_for("coco"),
             )
-            found = evaluate(predictor, judged, known_classes_only=True).stats
+            found = evaluate(predictor, dataset, known_classes_only=True).stats
         return float(found["AP"])
 
     def outputs(self, fp32_layers: Sequence[str], inputs: Images) -> list[Candidates]:
@@ -112,11 +112,11 @@ def choose_fp32_layers(trials: Trials, *, max_ap_drop: float, progress: Progress
         ExportDiffers: the limit cannot be kept with enough of the graph in its precision.
     """
     graph, precision = trials.graph, trials.metadata.precision
-    fp32_layers, judged = graph.always_fp32, trials.calibrated.judged
-    if judged is None:
+    fp32_layers, dataset = graph.always_fp32, trials.calibrated.evaluation
+    if dataset is None:
         return MixedPrecision(fp32_layers, None)
-    before = trials.average_precision(graph.layers, judged)
-    drop = before - trials.average_precision(fp32_layers, judged)
+    before = trials.average_precision(graph.layers, dataset)
+    drop = before - trials.average_precision(fp32_layers, dataset)
     logger.info(f"{precision} costs {drop:.4f} of AP {before:.4f}")
     if drop <= max_ap_drop:
         return MixedPrecision(fp32_layers, drop)
@@ -134,7 +134,7 @@ def choose_fp32_layers(trials: Trials, *, max_ap_drop: float, progress: Progress
                 f"{max_ap_drop:g}, even with half of the layers left as they are",
                 ADVICE[precision],
             )
-        drop = before - trials.average_precision(fp32_layers, judged)
+        drop = before - trials.average_precision(fp32_layers, dataset)
         logger.info(
             f"with {len(fp32_layers)} of {len(graph.layers)} layers left as they are {drop:.4f}"
         )

@@ -35,7 +35,7 @@ class Exported:
         metadata: what the file says of itself.
         verification: that it is the model; None where that was not asked for, or no engine here
             runs the format.
-        ap_drop: what the precision costs in AP on the images that judged it; None where none did.
+        ap_drop: what the precision costs in AP on the data; None where it had too few images.
         speedup: how many times faster it is here than the same graph in fp32; None without data.
     """
 
@@ -86,8 +86,8 @@ def export(
         precision: what the graph is meant to be computed in.
         form: what the graph takes and gives; None for `GraphForm()`.
         image_size: (height, width) of the input, or the side of a square; None for the model's own.
-        data: labelled images, to calibrate INT8 on and to judge what INT8 or OpenVINO's bf16 cost;
-            see `choose_images`.
+        data: labelled images, to calibrate INT8 on, and to compare the AP of INT8 or OpenVINO's
+            bf16 on; see `choose_images`.
         split: of the data.
         calibration_images: how many of them at most.
         max_ap_drop: what the precision may cost in AP by these images: layers stay as they are

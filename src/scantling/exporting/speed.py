@@ -11,7 +11,7 @@ from ..engines import Engine, EngineSettings, open_engine
 
 logger = logging.getLogger(__name__)
 
-TIMES = 15  # that each graph is run, in turns
+TIMES = 15  # that each graph is run, interleaved
 WORTH_IT = 1.05  # a gain below this is none
 
 
@@ -24,7 +24,7 @@ def open_on_cpu(path: Path, engine: str) -> AbstractContextManager[Engine]:
 def measure_speedup(reduced: Path, plain: Path, precision: str, engine: str) -> float:
     """Time a graph of reduced precision against the same one in fp32; log it if it is not faster.
 
-    The two run in turns, and each run counts with the one beside it.
+    The runs of the two are interleaved, and each counts with the one beside it.
 
     Args:
         reduced: the file.
