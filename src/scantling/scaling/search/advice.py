@@ -108,7 +108,7 @@ def advise(spec: ModelSpec, dataset: Dataset) -> tuple[ModelSpec, DatasetAdvice]
     """
     boxes = box_sizes(dataset, spec.image_size)
     if not len(boxes):
-        raise InvalidData(str(dataset.source), "no image has a box", "Name another --split")
+        raise InvalidData(str(dataset.source), "no image has a box", "Name another split")
     sides = np.sqrt(np.maximum(boxes.prod(axis=1), 1e-6))
     strides = spec.strides
     nearest = np.clip(
