@@ -112,7 +112,7 @@ def _load_cfg(cfg: Path, weights: Path | None, names: Path | None) -> Model:
     if weights is None:
         weights = cfg.with_suffix(".weights")
         if not weights.is_file():
-            raise InvalidValue("weights", None, f"a file, as there is no {weights}")
+            raise InvalidValue("weights", None, f"a file, as there is no {weights}: --weights FILE")
         logger.info(f"using {weights}, which lies beside the cfg")
     if names is None and cfg.with_suffix(".names").is_file():
         names = cfg.with_suffix(".names")
