@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scantling.evaluation.curves import Curve, compute_curves
+from scantling.evaluation.error_analysis import Curve, compute_curves
 from scantling.evaluation.matching import match_detections
 from scantling.evaluation.protocol import Protocol, Row
 from scantling.evaluation.tables import DetectionTable, GroundTruth

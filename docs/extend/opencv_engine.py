@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from scantling.engines.contract import EngineSettings
 from scantling.engines.file_engine import FileEngine, Outputs
-from scantling.engines.outputs import output_names
+from scantling.engines.files import output_names
 from scantling.engines.runtimes import Runtime
 from scantling.errors import InvalidExport, InvalidValue
 from scantling.specs.metadata import Metadata

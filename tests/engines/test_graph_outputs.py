@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from scantling.engines.outputs import as_candidates
+from scantling.engines.files import as_candidates
 from scantling.errors import InvalidExport
 from scantling.heads.efficientdet import EfficientDetHead
 from scantling.heads.yolo_decoding import decode_level

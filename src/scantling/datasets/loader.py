@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from ..errors import InvalidData, InvalidSource, InvalidValue, WorkerLost
-from ..images.prefetch import prefetch
+from ..images.sources import prefetch
 from ..structures import Batch, FloatArray, Image, IntArray, Sample, Targets
 from .dataset import Dataset, ImageId
 from .store import ImageStore

@@ -16,7 +16,7 @@ from ..images.read import read_image
 from ..structures import Image
 from .dataset import Dataset
 from .readers import list_splits, read_dataset
-from .readers.splits import choose_split
+from .readers.layout import choose_split
 from .writers import Dropped, check_target, write_dataset
 from .writers.yolo import role_of
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..errors import InvalidExport, InvalidValue
 from ..specs.metadata import Metadata
 from ..structures import Candidates, FloatArray, Image
-from .outputs import as_candidates, output_names
+from .files import as_candidates, output_names
 
 Size = tuple[int, int]  # (height, width)
 Outputs = dict[str, NDArray[Any]]

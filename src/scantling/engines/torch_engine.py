@@ -13,7 +13,7 @@ from ..checkpoints import Model
 from ..darknet import DarknetNetwork
 from ..detector import Detector
 from ..errors import InvalidValue, lookup
-from ..specs.level import check_image_size
+from ..specs.frozen import check_image_size
 from ..structures import Candidates, FloatArray, Image
 from .contract import EngineSettings, Ready
 

@@ -8,13 +8,20 @@ Protocols compare two tables of columns: `GroundTruth`, which `make_ground_truth
 from .class_matching import ClassMatch
 from .coco import CocoResult, evaluate_coco, format_coco_block
 from .coco_results import read_results, write_results
-from .curves import Curve, Curves, compute_curves
-from .error_analysis import Confusion, ImageScore, confusion_matrix, rank_images
-from .evaluation import Evaluation, Metrics, Seconds, class_table, compute_metrics
+from .error_analysis import (
+    Confusion,
+    Curve,
+    Curves,
+    ImageScore,
+    compute_curves,
+    confusion_matrix,
+    rank_images,
+)
+from .evaluation import Evaluation, Metrics, Seconds, choose_protocol, class_table, compute_metrics
 from .evaluator import evaluate, evaluate_results, open_data, selection_for
 from .matching import Matching, match_detections
 from .protocol import Protocol, ProtocolResult
-from .protocols import PROTOCOLS, choose_protocol
+from .protocols import PROTOCOLS
 from .report import (
     describe_data,
     describe_stats,

@@ -1,20 +1,28 @@
 """The result of an evaluation: all metrics, their tables, settings and timings."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..datasets.dataset import Dataset
+from ..errors import InvalidValue, lookup
 from ..inference.predictor import StageSeconds
 from .class_matching import ClassMatch
 from .coco import COCO_AREAS
-from .curves import Curves, compute_curves
-from .error_analysis import Confusion, ImageScore, confusion_matrix, rank_images
+from .error_analysis import (
+    Confusion,
+    Curves,
+    ImageScore,
+    compute_curves,
+    confusion_matrix,
+    rank_images,
+)
 from .matching import Matching, match_detections
 from .protocol import Protocol, ProtocolResult, Row
+from .protocols import PROTOCOLS
 from .tables import DetectionTable, GroundTruth
 
 MATCH_IOU = 0.5  # of curves, confusion and drawn images
@@ -206,3 +214,23 @@ def _interpolated(recall: NDArray[np.float64], precision: NDArray[np.float64]) -
 
 def _defined(value: float) -> float | None:
     return value if value >= 0 else None
+
+
+def choose_protocol(protocol: str | Protocol, *, points: int | None = None) -> Protocol:
+    """Look up a protocol by name.
+
+    Args:
+        protocol: a name in `PROTOCOLS`; or a protocol, which is returned as it is.
+        points: of recall where precision is read, in place of the protocol's own.
+
+    Raises:
+        UnknownName: no such protocol.
+        InvalidValue: the protocol has no other number of points.
+    """
+    chosen = protocol if isinstance(protocol, Protocol) else lookup(PROTOCOLS, protocol, "protocol")
+    if points is None or points == chosen.points:
+        return chosen
+    if chosen.fixed_points:
+        expected = f"{chosen.points}, which {chosen.name} is defined by; or protocol darknet"
+        raise InvalidValue("points", points, expected)
+    return replace(chosen, points=points)

@@ -17,9 +17,8 @@ from ..inference.predictor import STAGES
 from ..postprocess import Selection
 from .class_matching import match_class_names
 from .coco_results import read_results
-from .evaluation import Evaluation, Seconds, compute_metrics
+from .evaluation import Evaluation, Seconds, choose_protocol, compute_metrics
 from .protocol import Protocol
-from .protocols import choose_protocol
 from .tables import DetectionTableBuilder, make_ground_truth
 
 KEPT_WITHOUT_LIMIT = 5000  # detections of an image under a protocol that keeps all

@@ -25,8 +25,8 @@ from ..structures import Candidates
 from .base import RawLayout
 
 YOLO_LAYOUT = RawLayout(separate=False, objectness=True)
-BOX_VALUES = YOLO_LAYOUT.box_values  # x, y, width, height, objectness; the classes follow
-OBJECTNESS = 4  # its place among them
+OBJECTNESS = 4  # its place among the values of an anchor, after x, y, width and height
+BOX_VALUES = OBJECTNESS + 1  # in front of the classes
 
 
 def decode_yolo(

@@ -2,9 +2,8 @@
 
 from .crops import TTA, InferencePlan, TTAView
 from .letterbox import find_placement, resize_and_pad
-from .prefetch import prefetch
 from .read import Frame, VideoInfo, decode_image, read_image, to_rgb_array
-from .sources import Limits, count_images, read_sources
+from .sources import Limits, count_images, prefetch, read_sources
 
 __all__ = [
     "TTA",

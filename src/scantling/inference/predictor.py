@@ -14,7 +14,6 @@ from ..engines import Engine
 from ..errors import InvalidSource, InvalidValue
 from ..images import Frame, InferencePlan, prefetch, read_sources, to_rgb_array
 from ..images.crops import NetworkInput, PreparedImage, make_crops, min_size
-from ..images.prefetch import Prefetched
 from ..images.preprocess import (
     THREADS,
     FilePreprocessor,
@@ -24,6 +23,7 @@ from ..images.preprocess import (
     run_ahead,
 )
 from ..images.read import MinSize
+from ..images.sources import Prefetched
 from ..postprocess import Ranked, Selection, rank
 from ..specs import InputSpec
 from ..specs.classes import is_unused

@@ -10,12 +10,12 @@ from ..lazy import lazy_exports
 if TYPE_CHECKING:
     from .catalog import (
         CATALOG as CATALOG,
+        change_spec as change_spec,
         find_spec as find_spec,
         is_spec_file as is_spec_file,
         read_spec as read_spec,
         write_spec as write_spec,
     )
-    from .changes import change_spec as change_spec
     from .published import SIZES as SIZES, NetworkSize as NetworkSize
     from .schema import (
         BackboneSpec as BackboneSpec,
@@ -30,8 +30,14 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "catalog": ["CATALOG", "find_spec", "is_spec_file", "read_spec", "write_spec"],
-        "changes": ["change_spec"],
+        "catalog": [
+            "CATALOG",
+            "change_spec",
+            "find_spec",
+            "is_spec_file",
+            "read_spec",
+            "write_spec",
+        ],
         "published": ["SIZES", "NetworkSize"],
         "schema": [
             "BackboneSpec",

@@ -1,4 +1,4 @@
-"""The named variants of every family, and specs in files, which every command takes as a model.
+"""The named variants, specs in files, which every command takes as a model, and changes of one.
 
 A file is JSON: the fields of a `ModelSpec`, at the top or under `spec`. With `spec`, other keys
 may stand beside it; they are ignored.
@@ -6,6 +6,9 @@ may stand beside it; they are ignored.
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +16,35 @@ from pydantic import BaseModel, ValidationError
 
 from ..errors import InvalidSpec, InvalidValue, lookup, printable
 from ..io import write_file
-from . import efficientdet, yolov4
 from .schema import ModelSpec
 
-CATALOG: dict[str, ModelSpec] = {
-    spec.name: spec for spec in (*yolov4.VARIANTS, *efficientdet.VARIANTS)
-}
+FAMILIES = ("yolov4", "efficientdet")  # a module each; how the names of its variants begin
+Keys = tuple[str, ...]
+
+
+class Catalog(Mapping[str, ModelSpec]):
+    """Every variant by name. A family is made when one of its names is first asked for."""
+
+    def __getitem__(self, name: str) -> ModelSpec:
+        for family in FAMILIES:
+            if name.startswith(family):
+                return _variants(family)[name]
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return chain.from_iterable(map(_variants, FAMILIES))
+
+    def __len__(self) -> int:
+        return sum(len(_variants(family)) for family in FAMILIES)
+
+
+@cache
+def _variants(family: str) -> dict[str, ModelSpec]:
+    specs = import_module(f".{family}", __package__).VARIANTS
+    return {spec.name: spec for spec in specs}
+
+
+CATALOG = Catalog()
 
 SUFFIX = ".json"
 KEY = "spec"
@@ -170,3 +196,71 @@ def _numbers(part: object, name: str = "") -> Iterator[tuple[str, int]]:
 def _describe(problem: Any) -> str:
     """What pydantic found wrong, and where."""
     return printable(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}", limit=300)
+
+
+def change_spec(spec: ModelSpec, changes: Mapping[str, object]) -> ModelSpec:
+    """A copy with some settings changed, all at once, and checked as a new one is.
+
+    Args:
+        spec: stays as it is.
+        changes: values by name, parts joined by a dot or a double underscore: `neck.fusion`,
+            `backbone__stages__0__depth`; a whole part by its own name.
+
+    Raises:
+        UnknownName: there is no such setting; suggests the nearest.
+        InvalidValue: the value does not fit the setting.
+        InvalidSpec: the settings do not fit each other.
+
+    >>> from .catalog import CATALOG
+    >>> change_spec(CATALOG["efficientdet-d0"], {"neck.fusion": "softmax"}).neck.fusion
+    'softmax'
+    """
+    paths = {tuple(name.replace("__", ".").split(".")): value for name, value in changes.items()}
+    if len(paths) < len(changes):
+        raise InvalidValue("The settings", sorted(changes), "each of them once")
+    changed = _change(spec, paths, ())
+    if not isinstance(changed, ModelSpec):
+        raise InvalidValue("The model", changed, "settings of a ModelSpec")
+    return changed
+
+
+def _change(part: object, changes: Mapping[Keys, object], where: Keys) -> object:
+    """`part` with the values at these paths, all below it."""
+    groups: dict[str, dict[Keys, object]] = {}
+    for path, value in changes.items():
+        groups.setdefault(path[0], {})[path[1:]] = value
+    members = _members(part, where)
+    new: dict[str, object] = {}
+    for name, inner in groups.items():
+        current = lookup(members, name, _describe_place(where))
+        if () in inner and len(inner) > 1:
+            raise InvalidValue(
+                ".".join((*where, name)), inner[()], "it alone or settings inside it"
+            )
+        new[name] = inner[()] if () in inner else _change(current, inner, (*where, name))
+    if isinstance(part, tuple):
+        return tuple(({**members, **new}).values())
+    return _checked(part, {**members, **new}, where)
+
+
+def _members(part: object, where: Keys) -> dict[str, object]:
+    """What can be named below a part of a spec."""
+    if isinstance(part, BaseModel):
+        return {name: getattr(part, name) for name in type(part).model_fields}
+    if isinstance(part, tuple):
+        return {str(index): item for index, item in enumerate(part)}
+    raise InvalidValue(".".join(where), part, "a value: it has no settings inside it")
+
+
+def _checked(part: object, fields: dict[str, object], where: Keys) -> object:
+    try:
+        return type(part)(**fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, (*where, *first["loc"])))
+        expected = first["msg"].removeprefix("Input should be ")
+        raise InvalidValue(name, first["input"], expected) from error
+
+
+def _describe_place(where: Keys) -> str:
+    return f"setting of {'.'.join(where)}" if where else "setting of a model"

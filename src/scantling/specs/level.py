@@ -4,7 +4,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ..errors import InvalidSpec
 from .frozen import Frozen, Positive
 
 Anchor = tuple[float, float]  # (width, height) in pixels of the network's input
@@ -32,18 +31,3 @@ class Level(Frozen):
     scale_xy: float = 1.0
     activated: bool = False
     class_activation: Literal["sigmoid", "softmax"] = "sigmoid"
-
-
-def check_image_size(model: str, image_size: tuple[int, int], stride: int) -> None:
-    """Refuse a side that the coarsest stride does not divide.
-
-    Raises:
-        InvalidSpec: names the side and the nearest that fits.
-    """
-    for side, what in zip(image_size, ("height", "width"), strict=True):
-        if side % stride:
-            raise InvalidSpec(
-                model,
-                f"image {what} {side} is not a multiple of the coarsest stride {stride}",
-                f"Use {max(1, round(side / stride)) * stride}",
-            )

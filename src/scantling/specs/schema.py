@@ -14,8 +14,8 @@ from pydantic import (
 )
 
 from ..errors import InvalidSpec
-from .frozen import Byte, Frozen, Positive, Ratio, Size
-from .level import Anchor, Level, check_image_size
+from .frozen import Byte, Frozen, Positive, Ratio, Size, check_image_size
+from .level import Anchor, Level
 
 # Files of version 0.1 call two fields otherwise.
 FIT = Field(validation_alias=AliasChoices("resize_mode", "fit"))

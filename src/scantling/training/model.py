@@ -23,7 +23,7 @@ from ..datasets.dataset import Dataset
 from ..errors import InvalidValue
 from ..losses import Loss, build_loss
 from ..specs import CfgSpec, InputSpec
-from ..specs.level import check_image_size
+from ..specs.frozen import check_image_size
 from .optimizer import freeze
 from .plan import rng_for
 from .recipe import Recipe, RegularizationSettings

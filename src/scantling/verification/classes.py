@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..engines.outputs import layout_of
+from ..engines.files import layout_of
 from ..specs.metadata import Metadata
 from ..structures import FloatArray, IntArray
 from .distance import Output

@@ -8,7 +8,7 @@ from itertools import permutations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engines.outputs import layout_of
+from ..engines.files import layout_of
 from ..specs.level import Level
 from ..specs.metadata import Metadata
 from ..structures import FloatArray

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from ..checkpoints import Model
 from ..checkpoints.load import CHECKPOINTS
 from ..engines import Engine, EngineSettings, is_exported, open_engine, read_metadata
+from ..engines.files import as_candidates, output_names
 from ..engines.graphs import make_metadata
-from ..engines.outputs import as_candidates, output_names
 from ..engines.torch_engine import choose_device
 from ..errors import InvalidExport, InvalidValue
 from ..specs import CATALOG

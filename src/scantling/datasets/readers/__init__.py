@@ -18,7 +18,7 @@ from ..dataset import Dataset
 from ..findings import Problems, data_error
 from . import coco, darknet, voc, yolo
 from .files import HeaderReader, read_file_header
-from .splits import choose_split
+from .layout import choose_split, find_data_file, find_json_files, find_voc_roots, find_yaml
 
 
 class ReadSplit(Protocol):
@@ -34,13 +34,13 @@ class Reader:
     """A reader of one data set format.
 
     Args:
-        fits: whether a source is of the format, by what is there.
+        fits: finds the files that the format is known by; empty or None where it is another.
         list_splits: the names of its splits.
         read: one split of it.
         example: what a source of it looks like.
     """
 
-    fits: Callable[[Path], bool]
+    fits: Callable[[Path], object]
     list_splits: Callable[[Path], tuple[str, ...]]
     read: ReadSplit
     example: str
@@ -49,16 +49,17 @@ class Reader:
 # Every reader: Reader(fits(source), list_splits(source), read(source, split, *, problems, reader)).
 READERS: dict[str, Reader] = {
     "coco": Reader(
-        coco.fits, coco.list_splits, coco.read, "a .json file, or a folder with annotations/*.json"
+        find_json_files, coco.list_splits, coco.read,
+        "a .json file, or a folder with annotations/*.json",
     ),
     "yolo": Reader(
-        yolo.fits, yolo.list_splits, yolo.read, "a data.yaml, or a folder with one"
+        find_yaml, yolo.list_splits, yolo.read, "a data.yaml, or a folder with one"
     ),
     "darknet": Reader(
-        darknet.fits, darknet.list_splits, darknet.read, "a .data file, or a folder with one"
+        find_data_file, darknet.list_splits, darknet.read, "a .data file, or a folder with one"
     ),
     "voc": Reader(
-        voc.fits, voc.list_splits, voc.read, "a folder with JPEGImages and Annotations"
+        find_voc_roots, voc.list_splits, voc.read, "a folder with JPEGImages and Annotations"
     ),
 }  # fmt: skip
 

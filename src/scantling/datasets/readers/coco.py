@@ -13,24 +13,18 @@ from ..findings import Finding, Problems, data_error, shorten
 from ..safe_json import find_lines, read_json
 from .coco_objects import read_annotations
 from .files import Folders, HeaderReader, read_size
+from .layout import find_json_files
 from .table import check_boxes, check_names
 
 KEYS = ("info", "licenses", "images", "annotations", "categories", "type", "videos")
-ROBOFLOW = "_annotations.coco.json"
 FIRST = 1_000  # images that decide in which folder all are looked for
 
-_KIND = re.compile(r"(instances|person_keypoints|captions|stuff|panoptic|image_info)_(.+)")
 _ITEM = re.compile(r"(images|annotations)\[([0-9]+)\]")
-
-
-def fits(source: Path) -> bool:
-    """Whether this is a `.json` file, or a folder with `annotations/*.json` (or as Roboflow)."""
-    return bool(_find_files(source))
 
 
 def list_splits(source: Path) -> tuple[str, ...]:
     """Names of the splits: `instances_val2017.json` holds `val2017`."""
-    return tuple(sorted(_find_files(source)))
+    return tuple(sorted(find_json_files(source)))
 
 
 def read(source: Path, split: str, *, problems: Problems, reader: HeaderReader) -> Dataset:
@@ -42,7 +36,7 @@ def read(source: Path, split: str, *, problems: Problems, reader: HeaderReader) 
     Raises:
         InvalidData: the file is no COCO file, or its categories cannot be used.
     """
-    file = _find_files(source)[split]
+    file = find_json_files(source)[split]
     content, text = read_json(file)
     _check_parts(content, file, problems)
     names, category_ids = _read_categories(content["categories"], file, problems)
@@ -65,24 +59,6 @@ def read(source: Path, split: str, *, problems: Problems, reader: HeaderReader) 
         source, "coco", split, names, category_ids, tuple(images), usable.to_objects(),
         _with_lines(problems.result(), text),
     )  # fmt: skip
-
-
-def _find_files(source: Path) -> dict[str, Path]:
-    """The JSON file of each split."""
-    if not source.is_dir():
-        return {_split_of(source): source} if source.suffix.lower() == ".json" else {}
-    found = sorted(path for path in (source / "annotations").glob("*.json"))
-    instances = [path for path in found if path.name.startswith("instances_")]
-    found = instances or [path for path in found if not _KIND.fullmatch(path.stem)] or found
-    found = found or sorted((*source.glob(ROBOFLOW), *source.glob(f"*/{ROBOFLOW}")))
-    return {_split_of(path): path for path in found}
-
-
-def _split_of(path: Path) -> str:
-    if path.name == ROBOFLOW:
-        return {"valid": "val"}.get(path.parent.name, path.parent.name)
-    kind = _KIND.fullmatch(path.stem)
-    return kind[2] if kind else path.stem
 
 
 def _check_parts(content: Any, file: Path, problems: Problems) -> None:

@@ -10,26 +10,10 @@ from ..safe_text import read_text
 from .files import HeaderReader
 from .label_files import TextDataset, read_text_dataset
 from .label_text import Grammar
-from .splits import read_list
+from .layout import find_data_file, read_list
 from .table import read_names_file
 
 MAX_BYTES = 2**22
-
-
-def fits(source: Path) -> bool:
-    """Whether this is a `.data` file, or a folder with exactly one."""
-    return find_data_file(source) is not None
-
-
-def find_data_file(source: Path) -> Path | None:
-    """The `.data` file: the source itself, or the only one in it."""
-    if not source.is_dir():
-        return source if source.suffix.lower() == ".data" else None
-    try:
-        found = [path for path in source.iterdir() if path.suffix.lower() == ".data"]
-    except OSError:
-        return None
-    return found[0] if len(found) == 1 else None
 
 
 def list_splits(source: Path) -> tuple[str, ...]:

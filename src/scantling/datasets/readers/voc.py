@@ -12,6 +12,7 @@ from ..dataset import Dataset, LabelledImage
 from ..findings import Problems, data_error, shorten
 from ..safe_text import read_text
 from .files import Folders, HeaderReader, is_image, name_images, read_size
+from .layout import find_voc_roots
 from .table import check_boxes, check_names, make_table, read_names_file
 from .voc_file import VocFile, VocObject, read_voc_file
 
@@ -29,11 +30,6 @@ class SplitEntry:
     stem: str
     file: Path
     line: int | None
-
-
-def fits(source: Path) -> bool:
-    """Whether this folder, or one below as in `VOCdevkit/VOC2007`, holds annotations."""
-    return bool(_roots(source))
 
 
 def list_splits(source: Path) -> tuple[str, ...]:
@@ -73,17 +69,8 @@ def read(source: Path, split: str, *, problems: Problems, reader: HeaderReader) 
     return _assemble(source, split, names, images, kept, problems)
 
 
-def _roots(source: Path) -> list[Path]:
-    if not source.is_dir():
-        return []
-    if (source / "Annotations").is_dir():
-        return [source]
-    below = (*source.glob("VOC*"), *source.glob("VOCdevkit/VOC*"))
-    return sorted(path for path in below if (path / "Annotations").is_dir())
-
-
 def _root(source: Path) -> Path:
-    roots = _roots(source)
+    roots = find_voc_roots(source)
     if len(roots) == 1:
         return roots[0]
     shown = ", ".join(path.name for path in roots[:20])

@@ -1,6 +1,5 @@
 """YOLO data sets: a `data.yaml` that names folders of images, with a label file for each."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,33 +10,15 @@ from ..safe_text import read_yaml
 from .files import HeaderReader
 from .label_files import TextDataset, read_text_dataset
 from .label_text import Grammar
-from .splits import expand_entry
+from .layout import SPLITS, expand_entry, find_yaml, list_yamls
 from .table import check_names
 
-SPLITS = ("train", "val", "test")
 # Keys that others write and read; `download`, which may hold a script, is never run.
 IGNORED = frozenset(
     ("download", "roboflow", "version", "description", "license", "author", "url", "channels",
      "task", "kpt_shape", "flip_idx", "minival", "kpt_names", "date")
 )  # fmt: skip
 KEYS = frozenset((*SPLITS, "path", "names", "nc"))
-SUFFIXES = (".yaml", ".yml")
-MAX_LOOKED_AT = 50  # such files in a folder, to find the one that names images
-
-
-def fits(source: Path) -> bool:
-    """Whether this is a `.yaml` file, or a folder with exactly one that names images."""
-    return find_yaml(source) is not None
-
-
-def find_yaml(source: Path) -> Path | None:
-    """The file that describes a data set: the source itself, or the only such file in it."""
-    if source.suffix.lower() in SUFFIXES and not source.is_dir():
-        return source
-    if not source.is_dir():
-        return None
-    found = [path for path in _yamls(source) if _describes_data(path)]
-    return found[0] if len(found) == 1 else None
 
 
 def list_splits(source: Path) -> tuple[str, ...]:
@@ -89,27 +70,10 @@ def _expand(entry: str, bases: list[Path], file: Path, line: int | None, split: 
         raise
 
 
-def _yamls(folder: Path) -> list[Path]:
-    try:
-        names = sorted(entry for entry in os.listdir(folder) if entry.lower().endswith(SUFFIXES))  # noqa: PTH208
-        return [folder / name for name in names[:MAX_LOOKED_AT]]
-    except OSError:
-        return []
-
-
-def _describes_data(path: Path) -> bool:
-    """Whether a YAML file has a split or names; one that cannot be read may be meant too."""
-    try:
-        content, _ = read_yaml(path)
-    except InvalidData:
-        return path.stem.lower() in ("data", "dataset", "config")
-    return isinstance(content, dict) and any(content.get(split) for split in SPLITS)
-
-
 def _yaml_of(source: Path) -> Path:
     file = find_yaml(source)
     if file is None:
-        found = ", ".join(path.name for path in _yamls(source)) or "no .yaml file"
+        found = ", ".join(path.name for path in list_yamls(source)) or "no .yaml file"
         problem = f"no one file describes the data; there is: {found}"
         raise data_error("E110", source, problem, fix="Give the path of the data.yaml")
     return file

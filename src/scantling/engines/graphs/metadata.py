@@ -7,7 +7,7 @@ import torch
 
 from ...checkpoints import Model
 from ...errors import InvalidExport
-from ...specs.level import check_image_size
+from ...specs.frozen import check_image_size
 from ...specs.metadata import Calibration, GraphForm, Metadata, Precision
 
 # What version 0.1 called them.

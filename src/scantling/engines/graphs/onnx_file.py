@@ -10,8 +10,8 @@ import torch
 from ...checkpoints import Model
 from ...errors import InvalidExport, MissingPackage
 from ...specs.metadata import KEY, Metadata
+from ..files import output_names
 from ..formats.format import writes
-from ..outputs import output_names
 from .graph import INPUT, ExportGraph, trace
 from .nms_ops import keep_in_onnx
 from .rewrite import MishForm

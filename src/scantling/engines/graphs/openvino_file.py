@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ...checkpoints import Model
 from ...errors import MissingPackage
 from ...specs.metadata import KEY, Metadata
+from ..files import output_names
 from ..formats.format import writes
-from ..outputs import output_names
 from .graph import INPUT, ExportGraph, trace
 from .nms_ops import keep_in_openvino
 

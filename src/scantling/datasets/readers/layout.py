@@ -1,18 +1,92 @@
-"""Choose a split by name, and expand its lists, folders and patterns to images."""
+"""Where the files of a data set lie: what each format is known by, splits, lists and folders."""
 
 import glob
 import os
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
+from ...errors import InvalidData
 from ..findings import data_error, shorten
-from ..safe_text import read_text
+from ..safe_text import read_text, read_yaml
 from .files import Folders, find_image_folders, find_images, is_image
 from .label_files import Listed
 
 MAX_LIST = 2**28  # bytes: millions of paths
 MAX_ENTRY = 4_096  # letters of one; with several `**` in it, looking may take for ever
+ROBOFLOW = "_annotations.coco.json"
+KIND = re.compile(r"(instances|person_keypoints|captions|stuff|panoptic|image_info)_(.+)")
+SPLITS = ("train", "val", "test")
+YAML = (".yaml", ".yml")
+MAX_LOOKED_AT = 50  # such files in a folder, to find the one that names images
+
+
+def find_json_files(source: Path) -> dict[str, Path]:
+    """COCO: the JSON file of each split; the source, in its `annotations`, or as Roboflow."""
+    if not source.is_dir():
+        return {_split_of(source): source} if source.suffix.lower() == ".json" else {}
+    found = sorted(path for path in (source / "annotations").glob("*.json"))
+    instances = [path for path in found if path.name.startswith("instances_")]
+    found = instances or [path for path in found if not KIND.fullmatch(path.stem)] or found
+    found = found or sorted((*source.glob(ROBOFLOW), *source.glob(f"*/{ROBOFLOW}")))
+    return {_split_of(path): path for path in found}
+
+
+def _split_of(path: Path) -> str:
+    if path.name == ROBOFLOW:
+        return {"valid": "val"}.get(path.parent.name, path.parent.name)
+    kind = KIND.fullmatch(path.stem)
+    return kind[2] if kind else path.stem
+
+
+def find_yaml(source: Path) -> Path | None:
+    """YOLO: the `.yaml` that describes the data, the source itself or the only such file in it."""
+    if source.suffix.lower() in YAML and not source.is_dir():
+        return source
+    if not source.is_dir():
+        return None
+    found = [path for path in list_yamls(source) if _describes_data(path)]
+    return found[0] if len(found) == 1 else None
+
+
+def list_yamls(folder: Path) -> list[Path]:
+    """The first YAML files in a folder."""
+    try:
+        names = sorted(entry for entry in os.listdir(folder) if entry.lower().endswith(YAML))  # noqa: PTH208
+        return [folder / name for name in names[:MAX_LOOKED_AT]]
+    except OSError:
+        return []
+
+
+def _describes_data(path: Path) -> bool:
+    """Whether a YAML file has a split or names; one that cannot be read may be meant too."""
+    try:
+        content, _ = read_yaml(path)
+    except InvalidData:
+        return path.stem.lower() in ("data", "dataset", "config")
+    return isinstance(content, dict) and any(content.get(split) for split in SPLITS)
+
+
+def find_data_file(source: Path) -> Path | None:
+    """Darknet: the `.data` file, the source itself or the only one in it."""
+    if not source.is_dir():
+        return source if source.suffix.lower() == ".data" else None
+    try:
+        found = [path for path in source.iterdir() if path.suffix.lower() == ".data"]
+    except OSError:
+        return None
+    return found[0] if len(found) == 1 else None
+
+
+def find_voc_roots(source: Path) -> list[Path]:
+    """Pascal VOC: the folders with annotations, the source or below, as in `VOCdevkit/VOC2007`."""
+    if not source.is_dir():
+        return []
+    if (source / "Annotations").is_dir():
+        return [source]
+    below = (*source.glob("VOC*"), *source.glob("VOCdevkit/VOC*"))
+    return sorted(path for path in below if (path / "Annotations").is_dir())
 
 
 def choose_split(splits: Sequence[str], wanted: str | None, source: Path) -> str:
