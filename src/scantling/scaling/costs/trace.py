@@ -96,13 +96,14 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         given = [one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)]
-        result = function(*args, **(kwargs or {}))
-        made = [one for one in tree_leaves(result) if isinstance(one, Tensor)]
         name = operation_name(function)
-        for place, tensor in enumerate(made):
-            # the statistics of the batch, which are empty in evaluation, but not on `meta`
-            empty = place > 0 and name == "native_batch_norm"
-            self.memory.add(tensor, scale=0.0 if empty else self._of(tensor))
+        if name == "native_batch_norm":
+            result = _normalise(function, args)
+        else:
+            result = function(*args, **(kwargs or {}))
+        made = [one for one in tree_leaves(result) if isinstance(one, Tensor)]
+        for tensor in made:
+            self.memory.add(tensor, scale=self._of(tensor))
         if not made:
             return result
         maps = [one for one in given if one not in self._constants]
@@ -220,6 +221,18 @@ def _named_calls(module: nn.Module, calls: list[str]) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _normalise(function: Any, args: tuple[Any, ...]) -> Any:
+    """Run a batch norm. On `meta`, where torch would take it to pieces, nothing needs to run.
+
+    Returns:
+        Its output, and the statistics of the batch, which are empty in evaluation.
+    """
+    images, training = args[0], args[5]
+    if training or not images.is_meta:
+        return function(*args)
+    return torch.empty_like(images), images.new_empty(0), images.new_empty(0)
 
 
 def _is_view(function: Any, given: Sequence[Tensor], made: Sequence[Tensor]) -> bool:
