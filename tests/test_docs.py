@@ -12,8 +12,7 @@ import pytest
 import typer.main
 
 from scantling.cli import COMMANDS, GROUPS, main
-from scantling.cli.options import as_command
-from scantling.cli.settings import Setting, find_marks
+from scantling.cli.command import Setting, as_command, find_marks
 from scantling.cli.train import TrainOptions
 from scantling.training.recipe import Recipe
 

@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 import pytest
 import typer
 
-from scantling.cli.options import FromEnvironment, fill, option
-from scantling.cli.settings import Setting, read_settings, spell
+from scantling.cli.command import FromEnvironment, Setting, fill, option, read_settings, spell
 from scantling.errors import InvalidSettings
 
 

@@ -13,9 +13,8 @@ from typer.models import OptionInfo
 
 from scantling.augment import AUGMENTATIONS
 from scantling.cli import COMMANDS, GROUPS, build_app, main
-from scantling.cli.options import FromEnvironment
+from scantling.cli.command import FromEnvironment, Setting, find_marks
 from scantling.cli.renamed import IN_THE_RECIPE, RENAMED
-from scantling.cli.settings import Setting, find_marks
 from scantling.datasets.readers import READERS
 from scantling.datasets.writers import WRITERS as FORMAT_WRITERS
 from scantling.engines import ENGINES

@@ -15,6 +15,7 @@ from ..errors import NeedsTorch, ScantlingError
 from .analyze import AnalyzeOptions, analyze
 from .benchmark import BenchmarkOptions, benchmark
 from .catalog import ListOptions, list_models
+from .command import as_command, help_option
 from .convert import ConvertOptions, convert
 from .data import COMMANDS as DATA_COMMANDS, HELP as DATA_HELP
 from .demo import DemoOptions, demo
@@ -23,7 +24,6 @@ from .evaluate import EvaluateOptions, evaluate
 from .export import ExportOptions, export
 from .family import FamilyOptions, family
 from .info import InfoOptions, info
-from .options import as_command, help_option
 from .output import TERMINATED, USER_CAN_FIX, WORKED, logged_as_notes
 from .predict import PredictOptions, predict
 from .renamed import advise

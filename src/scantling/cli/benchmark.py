@@ -11,6 +11,7 @@ import typer
 from ..engines.hardware import PRECISIONS
 from ..engines.runtimes import ENGINES
 from ..errors import InvalidValue, lookup
+from .command import Setting, option, parse_image_size
 from .options import (
     DATA_HELP,
     ENGINE_NAMES,
@@ -23,11 +24,8 @@ from .options import (
     CacheFolder,
     DeviceOption,
     JsonOption,
-    option,
-    parse_image_size,
 )
 from .output import INTERRUPTED, USER_CAN_FIX, WORKED
-from .settings import Setting
 
 if TYPE_CHECKING:
     from ..benchmarking import Benchmark

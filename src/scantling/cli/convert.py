@@ -8,15 +8,8 @@ from typing import Annotated
 import typer
 
 from ..errors import printable
-from .options import (
-    MODEL,
-    CacheFolder,
-    JsonOption,
-    NamesOption,
-    OverwriteOption,
-    WeightsOption,
-    option,
-)
+from .command import option
+from .options import MODEL, CacheFolder, JsonOption, NamesOption, OverwriteOption, WeightsOption
 from .output import WORKED, download_bar
 
 

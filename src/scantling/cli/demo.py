@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import printable
-from .options import INPUT, RESULT, JsonOption, option
+from .command import option
+from .options import INPUT, RESULT, JsonOption
 from .output import WORKED, progress_bar
 
 if TYPE_CHECKING:

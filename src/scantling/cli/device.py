@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ..errors import InvalidValue, printable
+from .command import option, parse_image_size
 from .options import (
     ENGINE_NAMES,
     MODEL,
@@ -17,8 +18,6 @@ from .options import (
     ImageSizeOption,
     JsonOption,
     OverwriteOption,
-    option,
-    parse_image_size,
 )
 from .output import WORKED, note, phase_bar
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..errors import InvalidValue
+from .command import Setting, option
 from .options import (
     DATA_HELP,
     INPUT,
@@ -40,11 +41,9 @@ from .options import (
     ThreadsSetting,
     WeightsOption,
     WholeImageSetting,
-    option,
 )
 from .output import WORKED
 from .predict import choose_selection, load_predictor
-from .settings import Setting
 
 if TYPE_CHECKING:
     from ..evaluation import Evaluation

@@ -10,6 +10,7 @@ import typer
 
 from ..engines.formats import FORMATS
 from ..errors import ExportDiffers, InvalidValue, printable
+from .command import Setting, option, parse_image_size
 from .options import (
     DATA_HELP,
     INPUT,
@@ -21,11 +22,8 @@ from .options import (
     ImageSizeOption,
     JsonOption,
     WeightsOption,
-    option,
-    parse_image_size,
 )
 from .output import CHECK_FAILED, WORKED, image_bar, note
-from .settings import Setting
 
 if TYPE_CHECKING:
     from ..exporting import Exported

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..errors import InvalidValue, printable
+from .command import Setting, option, parse_image_size
 from .options import (
     BUDGET,
     DATA_HELP,
@@ -17,11 +18,8 @@ from .options import (
     JsonOption,
     LikeOption,
     NumClassesOption,
-    option,
-    parse_image_size,
 )
 from .output import WORKED
-from .settings import Setting
 
 if TYPE_CHECKING:
     from ..scaling.families import Family, MemberRequest

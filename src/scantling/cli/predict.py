@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ..errors import InvalidValue, lookup
+from .command import Setting, option, parse_image_size, spell
 from .options import (
     MODEL,
     PRECISION_HELP,
@@ -37,10 +38,7 @@ from .options import (
     ThreadsSetting,
     WeightsOption,
     WholeImageSetting,
-    option,
-    parse_image_size,
 )
-from .settings import Setting, spell
 
 if TYPE_CHECKING:
     from ..images import InferencePlan

@@ -6,7 +6,7 @@ from typing import get_type_hints
 
 import typer
 
-from .settings import Setting, find_marks
+from .command import Setting, find_marks
 
 # Spellings of before, and of those who come from darknet and ultralytics → what to write: the first
 # that the command has; what begins with no dash fits every command.

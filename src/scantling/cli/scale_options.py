@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from .command import Setting, option
 from .options import (
     BUDGET,
     DATA_HELP,
@@ -21,9 +22,7 @@ from .options import (
     LikeOption,
     NumClassesOption,
     OverwriteOption,
-    option,
 )
-from .settings import Setting
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from ..errors import InvalidValue, lookup, printable
-from .options import check_out, parse_image_size
+from .command import parse_image_size
+from .options import check_out
 from .output import CHECK_FAILED, WORKED, note
 from .scale_options import ScaleOptions
 

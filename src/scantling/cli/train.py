@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ..errors import InvalidValue
+from .command import option, parse_image_size
 from .options import (
     DATA_HELP,
     INPUT,
@@ -24,8 +25,6 @@ from .options import (
     FormatSetting,
     JsonOption,
     MaxDataErrorsOption,
-    option,
-    parse_image_size,
 )
 from .output import INTERRUPTED, TERMINATED, WORKED
 

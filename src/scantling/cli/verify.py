@@ -9,6 +9,7 @@ import typer
 
 from ..engines.runtimes import check_engine
 from ..errors import printable
+from .command import Setting, option
 from .options import (
     DATA_HELP,
     ENGINE_NAMES,
@@ -21,10 +22,8 @@ from .options import (
     CacheFolder,
     DeviceOption,
     JsonOption,
-    option,
 )
 from .output import CHECK_FAILED, WORKED, image_bar
-from .settings import Setting
 
 if TYPE_CHECKING:
     from ..verification import Figure, Verification

@@ -8,19 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ...errors import InvalidData, InvalidValue, printable
-from ..options import (
-    INPUT,
-    MODEL,
-    RESULT,
-    DataArgument,
-    FormatSetting,
-    ImageSizeOption,
-    JsonOption,
-    option,
-    parse_image_size,
-)
+from ..command import Setting, option, parse_image_size
+from ..options import INPUT, MODEL, RESULT, DataArgument, FormatSetting, ImageSizeOption, JsonOption
 from ..output import WORKED
-from ..settings import Setting
 
 if TYPE_CHECKING:
     from ...datasets.anchors import Anchors

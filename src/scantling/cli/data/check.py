@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...errors import InvalidValue, printable
+from ..command import option, parse_image_size
 from ..options import (
     INPUT,
     MODEL,
@@ -19,8 +20,6 @@ from ..options import (
     FormatSetting,
     ImageSizeOption,
     JsonOption,
-    option,
-    parse_image_size,
 )
 from ..output import CHECK_FAILED, WORKED, progress_bar
 

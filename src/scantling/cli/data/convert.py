@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...errors import printable
-from ..options import INPUT, RESULT, DataArgument, FormatSetting, JsonOption, option
+from ..command import Setting, option
+from ..options import INPUT, RESULT, DataArgument, FormatSetting, JsonOption
 from ..output import WORKED, progress_bar
-from ..settings import Setting
 
 if TYPE_CHECKING:
     from ...datasets.conversion import Conversion

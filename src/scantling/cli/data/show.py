@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...errors import InvalidSource, printable
-from ..options import INPUT, RESULT, DataArgument, FormatSetting, JsonOption, option
+from ..command import Setting, option
+from ..options import INPUT, RESULT, DataArgument, FormatSetting, JsonOption
 from ..output import WORKED
-from ..settings import Setting
 
 if TYPE_CHECKING:
     from ...structures import Image

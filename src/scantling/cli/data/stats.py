@@ -8,17 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...errors import printable
-from ..options import (
-    INPUT,
-    MODEL,
-    RESULT,
-    SIZE,
-    DataArgument,
-    FormatSetting,
-    JsonOption,
-    option,
-    parse_image_size,
-)
+from ..command import option, parse_image_size
+from ..options import INPUT, MODEL, RESULT, SIZE, DataArgument, FormatSetting, JsonOption
 from ..output import WORKED
 
 if TYPE_CHECKING:
