@@ -3,8 +3,7 @@
 import pytest
 
 from scantling.errors import InvalidData, InvalidValue, UnknownName
-from scantling.evaluation.class_matching import match_class_names
-from scantling.specs.classes import COCO_ID_NAMES, COCO_NAMES, DARKNET_COCO_NAMES
+from scantling.specs.classes import COCO_ID_NAMES, COCO_NAMES, DARKNET_COCO_NAMES, match_class_names
 
 
 def test_another_order_and_older_spellings_make_no_difference():

@@ -8,8 +8,7 @@ from .affine import Affine
 from .blur_and_noise import Blur, GaussianNoise
 from .colour import Brightness, Contrast, DarknetColour, HsvGains
 from .create import Compose, Mixer, Transform, create, load_transform
-from .crops import DarknetCrop, ScaleJitter
-from .darknet_mosaic import DarknetMosaic
+from .crops import DarknetCrop, DarknetMosaic, ScaleJitter
 from .erasing import CutOut, GridMask, HideAndSeek, RandomErase
 from .geometry import HorizontalFlip, VerticalFlip
 from .mix import CutMix, MixUp

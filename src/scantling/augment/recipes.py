@@ -24,8 +24,7 @@ from .create import (
     check_shares,
     check_whole,
 )
-from .crops import DarknetCrop, ScaleJitter
-from .darknet_mosaic import DarknetMosaic
+from .crops import DarknetCrop, DarknetMosaic, ScaleJitter
 from .geometry import HorizontalFlip, VerticalFlip
 from .mix import MixUp
 from .scaled_mosaic import ScaledMosaic

@@ -18,7 +18,6 @@ from .drop import (
     SpatialDropout,
     set_drop_connect,
     set_drop_path,
-    set_progress,
 )
 from .fusion import FUSIONS, GlobalAttention, Maxout, PlainSum, WeightedSum
 from .mbconv import MbConv, MbConvStage, SqueezeExcite
@@ -26,6 +25,7 @@ from .norm_conversion import (
     begin_update,
     read_past,
     set_norms,
+    set_progress,
     use_filter_response,
     write_past,
 )

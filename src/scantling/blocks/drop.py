@@ -170,10 +170,3 @@ def set_drop_connect(network: nn.Module, probability: float) -> int:
     for module, name, child in found:
         setattr(module, name, DropConnect(child, probability))
     return len(found)
-
-
-def set_progress(network: nn.Module, progress: float) -> None:
-    """Set the strength of everything that drops, 0 to 1, darknet's `[dropout]` layers too."""
-    for module in network.modules():
-        if isinstance(getattr(module, "progress", None), (int, float)):
-            setattr(module, "progress", progress)  # noqa: B010 - the type of a module is not known

@@ -1,4 +1,7 @@
-"""The normalisations of a built network: exchange them, save what they remember."""
+"""The normalisations of a built network: exchange them, save what they remember.
+
+And what a training loop tells the blocks of a network as it goes on.
+"""
 
 from collections.abc import Mapping
 
@@ -65,6 +68,13 @@ def use_filter_response(network: nn.Module) -> None:
         if isinstance(module, ConvNormAct) and isinstance(module.norm, nn.BatchNorm2d):
             module.norm = FilterResponseNorm(module.norm.num_features)
             module.activation = nn.Identity()
+
+
+def set_progress(network: nn.Module, progress: float) -> None:
+    """Set the strength of everything that drops, 0 to 1, darknet's `[dropout]` layers too."""
+    for module in network.modules():
+        if isinstance(getattr(module, "progress", None), (int, float)):
+            setattr(module, "progress", progress)  # noqa: B010 - the type of a module is not known
 
 
 def begin_update(network: nn.Module) -> None:

@@ -3,7 +3,7 @@
 Facts: https://github.com/AlexeyAB/darknet/wiki/CFG-Parameters-in-the-different-layers.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..errors import nearest_hint
@@ -22,16 +22,13 @@ class Known:
         unsupported: would change the network in a way that is not offered, at any value.
     """
 
-    supported: frozenset[str] = frozenset()
-    ignored: frozenset[str] = frozenset()
+    supported: Collection[str] = ()
+    ignored: Collection[str] = ()
     harmless: Mapping[str, int] = field(default_factory=dict)
-    unsupported: frozenset[str] = frozenset()
+    unsupported: Collection[str] = ()
 
 
-def _names(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
+_names = str.split
 # Of every layer; `dontload` and `dontloadscales` act when weights are read.
 _ANY_LAYER_SUPPORTED = _names("dontload dontloadscales")
 _ANY_LAYER_IGNORED = _names(
@@ -159,9 +156,9 @@ def check_options(sections: Iterable[Section]) -> None:
     """
     for section in sections:
         known = _known(section)
-        layer = section.kind != "net"
-        supported = known.supported | _ANY_LAYER_SUPPORTED if layer else known.supported
-        ignored = known.ignored | _ANY_LAYER_IGNORED if layer else known.ignored
+        accepted = {*known.supported, *known.ignored}
+        if section.kind != "net":
+            accepted.update(_ANY_LAYER_SUPPORTED, _ANY_LAYER_IGNORED)
         for key in section.options:
             if key in known.unsupported:
                 raise section.error(
@@ -169,8 +166,8 @@ def check_options(sections: Iterable[Section]) -> None:
                 )
             if key in known.harmless:
                 _check_harmless(section, key, known.harmless[key])
-            elif key not in supported and key not in ignored:
-                names = supported | ignored | known.harmless.keys()
+            elif key not in accepted:
+                names = accepted | known.harmless.keys()
                 raise section.error(
                     f"unknown option {key!r}",
                     f"Correct it, or put # in front to leave it out.{nearest_hint(key, names)} "

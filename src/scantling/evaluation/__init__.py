@@ -5,7 +5,7 @@ Protocols compare two tables of columns: `GroundTruth`, which `make_ground_truth
 `read_results` from a file.
 """
 
-from .class_matching import ClassMatch
+from ..specs.classes import ClassMatch
 from .coco import CocoResult, evaluate_coco, format_coco_block
 from .coco_results import read_results, write_results
 from .error_analysis import (

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..datasets.dataset import Dataset
 from ..errors import InvalidValue, lookup
 from ..inference.predictor import StageSeconds
-from .class_matching import ClassMatch
+from ..specs.classes import ClassMatch
 from .coco import COCO_AREAS
 from .error_analysis import (
     Confusion,

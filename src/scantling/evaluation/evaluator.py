@@ -15,7 +15,7 @@ from ..errors import InvalidData, InvalidValue
 from ..inference import Prediction, Predictor, load
 from ..inference.predictor import STAGES
 from ..postprocess import Selection
-from .class_matching import match_class_names
+from ..specs.classes import match_class_names
 from .coco_results import read_results
 from .evaluation import Evaluation, Seconds, choose_protocol, compute_metrics
 from .protocol import Protocol

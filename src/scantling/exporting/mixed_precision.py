@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from ..datasets.dataset import Dataset
 from ..engines.graphs.quantizable import Progress, QuantizableGraph
 from ..errors import ExportDiffers
-from ..evaluation import evaluate, selection_for
 from ..inference.predictor import Predictor
 from ..specs.metadata import Metadata
 from ..structures import Candidates, FloatArray
@@ -67,6 +66,8 @@ class Trials:
 
     def average_precision(self, fp32_layers: Sequence[str], dataset: Dataset) -> float:
         """AP on a data set."""
+        from ..evaluation import evaluate, selection_for  # late: only AP needs it
+
         metadata = self.write(fp32_layers, self.calibrated.inputs)
         with open_on_cpu(self.path, self.engine) as engine:
             predictor = Predictor(

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from ..datasets.dataset import Dataset
-from ..evaluation import evaluate, selection_for
 from ..inference.predictor import Predictor
 from .boxes import ReferenceEngine
 from .comparator import Comparator
@@ -37,6 +36,8 @@ def compare_ap(comparator: Comparator, ap: ApLimit) -> tuple[Stage, list[Fault]]
     Raises:
         InvalidData: the classes of the data are not those of the model.
     """
+    from ..evaluation import evaluate, selection_for  # late: only AP needs it
+
     start = perf_counter()
     dataset, metadata = ap.dataset, comparator.metadata
     images = len(dataset) if ap.limit is None else min(ap.limit, len(dataset))

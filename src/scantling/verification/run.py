@@ -14,7 +14,6 @@ from ..datasets.dataset import Dataset
 from ..engines import Engine, EngineSettings, is_exported, open_engine, read_metadata
 from ..engines.graphs import make_metadata
 from ..errors import InvalidValue
-from ..evaluation import open_data
 from ..images import read_sources
 from ..images.read import read_image
 from ..specs.metadata import Metadata, Precision
@@ -80,7 +79,11 @@ def verify(
         ScantlingError: the model or the images cannot be read.
     """
     _check(stages, max_ap_drop)
-    dataset = None if data is None else open_data(data, split=split)
+    dataset = None
+    if data is not None:
+        from ..evaluation import open_data  # late: only AP needs it
+
+        dataset = open_data(data, split=split)
     ap = None
     if dataset is not None and "ap" in stages:
         ap = ApLimit(dataset=dataset, max_drop=max_ap_drop, limit=limit, progress=progress)
