@@ -23,7 +23,7 @@ from scantling.checkpoints.hub import OFFICIAL
 from scantling.checkpoints.model import build_network
 from scantling.errors import InvalidCheckpoint, InvalidSpec, UnsafeCheckpoint
 from scantling.specs import CATALOG
-from scantling.specs.classes import COCO_CATEGORY_IDS, COCO_ID_NAMES, COCO_NAMES, is_unused
+from scantling.specs.classes import COCO_CATEGORY_IDS, COCO_ID_NAMES, COCO_NAMES, UNUSED_NAMES
 
 # With 64 rows the coarsest two levels would have one each, which effdet pools otherwise.
 SIZE = (72, 128)
@@ -272,7 +272,7 @@ def test_ninety_classes_are_cocos_by_id(state, tmp_path):
     model = load_model(saved(state, tmp_path))
     assert model.names == COCO_ID_NAMES
     assert len(set(COCO_ID_NAMES)) == 90
-    assert tuple(name for name in COCO_ID_NAMES if not is_unused(name)) == COCO_NAMES
+    assert tuple(name for name in COCO_ID_NAMES if name not in UNUSED_NAMES) == COCO_NAMES
     # ids as the annotation files of COCO have them
     for name, id_ in {"person": 1, "stop sign": 13, "cat": 17, "toothbrush": 90}.items():
         assert COCO_ID_NAMES[id_ - 1] == name

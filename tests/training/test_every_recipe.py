@@ -152,7 +152,7 @@ def test_a_run_of_the_first_version_is_resumed_with_its_own_padding(tmp_path, ki
 
     mean = (124, 116, 104)
     assert padding_of("begun") == [padding, 114, mean, None, 3, 114, 114, 114, None]
-    assert padding_of("args") == [7, 7, 7, 7, 3, 7, 7, 7, 7]
+    assert padding_of("args") == [7, 7, 7, None, 3, 7, 7, 7, None]
 
 
 def test_settings_of_a_run_made_before_still_name_the_padding():

@@ -11,7 +11,7 @@ from ..datasets.darknet_files import find_names_file, read_names
 from ..detector import build_detector
 from ..errors import InvalidSpec, InvalidValue
 from ..specs import CATALOG, CfgSpec, ModelSpec, change_spec, find_spec, is_spec_file
-from ..specs.classes import check_names, default_class_names
+from ..specs.classes import UNNAMED, check_names, default_class_names
 from ..specs.level import Anchor
 from .classes import adapt_classes
 from .download import Progress
@@ -155,7 +155,7 @@ def _changed(model: str | ModelSpec, found: Model, overrides: dict[str, object])
 
 def _adapted(model: Model, names: tuple[str, ...] | None) -> Model:
     """Adapt the model to classes of these names, in training mode."""
-    nameless = tuple(f"class{label}" for label in range(len(model.names)))
+    nameless = tuple(map(UNNAMED, range(len(model.names))))
     if names is not None and model.names == nameless and len(names) == len(nameless):
         model = replace(model, names=names)
         logger.info(f"{len(names)} classes without names: called as given, in that order")

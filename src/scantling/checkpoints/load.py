@@ -5,18 +5,25 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
-from ..darknet import DarknetNetwork, count_floats, loaded_tensors, read_cfg, read_weights
+from ..darknet import (
+    DarknetNetwork,
+    build_cfg_network,
+    count_floats,
+    loaded_tensors,
+    read_cfg,
+    read_weights,
+)
 from ..darknet.native import native_tensors
 from ..datasets.darknet_files import find_names_file, read_names
+from ..detector import Detector, build_detector
 from ..errors import InvalidCheckpoint, InvalidValue, InvalidWeights
 from ..lazy import import_late
 from ..specs import CfgSpec, ModelSpec
-from ..specs.classes import COCO_NAMES, DARKNET_COCO_NAMES, default_names
+from ..specs.classes import COCO_NAMES, DARKNET_COCO_NAMES, UNNAMED
 from ..specs.metadata import PT2_ADVICE
 from .download import Progress
-from .model import Model, build_empty, build_network, check_network
+from .model import Model, build_empty, check_network
 from .native import load_native
 
 logger = logging.getLogger(__name__)
@@ -142,11 +149,13 @@ def load_darknet_weights(spec: ModelSpec | CfgSpec, weights: Path, names: tuple[
         InvalidWeights: they do not fit the network of the spec.
         InvalidSpec: darknet has no such network.
     """
-    network = build_network(spec).eval()
-    if isinstance(network, DarknetNetwork):
+    network: Detector | DarknetNetwork
+    if isinstance(spec, CfgSpec):
+        network = build_cfg_network(spec).eval()
         tensors = loaded_tensors(network)
     else:
-        tensors = native_tensors(network, cast(ModelSpec, spec))
+        network = build_detector(spec).eval()
+        tensors = native_tensors(network, spec)
     header = read_weights(weights, tensors, num_classes=spec.num_classes)
     if is_partial_weights(weights):
         logger.info(f"{weights} holds only the first layers; the others have fresh weights")
@@ -225,7 +234,7 @@ def read_names_or_default(
         InvalidValue: the file has another number of names than the network has classes.
     """
     if path is None:
-        return default_names(count, known=known)
+        return known if count == len(known) else tuple(map(UNNAMED, range(count)))
     names = read_names(find_names_file(path))
     if len(names) != count:
         raise InvalidValue(f"The number of class names in {path}", len(names), f"{count}")

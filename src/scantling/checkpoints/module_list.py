@@ -19,7 +19,7 @@ from ..darknet.native import VARIANTS, native_tensors
 from ..detector import Detector, build_detector
 from ..errors import InvalidCheckpoint
 from ..specs import CATALOG, CfgSpec, InputSpec, ModelSpec
-from ..specs.classes import default_names
+from ..specs.classes import default_class_names
 from .model import Model, build_empty
 from .pickle_rules import StoredTensor
 from .pickles import PickledModel
@@ -76,7 +76,7 @@ def load_module_list(pickled: PickledModel, spec: ModelSpec | CfgSpec | None) ->
         targets = stored_tensors(network)
     _check_shapes(entries, targets, path)
     _fill(pickled, entries, targets)
-    return Model(spec, network.eval(), default_names(spec.num_classes))
+    return Model(spec, network.eval(), default_class_names(spec))
 
 
 def _in_darknet_order(pickled: PickledModel) -> list[_Entry]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import InvalidCheckpoint
 from ..specs import CATALOG, ModelSpec
-from ..specs.classes import default_names
+from ..specs.classes import default_class_names
 from ..specs.level import Anchor
 from .model import Model, build_empty, build_from_state
 from .pickle_rules import StoredTensor
@@ -41,7 +41,7 @@ def load_scaled_yolov4(pickled: PickledModel) -> Model:
     spec = _own_spec(pickled, published)
     _check_shapes(pickled, layout, build_empty(spec).state_dict())
     network = build_from_state(spec, _tensors(pickled, layout))
-    return Model(spec, network, _names(pickled, spec.num_classes))
+    return Model(spec, network, _names(pickled, spec))
 
 
 def _source(pickled: PickledModel) -> str:
@@ -157,11 +157,11 @@ def _tensors(pickled: PickledModel, layout: list[TensorSource]) -> dict[str, Ten
     return tensors
 
 
-def _names(pickled: PickledModel, count: int) -> tuple[str, ...]:
+def _names(pickled: PickledModel, spec: ModelSpec) -> tuple[str, ...]:
     """Class names of the pickled object, if it has one for every class; else defaults."""
     names = pickled.attributes.get("names")
     if isinstance(names, dict):
         names = list(names.values())
-    if not isinstance(names, (list, tuple)) or len(names) != count:
-        return default_names(count)
-    return tuple(names) if all(isinstance(name, str) for name in names) else default_names(count)
+    if not isinstance(names, (list, tuple)) or len(names) != spec.num_classes:
+        return default_class_names(spec)
+    return tuple(names) if all(isinstance(one, str) for one in names) else default_class_names(spec)

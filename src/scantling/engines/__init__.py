@@ -16,11 +16,12 @@ if TYPE_CHECKING:
         Ready as Ready,
     )
     from .files import read_metadata as read_metadata
-    from .formats import FORMATS as FORMATS, Format as Format, is_exported as is_exported
+    from .formats import FORMATS as FORMATS, Format as Format
     from .hardware import describe_machine as describe_machine
     from .runtimes import (
         ENGINES as ENGINES,
         choose_engine as choose_engine,
+        is_exported as is_exported,
         open_engine as open_engine,
     )
 
@@ -29,8 +30,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "contract": ["Engine", "EngineSettings", "Pending", "Ready"],
         "files": ["read_metadata"],
-        "formats": ["FORMATS", "Format", "is_exported"],
+        "formats": ["FORMATS", "Format"],
         "hardware": ["describe_machine"],
-        "runtimes": ["ENGINES", "choose_engine", "open_engine"],
+        "runtimes": ["ENGINES", "choose_engine", "is_exported", "open_engine"],
     },
 )

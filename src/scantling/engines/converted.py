@@ -11,8 +11,9 @@ from ..io import default_cache
 from ..specs.metadata import GraphForm, Metadata
 from .contract import EngineSettings
 from .files import read_metadata
-from .formats import Format, find_format
+from .formats import Format
 from .formats.format import replace_files
+from .runtimes import find_format
 
 logger = logging.getLogger(__name__)
 

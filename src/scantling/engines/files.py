@@ -13,8 +13,9 @@ from ..heads import HEADS, HeadKind, RawLayout
 from ..images.letterbox import find_placement
 from ..specs.metadata import PT2_ADVICE, Metadata
 from ..structures import Candidates, FloatArray
-from .formats import FORMATS, find_format
+from .formats import FORMATS
 from .formats.format import AGAIN, MAX_METADATA
+from .runtimes import find_format
 
 Size = tuple[int, int]  # (height, width)
 

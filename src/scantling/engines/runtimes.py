@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from ..errors import InvalidValue, MissingPackage, ScantlingError, lookup
 from ..lazy import import_late
 from .contract import Engine, EngineSettings
-from .formats import FORMATS, find_format
+from .formats import FORMATS, Format
 from .hardware import find_processor, has_nvidia_gpu, has_package
 
 if TYPE_CHECKING:
@@ -52,6 +52,17 @@ class Runtime:
     packages: tuple[str, ...]
     open_file: Callable[[Path, Metadata, EngineSettings], Engine] | None = None
     format: str | None = None
+
+
+def find_format(path: str | Path) -> Format | None:
+    """The format of a file, by its suffix; None where it is of none."""
+    suffix = Path(path).suffix.lower()
+    return next((one for one in FORMATS.values() if one.suffix == suffix), None)
+
+
+def is_exported(path: str | Path) -> bool:
+    """Whether a file is, by its suffix, one that `scantling export` writes, or wrote (`.pt2`)."""
+    return find_format(path) is not None or Path(path).suffix.lower() == ".pt2"
 
 
 def find_installed() -> frozenset[str]:

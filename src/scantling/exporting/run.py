@@ -7,11 +7,12 @@ from pathlib import Path
 
 from ..checkpoints import Model, load_model
 from ..datasets.dataset import Dataset
-from ..engines.formats import FORMATS, Format, find_format
+from ..engines.formats import FORMATS, Format
 from ..engines.formats.format import replace_files
 from ..engines.graphs import make_metadata
 from ..engines.graphs.quantizable import Progress
 from ..engines.hardware import find_processor
+from ..engines.runtimes import find_format
 from ..errors import ExportDiffers, InvalidValue, MissingPackage, lookup
 from ..postprocess import Selection
 from ..specs.metadata import Calibration, GraphForm, Metadata, Precision

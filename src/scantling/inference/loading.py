@@ -131,7 +131,7 @@ def open_predictor(
     return Predictor(
         engine,
         class_names,
-        input_spec=own.replace(resize_mode=resize_mode or own.resize_mode),
+        input_spec=own if resize_mode is None else own.replace(resize_mode=resize_mode),
         selection=chosen,
         plan=plan,
         clip=clip,

@@ -42,13 +42,14 @@ DARKNET_COCO_NAMES = tuple(_DARKNET.get(name, name) for name in COCO_NAMES)
 # COCO numbers its classes from 1 to 90 and leaves out ten that it never published. Networks that
 # count by id, as EfficientDet does, have outputs for those ten too.
 UNUSED_IDS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
-_UNUSED = "unused "
 _USED_IDS = [id_ for id_ in range(1, 91) if id_ not in UNUSED_IDS]
 COCO_CATEGORY_IDS = dict(zip(COCO_NAMES, _USED_IDS, strict=True))  # name → id
 COCO_ID_NAMES = tuple(
-    {id_: name for name, id_ in COCO_CATEGORY_IDS.items()}.get(id_, f"{_UNUSED}{id_}")
+    {id_: name for name, id_ in COCO_CATEGORY_IDS.items()}.get(id_, f"unused {id_}")
     for id_ in range(1, 91)
 )  # the class of id 1 first, `unused 12` for an id without one
+UNUSED_NAMES = frozenset(f"unused {id_}" for id_ in UNUSED_IDS)
+UNNAMED = "class{}".format  # the name of a class that has none: class0, class1, …
 
 
 SHOWN = 8  # names in a line
@@ -107,7 +108,9 @@ def match_classes(before: Sequence[str], now: Sequence[str]) -> ClassTable:
     return ClassTable(
         tuple(kept),
         tuple(
-            name for label, name in enumerate(before) if label not in old and not is_unused(name)
+            name
+            for label, name in enumerate(before)
+            if label not in old and name not in UNUSED_NAMES
         ),
         tuple(name for label, name in enumerate(now) if label not in current),
     )
@@ -139,16 +142,8 @@ def _shorten(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + (f" and {more} others" if more > 0 else "")
 
 
-def default_names(count: int, *, known: tuple[str, ...] = COCO_NAMES) -> tuple[str, ...]:
-    """Default class names: `known` if it has `count`, else class0, class1, ….
-
-    Eighty classes are taken for COCO's, as every published detector of this family has those.
-    """
-    return known if count == len(known) else tuple(f"class{label}" for label in range(count))
-
-
 def default_class_names(spec: "ModelSpec | CfgSpec") -> tuple[str, ...]:
-    """Default class names of a model.
+    """Default class names of a model: COCO's for eighty classes, else class0, class1, ….
 
     The ninety of an EfficientDet are taken for COCO's ids 1 to 90, as every published one has
     those; see `COCO_ID_NAMES` for the ids without a class.
@@ -156,16 +151,8 @@ def default_class_names(spec: "ModelSpec | CfgSpec") -> tuple[str, ...]:
     by_id = spec.head_kind == "efficientdet"
     if by_id and spec.num_classes == len(COCO_ID_NAMES):
         return COCO_ID_NAMES
-    return default_names(spec.num_classes)
-
-
-def is_unused(name: str) -> bool:
-    """Whether a class of this name stands for an id without a class: `unused 12`.
-
-    >>> is_unused("unused 12"), is_unused("unused sofa")
-    (True, False)
-    """
-    return name.startswith(_UNUSED) and name.removeprefix(_UNUSED).isdecimal()
+    count = spec.num_classes
+    return COCO_NAMES if count == len(COCO_NAMES) else tuple(map(UNNAMED, range(count)))
 
 
 def canonical_name(name: str) -> str:
@@ -228,7 +215,7 @@ def match_class_names(
         InvalidValue: the model has a name twice, or two classes of the data are to be one of it.
         UnknownName: `rename_classes` names a class that is not there.
     """
-    classes = [name for name in model_names if not is_unused(name)]
+    classes = [name for name in model_names if name not in UNUSED_NAMES]
     if repeated := _repeated(classes):
         raise InvalidValue("the classes of the model", repeated, "a name for each, once")
     if (repeated := _repeated(data_names)) or not all(name.strip() for name in data_names):
