@@ -1,6 +1,7 @@
 """Where the real weights and images are, what a test needs, and how many threads it may take."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,10 @@ ROOT = Path(__file__).parents[1]
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # one process a core: threads would only wait for another
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell starts what runs in the background with Ctrl-C ignored; what tests start inherits that.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Commands run their networks in torch, so that what is compared is exact and nothing is converted;
 # what runs elsewhere says so itself.

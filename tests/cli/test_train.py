@@ -169,7 +169,12 @@ def test_a_signal_ends_the_run_after_the_update_and_it_can_go_on(
     assert "Nothing is left to do" in capsys.readouterr().out
 
 
-def test_the_first_signal_asks_for_an_end_and_the_second_is_one():
+@pytest.mark.parametrize("before", [signal.default_int_handler, signal.SIG_IGN])
+def test_the_first_signal_asks_for_an_end_and_the_second_is_one(
+    before: signal.Handlers, request: pytest.FixtureRequest
+):
+    outside = signal.signal(signal.SIGINT, before)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, outside))
     with stop_signals() as stop:
         assert not stop()
         os.kill(os.getpid(), signal.SIGINT)

@@ -210,6 +210,8 @@ class Stop:
         # written past all buffers: a signal may come in the middle of a print
         os.write(2, b"\nscantling: ends after this update; once more to end at once\n")
         self.put_back()
+        if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a shell starts what ends in &
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def put_back(self) -> None:
         """Let the handlers that were there before hold again."""
