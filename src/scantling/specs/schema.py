@@ -312,7 +312,7 @@ class CfgSpec(Frozen):
 
     name: str
     cfg: str
-    image_size: tuple[Positive, Positive]  # (height, width)
+    image_size: Size
     num_classes: Positive
     input: InputSpec = InputSpec(resize_mode="stretch")
 
