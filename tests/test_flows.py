@@ -14,7 +14,7 @@ CFG = "weights/yolov4-tiny-coco/yolov4-tiny.cfg"
 @pytest.mark.parametrize(
     ("command", "most"),
     [
-        (["predict", "images/bus.jpg", "--model", CFG, "--engine", "torch", "--out", "out"], 41),
+        (["predict", "images/bus.jpg", "--model", CFG, "--engine", "torch", "--out", "out"], 42),
         pytest.param(
             ["export", CFG, "--to", "openvino", "--out", "tiny.xml"], 60, marks=pytest.mark.slow
         ),

@@ -137,6 +137,16 @@ def test_a_native_file_brings_weights_and_names(tmp_path: Path):
         prepare_model(tmp_path / "mine.safetensors", NAMES, weights=tmp_path / "other.safetensors")
 
 
+def test_classes_without_names_are_called_as_given(tmp_path: Path):
+    trained = create_model("yolov4-tiny", num_classes=3)
+    save_model(trained, tmp_path / "nameless.safetensors")
+    model = prepare_model(tmp_path / "nameless.safetensors", NAMES)
+    assert trained.names == ("class0", "class1", "class2")
+    assert model.names == NAMES
+    for ours, theirs in zip(rows_of(model), rows_of(trained), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 @pytest.mark.parametrize("alone", [True, False])
 def test_an_effdet_file_brings_its_weights(tmp_path: Path, alone: bool):
     spec = CATALOG["efficientdet-d0"]

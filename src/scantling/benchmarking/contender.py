@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidValue, ScantlingError
 from ..specs import CATALOG
-from ..specs.classes import UNNAMED
+from ..specs.classes import unnamed_classes
 
 if TYPE_CHECKING:
     from ..checkpoints import Model
@@ -166,7 +166,7 @@ def with_fresh_weights(source: Source, path: Path) -> Source:
             model = create_model(text)
         elif text.lower().endswith(".cfg"):
             spec = read_cfg(text)
-            names = tuple(map(UNNAMED, range(spec.num_classes)))
+            names = unnamed_classes(spec.num_classes)
             model = Model(spec, build_cfg_network(spec), names)
         else:
             return source

@@ -1,5 +1,7 @@
 """Convolution, normalisation, activation, of which all else is made; and folding the middle one."""
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -9,12 +11,12 @@ from .activation import ACTIVATIONS
 from .padding import SamePad
 
 
-class FusibleNorm(nn.Module):
+class FusibleNorm(nn.Module, ABC):
     """A block with normalisations that `fuse_norms` folds into its convolutions."""
 
+    @abstractmethod
     def fuse(self) -> None:
         """Fold each normalisation. For inference: the statistics are frozen."""
-        raise NotImplementedError
 
 
 class ConvNormAct(FusibleNorm):

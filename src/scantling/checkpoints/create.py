@@ -11,7 +11,7 @@ from ..datasets.darknet_files import find_names_file, read_names
 from ..detector import build_detector
 from ..errors import InvalidSpec, InvalidValue
 from ..specs import CATALOG, CfgSpec, ModelSpec, change_spec, find_spec, is_spec_file
-from ..specs.classes import UNNAMED, check_names, default_class_names
+from ..specs.classes import check_names, default_class_names, unnamed_classes
 from ..specs.level import Anchor
 from .classes import adapt_classes
 from .download import Progress
@@ -155,7 +155,7 @@ def _changed(model: str | ModelSpec, found: Model, overrides: dict[str, object])
 
 def _adapted(model: Model, names: tuple[str, ...] | None) -> Model:
     """Adapt the model to classes of these names, in training mode."""
-    nameless = tuple(map(UNNAMED, range(len(model.names))))
+    nameless = unnamed_classes(len(model.names))
     if names is not None and model.names == nameless and len(names) == len(nameless):
         model = replace(model, names=names)
         logger.info(f"{len(names)} classes without names: called as given, in that order")
@@ -201,8 +201,7 @@ def prepare_model(
         logger.info(f"{path}: fresh weights")
         return Model(spec, build_network(spec).train(), tuple(names))
     if suffix == ".cfg" or suffix in CHECKPOINTS:
-        loaded = load_model(path, weights=weights)
-        return _with_names(loaded, names)
+        return _adapted(load_model(path, weights=weights), tuple(names))
     if weights is None:
         logger.info(f"{model}: fresh weights")
     official = weights == OFFICIAL_WEIGHTS
@@ -279,11 +278,3 @@ def _rebuilt(model: Model, spec: ModelSpec | CfgSpec) -> Model:
 
 def _area(anchor: Anchor) -> float:
     return anchor[0] * anchor[1]
-
-
-def _with_names(model: Model, names: Sequence[str]) -> Model:
-    if tuple(names) != model.names:
-        model, table = adapt_classes(model, names)
-        logger.info(f"classes: {table.describe()}")
-    model.network.train()
-    return model

@@ -20,7 +20,7 @@ from ..detector import Detector, build_detector
 from ..errors import InvalidCheckpoint, InvalidValue, InvalidWeights
 from ..lazy import import_late
 from ..specs import CfgSpec, ModelSpec
-from ..specs.classes import COCO_NAMES, DARKNET_COCO_NAMES, UNNAMED
+from ..specs.classes import COCO_NAMES, DARKNET_COCO_NAMES, default_names
 from ..specs.metadata import PT2_ADVICE
 from .download import Progress
 from .model import Model, build_empty, check_network
@@ -234,7 +234,7 @@ def read_names_or_default(
         InvalidValue: the file has another number of names than the network has classes.
     """
     if path is None:
-        return known if count == len(known) else tuple(map(UNNAMED, range(count)))
+        return default_names(count, known=known)
     names = read_names(find_names_file(path))
     if len(names) != count:
         raise InvalidValue(f"The number of class names in {path}", len(names), f"{count}")

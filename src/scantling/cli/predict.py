@@ -246,12 +246,12 @@ def choose_plan(options: "PredictOptions | EvaluateOptions") -> "InferencePlan":
     """
     from ..images import TTA, InferencePlan
 
-    tile, whole_image = (spell(type(options), name) for name in ("tile", "whole_image"))
     if options.tile is None and not options.whole_image:
-        raise InvalidValue(whole_image, False, f"{tile} beside it: else there is nothing to see")
+        tile = spell(type(options), "tile")
+        raise InvalidValue("whole_image", False, f"{tile} beside it: else there is nothing to see")
     return InferencePlan(
         views=TTA.views if options.tta else InferencePlan().views,
-        tile=parse_image_size(options.tile, option=tile),
+        tile=parse_image_size(options.tile, option="tile"),
         overlap=options.overlap,
         whole_image=options.whole_image,
     )

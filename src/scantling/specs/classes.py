@@ -49,7 +49,6 @@ COCO_ID_NAMES = tuple(
     for id_ in range(1, 91)
 )  # the class of id 1 first, `unused 12` for an id without one
 UNUSED_NAMES = frozenset(f"unused {id_}" for id_ in UNUSED_IDS)
-UNNAMED = "class{}".format  # the name of a class that has none: class0, class1, …
 
 
 SHOWN = 8  # names in a line
@@ -142,8 +141,21 @@ def _shorten(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + (f" and {more} others" if more > 0 else "")
 
 
+def unnamed_classes(count: int) -> tuple[str, ...]:
+    """The names of classes that have none: class0, class1, …."""
+    return tuple(f"class{label}" for label in range(count))
+
+
+def default_names(count: int, *, known: tuple[str, ...] = COCO_NAMES) -> tuple[str, ...]:
+    """Default class names: `known` if it has `count`, else class0, class1, ….
+
+    Eighty classes are taken for COCO's, as every published detector of this family has those.
+    """
+    return known if count == len(known) else unnamed_classes(count)
+
+
 def default_class_names(spec: "ModelSpec | CfgSpec") -> tuple[str, ...]:
-    """Default class names of a model: COCO's for eighty classes, else class0, class1, ….
+    """Default class names of a model.
 
     The ninety of an EfficientDet are taken for COCO's ids 1 to 90, as every published one has
     those; see `COCO_ID_NAMES` for the ids without a class.
@@ -151,8 +163,7 @@ def default_class_names(spec: "ModelSpec | CfgSpec") -> tuple[str, ...]:
     by_id = spec.head_kind == "efficientdet"
     if by_id and spec.num_classes == len(COCO_ID_NAMES):
         return COCO_ID_NAMES
-    count = spec.num_classes
-    return COCO_NAMES if count == len(COCO_NAMES) else tuple(map(UNNAMED, range(count)))
+    return default_names(spec.num_classes)
 
 
 def canonical_name(name: str) -> str:

@@ -17,9 +17,9 @@ from ..errors import InvalidSpec
 from .frozen import Byte, Frozen, Positive, Ratio, Size, check_image_size
 from .level import Anchor, Level
 
-# Files of version 0.1 call two fields otherwise.
-FIT = Field(validation_alias=AliasChoices("resize_mode", "fit"))
-FILL = Field(validation_alias=AliasChoices("pad_value", "fill"))
+# Version 0.1 called two fields otherwise: read under both names, written so `by_alias` alone.
+FIT = Field(validation_alias=AliasChoices("resize_mode", "fit"), serialization_alias="fit")
+FILL = Field(validation_alias=AliasChoices("pad_value", "fill"), serialization_alias="fill")
 
 
 class InputSpec(Frozen):

@@ -10,21 +10,14 @@ from ...errors import InvalidExport
 from ...specs.frozen import check_image_size
 from ...specs.metadata import Calibration, GraphForm, Metadata, Precision
 
-# What version 0.1 called them.
-OLD_INPUT_NAMES = {"fit": "resize_mode", "fill": "pad_value"}
-
 
 def fingerprint(model: Model) -> str:
     """A number that no other description or weights have: sha256, in hexadecimal.
 
     It covers the spec as JSON, and name, type, shape and bytes of every tensor.
     """
-    text = model.spec.model_dump_json()
-    # by the names of version 0.1, so that its files are still known to be of the same model;
-    # inside text, such as that of a .cfg, quotes are escaped
-    for old, new in OLD_INPUT_NAMES.items():
-        text = text.replace(f'"{new}":', f'"{old}":')
-    found = hashlib.sha256(text.encode())
+    # by the names of version 0.1, so that its files are still known to be of the same model
+    found = hashlib.sha256(model.spec.model_dump_json(by_alias=True).encode())
     for name, tensor in model.network.state_dict().items():
         found.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         bare = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
