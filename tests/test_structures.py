@@ -95,10 +95,7 @@ def from_ultralytics(found: Detections) -> object:
 @pytest.mark.parametrize("found", [detections(), nothing()], ids=["two", "none"])
 @pytest.mark.parametrize(
     "convert",
-    [
-        Detections.to_supervision,
-        from_ultralytics,
-    ],
+    [Detections.to_supervision, from_ultralytics],
     ids=["to_supervision", "from_ultralytics"],
 )
 def test_supervision_takes_detections(convert, found):

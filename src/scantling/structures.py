@@ -28,6 +28,11 @@ LARGEST = np.finfo(np.float32).max
 Numbers = Any  # a torch tensor, or, from an engine without torch, a numpy array
 
 
+def as_size(size: int | tuple[int, int]) -> tuple[int, int]:
+    """(height, width); a single side stands for a square."""
+    return (size, size) if isinstance(size, int) else size
+
+
 @dataclass(frozen=True)
 class Placement:
     """How an image, or a part of it, was put onto the network's input; takes boxes back.

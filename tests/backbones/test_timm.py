@@ -88,9 +88,7 @@ def test_features_are_those_of_timm(network: str):
 
 def test_a_network_with_channels_last_and_computed_tensors_survives_a_checkpoint(tmp_path: Path):
     created = create_model(
-        "efficientdet-d0",
-        backbone=timm_backbone("swin_tiny_patch4_window7_224"),
-        num_classes=2,
+        "efficientdet-d0", backbone=timm_backbone("swin_tiny_patch4_window7_224"), num_classes=2
     )
     save_model(created, tmp_path / "swin.safetensors")
     images = torch.rand(1, 3, 224, 224)

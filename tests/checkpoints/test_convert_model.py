@@ -35,10 +35,7 @@ def test_cfg_goes_to_native_and_back_without_change(folder):
 @pytest.mark.parametrize("source", ["mine.cfg", "mine.weights"])
 def test_named_model_goes_to_native_and_back_without_change(folder, source):
     convert_model(
-        folder / source,
-        folder / "a.safetensors",
-        model="yolov4-tiny",
-        names=folder / "mine.names",
+        folder / source, folder / "a.safetensors", model="yolov4-tiny", names=folder / "mine.names"
     )
     assert isinstance(load_model(folder / "a.safetensors").spec, ModelSpec)
     convert_model(folder / "a.safetensors", folder / "b.cfg")

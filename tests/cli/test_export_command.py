@@ -61,10 +61,7 @@ def test_export_prints_json_alone(tiny: Path, capsys: pytest.CaptureFixture[str]
         (["--to", "openvino", "--max-ap-drop", "0.1"], "--precision int8"),
         (["--to", "openvino", "--precision", "int8"], "--data DATA"),
         (["--to", "onnx", "--precision", "bf16"], "openvino"),
-        (
-            ["--to", "openvino", "--set", "min_score=2"],
-            "--set min_score is 2.0; expected a number",
-        ),
+        (["--to", "openvino", "--set", "min_score=2"], "--set min_score is 2.0; expected a number"),
         (
             ["--to", "openvino", "--set", "iou_threshold=nan"],
             "--set iou_threshold is nan; expected",

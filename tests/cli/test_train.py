@@ -135,10 +135,7 @@ def test_frozen_parts_stay_as_they_are(desk: Path, capsys: pytest.CaptureFixture
     ],
 )  # fmt: skip
 def test_a_mistake_gets_one_message_code_2_and_no_folder(
-    arguments: list[str],
-    messages: list[str],
-    desk: Path,
-    capsys: pytest.CaptureFixture[str],
+    arguments: list[str], messages: list[str], desk: Path, capsys: pytest.CaptureFixture[str]
 ):
     assert main(arguments) == 2
     out, err = capsys.readouterr()

@@ -31,10 +31,7 @@ HOSTILE = {
         NET + "[conv]\nfilters=65536\nstride=32\n[conv]\nfilters=65536\n" + head("linear"),
         "weights here make more than",
     ),
-    "too many values": (
-        NET + "[upsample]\nstride=64\n" * 4 + head("linear"),
-        "output would be",
-    ),
+    "too many values": (NET + "[upsample]\nstride=64\n" * 4 + head("linear"), "output would be"),
     "stride 0": (NET + "[conv]\nstride=0\n" + head("linear"), "stride=0 is out of range"),
     "stride of the image": (NET + "[conv]\nstride=5\n" + head("linear"), "multiple of the stride"),
     "kernel without end": (NET + "[conv]\nsize=999999\n" + head("linear"), "size=999999 is out"),

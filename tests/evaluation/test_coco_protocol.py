@@ -238,11 +238,7 @@ def test_the_figures_of_a_class_are_the_means_over_its_own_table(reference):
 
 
 def test_a_truth_without_objects_has_no_figures_but_is_evaluated():
-    document = {
-        "images": [{"id": 1}],
-        "categories": [{"id": 1, "name": "a"}],
-        "annotations": [],
-    }
+    document = {"images": [{"id": 1}], "categories": [{"id": 1, "name": "a"}], "annotations": []}
     results = [{"image_id": 1, "category_id": 1, "bbox": [0, 0, 9, 9], "score": 0.5}]
     assert set(ours_of(document, results).stats.values()) == {-1.0}
     assert set(ours_of(document, []).stats.values()) == {-1.0}

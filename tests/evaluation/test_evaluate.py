@@ -233,8 +233,7 @@ def test_the_results_file_of_a_run_gives_its_figures_again(
 def test_coco_s_own_fake_results_give_its_published_block(assets: Path):
     folder = assets / "refs" / "coco_eval"
     evaluation = evaluate_results(
-        folder / "instances_val2014_fakebbox100_results.json",
-        folder / "instances_val2014_100.json",
+        folder / "instances_val2014_fakebbox100_results.json", folder / "instances_val2014_100.json"
     )
     printed = (folder / "val2014_fake_eval_res.txt").read_text()
     block = printed.split("type=bbox")[1].split("---")[0]

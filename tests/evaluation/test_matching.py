@@ -32,9 +32,7 @@ def plain_pairs(
         if truth.image_index[one] == found.image_index[place]
         for overlap in [
             plain_iou(
-                found.boxes[place].tolist(),
-                truth.boxes[one].tolist(),
-                crowd=bool(truth.crowd[one]),
+                found.boxes[place].tolist(), truth.boxes[one].tolist(), crowd=bool(truth.crowd[one])
             )
         ]
         if overlap >= least and overlap > 0

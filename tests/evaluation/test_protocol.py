@@ -62,9 +62,7 @@ def test_a_setting_without_meaning_is_refused(wrong: dict[str, object]):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_protocol_of_ones_own_needs_nothing_but_its_own_rules(
-    seed: int,
-):
+def test_a_protocol_of_ones_own_needs_nothing_but_its_own_rules(seed: int):
     def recall(truth: GroundTruth, detections: DetectionTable, protocol: Protocol) -> VocResult:
         """Recall in place of AP."""
         result = evaluate_voc(truth, detections, iou=protocol.ious[0])

@@ -61,10 +61,7 @@ def backbone(*stages: dict[str, object], **fields: object) -> dict[str, object]:
         (changed(backbone=backbone(*[stage(channels=10**9)] * 5)), "channels is 1000000000"),
         (changed(backbone=backbone(*[stage(depth=1000)] * 5)), "5002 blocks"),
         (changed(backbone=backbone(*[stage(stride=1)] * 70)), "outputs, but the stages have"),
-        (
-            changed(backbone=backbone(stage(), stage(), *[stage(stride=1)] * 70)),
-            "72 stages",
-        ),
+        (changed(backbone=backbone(stage(), stage(), *[stage(stride=1)] * 70)), "72 stages"),
     ],
     ids=lambda value: str(value)[:24],
 )

@@ -45,9 +45,7 @@ def test_what_a_step_takes_grows_with_every_image_alike(thin: tuple[Model, Loss]
     assert four - two == pytest.approx(2 * (two - one), rel=0.05)
 
 
-def test_a_trial_step_leaves_weights_statistics_and_gradients_as_they_are(
-    thin: tuple[Model, Loss],
-):
+def test_a_trial_step_leaves_weights_statistics_and_gradients_as_they_are(thin: tuple[Model, Loss]):
     network = thin[0].network
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     count(thin, 2)

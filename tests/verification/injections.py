@@ -92,11 +92,7 @@ def _scale(graph: "ModelProto", factor: float) -> None:
     """Multiply pixels, once they are floating point numbers."""
     cast = next(node for node in graph.graph.node if node.op_type == "Cast")
     constant = _constant(graph, np.float32(factor))
-    _insert(
-        graph,
-        cast.output[0],
-        lambda new: [_node("Mul", [cast.output[0], constant], [new])],
-    )
+    _insert(graph, cast.output[0], lambda new: [_node("Mul", [cast.output[0], constant], [new])])
 
 
 def transpose_boxes(graph: "ModelProto") -> None:

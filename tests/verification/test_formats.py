@@ -31,10 +31,7 @@ def named(file: Path, model: Model) -> list[str]:
     return [fault.name for fault in found.faults]
 
 
-@pytest.mark.parametrize(
-    ("suffix", "change", "name"),
-    [(".xml", *fault) for fault in FAULTS],
-)
+@pytest.mark.parametrize(("suffix", "change", "name"), [(".xml", *fault) for fault in FAULTS])
 def test_a_fault_in_a_graph_is_named_in_other_formats(
     small: Model, tmp_path: Path, suffix, change, name
 ):

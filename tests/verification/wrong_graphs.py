@@ -9,13 +9,7 @@ import torch
 from torch import nn
 
 from scantling.checkpoints import Model
-from scantling.engines.graphs import (
-    make_metadata,
-    to_onnx,
-    to_openvino,
-    write_onnx,
-    write_openvino,
-)
+from scantling.engines.graphs import make_metadata, to_onnx, to_openvino, write_onnx, write_openvino
 from scantling.specs.metadata import KEY, Metadata
 
 Change = Callable[[Model, Metadata], tuple[Model, Metadata]]

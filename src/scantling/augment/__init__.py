@@ -7,17 +7,12 @@ from .adapters import from_albumentations
 from .affine import Affine
 from .blur_and_noise import Blur, GaussianNoise
 from .colour import Brightness, Contrast, DarknetColour, HsvGains
-from .create import Compose, Mixer, Transform, create, load_transform
+from .create import Compose, Transform, create, load_transform
 from .crops import DarknetCrop, DarknetMosaic, ScaleJitter
 from .erasing import CutOut, GridMask, HideAndSeek, RandomErase
 from .geometry import HorizontalFlip, VerticalFlip
 from .mix import CutMix, MixUp
-from .recipes import (
-    DarknetAugmentation,
-    DrawSample,
-    EfficientDetAugmentation,
-    ScaledYoloAugmentation,
-)
+from .recipes import DarknetAugmentation, EfficientDetAugmentation, ScaledYoloAugmentation
 from .scaled_mosaic import ScaledMosaic
 
 # Every transform: a frozen dataclass, called (sample, rng) -> Sample. Add a file, then a line here.
@@ -69,7 +64,6 @@ __all__ = [
     "DarknetColour",
     "DarknetCrop",
     "DarknetMosaic",
-    "DrawSample",
     "EfficientDetAugmentation",
     "GaussianNoise",
     "GridMask",
@@ -77,7 +71,6 @@ __all__ = [
     "HorizontalFlip",
     "HsvGains",
     "MixUp",
-    "Mixer",
     "RandomErase",
     "ScaleJitter",
     "ScaledMosaic",

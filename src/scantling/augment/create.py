@@ -5,12 +5,14 @@ from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass, fields, is_dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from ..errors import InvalidValue, UnknownName, lookup
 from ..structures import Sample
+
+Made = TypeVar("Made")
 
 # One grey value, or red, green and blue; 0 to 255.
 Colour = int | tuple[int, int, int]
@@ -156,6 +158,17 @@ class Compose:
         for transform in self.transforms:
             sample = transform(sample, rng)
         return sample
+
+
+def create_from(whole: object, kind: type[Made]) -> Made:
+    """Create a transform with the settings that it shares, by name, with another that it is in.
+
+    Args:
+        whole: the other; a setting of `kind` that it does not have keeps its default.
+        kind: a dataclass.
+    """
+    names = [field.name for field in fields(cast(Any, kind)) if hasattr(whole, field.name)]
+    return kind(**{name: getattr(whole, name) for name in names})
 
 
 def check_number(setting: str, value: object, low: float, high: float) -> None:

@@ -5,6 +5,7 @@ at one half. Matrices are (3, 3) and act on (x, y, 1).
 """
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -119,11 +120,7 @@ def large_enough(boxes: FloatArray, pixels: float) -> Flags:
 def with_boxes(sample: Sample, image: Image, boxes: FloatArray, kept: Flags) -> Sample:
     """Replace the image and boxes of a sample, keeping the flagged boxes."""
     return replace(
-        sample,
-        image=image,
-        boxes=boxes[kept],
-        labels=sample.labels[kept],
-        crowd=sample.crowd[kept],
+        sample, image=image, boxes=boxes[kept], labels=sample.labels[kept], crowd=sample.crowd[kept]
     )
 
 
@@ -139,46 +136,40 @@ def joined(image: Image, parts: list[Sample]) -> Sample:
 
 
 @dataclass(frozen=True)
-class HorizontalFlip:
+class _Flip:
+    axis: ClassVar[int]  # of the image
+
+    probability: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_shares(self, "probability")
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        if rng.random() >= self.probability:
+            return sample
+        image = np.empty_like(sample.image)
+        cv2.flip(sample.image, self.axis, image)
+        boxes = sample.boxes.copy()
+        low = 1 - self.axis  # column of the boxes' sides on this axis; the other is two further
+        boxes[:, [low, low + 2]] = image.shape[self.axis] - boxes[:, [low + 2, low]]
+        return replace(sample, image=image, boxes=boxes)
+
+
+class HorizontalFlip(_Flip):
     """Random horizontal flip.
 
     Args:
         probability: of doing so.
     """
 
-    probability: float = 0.5
-
-    def __post_init__(self) -> None:
-        check_shares(self, "probability")
-
-    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        if rng.random() >= self.probability:
-            return sample
-        image = np.empty_like(sample.image)
-        cv2.flip(sample.image, 1, image)
-        boxes = sample.boxes.copy()
-        boxes[:, [0, 2]] = image.shape[1] - boxes[:, [2, 0]]
-        return replace(sample, image=image, boxes=boxes)
+    axis = 1
 
 
-@dataclass(frozen=True)
-class VerticalFlip:
+class VerticalFlip(_Flip):
     """Random vertical flip.
 
     Args:
         probability: of doing so.
     """
 
-    probability: float = 0.5
-
-    def __post_init__(self) -> None:
-        check_shares(self, "probability")
-
-    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        if rng.random() >= self.probability:
-            return sample
-        image = np.empty_like(sample.image)
-        cv2.flip(sample.image, 0, image)
-        boxes = sample.boxes.copy()
-        boxes[:, [1, 3]] = image.shape[0] - boxes[:, [3, 1]]
-        return replace(sample, image=image, boxes=boxes)
+    axis = 0

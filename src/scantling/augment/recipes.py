@@ -23,6 +23,7 @@ from .create import (
     check_number,
     check_shares,
     check_whole,
+    create_from,
 )
 from .crops import DarknetCrop, DarknetMosaic, ScaleJitter
 from .geometry import HorizontalFlip, VerticalFlip
@@ -99,23 +100,10 @@ class DarknetAugmentation:
         return replace(self, mosaic=0.0, mixup=0.0)
 
     def _mosaic(self) -> DarknetMosaic:
-        return DarknetMosaic(
-            image_size=self.image_size,
-            jitter=self.jitter,
-            resize=self.resize,
-            letterbox=self.letterbox,
-            flip=self.flip,
-            saturation=self.saturation,
-            exposure=self.exposure,
-            hue=self.hue,
-            pad_value=self.pad_value,
-        )
+        return create_from(self, DarknetMosaic)
 
     def _alone(self) -> Compose:
-        crop = DarknetCrop(
-            self.image_size, self.jitter, self.resize, self.letterbox, self.pad_value
-        )
-        colour = DarknetColour(self.saturation, self.exposure, self.hue)
+        crop, colour = create_from(self, DarknetCrop), create_from(self, DarknetColour)
         return Compose((crop, HorizontalFlip(self.flip), colour))
 
     def _last(self) -> Compose:
@@ -191,27 +179,10 @@ class ScaledYoloAugmentation:
         return self._affine()(sample, rng)
 
     def _affine(self) -> Affine:
-        return Affine(
-            image_size=self.image_size,
-            degrees=self.degrees,
-            translate=self.translate,
-            scale=self.scale,
-            shear=self.shear,
-            perspective=self.perspective,
-            pad_value=self.pad_value,
-        )
+        return create_from(self, Affine)
 
     def _mosaic(self) -> ScaledMosaic:
-        return ScaledMosaic(
-            image_size=self.image_size,
-            centre=self.centre,
-            degrees=self.degrees,
-            translate=self.translate,
-            scale=self.scale,
-            shear=self.shear,
-            perspective=self.perspective,
-            pad_value=self.pad_value,
-        )
+        return create_from(self, ScaledMosaic)
 
     def _last(self) -> Compose:
         gains = HsvGains(self.hue, self.saturation, self.value)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..structures import Image, Sample
 from .affine import Affine, boxes_to_keep, check_affine_ranges
-from .create import Colour, check_count, check_image_size, check_range
+from .create import Colour, check_count, check_image_size, check_range, create_from
 from .crops import Window
 from .geometry import (
     Matrix,
@@ -100,27 +100,12 @@ class ScaledMosaic:
         boxes = clip_boxes(move_boxes(on_canvas, matrix), self.image_size)
         areas = sides(on_canvas).astype(np.float64).prod(axis=1) * scale**2
         kept = boxes_to_keep(
-            boxes,
-            areas,
-            min_side=self.min_side,
-            min_area=self.min_area,
-            max_aspect=self.max_aspect,
+            boxes, areas, min_side=self.min_side, min_area=self.min_area, max_aspect=self.max_aspect
         )
         return with_boxes(sample, sample.image, boxes, kept)
 
     def _affine(self) -> Affine:
-        return Affine(
-            image_size=self.image_size,
-            degrees=self.degrees,
-            translate=self.translate,
-            scale=self.scale,
-            shear=self.shear,
-            perspective=self.perspective,
-            pad_value=self.pad_value,
-            min_side=self.min_side,
-            min_area=self.min_area,
-            max_aspect=self.max_aspect,
-        )
+        return create_from(self, Affine)
 
 
 def _beside(
@@ -138,10 +123,7 @@ def _beside(
     top = cut[1] - tall if place in (0, 1) else cut[1]
     onto = translation(left, top) @ scaling(wide / width, tall / height)
     covered = Window(
-        max(left, 0),
-        max(top, 0),
-        min(left + wide, canvas_size[1]),
-        min(top + tall, canvas_size[0]),
+        max(left, 0), max(top, 0), min(left + wide, canvas_size[1]), min(top + tall, canvas_size[0])
     )
     return onto, covered
 

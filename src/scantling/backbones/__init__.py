@@ -8,9 +8,6 @@ from .staged import StagedBackbone
 from .timm import TimmBackbone, load_timm_weights, timm_backbone
 
 # Every backbone: Backbone(spec).
-BACKBONES: dict[str, Callable[..., nn.Module]] = {
-    "staged": StagedBackbone,
-    "timm": TimmBackbone,
-}
+BACKBONES: dict[str, Callable[..., nn.Module]] = {"staged": StagedBackbone, "timm": TimmBackbone}
 
-__all__ = ["BACKBONES", "StagedBackbone", "TimmBackbone", "load_timm_weights", "timm_backbone"]
+__all__ = ["BACKBONES", "load_timm_weights", "timm_backbone"]

@@ -7,19 +7,12 @@ from torch import nn
 from .activation import ACTIVATIONS, FusibleMish, replace_mish, use_fast_mish
 from .aspp import AtrousPyramidPool
 from .attention import ATTENTIONS, ModifiedSam, channel_attention
-from .bottleneck import Bottleneck, CspResNetStage, ResNetStage, resnext_stage
+from .bottleneck import CspResNetStage, ResNetStage, resnext_stage
 from .context import CONTEXTS
 from .conv import ConvNormAct, fuse_norms
 from .csp import CrossJoin, CspStage, ReversedCsp, cross_bypass
-from .drop import (
-    DropBlock,
-    DropConnect,
-    DropPath,
-    SpatialDropout,
-    set_drop_connect,
-    set_drop_path,
-)
-from .fusion import FUSIONS, GlobalAttention, Maxout, PlainSum, WeightedSum
+from .drop import DropBlock, DropConnect, DropPath, SpatialDropout, set_drop_connect, set_drop_path
+from .fusion import FUSIONS, PlainSum, WeightedSum
 from .mbconv import MbConv, MbConvStage, SqueezeExcite
 from .norm_conversion import (
     begin_update,
@@ -33,7 +26,7 @@ from .norms import CrossIterationNorm, CrossMiniBatchNorm, FilterResponseNorm, S
 from .osa import ConvStage, CspOsaStage, PooledConvStage
 from .padding import SamePad
 from .resample import Resample
-from .residual import CspResNextStage, DarkResidual, ResidualStage, ResNextBlock, add_channels
+from .residual import CspResNextStage, ResidualStage, ResNextBlock, add_channels
 from .rfb import ReceptiveFieldBlock
 from .separable import ActSeparableNorm, SeparableConv, SharedSeparable
 from .spp import SpatialPyramidPool
@@ -61,31 +54,22 @@ __all__ = [
     "STAGES",
     "ActSeparableNorm",
     "AtrousPyramidPool",
-    "Bottleneck",
     "ConvNormAct",
-    "ConvStage",
     "CrossIterationNorm",
     "CrossJoin",
     "CrossMiniBatchNorm",
     "CspOsaStage",
-    "CspResNetStage",
     "CspResNextStage",
     "CspStage",
-    "DarkResidual",
     "DropBlock",
     "DropConnect",
     "DropPath",
     "FilterResponseNorm",
     "FusibleMish",
-    "GlobalAttention",
-    "Maxout",
     "MbConv",
-    "MbConvStage",
     "ModifiedSam",
     "PlainSum",
-    "PooledConvStage",
     "ReceptiveFieldBlock",
-    "ResNetStage",
     "ResNextBlock",
     "Resample",
     "ResidualStage",
@@ -105,7 +89,6 @@ __all__ = [
     "fuse_norms",
     "read_past",
     "replace_mish",
-    "resnext_stage",
     "set_drop_connect",
     "set_drop_path",
     "set_norms",

@@ -35,7 +35,4 @@ def channel_attention(channels: int) -> SqueezeExcite:
 
 
 # Every attention: Attention(channels) → module that keeps the shape.
-ATTENTIONS: dict[str, Callable[[int], nn.Module]] = {
-    "sam": ModifiedSam,
-    "se": channel_attention,
-}
+ATTENTIONS: dict[str, Callable[[int], nn.Module]] = {"sam": ModifiedSam, "se": channel_attention}

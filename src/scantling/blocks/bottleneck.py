@@ -4,12 +4,12 @@ Papers: ResNet, https://arxiv.org/abs/1512.03385; ResNeXt, https://arxiv.org/abs
 https://arxiv.org/abs/1911.11929.
 """
 
-import torch
 from torch import Tensor, nn
 
 from ..errors import lookup
 from .activation import ACTIVATIONS
 from .conv import ConvNormAct
+from .csp import CrossStagePartial
 
 
 class Bottleneck(nn.Module):
@@ -93,7 +93,7 @@ def resnext_stage(
     )
 
 
-class CspResNetStage(nn.Module):
+class CspResNetStage(CrossStagePartial):
     """CSP around ResNet's bottlenecks, both branches half as wide as the output.
 
     Shape: (N, in_channels, H, W) → (N, channels, H / stride, W / stride).
@@ -114,26 +114,14 @@ class CspResNetStage(nn.Module):
         bottleneck: float = 0.5,
         groups: int = 1,
     ) -> None:
-        super().__init__()
         branch = channels // 2
         hidden = round(branch * bottleneck)
-        self.feature_channels = channels
-        self.down = ConvNormAct(
-            in_channels, channels, kernel=3, stride=stride, activation=activation
+        super().__init__(
+            in_channels,
+            channels,
+            depth,
+            stride=stride,
+            activation=activation,
+            branch=branch,
+            block=lambda: Bottleneck(branch, hidden, groups=groups, activation=activation),
         )
-        self.bypass = ConvNormAct(channels, branch, activation=activation)
-        self.enter = ConvNormAct(channels, branch, activation=activation)
-        self.blocks = nn.Sequential(
-            *(
-                Bottleneck(branch, hidden, groups=groups, activation=activation)
-                for _ in range(depth)
-            )
-        )
-        self.leave = ConvNormAct(branch, branch, activation=activation)
-        self.merge = ConvNormAct(2 * branch, channels, activation=activation)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.down(x)
-        deep = self.leave(self.blocks(self.enter(x)))
-        merged: Tensor = self.merge(torch.cat([deep, self.bypass(x)], dim=1))
-        return merged

@@ -3,6 +3,8 @@
 Papers: CSPNet, https://arxiv.org/abs/1911.11929; Scaled-YOLOv4, https://arxiv.org/abs/2011.08036.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -12,11 +14,50 @@ from .conv import ConvNormAct
 from .residual import DarkResidual
 
 
-class CspStage(nn.Module):
-    """Half of the channels bypass the blocks, so the two paths learn from different gradients.
+class CrossStagePartial(nn.Module):
+    """Some of the channels bypass the blocks, so the two paths learn from different gradients.
 
         x ─ down ─┬─ enter ─ blocks × depth ─ leave ─┐
                   └─ bypass ─────────────────────────┴─ concat ─ merge
+
+    Shape: (N, in_channels, H, W) → (N, channels, H / stride, W / stride).
+
+    Args:
+        branch: channels of each of the two paths.
+        block: makes a block, `branch` channels to as many.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        depth: int,
+        *,
+        stride: int,
+        activation: str,
+        branch: int,
+        block: Callable[[], nn.Module],
+    ) -> None:
+        super().__init__()
+        self.feature_channels = channels
+        self.down = ConvNormAct(
+            in_channels, channels, kernel=3, stride=stride, activation=activation
+        )
+        self.bypass = ConvNormAct(channels, branch, activation=activation)
+        self.enter = ConvNormAct(channels, branch, activation=activation)
+        self.blocks = nn.Sequential(*(block() for _ in range(depth)))
+        self.leave = ConvNormAct(branch, branch, activation=activation)
+        self.merge = ConvNormAct(2 * branch, channels, activation=activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.down(x)
+        deep = self.leave(self.blocks(self.enter(x)))
+        merged: Tensor = self.merge(torch.cat([deep, self.bypass(x)], dim=1))
+        return merged
+
+
+class CspStage(CrossStagePartial):
+    """CSP around darknet's residuals.
 
     Shape: (N, in_channels, H, W) → (N, channels, H / stride, W / stride).
     """
@@ -32,26 +73,17 @@ class CspStage(nn.Module):
         partial: float = 0.5,
         bottleneck: float = 1.0,
     ) -> None:
-        super().__init__()
         branch = round(channels * partial)
         hidden = round(branch * bottleneck)
-        self.feature_channels = channels
-        self.down = ConvNormAct(
-            in_channels, channels, kernel=3, stride=stride, activation=activation
+        super().__init__(
+            in_channels,
+            channels,
+            depth,
+            stride=stride,
+            activation=activation,
+            branch=branch,
+            block=lambda: DarkResidual(branch, hidden, activation=activation),
         )
-        self.bypass = ConvNormAct(channels, branch, activation=activation)
-        self.enter = ConvNormAct(channels, branch, activation=activation)
-        self.blocks = nn.Sequential(
-            *(DarkResidual(branch, hidden, activation=activation) for _ in range(depth))
-        )
-        self.leave = ConvNormAct(branch, branch, activation=activation)
-        self.merge = ConvNormAct(2 * branch, channels, activation=activation)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.down(x)
-        deep = self.leave(self.blocks(self.enter(x)))
-        merged: Tensor = self.merge(torch.cat([deep, self.bypass(x)], dim=1))
-        return merged
 
 
 class CrossJoin(nn.Module):

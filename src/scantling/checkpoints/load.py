@@ -14,13 +14,13 @@ from ..darknet import (
     read_cfg,
     read_weights,
 )
+from ..darknet.describe import default_darknet_names
 from ..darknet.native import native_tensors
 from ..datasets.darknet_files import find_names_file, read_names
 from ..detector import Detector, build_detector
 from ..errors import InvalidCheckpoint, InvalidValue, InvalidWeights
 from ..lazy import import_late
 from ..specs import CfgSpec, ModelSpec
-from ..specs.classes import COCO_NAMES, DARKNET_COCO_NAMES, default_names
 from ..specs.metadata import PT2_ADVICE
 from .download import Progress
 from .model import Model, build_empty, check_network
@@ -126,7 +126,7 @@ def _load_cfg(cfg: Path, weights: Path | None, names: Path | None) -> Model:
         logger.info(f"using {names}, which lies beside the cfg")
     if not is_darknet_weights(weights):
         return _renamed(_load_checkpoint(spec, weights), names)
-    chosen = read_names_or_default(names, spec.num_classes, known=DARKNET_COCO_NAMES)
+    chosen = _darknet_names(names, spec.num_classes)
     return load_darknet_weights(spec, weights, chosen)
 
 
@@ -138,7 +138,7 @@ def _load_named(spec: ModelSpec, weights: Path, names: Path | None) -> Model:
         if classes != spec.num_classes:
             logger.info(f"{weights} fits {spec.name} with {classes} classes")
         spec = spec.replace(num_classes=classes)
-    chosen = read_names_or_default(names, spec.num_classes, known=DARKNET_COCO_NAMES)
+    chosen = _darknet_names(names, spec.num_classes)
     return load_darknet_weights(spec, weights, chosen)
 
 
@@ -222,19 +222,19 @@ def _renamed(model: Model, names: Path | None) -> Model:
     """Replace the class names by those of a file, if one is given."""
     if names is None:
         return model
-    return replace(model, names=read_names_or_default(names, model.spec.num_classes))
+    return replace(model, names=_read_names(names, model.spec.num_classes))
 
 
-def read_names_or_default(
-    path: Path | None, count: int, *, known: tuple[str, ...] = COCO_NAMES
-) -> tuple[str, ...]:
-    """Read class names from a `.names`, `.txt` or `.data` file; default ones without a file.
+def _darknet_names(path: Path | None, count: int) -> tuple[str, ...]:
+    return default_darknet_names(count) if path is None else _read_names(path, count)
+
+
+def _read_names(path: Path, count: int) -> tuple[str, ...]:
+    """Read class names from a `.names`, `.txt` or `.data` file.
 
     Raises:
         InvalidValue: the file has another number of names than the network has classes.
     """
-    if path is None:
-        return default_names(count, known=known)
     names = read_names(find_names_file(path))
     if len(names) != count:
         raise InvalidValue(f"The number of class names in {path}", len(names), f"{count}")

@@ -60,8 +60,7 @@ class AnalyzeOptions:
     ] = None
     layers: Annotated[bool, option(RESULT, "A row for each layer.", "--layers")] = False
     out: Annotated[
-        Path | None,
-        option(RESULT, "Folder for a page with figures, layers.csv and summary.json."),
+        Path | None, option(RESULT, "Folder for a page with figures, layers.csv and summary.json.")
     ] = None
     json: JsonOption = False
 
@@ -103,9 +102,7 @@ def choose_roofline(options: AnalyzeOptions) -> "Roofline | None":
     if options.device_profile is not None:
         if numbers != (None, None):
             raise InvalidValue(
-                "--device-profile",
-                str(options.device_profile),
-                "no --peak-macs, no --bandwidth",
+                "--device-profile", str(options.device_profile), "no --peak-macs, no --bandwidth"
             )
         return read_roofline(options.device_profile, precision=options.precision)
     if options.peak_macs is None and options.bandwidth is None:

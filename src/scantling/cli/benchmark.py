@@ -66,8 +66,7 @@ class BenchmarkOptions:
     precision: Annotated[
         list[str] | None,
         option(
-            SPEED,
-            f"{', '.join(PRECISIONS)}, auto{LIST_HELP}. By default a file's own, else fp32.",
+            SPEED, f"{', '.join(PRECISIONS)}, auto{LIST_HELP}. By default a file's own, else fp32."
         ),
     ] = None
     batch_size: Annotated[

@@ -22,6 +22,7 @@ from .output import BROKEN_PIPE
 
 Options = TypeVar("Options")
 OPTIONS = "Options"  # the panel of what belongs to no other
+MOST_STREAMS = 8  # that `auto` takes: each has a copy of the network's working memory
 SET_HELP = "One of the settings below, or a .toml file of them; may be repeated."
 
 
@@ -282,3 +283,18 @@ def parse_image_size(text: str | None, *, option: str = "--image-size") -> tuple
         raise InvalidValue(option, text, "a side such as 416, or a HEIGHTxWIDTH as 384x640")
     height, width = found.groups()
     return int(height), int(width or height)
+
+
+def parse_streams(text: str, *, many: bool) -> int:
+    """`N`, or `auto`: one for each core where there are many images, else one.
+
+    Raises:
+        InvalidValue: neither.
+    """
+    from ..engines.hardware import count_cores
+
+    if text == "auto":
+        return min(MOST_STREAMS, count_cores()) if many else 1
+    if not text.isascii() or not text.isdigit() or not int(text[:9]) >= 1:
+        raise InvalidValue("streams", text, "a number from 1, or auto")
+    return int(text[:9])

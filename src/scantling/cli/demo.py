@@ -34,8 +34,7 @@ class DemoOptions:
     """The options of `scantling demo`."""
 
     minutes: Annotated[
-        float,
-        option(INPUT, "About how long, on two idle CPU cores: sets the epochs.", min=0.01),
+        float, option(INPUT, "About how long, on two idle CPU cores: sets the epochs.", min=0.01)
     ] = 2.0
     count: Annotated[int, option(INPUT, "How many pictures to learn from.", min=10)] = 800
     seed: Annotated[int, option(INPUT, "Another seed, other pictures.", min=0, max=2**32 - 1)] = 0

@@ -19,28 +19,15 @@ from .options import (
     RUNNABLE_HELP,
     SPEED,
     BatchSizeOption,
-    BetaSetting,
-    CacheFolder,
-    ClassAwareSetting,
-    ClipSetting,
     DeviceOption,
     EngineOption,
     FormatSetting,
     ImageSizeOption,
+    InferenceSettings,
     JsonOption,
     LimitOption,
-    MaxCandidatesSetting,
     MaxDataErrorsOption,
-    MergeSetting,
-    MultiLabelSetting,
-    NmsSetting,
-    OverlapSetting,
-    ResizeModeSetting,
-    SigmaSetting,
-    StreamsSetting,
-    ThreadsSetting,
     WeightsOption,
-    WholeImageSetting,
 )
 from .output import WORKED
 from .predict import choose_selection, load_predictor
@@ -61,7 +48,7 @@ MODEL_ONLY = (
 
 
 @dataclass(frozen=True)
-class EvaluateOptions:
+class EvaluateOptions(InferenceSettings):
     """The options of `scantling evaluate`."""
 
     model: Annotated[str | None, typer.Argument(metavar="MODEL", help=RUNNABLE_HELP)] = None
@@ -112,33 +99,19 @@ class EvaluateOptions:
     iou_threshold: Annotated[
         float | None, Setting("Overlap from which two boxes are one; 0.6 of coco, else 0.45.")
     ] = None
-    nms: NmsSetting = "greedy"
-    merge: MergeSetting = "nms"
-    class_aware: ClassAwareSetting = True
-    multi_label: MultiLabelSetting = True
     max_detections: Annotated[
         int | None, Setting("The most an image keeps; 300 of coco, else 5000.")
     ] = None
-    max_candidates: MaxCandidatesSetting = 5000
-    sigma: SigmaSetting = 0.5
-    beta: BetaSetting = 1.0
-    clip: ClipSetting = True
     tta: Annotated[
         bool, Setting("Test-time augmentation: show the network three views of each image.")
     ] = False
     tile: Annotated[
         str | None, Setting("Show the network tiles of this size too, N or HxW, for small objects.")
     ] = None
-    overlap: OverlapSetting = 0.2
-    whole_image: WholeImageSetting = True
-    resize_mode: ResizeModeSetting = None
     rectangular: Annotated[
         bool, Setting("Less padding: faster, not the same to the last digit.")
     ] = False
     workers: Annotated[int, Setting("Processes that read images; 0 for threads.", min=0)] = 0
-    threads: ThreadsSetting = None
-    streams: StreamsSetting = "auto"
-    cache: CacheFolder = None
 
 
 def evaluate(options: EvaluateOptions) -> int:

@@ -21,10 +21,7 @@ if TYPE_CHECKING:
 class InfoOptions:
     """The options of `scantling info`."""
 
-    model: Annotated[
-        str,
-        typer.Argument(metavar="MODEL", help=RUNNABLE_HELP),
-    ]
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=RUNNABLE_HELP)]
     weights: WeightsOption = None
     json: JsonOption = False
 

@@ -1,5 +1,6 @@
 """Options and settings that several commands share."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -88,34 +89,47 @@ OverwriteOption = Annotated[
 CACHE_HELP = "folder for downloads and what else can be made again."
 CacheFolder = Annotated[Path | None, FromEnvironment("SCANTLING_CACHE", CACHE_HELP)]
 
-# How a model is run: settings that `predict` and `evaluate` share.
-ResizeModeSetting = Annotated[
-    Literal["letterbox", "corner", "stretch"] | None,
-    Setting(
-        "How an image is fitted to the input: letterbox, corner or stretch; by default the"
-        " model's own."
-    ),
-]
-NmsSetting = Annotated[str, Setting("Kind of NMS: {postprocess.selection:NMS}.")]
-MergeSetting = Annotated[
-    Literal["nms", "wbf"],
-    Setting("Of boxes that show one object keep the best (nms), or fuse them (wbf)."),
-]
-ClassAwareSetting = Annotated[bool, Setting("NMS within each class; false: across classes.")]
-MultiLabelSetting = Annotated[
-    bool, Setting("Every class of a box that scores enough; false: the best one alone.")
-]
-MaxCandidatesSetting = Annotated[int, Setting("Boxes of an image that NMS looks at, best first.")]
-SigmaSetting = Annotated[float, Setting("Width of the Gaussian of soft-gaussian.")]
-BetaSetting = Annotated[float, Setting("Exponent of the distance in diou; darknet has 0.6.")]
-ClipSetting = Annotated[bool, Setting("Cut boxes off at the edge of the image.")]
-OverlapSetting = Annotated[float, Setting("Share of a tile that its neighbour shows too.")]
-WholeImageSetting = Annotated[bool, Setting("Beside the tiles, show the network the whole image.")]
-ThreadsSetting = Annotated[int | None, Setting("Processor threads; one a core by default.", min=1)]
-StreamsSetting = Annotated[
-    str,
-    Setting("Batches at once: 1 for the shortest wait, more for many images; a number or auto."),
-]
+
+@dataclass(frozen=True, kw_only=True)
+class InferenceSettings:
+    """How a model is run: the settings of `predict` and `evaluate`."""
+
+    nms: Annotated[str, Setting("Kind of NMS: {postprocess.selection:NMS}.")] = "greedy"
+    merge: Annotated[
+        Literal["nms", "wbf"],
+        Setting("Of boxes that show one object keep the best (nms), or fuse them (wbf)."),
+    ] = "nms"
+    class_aware: Annotated[bool, Setting("NMS within each class; false: across classes.")] = True
+    multi_label: Annotated[
+        bool, Setting("Every class of a box that scores enough; false: the best one alone.")
+    ] = True
+    max_candidates: Annotated[int, Setting("Boxes of an image that NMS looks at, best first.")] = (
+        5000
+    )
+    sigma: Annotated[float, Setting("Width of the Gaussian of soft-gaussian.")] = 0.5
+    beta: Annotated[float, Setting("Exponent of the distance in diou; darknet has 0.6.")] = 1.0
+    clip: Annotated[bool, Setting("Cut boxes off at the edge of the image.")] = True
+    overlap: Annotated[float, Setting("Share of a tile that its neighbour shows too.")] = 0.2
+    whole_image: Annotated[bool, Setting("Beside the tiles, show the network the whole image.")] = (
+        True
+    )
+    resize_mode: Annotated[
+        Literal["letterbox", "corner", "stretch"] | None,
+        Setting(
+            "How an image is fitted to the input: letterbox, corner or stretch; by default the"
+            " model's own."
+        ),
+    ] = None
+    threads: Annotated[int | None, Setting("Processor threads; one a core by default.", min=1)] = (
+        None
+    )
+    streams: Annotated[
+        str,
+        Setting(
+            "Batches at once: 1 for the shortest wait, more for many images; a number or auto."
+        ),
+    ] = "auto"
+    cache: CacheFolder = None
 
 
 def check_out(out: Path | None, *, overwrite: bool, suffix: str = ".safetensors") -> Path:

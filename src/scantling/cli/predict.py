@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ..errors import InvalidValue, lookup
-from .command import Setting, option, parse_image_size, spell
+from .command import Setting, option, parse_image_size, parse_streams, spell
 from .options import (
     MODEL,
     PRECISION_HELP,
@@ -17,28 +17,16 @@ from .options import (
     SIZE,
     SPEED,
     BatchSizeOption,
-    BetaSetting,
-    CacheFolder,
-    ClassAwareSetting,
-    ClipSetting,
     DeviceOption,
     EngineOption,
     ImageSizeOption,
+    InferenceSettings,
     JsonOption,
-    MaxCandidatesSetting,
-    MergeSetting,
     ModelOption,
-    MultiLabelSetting,
     NamesOption,
-    NmsSetting,
-    OverlapSetting,
-    ResizeModeSetting,
-    SigmaSetting,
-    StreamsSetting,
-    ThreadsSetting,
     WeightsOption,
-    WholeImageSetting,
 )
+from .output import PredictionPrinter, download_bar
 
 if TYPE_CHECKING:
     from ..images import InferencePlan
@@ -47,12 +35,11 @@ if TYPE_CHECKING:
     from .evaluate import EvaluateOptions
 
 DEFAULT_OUTPUTS = "images,video"
-MOST_STREAMS = 8  # that `auto` takes: each has a copy of the network's working memory
 PICTURES = {"images", "crops"}  # outputs for which a still image is needed as it is
 
 
 @dataclass(frozen=True)
-class PredictOptions:
+class PredictOptions(InferenceSettings):
     """The options of `scantling predict`."""
 
     sources: Annotated[
@@ -107,20 +94,9 @@ class PredictOptions:
         Literal["fp32", "bf16", "fp16", "auto"] | None, option(SPEED, PRECISION_HELP)
     ] = None
     batch_size: BatchSizeOption = 1
-    resize_mode: ResizeModeSetting = None
-    nms: NmsSetting = "greedy"
-    merge: MergeSetting = "nms"
-    class_aware: ClassAwareSetting = True
-    multi_label: MultiLabelSetting = True
     max_detections: Annotated[
         int | None, Setting("The most an image keeps; 300, or an exported file's own.")
     ] = None
-    max_candidates: MaxCandidatesSetting = 5000
-    sigma: SigmaSetting = 0.5
-    beta: BetaSetting = 1.0
-    clip: ClipSetting = True
-    overlap: OverlapSetting = 0.2
-    whole_image: WholeImageSetting = True
     fast_decode: Annotated[
         bool,
         Setting(
@@ -128,16 +104,12 @@ class PredictOptions:
             " slower."
         ),
     ] = True
-    threads: ThreadsSetting = None
-    streams: StreamsSetting = "auto"
-    cache: CacheFolder = None
 
 
 def predict(options: PredictOptions) -> int:
     """Find objects in images, videos and streams."""
     from ..inference import predict as run
     from ..inference.outputs import Outputs
-    from .predict_text import PredictionPrinter
 
     kinds = parse_kinds(options)  # before the model: a mistake should not cost a download
     predictor = load_predictor(
@@ -181,7 +153,6 @@ def load_predictor(
     """
     from ..engines import EngineSettings
     from ..inference.loading import open_predictor
-    from .output import download_bar
 
     settings = EngineSettings(
         engine=options.engine,
@@ -214,21 +185,6 @@ def choose_selection(options: "PredictOptions | EvaluateOptions") -> dict[str, A
 
     asked = {field.name: getattr(options, field.name) for field in fields(Selection)}
     return {name: value for name, value in asked.items() if value is not None}
-
-
-def parse_streams(text: str, *, many: bool) -> int:
-    """`N`, or `auto`: one for each core where there are many images, else one.
-
-    Raises:
-        InvalidValue: neither.
-    """
-    from ..engines.hardware import count_cores
-
-    if text == "auto":
-        return min(MOST_STREAMS, count_cores()) if many else 1
-    if not text.isascii() or not text.isdigit() or not int(text[:9]) >= 1:
-        raise InvalidValue("streams", text, "a number from 1, or auto")
-    return int(text[:9])
 
 
 def has_many(sources: Sequence[str]) -> bool:

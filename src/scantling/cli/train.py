@@ -45,8 +45,7 @@ class TrainOptions:
         str | None, option(INPUT, "Split to train on; train by default.", rare=True)
     ] = None
     validation_split: Annotated[
-        str | None,
-        option(INPUT, "Split to evaluate on; val, else test by default.", rare=True),
+        str | None, option(INPUT, "Split to evaluate on; val, else test by default.", rare=True)
     ] = None
     max_data_errors: MaxDataErrorsOption = 0
     weights: Annotated[

@@ -29,8 +29,7 @@ ALIASES = {
 # follows a number; here only a comment may.
 _INTEGER = re.compile(r"([+-]?\d{1,12})(?:\.0*)?(?=[#;/]|$)", re.ASCII)
 _NUMBER = re.compile(
-    r"([+-]?(?:\d{1,18}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][+-]?\d{1,2})?)(?=[#;/]|$)",
-    re.ASCII,
+    r"([+-]?(?:\d{1,18}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][+-]?\d{1,2})?)(?=[#;/]|$)", re.ASCII
 )
 _COMMENT = re.compile(r"[#;].*")
 _BLANKS = str.maketrans("", "", " \t\r\n")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..errors import InvalidCfg
 from ..specs import CfgSpec, InputSpec
+from ..specs.classes import DARKNET_COCO_NAMES, unnamed_classes
 from ..specs.level import MAX_ANCHORS, Anchor, Level
 from .cfg import MAX_CHARACTERS, Section, parse_cfg
 from .options import DETECTION, check_options
@@ -71,6 +72,15 @@ def num_classes_of(net: Section, sections: Sequence[Section]) -> int:
 def count_classes(section: Section) -> int:
     """How many classes a detection layer has; darknet's default is 20."""
     return section.integer("classes", 20, low=1)
+
+
+def default_darknet_names(count: int) -> tuple[str, ...]:
+    """Default class names of a darknet model: for 80 COCO's as darknet spells them, else class0, ….
+
+    >>> default_darknet_names(2)
+    ('class0', 'class1')
+    """
+    return DARKNET_COCO_NAMES if count == len(DARKNET_COCO_NAMES) else unnamed_classes(count)
 
 
 def _read_text(path: Path) -> str:

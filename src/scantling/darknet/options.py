@@ -179,8 +179,7 @@ def check_options(sections: Iterable[Section]) -> None:
 def _known(section: Section) -> Known:
     if section.kind in UNSUPPORTED:
         raise section.error(
-            f"this layer is not supported: {UNSUPPORTED[section.kind]}",
-            "Use a cfg without it",
+            f"this layer is not supported: {UNSUPPORTED[section.kind]}", "Use a cfg without it"
         )
     if section.kind not in KNOWN:
         raise section.error(

@@ -98,10 +98,7 @@ CODES: dict[str, tuple[str, str]] = {
         "the stated area is not one the box can have",
         "Leave the area out, or state that of the mask.",
     ),
-    "W232": (
-        "a box is of one pixel",
-        "Look whether it was a click that should have been a drag.",
-    ),
+    "W232": ("a box is of one pixel", "Look whether it was a click that should have been a drag."),
     "E301": ("an image is not there", "Restore it, or remove it from the list."),
     "E302": ("an image file is empty", "Restore it."),
     "E303": ("a file is no image", "Restore it, or take it out of the folder."),

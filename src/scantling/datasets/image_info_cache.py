@@ -48,11 +48,7 @@ class ImageInfoCache:
     """
 
     def __init__(
-        self,
-        folder: Path | None,
-        *,
-        tag: str = "",
-        settle_seconds: float = SETTLE_SECONDS,
+        self, folder: Path | None, *, tag: str = "", settle_seconds: float = SETTLE_SECONDS
     ) -> None:
         self._tag = tag
         self._settle = settle_seconds

@@ -124,10 +124,7 @@ class ImageStore:
     def _open(self) -> "tuple[np.memmap, np.memmap]":
         if self._maps is None and self._files is not None:
             pixels, signatures = self._files
-            self._maps = (
-                np.memmap(pixels, np.uint8, "r+"),
-                np.memmap(signatures, np.uint64, "r+"),
-            )
+            self._maps = (np.memmap(pixels, np.uint8, "r+"), np.memmap(signatures, np.uint64, "r+"))
         if self._maps is None:
             raise InvalidValue("folder", None, "one to keep images in")
         return self._maps

@@ -13,6 +13,7 @@ from ..augment.stylize import stylize
 from ..errors import InvalidSource, InvalidValue
 from ..images.paths import kind_by_suffix
 from ..images.read import read_image
+from ..reports.drawing import encode_image
 from ..structures import Image
 from .dataset import Dataset
 from .readers import list_splits, read_dataset
@@ -164,8 +165,7 @@ def _restyle(path: Path, style: Image, strength: float, folder: Path) -> Path:
     pixels = stylize(read_image(path), style, strength=strength)
     suffix = path.suffix.lower()
     name = path.name if suffix in JPEG_SUFFIXES + PLAIN_SUFFIXES else f"{path.stem}.png"
-    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if suffix in JPEG_SUFFIXES else []
     kind = ".jpg" if suffix in JPEG_SUFFIXES else Path(name).suffix.lower()
     folder.mkdir()
-    (folder / name).write_bytes(cv2.imencode(kind, pixels[:, :, ::-1], options)[1].tobytes())
+    (folder / name).write_bytes(encode_image(pixels, kind, quality=JPEG_QUALITY))
     return folder / name

@@ -8,7 +8,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
-import cv2
 import numpy as np
 import torch
 
@@ -20,6 +19,7 @@ from ..evaluation import evaluate, save_report
 from ..inference import load
 from ..inference.outputs import Outputs
 from ..io import write_file
+from ..reports.drawing import encode_image
 from ..training import EpochDone, open_run
 from .recipe import EPOCHS_A_MINUTE, make_settings, thin_tiny
 from .scenes import NAMES, draw_dataset
@@ -178,8 +178,7 @@ def _draw(home: Path, seed: int, images: int, progress: Progress) -> tuple[Path,
     sheet = dataset_sheet(
         drawn, count=SHEET_IMAGES, rng=np.random.default_rng(seed), columns=6, cell=256
     )
-    drawing = cv2.imencode(".png", sheet[:, :, ::-1])[1].tobytes()
-    write_file(home / "drawings.png", drawing, overwrite=False)
+    write_file(home / "drawings.png", encode_image(sheet, ".png"), overwrite=False)
     return data, home / "drawings.png"
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..datasets.dataset import Dataset, LabelledImage, make_objects
 from ..datasets.writers import check_target, write_dataset
+from ..reports.drawing import encode_image
 from ..structures import FloatArray, Image, IntArray
 from .shapes import OUTLINES, TEXTURES, area_of, fill, rasterise
 
@@ -68,10 +69,7 @@ def draw_scene(rng: np.random.Generator, *, image_size: tuple[int, int] = IMAGE_
     image = np.clip(np.rint(canvas), 0, 255).astype(np.uint8)
     boxes = [_box_of(owner == number) for number in range(len(labels))]
     return Scene(
-        image,
-        np.array(boxes, np.float32).reshape(-1, 4),
-        np.array(labels, np.int64),
-        owner,
+        image, np.array(boxes, np.float32).reshape(-1, 4), np.array(labels, np.int64), owner
     )
 
 
@@ -119,8 +117,7 @@ def _keep(
     labels: list[IntArray] = []
     for index, scene in enumerate(scenes):
         path = folder / f"{split}-{index:04d}.jpg"
-        quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-        path.write_bytes(cv2.imencode(".jpg", scene.image[:, :, ::-1], quality)[1].tobytes())
+        path.write_bytes(encode_image(scene.image, quality=JPEG_QUALITY))
         images.append(LabelledImage(path, path.stem, scene.owner.shape))
         boxes.append(scene.boxes)
         labels.append(scene.labels)

@@ -130,12 +130,7 @@ def check_engine(name: str) -> str:
 
 
 def choose_engine(
-    kind: str,
-    *,
-    asked: str = "auto",
-    installed: Collection[str],
-    on_gpu: bool,
-    architecture: str,
+    kind: str, *, asked: str = "auto", installed: Collection[str], on_gpu: bool, architecture: str
 ) -> Choice:
     """The engine for a source, by the rule above.
 
@@ -255,6 +250,8 @@ def _open_chosen(
 def _open_model(model: Model, settings: EngineSettings) -> Engine:
     from .torch_engine import choose_device, choose_image_size
 
+    if settings.engine == "torch":
+        return _open_torch(model, Choice("torch", "as asked"), settings)
     on_gpu = choose_device(settings.device).type == "cuda"
     choose_image_size(model, settings.size)  # a mistake is told as torch would
     choice = choose_engine(

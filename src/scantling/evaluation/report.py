@@ -14,17 +14,8 @@ from ..datasets.findings import count_codes
 from ..errors import InvalidSource
 from ..images import read_image
 from ..io import make_output_folder, unused
-from ..reports import (
-    Block,
-    Details,
-    Gallery,
-    Heading,
-    Picture,
-    Table,
-    Text,
-    render_page,
-    save_page,
-)
+from ..reports import Block, Details, Gallery, Heading, Picture, Table, Text, render_page, save_page
+from ..reports.drawing import encode_image
 from ..structures import Image
 from .coco_results import write_results
 from .error_analysis import ImageScore
@@ -283,9 +274,7 @@ def _to_jpeg(image: Image) -> bytes:
     if scale < 1:
         size = [max(1, math.floor(side * scale)) for side in (image.shape[1], image.shape[0])]
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 85])
-    return data.tobytes()
+    return encode_image(image, quality=85)
 
 
 def _milliseconds(evaluation: Evaluation) -> list[tuple[str, float]]:

@@ -93,11 +93,7 @@ class Calibrated:
 
 
 def choose_images(
-    data: str | Path | Dataset,
-    metadata: Metadata,
-    *,
-    split: str | None,
-    count: int,
+    data: str | Path | Dataset, metadata: Metadata, *, split: str | None, count: int
 ) -> Calibrated:
     """Which images INT8 is calibrated on, and on which AP is compared, spread over the data.
 

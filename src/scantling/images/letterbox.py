@@ -111,10 +111,7 @@ def new_size(
 
 
 def find_placement(
-    original: tuple[int, int],
-    image_size: tuple[int, int],
-    *,
-    resize_mode: ResizeMode = "letterbox",
+    original: tuple[int, int], image_size: tuple[int, int], *, resize_mode: ResizeMode = "letterbox"
 ) -> Placement:
     """How `resize_and_pad` puts an image of this size onto the input. Sizes are (height, width)."""
     new_height, new_width = new_size(original, image_size, resize_mode=resize_mode)

@@ -63,11 +63,7 @@ class FilePreprocessor:
             return PreparedImage(frame, crops, image, read=middle - start, preprocess=spent)
         made = tuple(preprocess(image, crop, pad_value=self.pad_value) for crop in crops)
         return PreparedImage(
-            frame,
-            crops,
-            canvases=made,
-            read=middle - start,
-            preprocess=perf_counter() - middle,
+            frame, crops, canvases=made, read=middle - start, preprocess=perf_counter() - middle
         )
 
 

@@ -218,11 +218,7 @@ def _warn_of_inner_nms(metadata: Metadata, asked: Selection) -> None:
 
 
 def predict(
-    model: str | Path | Predictor,
-    sources: object,
-    *,
-    batch_size: int = 1,
-    keep_images: bool = True,
+    model: str | Path | Predictor, sources: object, *, batch_size: int = 1, keep_images: bool = True
 ) -> Generator[Prediction, None, None]:
     """Find the objects in images, folders, videos and streams, one prediction after the other.
 

@@ -28,14 +28,7 @@ from ..postprocess import Ranked, Selection, rank
 from ..specs import InputSpec
 from ..specs.classes import UNUSED_NAMES
 from ..structures import Candidates, Detections, IntArray
-from .pipeline import (
-    BufferPool,
-    CropBatch,
-    end_inside,
-    make_batches,
-    run_batches,
-    select_crops,
-)
+from .pipeline import BufferPool, CropBatch, end_inside, make_batches, run_batches, select_crops
 
 
 @dataclass(frozen=True)

@@ -54,10 +54,7 @@ class DarknetLoss(nn.Module):
     all_anchors: Tensor
 
     def __init__(
-        self,
-        levels: Sequence[Level],
-        num_classes: int,
-        settings: DarknetSettings | None = None,
+        self, levels: Sequence[Level], num_classes: int, settings: DarknetSettings | None = None
     ) -> None:
         super().__init__()
         settings = settings or DarknetSettings()

@@ -13,13 +13,7 @@ from torch.autograd.function import once_differentiable
 
 from ..boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from ..errors import InvalidValue
-from ..heads.yolo_decoding import (
-    BOX_VALUES,
-    OBJECTNESS,
-    activate,
-    centre_in_cell,
-    size_over_anchor,
-)
+from ..heads.yolo_decoding import BOX_VALUES, OBJECTNESS, activate, centre_in_cell, size_over_anchor
 from ..specs.level import Level
 from ..structures import Targets
 from .elements import at_least_float32

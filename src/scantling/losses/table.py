@@ -13,12 +13,7 @@ from ..errors import UnknownName, lookup
 from ..lazy import import_late
 from ..specs.level import Level
 from ..structures import LossTerms, Targets
-from .settings import (
-    BaseLossSettings,
-    DarknetSettings,
-    EfficientDetSettings,
-    ScaledYolov4Settings,
-)
+from .settings import BaseLossSettings, DarknetSettings, EfficientDetSettings, ScaledYolov4Settings
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -23,14 +23,4 @@ NECKS: dict[str, Callable[..., nn.Module]] = {
     "tiny-fpn": TinyFpn,
 }
 
-__all__ = [
-    "NECKS",
-    "Asff",
-    "ExactFusion",
-    "PathAggregation",
-    "Pyramid",
-    "Sfam",
-    "TinyFpn",
-    "csp_pan",
-    "pan",
-]
+__all__ = ["NECKS", "ExactFusion", "PathAggregation", "Pyramid", "TinyFpn", "pan"]

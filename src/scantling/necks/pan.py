@@ -196,11 +196,7 @@ def csp_pan(in_channels: Sequence[int], spec: NeckSpec) -> PathAggregation:
 
     def fusion(before: int, channels: int, is_output: bool) -> nn.Module:
         block = ReversedCsp(
-            before,
-            channels,
-            spec.depth,
-            activation=spec.activation,
-            joint_norm=spec.joint_norm,
+            before, channels, spec.depth, activation=spec.activation, joint_norm=spec.joint_norm
         )
         attention = build_attention(spec.attention, channels) if is_output else []
         return nn.Sequential(block, *attention) if attention else block

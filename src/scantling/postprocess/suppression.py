@@ -193,11 +193,7 @@ def _overlap_any(
 
 
 def _settle(
-    group: IntArray,
-    shapes: FloatArray,
-    current: IntArray,
-    measure: Measure,
-    threshold: float,
+    group: IntArray, shapes: FloatArray, current: IntArray, measure: Measure, threshold: float
 ) -> IntArray:
     """Greedy NMS among the current boxes alone, which stand best first in each group."""
     current = current[np.argsort(group[current], kind="stable")]
@@ -217,11 +213,7 @@ def _settle(
 
 
 def _follow_leaders(
-    group: IntArray,
-    shapes: FloatArray,
-    current: IntArray,
-    measure: Measure,
-    threshold: float,
+    group: IntArray, shapes: FloatArray, current: IntArray, measure: Measure, threshold: float
 ) -> tuple[list[IntArray], IntArray]:
     """Keep the best of each group and remove what it overlaps, as long as that is most of it.
 

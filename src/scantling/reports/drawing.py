@@ -131,3 +131,26 @@ def draw_tag(
             start = (x + margin, y + margin // 2 + high)
             cv2.putText(canvas, plain, start, FONT, scale, ink, stroke, cv2.LINE_AA)
             return
+
+
+def encode_image(image: Image, suffix: str = ".jpg", *, quality: int = 95) -> bytes:
+    """An image as a file of a kind.
+
+    Args:
+        image: (H, W, 3) uint8, RGB.
+        suffix: of the kind, such as `.jpg` or `.png`.
+        quality: of a JPEG, 0 to 100.
+
+    Raises:
+        InvalidValue: no kind has this suffix, or it cannot hold such an image.
+    """
+    jpeg = suffix.lower() in (".jpg", ".jpeg")
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if jpeg else []
+    try:
+        worked, data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+    except cv2.error:
+        worked = False
+    if not worked:
+        what = f"{suffix or 'no suffix'}, {np.shape(image)}"
+        raise InvalidValue("An image to write", what, "one with pixels, as .jpg or .png")
+    return bytes(data)

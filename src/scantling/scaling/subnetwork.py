@@ -54,8 +54,7 @@ def subnetwork_spec(spec: ModelSpec, levels: int = 1) -> ModelSpec:
             "levels to drop", levels, f"from 1 to {spec.neck.levels - 1}: it has {spec.neck.levels}"
         )
     dropped = spec.replace(
-        neck=spec.neck.replace(outputs=left),
-        head=finest_levels(spec.head, left),
+        neck=spec.neck.replace(outputs=left), head=finest_levels(spec.head, left)
     )
     base = spec.name.partition("-to-s")[0]
     return dropped.replace(name=f"{base}-to-s{dropped.strides[-1]}")

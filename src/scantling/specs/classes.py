@@ -146,24 +146,15 @@ def unnamed_classes(count: int) -> tuple[str, ...]:
     return tuple(f"class{label}" for label in range(count))
 
 
-def default_names(count: int, *, known: tuple[str, ...] = COCO_NAMES) -> tuple[str, ...]:
-    """Default class names: `known` if it has `count`, else class0, class1, ….
-
-    Eighty classes are taken for COCO's, as every published detector of this family has those.
-    """
-    return known if count == len(known) else unnamed_classes(count)
-
-
 def default_class_names(spec: "ModelSpec | CfgSpec") -> tuple[str, ...]:
-    """Default class names of a model.
+    """Default class names of a model: COCO's, else class0, class1, ….
 
-    The ninety of an EfficientDet are taken for COCO's ids 1 to 90, as every published one has
-    those; see `COCO_ID_NAMES` for the ids without a class.
+    Eighty classes are taken for COCO's, and the ninety of an EfficientDet for COCO's ids 1 to 90
+    (see `COCO_ID_NAMES` for the ids without a class), as every published detector has those.
     """
-    by_id = spec.head_kind == "efficientdet"
-    if by_id and spec.num_classes == len(COCO_ID_NAMES):
-        return COCO_ID_NAMES
-    return default_names(spec.num_classes)
+    tables = (COCO_NAMES, *([COCO_ID_NAMES] if spec.head_kind == "efficientdet" else []))
+    known = {len(names): names for names in tables}
+    return known.get(spec.num_classes) or unnamed_classes(spec.num_classes)
 
 
 def canonical_name(name: str) -> str:

@@ -5,18 +5,12 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from ..errors import InvalidSpec
+from ..structures import as_size
 
 Positive = Annotated[int, Field(gt=0)]
 Ratio = Annotated[float, Field(gt=0)]
 Byte = Annotated[int, Field(ge=0, le=255)]
-
-
-def _square(size: object) -> object:
-    """A single side stands for a square."""
-    return (size, size) if isinstance(size, int) else size
-
-
-Size = Annotated[tuple[Positive, Positive], BeforeValidator(_square)]  # (height, width)
+Size = Annotated[tuple[Positive, Positive], BeforeValidator(as_size)]  # (height, width)
 
 
 class Frozen(BaseModel):

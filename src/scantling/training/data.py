@@ -66,11 +66,7 @@ def _read_split(args: RunArgs, split: str) -> Dataset:
 
 def fingerprint(dataset: Dataset) -> dict[str, Any]:
     """Classes and counts of a data set; where they change, a run cannot be resumed."""
-    return {
-        "classes": list(dataset.names),
-        "images": len(dataset),
-        "objects": len(dataset.objects),
-    }
+    return {"classes": list(dataset.names), "images": len(dataset), "objects": len(dataset.objects)}
 
 
 def open_augmented(

@@ -26,10 +26,7 @@ def build_optimizer(network: nn.Module, settings: OptimizerSettings) -> torch.op
             groups, lr=settings.learning_rate, betas=(settings.momentum, 0.999)
         )
     return torch.optim.SGD(
-        groups,
-        lr=settings.learning_rate,
-        momentum=settings.momentum,
-        nesterov=settings.nesterov,
+        groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=settings.nesterov
     )
 
 

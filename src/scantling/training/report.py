@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-import cv2
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
@@ -34,6 +33,7 @@ from ..reports import (
     render_page,
     to_png,
 )
+from ..reports.drawing import encode_image
 from .folder import RunFolder, read_settings
 from .recipe import Recipe
 from .resolve import flatten
@@ -140,10 +140,7 @@ def write_samples(folder: RunFolder, training_set: TrainingSet, task: Task) -> N
     arrays = training_set.arrays(replace(task, images=task.images[:SAMPLES]))
     pictures = [_sample(arrays, place) for place in range(len(arrays.images))]
     sheet = contact_sheet(pictures, training_set.dataset.names, count=len(pictures), cell=288)
-    _, data = cv2.imencode(
-        ".jpg", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88]
-    )
-    write_file(folder.samples, data.tobytes())
+    write_file(folder.samples, encode_image(sheet, quality=88))
 
 
 def _sample(arrays: Arrays, place: int) -> SheetImage:

@@ -15,14 +15,7 @@ from ..specs import InputSpec
 from .accelerator import TrialStep, check_trackers, fit_batch_to_memory, open_accelerator
 from .data import fingerprint, make_augmentation, make_mixers, open_augmented, read_splits
 from .ema import EMA
-from .folder import (
-    RunArgs,
-    RunFolder,
-    new_folder,
-    read_settings,
-    write_environment,
-    write_settings,
-)
+from .folder import RunArgs, RunFolder, new_folder, read_settings, write_environment, write_settings
 from .loop import Trainer
 from .model import Normalize, loss_for, prepare_for_training
 from .optimizer import build_optimizer
@@ -101,10 +94,7 @@ def open_run(
 
 
 def resume_run(
-    folder: str | Path,
-    *,
-    cache: str | Path | None = None,
-    trackers: Sequence[str] = (),
+    folder: str | Path, *, cache: str | Path | None = None, trackers: Sequence[str] = ()
 ) -> Run:
     """Resume a run from its last saved state, as if it had never been stopped.
 

@@ -3,12 +3,4 @@
 from .result import Fault, Figure, Stage, Verification, save_verification
 from .run import STAGES, verify
 
-__all__ = [
-    "STAGES",
-    "Fault",
-    "Figure",
-    "Stage",
-    "Verification",
-    "save_verification",
-    "verify",
-]
+__all__ = ["STAGES", "Fault", "Figure", "Stage", "Verification", "save_verification", "verify"]

@@ -125,10 +125,7 @@ class BoxComparison:
         right = self.reference.metadata
         self.expected = self._detect(self.reference, right.input_spec)
         predictor = Predictor(
-            comparator.engine,
-            right.names,
-            input_spec=metadata.input_spec,
-            selection=self.selection,
+            comparator.engine, right.names, input_spec=metadata.input_spec, selection=self.selection
         )
         self.given = [
             DetectionArrays(found.boxes, found.scores, back[found.labels])
@@ -186,11 +183,7 @@ class BoxComparison:
             share = 1.0 if not count else 0.0
             return Agreement(count, share, share, share, 0.0)
         return Agreement(
-            count,
-            matched / count,
-            float(every.mean()),
-            float(every.min()),
-            float(apart.mean()),
+            count, matched / count, float(every.mean()), float(every.min()), float(apart.mean())
         )
 
     def with_input_spec(self, spec: InputSpec) -> list[DetectionArrays]:

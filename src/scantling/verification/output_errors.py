@@ -262,10 +262,7 @@ LEVEL_CHANGES: tuple[tuple[str, Callable[[Levels], list[Level] | None]], ...] = 
     ("the anchors of the levels are exchanged, coarsest first", _reversed_anchors),
     ("anchors are read as (height, width)", _anchors_of(lambda sizes, _: sizes[:, ::-1])),
     ("the anchors of each level are in reverse", _anchors_of(lambda sizes, _: sizes[::-1])),
-    (
-        "anchors are multiplied by the stride",
-        _anchors_of(lambda sizes, one: sizes * one.stride),
-    ),
+    ("anchors are multiplied by the stride", _anchors_of(lambda sizes, one: sizes * one.stride)),
     ("anchors are divided by the stride", _anchors_of(lambda sizes, one: sizes / one.stride)),
 )
 

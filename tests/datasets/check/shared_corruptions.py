@@ -47,12 +47,7 @@ class Corruption:
 
 
 def corrupt_picture(
-    kind: str,
-    code: str,
-    data: bytes,
-    *,
-    also: tuple[str, ...] = (),
-    **changes: object,
+    kind: str, code: str, data: bytes, *, also: tuple[str, ...] = (), **changes: object
 ) -> Corruption:
     """The first image replaced by other bytes, its labels left as they are."""
     other = replace(FIRST, data=data, **changes)

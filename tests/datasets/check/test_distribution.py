@@ -70,10 +70,7 @@ def test_a_level_without_objects_is_told_only_of_many_objects():
     assert list(check_sizes([few], LEVELS)) == []
     many = dataset([[0, 0, 128, 128]] * 100, [0] * 100)
     found = list(check_sizes([many], LEVELS))
-    assert [(one.code, one.item) for one in found] == [
-        ("W504", "stride 16"),
-        ("W504", "stride 32"),
-    ]
+    assert [(one.code, one.item) for one in found] == [("W504", "stride 16"), ("W504", "stride 32")]
 
 
 def test_sizes_of_no_data_set_are_no_finding():

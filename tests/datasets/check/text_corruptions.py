@@ -10,11 +10,7 @@ HUGE_LINE = b"0 " + b"0.5 " * 70_000 + b"\n"
 
 
 def change_file(
-    kind: str,
-    name: str,
-    change: Callable[[bytes], bytes | None],
-    *,
-    more: Files | None = None,
+    kind: str, name: str, change: Callable[[bytes], bytes | None], *, more: Files | None = None
 ) -> Callable[[], Files]:
     """The clean set with one file changed (None: taken away), and others added."""
 

@@ -143,11 +143,7 @@ def test_a_graph_answers_as_the_network_does(name: str, format_: str):
 
 
 @pytest.mark.parametrize(
-    ("name", "format_"),
-    [
-        ("yolov4-tiny", "onnx"),
-        ("efficientdet-d0", "openvino"),
-    ],
+    ("name", "format_"), [("yolov4-tiny", "onnx"), ("efficientdet-d0", "openvino")]
 )
 def test_a_graph_of_open_sizes_answers_for_each(name: str, format_: str):
     model = small_model(name)

@@ -44,8 +44,7 @@ class AnchorsOptions:
         Setting("Measure of the fit: ratio, the worst of two sides, or iou, the overlap."),
     ] = "ratio"
     threshold: Annotated[
-        float | None,
-        Setting("Greatest ratio (4) or least overlap (0.25) that counts as fitting."),
+        float | None, Setting("Greatest ratio (4) or least overlap (0.25) that counts as fitting.")
     ] = None
     generations: Annotated[int, Setting("Of the genetic search; 0 for k-means alone.", min=0)] = (
         1000

@@ -3,17 +3,14 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from ...errors import InvalidSource, printable
+from ...errors import printable
 from ..command import Setting, option
 from ..options import INPUT, RESULT, DataArgument, FormatSetting, JsonOption
 from ..output import WORKED
-
-if TYPE_CHECKING:
-    from ...structures import Image
 
 
 @dataclass(frozen=True)
@@ -52,6 +49,7 @@ def show(options: DataShowOptions) -> int:
 
     from ...datasets.contact_sheets import choose_augmentation, dataset_sheet
     from ...datasets.readers import describe_dataset, read_dataset
+    from ...reports.drawing import encode_image
 
     dataset = read_dataset(options.data, split=options.split, format=options.format)
     typer.echo(printable(describe_dataset(dataset), keep="\n"), err=True)
@@ -64,27 +62,10 @@ def show(options: DataShowOptions) -> int:
         columns=options.columns,
         cell=options.cell,
     )
-    _save(options.out, sheet)
+    options.out.write_bytes(encode_image(sheet, options.out.suffix))
     height, width = sheet.shape[:2]
     if options.json:
         typer.echo(json.dumps({"written": str(options.out), "width": width, "height": height}))
     else:
         typer.echo(f"Saved {width}×{height} pixels in {printable(str(options.out))}")
     return WORKED
-
-
-def _save(path: Path, sheet: "Image") -> None:
-    """Write a picture in the kind that the suffix says.
-
-    Raises:
-        InvalidSource: no kind has this suffix, or the file cannot be written.
-    """
-    import cv2
-
-    try:
-        worked, data = cv2.imencode(path.suffix, sheet[..., ::-1])
-    except cv2.error:
-        worked = False
-    if not worked:
-        raise InvalidSource(str(path), "cannot be written; give it a suffix such as .png or .jpg")
-    path.write_bytes(data.tobytes())

@@ -1,7 +1,7 @@
 """Data set → findings: what is wrong with it, with a report for people and one for machines."""
 
 from .report import render_report
-from .result import CheckResult, ModelLevels, finding_to_record, summarise, to_record
+from .result import CheckResult, ModelLevels, summarise, to_record
 from .run import check_dataset, check_quickly, require_sound
 
 __all__ = [
@@ -9,7 +9,6 @@ __all__ = [
     "ModelLevels",
     "check_dataset",
     "check_quickly",
-    "finding_to_record",
     "render_report",
     "require_sound",
     "summarise",

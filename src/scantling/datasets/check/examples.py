@@ -9,7 +9,7 @@ from ...errors import InvalidSource
 from ...images.paths import IMAGE_SUFFIXES
 from ...images.read import read_image
 from ...reports import Picture
-from ...reports.drawing import WHITE, draw
+from ...reports.drawing import WHITE, draw, encode_image
 from ...structures import Detections, Image
 from ..dataset import Columns, Dataset
 from ..findings import Finding
@@ -19,7 +19,7 @@ SIDE = 420  # pixels of the longer side of a drawn image: fits two in a row of a
 MAX_PIXELS = 2**25  # of an image that is still drawn; 0.1 GiB decoded
 MAX_DRAWN = 300  # boxes in one picture: more hide it
 RED = (230, 30, 30)
-_QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 82]
+_QUALITY = 82
 
 
 def draw_example(finding: Finding, result: CheckResult) -> Picture | None:
@@ -42,11 +42,10 @@ def draw_example(finding: Finding, result: CheckResult) -> Picture | None:
     second = None if other is None else _draw(other, None, result)
     if second is not None:
         image = _side_by_side(image, second)
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), _QUALITY)
     line = "" if finding.line is None else f", line {finding.line}"
     item = f", {finding.item}" if finding.item else ""
     caption = f"{place_in(finding.file, result.source)}{line}{item}: {finding.message}"
-    return Picture(data.tobytes(), caption) if done else None
+    return Picture(encode_image(image, quality=_QUALITY), caption)
 
 
 def _draw(path: Path, finding: Finding | None, result: CheckResult) -> Image | None:

@@ -70,10 +70,7 @@ def image_of(annotation: Any, by_id: dict[ImageId, int | None]) -> int | None:
 
 
 def fault_of(
-    annotation: Any,
-    by_id: dict[ImageId, int | None],
-    labels: dict[int, int],
-    ids: set[int | str],
+    annotation: Any, by_id: dict[ImageId, int | None], labels: dict[int, int], ids: set[int | str]
 ) -> Fault | None:
     """The problem of one annotation, if any, before its numbers are checked.
 

@@ -15,16 +15,7 @@ from .values import Dropped, WritePlan
 from .voc import write_voc
 from .yolo import write_yolo
 
-__all__ = [
-    "IMAGE_MODES",
-    "WRITERS",
-    "Dropped",
-    "ImageMode",
-    "WritePlan",
-    "Writer",
-    "check_target",
-    "write_dataset",
-]
+__all__ = ["WRITERS", "Dropped", "check_target", "write_dataset"]
 
 
 class Writer(Protocol):

@@ -12,8 +12,4 @@ __all__ = ["FORMATS", "Format"]
 
 # Every format, by the name that `export` takes. Export, reading metadata, the choice of the engine
 # and the command line go by what its entry says.
-FORMATS: dict[str, Format] = {
-    "openvino": OPENVINO,
-    "onnx": ONNX,
-    "tensorrt": TENSORRT,
-}
+FORMATS: dict[str, Format] = {"openvino": OPENVINO, "onnx": ONNX, "tensorrt": TENSORRT}

@@ -4,11 +4,9 @@ from .graph import ExportGraph
 from .metadata import fingerprint, make_metadata
 from .onnx_file import to_onnx, write_onnx
 from .openvino_file import to_openvino, write_openvino
-from .rewrite import MishForm
 
 __all__ = [
     "ExportGraph",
-    "MishForm",
     "fingerprint",
     "make_metadata",
     "to_onnx",

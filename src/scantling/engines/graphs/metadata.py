@@ -9,6 +9,7 @@ from ...checkpoints import Model
 from ...errors import InvalidExport
 from ...specs.frozen import check_image_size
 from ...specs.metadata import Calibration, GraphForm, Metadata, Precision
+from ...structures import as_size
 
 
 def fingerprint(model: Model) -> str:
@@ -76,15 +77,12 @@ def make_metadata(
 
 
 def _choose_size(
-    model: Model,
-    image_size: int | tuple[int, int] | None,
-    *,
-    any_size: bool,
+    model: Model, image_size: int | tuple[int, int] | None, *, any_size: bool
 ) -> tuple[int, int]:
     """(height, width) of the graph's usual input, once it is known to fit."""
     spec, stride = model.spec, model.network.strides[-1]
     size = spec.image_size if image_size is None else image_size
-    size = (size, size) if isinstance(size, int) else size
+    size = as_size(size)
     if min(size) < 1:
         problem = f"an input of {size[0]}×{size[1]} pixels"
         raise InvalidExport(spec.name, problem, "Give sides of one pixel or more")

@@ -31,8 +31,7 @@ def keep_in_onnx(metadata: Metadata, ops: Any) -> Any:
         classes = ops.Constant(value_ints=list(range(len(metadata.names))))
         axis = ops.Constant(value_ints=[1])
         own = ops.Equal(
-            ops.Unsqueeze(labels, axis),
-            ops.Reshape(classes, ops.Constant(value_ints=[1, -1, 1])),
+            ops.Unsqueeze(labels, axis), ops.Reshape(classes, ops.Constant(value_ints=[1, -1, 1]))
         )
         zero = ops.Constant(value_float=0.0)
         selected = ops.NonMaxSuppression(

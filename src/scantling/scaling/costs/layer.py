@@ -7,8 +7,26 @@ from math import prod
 Shape = tuple[int, ...]
 
 
+class _Moved:
+    """What layers and sums of them move, in bytes."""
+
+    macs: int
+    weight_bytes: int
+    activation_bytes: int
+
+    @property
+    def moved_bytes(self) -> int:
+        """Bytes of weights and feature maps read and written, each once."""
+        return self.weight_bytes + self.activation_bytes
+
+    @property
+    def intensity(self) -> float:
+        """Arithmetic intensity: multiply-accumulates for each byte moved."""
+        return self.macs / self.moved_bytes if self.moved_bytes else 0.0
+
+
 @dataclass(frozen=True)
-class LayerCost:
+class LayerCost(_Moved):
     """Cost of one call of one operation; views are free and are not counted as layers.
 
     Everything is of the whole batch.
@@ -61,23 +79,13 @@ class LayerCost:
     reads_image: bool
 
     @property
-    def moved_bytes(self) -> int:
-        """Bytes of weights and feature maps read and written, each once."""
-        return self.weight_bytes + self.activation_bytes
-
-    @property
-    def intensity(self) -> float:
-        """Arithmetic intensity: multiply-accumulates for each byte moved."""
-        return self.macs / self.moved_bytes if self.moved_bytes else 0.0
-
-    @property
     def is_convolution(self) -> bool:
         """Whether it is a convolution of any kind."""
         return self.kind in ("convolution", "depthwise", "grouped")
 
 
 @dataclass(frozen=True)
-class Totals:
+class Totals(_Moved):
     """Sums over layers, of the fields of `LayerCost`."""
 
     layers: int
@@ -89,16 +97,6 @@ class Totals:
     weight_bytes: int
     activation_bytes: int
     live_bytes: int
-
-    @property
-    def moved_bytes(self) -> int:
-        """Bytes of weights and feature maps read and written."""
-        return self.weight_bytes + self.activation_bytes
-
-    @property
-    def intensity(self) -> float:
-        """Multiply-accumulates for each byte moved."""
-        return self.macs / self.moved_bytes if self.moved_bytes else 0.0
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,7 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "mbconv": ("mbconv",),
     "mbconv-lite": ("mbconv-lite",),
 }
-OF_FAMILY = {
-    "yolov4": ("tiny", "csp", "plain", "osa"),
-    "efficientdet": ("mbconv", "mbconv-lite"),
-}
+OF_FAMILY = {"yolov4": ("tiny", "csp", "plain", "osa"), "efficientdet": ("mbconv", "mbconv-lite")}
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,7 @@ from .operation_table import (
 
 
 def tabulate(
-    spec: ModelSpec | CfgSpec,
-    *,
-    image_size: int | tuple[int, int] | None = None,
-    batch: int = 1,
+    spec: ModelSpec | CfgSpec, *, image_size: int | tuple[int, int] | None = None, batch: int = 1
 ) -> OperationTable:
     """Tabulate the operations of a model as engines run it: uint8 pixels to boxes and scores.
 

@@ -51,11 +51,7 @@ def plain(
 
 
 def with_stage_kind(
-    spec: ModelSpec,
-    kind: str,
-    *,
-    stages: Collection[int] | None = None,
-    depth: int | None = None,
+    spec: ModelSpec, kind: str, *, stages: Collection[int] | None = None, depth: int | None = None
 ) -> ModelSpec:
     """Change the kind of stages; widths and strides stay.
 
@@ -177,12 +173,7 @@ def _stage(stage: StageSpec, kind: str, depth: int | None) -> StageSpec:
     if kind == stage.kind:
         return stage.replace(depth=depth or stage.depth)
     kept = OSA_DEPTH if kind == "csp-osa" else stage.depth
-    return StageSpec(
-        kind=kind,
-        channels=stage.channels,
-        depth=depth or kept,
-        stride=stage.stride,
-    )
+    return StageSpec(kind=kind, channels=stage.channels, depth=depth or kept, stride=stage.stride)
 
 
 def _check_stage(name: str, stage: StageSpec, place: int, in_channels: int) -> None:

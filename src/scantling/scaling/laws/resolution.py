@@ -2,6 +2,7 @@
 
 from ...errors import InvalidSpec
 from ...specs import ModelSpec
+from ...structures import as_size
 from .checks import check_factor
 
 LONGEST_SIDE = 16384
@@ -18,7 +19,7 @@ def resize(spec: ModelSpec, size: int | tuple[int, int]) -> ModelSpec:
 
     Source: Scaled-YOLOv4, section 3.1.
     """
-    height, width = (size, size) if isinstance(size, int) else size
+    height, width = as_size(size)
     if not (0 < height <= LONGEST_SIDE and 0 < width <= LONGEST_SIDE):
         raise InvalidSpec(
             spec.name,

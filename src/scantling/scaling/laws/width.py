@@ -11,12 +11,7 @@ _LEAST_SHARE = 0.9  # EfficientNet never rounds a width down by more than a tent
 
 
 def widen(
-    spec: ModelSpec,
-    factor: float,
-    *,
-    backbone: bool = True,
-    neck: bool = True,
-    stem: bool = True,
+    spec: ModelSpec, factor: float, *, backbone: bool = True, neck: bool = True, stem: bool = True
 ) -> ModelSpec:
     """Multiply the width: c → ⌈γ·c / 8⌉ · 8; in EfficientNet's stages by its own rounding.
 

@@ -92,10 +92,7 @@ def write_table(specs: Iterable[ModelSpec], path: Path = PATH) -> None:
             fields = {key: value for key, value in asdict(layer).items() if key not in _DROPPED}
             text = json.dumps(fields)
             places.append(
-                (
-                    layers.setdefault(text, len(layers)),
-                    names.setdefault(layer.name, len(names)),
-                )
+                (layers.setdefault(text, len(layers)), names.setdefault(layer.name, len(names)))
             )
     np.savez_compressed(
         path,
@@ -222,10 +219,5 @@ def _layer(fields: dict[str, Any]) -> LayerCost:
 def _bare(layer: LayerCost) -> LayerCost:
     """Layer cost without the fields that depend on its place in the network."""
     return replace(
-        layer,
-        live_bytes=0,
-        receptive_field=None,
-        stride=None,
-        sees_all=False,
-        reads_image=False,
+        layer, live_bytes=0, receptive_field=None, stride=None, sees_all=False, reads_image=False
     )

@@ -143,10 +143,7 @@ def macs_at(cost: NetworkCost, sides: Sequence[int]) -> Values:
 
 
 def _columns(
-    own: Architecture,
-    num_classes: int,
-    image: tuple[int, int],
-    predicts: Mapping[str, CostModel],
+    own: Architecture, num_classes: int, image: tuple[int, int], predicts: Mapping[str, CostModel]
 ) -> dict[str, Values]:
     """Columns of one architecture's rows."""
     sides = own.image_sizes

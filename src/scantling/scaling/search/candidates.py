@@ -98,10 +98,7 @@ def _yolov4() -> tuple[Architecture, ...]:
     }
     return tuple(
         Architecture(
-            _named(spec, name),
-            "yolov4",
-            kind,
-            _named(twins[name], name) if name in twins else None,
+            _named(spec, name), "yolov4", kind, _named(twins[name], name) if name in twins else None
         )
         for spec, name, kind in made
     )

@@ -69,10 +69,7 @@ class MeasuredLatency:
 
 
 def verify_latency(
-    scaled: ScaledModel,
-    *,
-    seconds: float = SECONDS,
-    cache: Path | None = None,
+    scaled: ScaledModel, *, seconds: float = SECONDS, cache: Path | None = None
 ) -> MeasuredLatency:
     """Measure a scaled model with the engine, precision and threads of its device's profile.
 
