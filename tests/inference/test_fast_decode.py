@@ -19,7 +19,7 @@ def predictors(assets: Path) -> tuple[Predictor, Predictor]:
     """The real yolov4-tiny, with and without reduced decoding."""
     folder = assets / "weights" / "yolov4-tiny-coco"
     cfg, weights = folder / "yolov4-tiny.cfg", folder / "yolov4-tiny.weights"
-    fast = load(cfg, weights=weights, device="cpu", resize_mode="letterbox")
+    fast = load(cfg, weights=weights, device="cpu", resize_mode="letterbox", fast_decode=True)
     exact = Predictor(fast.engine, fast.names, input_spec=fast.input_spec, fast_decode=False)
     return fast, exact
 
@@ -69,6 +69,7 @@ def test_a_stream_reduces_only_where_the_image_is_not_wanted(predictors, photogr
     (whole,) = exact.stream(photographs[0], keep_images=False)
     assert kept.frame.image.shape[:2] == whole.frame.image.shape[:2] == LARGE
     assert reduced.frame.image.shape[:2] == (540, 960)
+    assert [one.frame.reduced for one in (kept, reduced, whole)] == [False, True, False]
     assert reduced.frame.size == reduced.detections.image_size == LARGE
     np.testing.assert_array_equal(kept.detections.boxes, whole.detections.boxes)
     assert not np.array_equal(reduced.detections.boxes, kept.detections.boxes)

@@ -143,7 +143,7 @@ class PredictionPrinter:
         from ..images import count_images
 
         self._as_json = as_json
-        self._images = self._objects = self._failed = 0
+        self._images = self._objects = self._failed = self._reduced = 0
         self._failures: list[str] = []
         self._seconds: Counter[str] = Counter()
         self._start = perf_counter()
@@ -168,6 +168,7 @@ class PredictionPrinter:
         frame, found = prediction.frame, prediction.detections
         self._bar.advance(self._task)
         self._images += 1
+        self._reduced += frame.reduced
         if self._as_json:
             from ..inference.outputs import to_record
 
@@ -181,6 +182,7 @@ class PredictionPrinter:
         if not self._as_json:
             typer.echo(
                 f"{describe_frame(frame)}: {describe(found)}  {sum(seconds.values()) * 1e3:.0f} ms"
+                + ("  (a reduced copy)" if frame.reduced else "")
             )
 
     def finish(self, folder: Path | None) -> int:
@@ -189,6 +191,11 @@ class PredictionPrinter:
             typer.echo(self._summary())
         if not self._as_json and folder is not None:
             typer.echo(f"Saved in {printable(str(folder))}")
+        if self._reduced:
+            note(
+                f"{count_of(self._reduced, 'image')} decoded as reduced copies (--fast-decode):"
+                " boxes and scores are near those of the whole images, not equal"
+            )
         if not self._failed:
             return WORKED
         typer.echo(f"scantling: {self._failed} of {self._images} could not be read:", err=True)

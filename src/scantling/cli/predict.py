@@ -88,6 +88,16 @@ class PredictOptions(InferenceSettings):
             rare=True,
         ),
     ] = False
+    fast_decode: Annotated[
+        bool,
+        option(
+            SPEED,
+            "Decode large JPEGs as reduced copies where no picture is saved: faster; boxes and"
+            " scores change a little.",
+            "--fast-decode",
+            rare=True,
+        ),
+    ] = False
     device: DeviceOption = "auto"
     engine: EngineOption = "auto"
     precision: Annotated[
@@ -97,13 +107,6 @@ class PredictOptions(InferenceSettings):
     max_detections: Annotated[
         int | None, Setting("The most an image keeps; 300, or an exported file's own.")
     ] = None
-    fast_decode: Annotated[
-        bool,
-        Setting(
-            "Decode a large JPEG as a reduced copy where no picture is saved; false: all of it,"
-            " slower."
-        ),
-    ] = True
 
 
 def predict(options: PredictOptions) -> int:

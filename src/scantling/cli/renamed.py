@@ -24,7 +24,7 @@ RENAMED: dict[str, tuple[str, ...]] = {
     "--epoch": ("--epochs",),
     "--figure": ("--out",),
     "--fit": ("--set resize_mode",),
-    "--full-decode": ("--set fast_decode=false",),
+    "--full-decode": ("nothing: all of an image is decoded unless --fast-decode is given",),
     "--half": ("--precision",),
     "--img": ("--image-size",),
     "--image": ("--set camera_size",),

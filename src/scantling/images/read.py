@@ -333,6 +333,7 @@ class Frame:
     index: int = 0  # number of the frame in its video, of a file in its list; else 0
     video: VideoInfo | None = None  # of which it is a frame
     original: tuple[int, int] | None = None  # (height, width), where `image` is smaller or gone
+    reduced: bool = False  # decoded as a reduced copy: what is found in it is near, not equal
 
     def __post_init__(self) -> None:
         found = self.image is not None or (self.original is not None and self.problem is None)

@@ -144,7 +144,8 @@ def _open(location: Location, limits: Limits, min_size: MinSize) -> Iterable[Fra
             return _stream(value, name, limits)
     except InvalidSource as error:
         return [Frame(name=name, problem=error.problem)]
-    return [Frame(name=name, image=image, original=None if size == image.shape[:2] else size)]
+    reduced = size not in (None, image.shape[:2])
+    return [Frame(name, image, original=size if reduced else None, reduced=reduced)]
 
 
 def _all(size: tuple[int, int]) -> tuple[int, int]:

@@ -35,7 +35,7 @@ def load(
     selection: Selection | Mapping[str, Any] | None = None,
     plan: InferencePlan | None = None,
     clip: bool = True,
-    fast_decode: bool = True,
+    fast_decode: bool = False,
     cache: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Predictor:
@@ -102,7 +102,7 @@ def open_predictor(
     selection: Selection | Mapping[str, Any] | None = None,
     plan: InferencePlan | None = None,
     clip: bool = True,
-    fast_decode: bool = True,
+    fast_decode: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Predictor:
     """`load`, with the settings of the engine as one value.

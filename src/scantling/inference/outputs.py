@@ -28,7 +28,7 @@ from ..structures import Detections, Image
 
 RUN_FOLDER = Path("runs/predict")
 FALLBACK_FPS = 25.0  # for streams that do not tell theirs
-COLUMNS = ("source", "frame", "label", "name", "score", "left", "top", "right", "bottom")
+COLUMNS = ("source", "frame", "reduced", "label", "name", "score", "left", "top", "right", "bottom")
 
 
 class OutputWriter(Protocol):
@@ -204,7 +204,7 @@ class CsvWriter:
         record = to_record(frame, detections)
         for found in record["detections"]:
             what = (found["label"], found["name"], found["score"], *found["box"])
-            self._rows.writerow((record["source"], record["frame"], *what))
+            self._rows.writerow((record["source"], record["frame"], record["reduced"], *what))
         self._file.flush()
 
     def close(self) -> None:
@@ -262,14 +262,16 @@ class CocoWriter:
 def to_record(frame: Frame, detections: Detections | None) -> dict[str, Any]:
     """One image as plain values for JSON.
 
-    Keys: source; frame, its number in a video; image_size (height, width); detections (label, name,
-    score, box as xyxy pixels; best first); problem, null or why there is no answer.
+    Keys: source; frame, its number in a video; image_size (height, width); reduced, whether it was
+    decoded as a reduced copy (`fast_decode`); detections (label, name, score, box as xyxy pixels;
+    best first); problem, null or why there is no answer.
     """
     found = None if detections is None else detections.to_dict()
     return {
         "source": frame.name,
         "frame": frame.index,
         "image_size": None if found is None else found["image_size"],
+        "reduced": frame.reduced,
         "detections": [] if found is None else found["detections"],
         "problem": frame.problem,
     }

@@ -75,7 +75,8 @@ class Predictor:
         clip: cut boxes off at the edge of the image.
         fast_decode: `stream` may decode a JPEG that is much larger than the network's input as a
             reduced copy where its caller does not want the images: in half the time, and boxes and
-            scores are near those of the whole image, not equal. Never where it is cut into tiles.
+            scores are near those of the whole image, not equal; `frame.reduced` tells of which.
+            Never where it is cut into tiles.
 
     Raises:
         InvalidValue: the engine cannot take the views of the plan.
@@ -90,7 +91,7 @@ class Predictor:
         selection: Selection | None = None,
         plan: InferencePlan | None = None,
         clip: bool = True,
-        fast_decode: bool = True,
+        fast_decode: bool = False,
     ) -> None:
         self.engine = engine
         self.names = names
