@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,13 @@ ROOT = Path(__file__).parents[1]
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # one process a core: threads would only wait for another
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# No test depends on how fast or busy the machine is.
+if find_spec("hypothesis"):
+    from hypothesis import settings
+
+    settings.register_profile("any-machine", deadline=None)
+    settings.load_profile("any-machine")
 
 # A shell starts what runs in the background with Ctrl-C ignored; what tests start inherits that.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

@@ -12,8 +12,8 @@ import scantling
 ROOT = Path(scantling.__file__).parent
 LAYERS = [
     {"errors", "io", "lazy"},
-    {"structures", "boxes", "specs"},
-    {"blocks", "reports", "images"},
+    {"structures", "boxes"},
+    {"specs", "blocks", "reports", "images"},
     {"backbones", "necks", "heads", "augment", "postprocess"},
     {"detector", "losses", "datasets"},
     {"darknet"},

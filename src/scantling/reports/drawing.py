@@ -151,6 +151,7 @@ def encode_image(image: Image, suffix: str = ".jpg", *, quality: int = 95) -> by
     except cv2.error:
         worked = False
     if not worked:
-        what = f"{suffix or 'no suffix'}, {np.shape(image)}"
-        raise InvalidValue("An image to write", what, "one with pixels, as .jpg or .png")
+        height, width = image.shape[:2]
+        given = f"{suffix or 'no suffix'}, an image of {width} × {height} pixels"
+        raise InvalidValue("A picture to write", given, "a suffix such as .png or .jpg, and pixels")
     return bytes(data)
