@@ -87,14 +87,14 @@ def ours_of(document: Document, results: Results, **options: object) -> CocoResu
     return evaluate_coco(truth, found_from(results, truth), **options)
 
 
-@settings(max_examples=1000, deadline=None, derandomize=True)
+@settings(max_examples=400, deadline=None, derandomize=True)
 @given(st.integers(0, 2**32 - 1))
 def test_every_figure_equals_pycocotools_on_random_cases(seed: int):
     document, results = random_case(seed)
     assert not differences(ours_of(document, results), by_pycocotools(document, results))
 
 
-@settings(max_examples=350, deadline=None, derandomize=True)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(st.integers(0, 2**32 - 1))
 def test_every_figure_equals_pycocotools_when_classes_are_not_told_apart(seed: int):
     document, results = random_case(seed)
@@ -102,7 +102,7 @@ def test_every_figure_equals_pycocotools_when_classes_are_not_told_apart(seed: i
     assert not differences(ours_of(document, results, class_agnostic=True), theirs)
 
 
-@settings(max_examples=350, deadline=None, derandomize=True)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(st.integers(0, 2**32 - 1))
 def test_every_table_equals_pycocotools_under_other_settings(seed: int):
     document, results = random_case(seed)
@@ -126,7 +126,7 @@ def test_every_table_equals_pycocotools_under_other_settings(seed: int):
     assert ours.stats["AP75"] == -1
 
 
-@settings(max_examples=350, deadline=None, derandomize=True)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(st.integers(0, 2**32 - 1))
 def test_a_difficult_object_counts_as_pycocotools_counts_one_of_no_area_range(seed: int):
     document, results = random_case(seed)
