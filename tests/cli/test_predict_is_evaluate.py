@@ -13,7 +13,8 @@ from scantling.datasets.readers import read_dataset
 from scantling.evaluation import evaluate_results
 from scantling.specs.classes import COCO_CATEGORY_IDS, COCO_NAMES, canonical_name
 
-AS_EVALUATE = ["--min-score", "0.001", "--iou-threshold", "0.6", "--set", "max_detections=300"]
+AS_EVALUATE = ["--min-score", "0.001", "--iou-threshold", "0.6"]
+AS_EVALUATE += ["--set", "max_detections=300", "--set", "nms=greedy"]
 
 
 @pytest.fixture(scope="module")

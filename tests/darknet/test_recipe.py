@@ -13,6 +13,7 @@ from scantling.specs import CfgSpec
 from scantling.structures import Targets
 from scantling.training.data import make_augmentation
 from scantling.training.model import loss_for
+from scantling.training.optimizer import freeze
 from scantling.training.recipe import Recipe
 from scantling.training.resolve import resolve_recipe
 
@@ -241,3 +242,80 @@ def test_a_limit_of_one_level_leaves_the_others_without(tmp_path: Path):
     path.write_text(NET.format("") + level + again)
     limits = recipe_of(read_cfg(path)).loss.max_delta
     assert sorted(limits) == [3, pytest.approx(3e38)]
+
+
+def cfg_of(folder: Path, net: str = "", yolo: str = "") -> CfgSpec:
+    path = folder / "small.cfg"
+    path.write_text(NET.format(net) + REST.format(yolo))
+    return read_cfg(path)
+
+
+def test_counters_per_class_are_the_weights_of_the_classes(tmp_path: Path):
+    # darknet's get_classes_multipliers: the largest count by each, at most max_delta
+    loss = small(tmp_path, yolo="counters_per_class=100, 25").loss
+    assert loss.class_weights == (1, 4)
+    assert small(tmp_path, yolo="counters_per_class=100,1\nmax_delta=5").loss.class_weights == (
+        1,
+        5,
+    )
+    with pytest.raises(InvalidCfg, match="3 numbers for 2 classes"):
+        small(tmp_path, yolo="counters_per_class=1,2,3")
+
+
+def test_cutmix_turns_mixup_off_as_darknet_does_and_mosaic_bound_is_taken(tmp_path: Path):
+    settings = small(tmp_path, "mixup=1\ncutmix=1").augment.settings
+    assert (settings["mixup"], settings["clip_to_tile"]) == (0, False)
+    recipe = small(tmp_path, "mosaic=1\ncutmix=1\nmosaic_bound=1")
+    assert (recipe.augment.settings["mosaic"], recipe.augment.settings["clip_to_tile"]) == (
+        0.5,
+        True,
+    )
+    augmentation = make_augmentation(recipe.augment, input_spec=cfg_of(tmp_path).input)
+    assert augmentation((64, 64))._mosaic().clip_to_tile
+
+
+def test_stopbackward_freezes_the_layer_and_all_before_it(tmp_path: Path):
+    path = tmp_path / "small.cfg"
+    first = "[convolutional]\nfilters=4\nactivation=leaky\n[shortcut]\nfrom=-1\n"
+    stop = "[convolutional]\nfilters=4\nactivation=leaky\nstopbackward=1\n"
+    path.write_text(NET.format("") + first + stop + REST.format(""))
+    recipe = recipe_of(read_cfg(path))
+    assert recipe.freeze == ("layers.0", "layers.1", "layers.2")
+    frozen = freeze(build_cfg_network(read_cfg(path)), recipe.freeze)
+    assert {name.split(".")[1] for name in frozen} == {"0", "2"}
+    assert recipe_of(cfg_of(tmp_path)).freeze == ()
+
+
+def test_what_a_run_goes_without_is_warned_of_by_name(tmp_path: Path, caplog):
+    small(tmp_path, "adam=1\nlearning_rate=0.1", "truth_thresh=0.9\nstopbackward=3000")
+    told = "\n".join(caplog.messages)
+    assert "[net] adam=1: " in told
+    assert "[yolo] truth_thresh=0.9: " in told
+    assert "[yolo] stopbackward=3000: " in told
+    caplog.clear()
+    small(tmp_path, yolo="counters_per_class=3,4\ncls_normalizer=0.5")
+    assert "cls_normalizer beside counters_per_class" in caplog.text
+    caplog.clear()
+    small(tmp_path, "adam=0\ntime_steps=1", "cls_normalizer=0.5\ntruth_thresh=1")
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("", ("greedy", 1)),
+        ("beta_nms=0.7", ("greedy", 1)),
+        ("nms_kind=default\nbeta_nms=0.7", ("greedy", 1)),
+        ("nms_kind=greedynms\nbeta_nms=0.7", ("diou", 0.6)),  # box_diou, whatever beta_nms says
+        ("nms_kind=diounms", ("diou", 0.6)),
+        ("nms_kind=diounms\nbeta_nms=0.7", ("diou", 0.7)),
+    ],
+)
+def test_the_kind_of_nms_is_that_of_darknet(tmp_path: Path, lines: str, expected: object):
+    nms = cfg_of(tmp_path, yolo=lines).nms
+    assert (nms.kind, nms.beta) == expected
+
+
+def test_an_unknown_kind_of_nms_is_refused(tmp_path: Path):
+    with pytest.raises(InvalidCfg, match=r"small.cfg:\d+: \[yolo\] nms_kind=cornersnms is unknown"):
+        cfg_of(tmp_path, yolo="nms_kind=cornersnms")

@@ -54,6 +54,7 @@ class DarknetAugmentation:
         blur: 0 is off; else the kernel for whole images, see `Blur`, of which 1 blurs only
             backgrounds.
         noise: standard deviation of noise on half of the images, 0 to 127.
+        clip_to_tile: see `DarknetMosaic`; darknet's `mosaic_bound`.
         pad_value: colour of the padding; None is the mean colour of the image, as darknet pads.
         extra: applied last.
 
@@ -72,6 +73,7 @@ class DarknetAugmentation:
     hue: float = 0.1
     blur: int = 0
     noise: float = 0.0
+    clip_to_tile: bool = True
     pad_value: Colour | None = None
     extra: tuple[Transform, ...] = ()
 

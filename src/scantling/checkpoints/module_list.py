@@ -18,7 +18,7 @@ from ..darknet.edit import detection_convolutions, edit_cfg
 from ..darknet.native import VARIANTS, native_tensors
 from ..detector import Detector, build_detector
 from ..errors import InvalidCheckpoint
-from ..specs import CATALOG, CfgSpec, InputSpec, ModelSpec
+from ..specs import CATALOG, CfgSpec, InputSpec, ModelSpec, NmsSpec
 from ..specs.classes import default_class_names
 from .model import Model, build_empty
 from .pickle_rules import StoredTensor
@@ -153,7 +153,7 @@ def _refuse_tiny(spec: ModelSpec, path: Path) -> None:
 def _decoded_by_sigmoid(spec: ModelSpec) -> ModelSpec:
     scale_xy = (2.0,) * len(spec.strides)
     head = spec.head.replace(box_coding="sigmoid", scale_xy=scale_xy)
-    return spec.replace(head=head, input=InputSpec(pad_value=114))
+    return spec.replace(head=head, input=InputSpec(pad_value=114), nms=NmsSpec())
 
 
 def _cfg_decoded_by_sigmoid(spec: CfgSpec) -> CfgSpec:
@@ -162,7 +162,8 @@ def _cfg_decoded_by_sigmoid(spec: CfgSpec) -> CfgSpec:
     for detection, convolution in detection_convolutions(spec).items():
         edits[detection] = {"new_coords": 1, "scale_x_y": 2.0}
         edits[convolution] = {"activation": "logistic"}
-    return spec.replace(cfg=edit_cfg(spec.cfg, edits), input=InputSpec(pad_value=114))
+    text = edit_cfg(spec.cfg, edits)
+    return spec.replace(cfg=text, input=InputSpec(pad_value=114), nms=NmsSpec())
 
 
 def _check_shapes(entries: Sequence[_Entry], targets: Sequence[Tensor], path: Path) -> None:

@@ -177,7 +177,7 @@ def judge_file(options: EvaluateOptions) -> "Evaluation":
 def run_model(options: EvaluateOptions) -> "Evaluation":
     """The evaluation of a model, run on the images."""
     from ..datasets.readers import describe_dataset
-    from ..evaluation import choose_protocol, evaluate as run, open_data, selection_for
+    from ..evaluation import choose_protocol, evaluate as run, open_data, protocol_settings
     from .output import image_bar, note
 
     protocol = choose_protocol(options.protocol, points=options.points)
@@ -190,7 +190,7 @@ def run_model(options: EvaluateOptions) -> "Evaluation":
         max_data_errors=options.max_data_errors,
     )
     note(f"{options.data}: {describe_dataset(dataset)}")
-    selection = replace(selection_for(protocol), **choose_selection(options))
+    selection = protocol_settings(protocol) | choose_selection(options)
     predictor = load_predictor(options, selection, many=True)
     with image_bar("evaluate") as progress:
         evaluation = run(

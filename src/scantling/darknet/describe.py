@@ -5,9 +5,10 @@ from os import PathLike
 from pathlib import Path
 
 from ..errors import InvalidCfg
-from ..specs import CfgSpec, InputSpec
+from ..specs import CfgSpec, InputSpec, NmsSpec
 from ..specs.classes import DARKNET_COCO_NAMES, unnamed_classes
 from ..specs.level import MAX_ANCHORS, Anchor, Level
+from ..specs.nms import DARKNET_DIOU
 from .cfg import MAX_CHARACTERS, Section, parse_cfg
 from .options import DETECTION, check_options
 
@@ -31,6 +32,7 @@ def read_cfg(path: str | PathLike[str]) -> CfgSpec:
         image_size=(_side(net, "height"), _side(net, "width")),
         num_classes=num_classes_of(net, layers),
         input=InputSpec(resize_mode="letterbox" if letterbox else "stretch"),
+        nms=_nms(layers[-1]),
     )
 
 
@@ -114,6 +116,28 @@ def _check_channels(net: Section) -> None:
             "Write channels=3",
             option="channels",
         )
+
+
+def _nms(last: Section) -> NmsSpec:
+    """What darknet's `test`, `demo` and `map` do, by the last layer: see `diounms_sort` in box.c.
+
+    `greedynms` has an exponent of 0.6, whatever `beta_nms` says; words that darknet does not know
+    are refused, where it would go by the IoU alone.
+
+    Raises:
+        InvalidCfg: no such kind, or no exponent.
+    """
+    kinds = {
+        "default": NmsSpec(),
+        "greedynms": DARKNET_DIOU,
+        "diounms": NmsSpec(kind="diou", beta=last.number("beta_nms", 0.6, low=1e-6, high=1e6)),
+    }
+    kind = last.word("nms_kind", "default") if last.kind == "yolo" else "default"
+    if kind not in kinds:
+        raise last.error(
+            f"nms_kind={kind} is unknown", f"Use one of {', '.join(kinds)}", option="nms_kind"
+        )
+    return kinds[kind]
 
 
 def read_level(section: Section, stride: int, *, logits: bool) -> Level:

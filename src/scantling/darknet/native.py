@@ -16,7 +16,7 @@ from ..errors import InvalidSpec
 from ..heads.yolo import YoloHead
 from ..heads.yolo_decoding import BOX_VALUES
 from ..necks import PathAggregation, TinyFpn
-from ..specs import HeadSpec, InputSpec, ModelSpec
+from ..specs import HeadSpec, InputSpec, ModelSpec, NmsSpec
 from ..specs.level import Anchor
 from .convolution import conv_tensors
 
@@ -36,7 +36,7 @@ VARIANTS = (
 def darknet_variant(spec: ModelSpec) -> str:
     """The name of the darknet cfg that describes the same graph as `spec`.
 
-    Names, class counts, image sizes and anchors may differ; widths, depths and kinds may not.
+    Names, class counts, image sizes, anchors and NMS may differ; widths, depths and kinds may not.
 
     Raises:
         InvalidSpec: darknet has no cfg for this graph.
@@ -93,6 +93,11 @@ def native_cfg(spec: ModelSpec) -> str:
             sections[index] = _set(section, classes=spec.num_classes)
             if spec.head.anchors != published.head.anchors:
                 sections[index] = _set(sections[index], **_anchor_options(spec.head, level))
+            if spec.nms != published.nms:
+                kind = "diounms" if spec.nms.kind == "diou" else "default"
+                sections[index] = _set(
+                    sections[index], nms_kind=kind, beta_nms=f"{spec.nms.beta:g}"
+                )
             filters = len(spec.head.anchors[level]) * (BOX_VALUES + spec.num_classes)
             sections[index - 1] = _set(sections[index - 1], filters=filters)
     return head + "".join(sections)
@@ -107,6 +112,7 @@ def _graph(spec: ModelSpec) -> ModelSpec:
         num_classes=1,
         image_size=spec.strides[-1],
         input=InputSpec(),
+        nms=NmsSpec(),
         head=spec.head.replace(anchors=anchors),
     )
 

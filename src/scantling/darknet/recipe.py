@@ -1,25 +1,35 @@
 """The training options of a `.cfg` as settings of a recipe."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
+from ..losses.settings import class_weights_of
 from ..specs import CfgSpec
 from .cfg import Section
-from .describe import read_sections
+from .describe import count_classes, read_sections
+from .options import not_trained
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_CROP = 0.2  # jitter, where the cfg says nothing
 NO_LIMIT = 3e38  # max_delta, where another level has one
 MAX_CYCLES = 64
-SHARED = ("iou_loss", "iou_thresh_kind", "focal_loss", "label_smooth_eps")  # one value for all
+WITH_WEIGHTS = ("convolutional", "shortcut")
+# One value for all levels. The most that a class may weigh is max_delta.
+SHARED = (
+    *("iou_loss", "iou_thresh_kind", "focal_loss", "label_smooth_eps"),
+    "counters_per_class (with its max_delta)",
+)
 
 
 def cfg_recipe(spec: CfgSpec, levels: Sequence[int]) -> dict[str, Any]:
     """The settings of `[net]` and `[yolo]` as nested tables of a recipe.
 
     How long the run is (`max_batches`) is left to the recipe: steps become shares of it. Not taken
-    are what darknet itself gives no effect (`cls_normalizer`), anchors that no level has (an
-    object that one of them fits best has no best anchor in darknet; `loss.other_anchors` does so
-    here), and how strong self-adversarial training is: `adversarial_lr` scales raw gradients.
+    are anchors that no level has (an object that one of them fits best has no best anchor in
+    darknet; `loss.other_anchors` does so here), and how strong self-adversarial training is:
+    `adversarial_lr` scales raw gradients. What else a run goes without is logged as a warning.
 
     Args:
         spec: the cfg.
@@ -32,6 +42,7 @@ def cfg_recipe(spec: CfgSpec, levels: Sequence[int]) -> dict[str, Any]:
     yolo = [section for section in layers if section.kind == "yolo"]
     if len(yolo) != len(levels):
         raise net.error("[region] has no recipe here", "Train it as a named variant or a [yolo]")
+    _warn(net, layers)
     batch = net.integer("batch", 1, low=1)
     return {
         "batch": max(1, batch // net.integer("subdivisions", 1, low=1)),
@@ -52,7 +63,41 @@ def cfg_recipe(spec: CfgSpec, levels: Sequence[int]) -> dict[str, Any]:
         "self_adversarial": _adversarial(net),
         "regularization": {"norm": "cross-mini" if _crosses(layers) else "batch"},
         "anchors": {"fitness": "iou", "threshold": 0.25},
+        "freeze": _frozen(layers),
     }
+
+
+def _warn(net: Section, layers: Sequence[Section]) -> None:
+    """Name every option that a run goes without."""
+    told = not_trained([net, *layers])
+    for section in layers:
+        if section.integer("stopbackward", 0, high=10**9) > 1:
+            told.append(
+                f"{section.source}: [{section.kind}] stopbackward="
+                f"{section.options['stopbackward'].text}: layers are frozen for all of a run or for"
+                " none of it (stopbackward=1); training goes without it"
+            )
+        if "counters_per_class" in section.options and section.number("cls_normalizer", 1) != 1:
+            told.append(
+                f"{section.source}: [{section.kind}] cls_normalizer beside counters_per_class is"
+                " taken for 1; change the counts instead"
+            )
+    for line in dict.fromkeys(told):
+        logger.warning(line)
+
+
+def _frozen(layers: Sequence[Section]) -> list[str]:
+    """The layers that darknet's backward pass does not come to: the last with `stopbackward=1`.
+
+    It and all before it learn nothing, as is known to those who cut `yolov4.conv.137` there.
+    """
+    stops = [
+        index
+        for index, section in enumerate(layers)
+        if section.integer("stopbackward", 0, high=10**9) == 1
+    ]
+    frozen = range(max(stops, default=-1) + 1)
+    return [f"layers.{index}" for index in frozen if layers[index].kind in WITH_WEIGHTS]
 
 
 def _schedule(net: Section) -> dict[str, Any]:
@@ -140,13 +185,32 @@ def _shared(section: Section) -> dict[str, Any]:
         "match_similarity": section.word("iou_thresh_kind", "iou"),
         "label_smoothing": section.number("label_smooth_eps", 0, low=0, high=1),
         "focal": section.flag("focal_loss"),
+        "class_weights": _class_weights(section),
     }
 
 
+def _class_weights(section: Section) -> tuple[float, ...]:
+    """What `counters_per_class` makes each class weigh; empty without.
+
+    Raises:
+        InvalidCfg: it does not count each class.
+    """
+    counts, classes = section.numbers("counters_per_class"), count_classes(section)
+    if counts and len(counts) != classes:
+        raise section.error(
+            f"counters_per_class has {len(counts)} numbers for {classes} classes",
+            "Count the objects of each class",
+            option="counters_per_class",
+        )
+    return class_weights_of(counts, max_weight=section.number("max_delta", NO_LIMIT))
+
+
 def _augment(net: Section, last: Section) -> dict[str, Any]:
+    mixed_otherwise = net.flag("mosaic") or net.flag("cutmix")  # which detectors do without
     return {
         "mosaic": 0.5 if net.flag("mosaic") else 0.0,
-        "mixup": 0.5 if net.integer("mixup", 0) == 1 and not net.flag("mosaic") else 0.0,
+        "mixup": 0.5 if net.integer("mixup", 0) == 1 and not mixed_otherwise else 0.0,
+        "clip_to_tile": net.flag("mosaic_bound"),
         "jitter": last.number("jitter", DEFAULT_CROP, low=0, high=1),
         "resize": last.number("resize", 1.0, low=0),
         "letterbox": net.flag("letter_box"),

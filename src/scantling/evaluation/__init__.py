@@ -18,7 +18,7 @@ from .error_analysis import (
     rank_images,
 )
 from .evaluation import Evaluation, Metrics, Seconds, choose_protocol, class_table, compute_metrics
-from .evaluator import evaluate, evaluate_results, open_data, selection_for
+from .evaluator import evaluate, evaluate_results, open_data, protocol_settings, selection_for
 from .matching import Matching, match_detections
 from .protocol import Protocol, ProtocolResult
 from .protocols import PROTOCOLS
@@ -73,6 +73,7 @@ __all__ = [
     "make_ground_truth",
     "match_detections",
     "open_data",
+    "protocol_settings",
     "rank_images",
     "read_results",
     "read_voc_results",

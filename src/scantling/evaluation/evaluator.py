@@ -5,6 +5,7 @@ from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from ..postprocess import Selection
 from ..specs.classes import match_class_names
 from .coco_results import read_results
 from .evaluation import Evaluation, Seconds, choose_protocol, compute_metrics
-from .protocol import Protocol
+from .protocol import OF_THE_MODEL, Protocol
 from .tables import DetectionTableBuilder, make_ground_truth
 
 KEPT_WITHOUT_LIMIT = 5000  # detections of an image under a protocol that keeps all
@@ -74,7 +75,7 @@ def evaluate(
     with ExitStack() as stack:
         predictor = model
         if not isinstance(predictor, Predictor):
-            predictor = stack.enter_context(load(predictor, selection=selection_for(rules)))
+            predictor = stack.enter_context(load(predictor, selection=protocol_settings(rules)))
         classes = match_class_names(
             predictor.names,
             dataset.names,
@@ -189,15 +190,21 @@ def evaluate_results(
     )
 
 
-def selection_for(protocol: str | Protocol) -> Selection:
-    """Default thresholds and NMS settings of a protocol."""
+def protocol_settings(protocol: str | Protocol) -> dict[str, Any]:
+    """The fields of `Selection` that a protocol sets; what it leaves out is the model's own."""
     rules = choose_protocol(protocol)
-    return Selection(
-        min_score=rules.min_score,
-        iou_threshold=rules.nms_iou,
-        nms=rules.nms,
-        max_detections=rules.kept or KEPT_WITHOUT_LIMIT,
-    )
+    own: dict[str, Any] = {} if rules.nms == OF_THE_MODEL else {"nms": rules.nms}
+    return {
+        "min_score": rules.min_score,
+        "iou_threshold": rules.nms_iou,
+        "max_detections": rules.kept or KEPT_WITHOUT_LIMIT,
+        **own,
+    }
+
+
+def selection_for(protocol: str | Protocol) -> Selection:
+    """Default thresholds and NMS settings of a protocol, for a model without a kind of its own."""
+    return Selection(**protocol_settings(protocol))
 
 
 def open_data(
@@ -277,6 +284,8 @@ def _as_run(protocol: Protocol, predictor: Predictor) -> Protocol:
     """The protocol with the predictor's actual settings."""
     selection = predictor.selection
     kind = "WBF" if selection.merge == "wbf" else selection.nms
+    if kind == "diou":
+        kind = f"diou (beta {selection.beta:g})"
     return replace(
         protocol,
         min_score=selection.min_score,

@@ -13,6 +13,7 @@ from ..errors import InvalidValue
 from .tables import DetectionTable, GroundTruth
 
 Row = tuple[str | int | float | None, ...]
+OF_THE_MODEL = "of the model"  # in place of a kind of NMS
 _NOT_SETTINGS = ("title", "crowds", "compute", "fixed_points", "cuts_files")
 
 
@@ -46,7 +47,8 @@ class Protocol:
         ious: thresholds, ascending.
         max_detections: COCO's limits, per image and class; the other protocols have none.
         kept: the most detections that an image keeps after NMS; None for all.
-        nms: kind of non-maximum suppression; `as given` for a results file.
+        nms: kind of non-maximum suppression; `of the model` for the one in its description, which a
+            cfg's `nms_kind` is; `as given` for a results file.
         nms_iou: its threshold.
         points: of recall where precision is read; 0 is the area under the curve.
         clip: whether boxes are cut off at the edge of the image.

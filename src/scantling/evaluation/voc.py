@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import InvalidValue
 from ..structures import IntArray
 from .matching import Pairs, overlapping_pairs
-from .protocol import Protocol, Row
+from .protocol import OF_THE_MODEL, Protocol, Row
 from .tables import DetectionTable, GroundTruth
 
 Columns = NDArray[np.float64]
@@ -245,5 +245,6 @@ DARKNET = replace(
     crowds="difficult objects and crowds ignored unless another object overlaps",
     compute=_compute_darknet,
     min_score=0.005,
+    nms=OF_THE_MODEL,  # `darknet detector map` goes by the cfg's nms_kind
     cuts_files=True,
 )

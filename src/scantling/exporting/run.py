@@ -123,6 +123,7 @@ def export(
         iou_threshold=thresholds.iou_threshold,
         max_detections=thresholds.max_detections,
     )
+    _tell_of_nms(metadata)
     target = _target(out, metadata, chosen)
     with replace_files(target, chosen) as draft:
         made, images = Exported(draft, metadata, None), None
@@ -138,6 +139,15 @@ def export(
             verification = _verify(draft, target, loaded, chosen.engines[0], images)
             made = replace(made, verification=verification)
     return replace(made, path=target)
+
+
+def _tell_of_nms(metadata: Metadata) -> None:
+    nms = metadata.spec.nms
+    if metadata.form.gives == "detections" and nms.kind != "greedy":
+        logger.warning(
+            f"NMS inside a graph is by the IoU alone; {metadata.spec.name} is otherwise run with"
+            f" {nms.kind}, beta {nms.beta:g}, which tells neighbours apart a little better"
+        )
 
 
 def choose_format(to: str, precision: str) -> Format:

@@ -13,6 +13,7 @@ from ..images import InferencePlan
 from ..images.letterbox import RESIZE_MODES, ResizeMode
 from ..postprocess import Selection
 from ..specs.metadata import Metadata
+from ..specs.nms import NmsSpec
 from .predictor import Prediction, Predictor
 
 logger = logging.getLogger(__name__)
@@ -58,8 +59,8 @@ def load(
         streams: batches that the network works on at once.
         image_size: (height, width) of the network's input, or the side of a square.
         resize_mode: how an image is made to fit it; the model's own way if None.
-        selection: which candidates become detections; or only what is to differ from what an
-            exported file says, such as `{"min_score": 0.1}`.
+        selection: which candidates become detections; or only what is to differ from what the
+            model's description or an exported file says, such as `{"min_score": 0.1}`.
         plan: the views of each image that the network is shown, such as `TTA`; one if None.
         clip: cut boxes off at the edge of the image.
         fast_decode: see `Predictor`.
@@ -122,10 +123,12 @@ def open_predictor(
         _require_torch(model, settings)
         from ..checkpoints import load_model  # loads torch, which an exported file does without
 
-        chosen = _choose_selection(selection, Selection())
+        _choose_selection(selection, Selection())  # a mistake should not cost a download
         loaded = load_model(
             model, weights=weights, names=names, cache=settings.cache, progress=progress
         )
+        nms = loaded.spec.nms
+        chosen = _choose_selection(selection, Selection(nms=nms.kind, beta=nms.beta))
         engine = open_engine(loaded, settings)
         own, class_names = loaded.spec.input, loaded.names
     return Predictor(
@@ -173,10 +176,14 @@ def selection_of(metadata: Metadata, asked: Selection | Mapping[str, Any] | None
         metadata: of the file.
         asked: what its user wants; or only what is to differ from what the file says.
     """
+    # what is inside a graph goes by the IoU alone
+    nms = NmsSpec() if metadata.form.gives == "detections" else metadata.spec.nms
     own = Selection(
         min_score=metadata.min_score,
         iou_threshold=metadata.iou_threshold,
+        nms=nms.kind,
         max_detections=metadata.max_detections,
+        beta=nms.beta,
     )
     chosen = _choose_selection(asked, own)
     if metadata.form.gives == "detections":

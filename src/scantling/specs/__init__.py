@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         read_spec as read_spec,
         write_spec as write_spec,
     )
+    from .nms import NmsSpec as NmsSpec
     from .published import SIZES as SIZES, NetworkSize as NetworkSize
     from .schema import (
         BackboneSpec as BackboneSpec,
@@ -38,6 +39,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "read_spec",
             "write_spec",
         ],
+        "nms": ["NmsSpec"],
         "published": ["SIZES", "NetworkSize"],
         "schema": [
             "BackboneSpec",

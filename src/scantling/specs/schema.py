@@ -16,6 +16,7 @@ from pydantic import (
 from ..errors import InvalidSpec
 from .frozen import Byte, Frozen, Positive, Ratio, Size, check_image_size
 from .level import Anchor, Level
+from .nms import NmsSpec
 
 # Version 0.1 called two fields otherwise: read under both names, written so `by_alias` alone.
 FIT = Field(validation_alias=AliasChoices("resize_mode", "fit"), serialization_alias="fit")
@@ -244,6 +245,7 @@ class ModelSpec(Frozen):
     Args:
         norm: how features are normalised: over the batch, or by their filter response (FRN), which
             stands in for the activation too.
+        nms: what its detections are chosen by, if the user says nothing.
     """
 
     file_kind: ClassVar[Literal["model"]] = "model"  # what files call this description
@@ -257,6 +259,7 @@ class ModelSpec(Frozen):
     input: InputSpec = InputSpec()
     norm_eps: Ratio = 1e-5
     norm: Literal["batch", "frn"] = "batch"
+    nms: NmsSpec = NmsSpec()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -306,7 +309,10 @@ class ModelSpec(Frozen):
 
 
 class CfgSpec(Frozen):
-    """A network that a darknet `.cfg` describes; the text is the description."""
+    """A network that a darknet `.cfg` describes; the text is the description.
+
+    Its `nms` is `nms_kind` and `beta_nms` of the last `[yolo]`, which darknet itself goes by.
+    """
 
     file_kind: ClassVar[Literal["cfg"]] = "cfg"
 
@@ -315,6 +321,7 @@ class CfgSpec(Frozen):
     image_size: Size
     num_classes: Positive
     input: InputSpec = InputSpec(resize_mode="stretch")
+    nms: NmsSpec = NmsSpec()
 
     @property
     def head_kind(self) -> str:

@@ -5,6 +5,7 @@ The layers are those of darknet's public cfg files. Those named `-pt`, and P7, a
 PyTorch checkpoints, which normalise the CSP blocks of the neck jointly.
 """
 
+from .nms import DARKNET_DIOU, NmsSpec
 from .schema import BackboneSpec, HeadSpec, InputSpec, ModelSpec, NeckSpec, StageSpec
 
 THREE_ANCHORS = (
@@ -27,6 +28,7 @@ YOLOV4 = ModelSpec(
     name="yolov4",
     image_size=608,
     input=STRETCH,
+    nms=DARKNET_DIOU,
     backbone=BackboneSpec(
         kind="staged",
         stem_channels=32,
@@ -77,6 +79,7 @@ YOLOV4_TINY = ModelSpec(
     name="yolov4-tiny",
     image_size=416,
     input=STRETCH,
+    nms=DARKNET_DIOU,
     backbone=BackboneSpec(
         kind="staged",
         stem_channels=32,
@@ -115,6 +118,7 @@ YOLOV4_TINY_3L = YOLOV4_TINY.replace(
 YOLOV4_CSP = ModelSpec(
     name="yolov4-csp",
     image_size=640,
+    nms=DARKNET_DIOU,
     backbone=BackboneSpec(
         kind="staged",
         stem_channels=32,
@@ -150,6 +154,7 @@ YOLOV4X_MISH = YOLOV4_CSP.replace(
 YOLOV4_P5 = ModelSpec(
     name="yolov4-p5",
     image_size=896,
+    nms=DARKNET_DIOU,
     backbone=BackboneSpec(
         kind="staged",
         stem_channels=32,
@@ -172,6 +177,7 @@ YOLOV4_P5 = ModelSpec(
 YOLOV4_P6 = ModelSpec(
     name="yolov4-p6",
     image_size=1280,
+    nms=DARKNET_DIOU,
     backbone=BackboneSpec(
         kind="staged",
         stem_channels=32,
@@ -199,6 +205,7 @@ def as_checkpoint(spec: ModelSpec, name: str) -> ModelSpec:
     return spec.replace(
         name=name,
         input=InputSpec(pad_value=114),
+        nms=NmsSpec(),  # which goes by the IoU alone
         neck=spec.neck.replace(joint_norm=True),
         norm_eps=1e-3,
     )

@@ -15,10 +15,11 @@ from ...structures import as_size
 def fingerprint(model: Model) -> str:
     """A number that no other description or weights have: sha256, in hexadecimal.
 
-    It covers the spec as JSON, and name, type, shape and bytes of every tensor.
+    It covers the spec as JSON, without its NMS, which is no part of the network; and name, type,
+    shape and bytes of every tensor.
     """
     # by the names of version 0.1, so that its files are still known to be of the same model
-    found = hashlib.sha256(model.spec.model_dump_json(by_alias=True).encode())
+    found = hashlib.sha256(model.spec.model_dump_json(by_alias=True, exclude={"nms"}).encode())
     for name, tensor in model.network.state_dict().items():
         found.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         bare = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)

@@ -50,7 +50,7 @@ def reference_size(spec: ModelSpec) -> int:
 
 def key_of(spec: ModelSpec) -> str:
     """Hash of an architecture: its spec without name, image size, anchor sizes and input."""
-    fields = spec.model_dump(mode="json", exclude={"name", "image_size", "input"})
+    fields = spec.model_dump(mode="json", exclude={"name", "image_size", "input", "nms"})
     fields["head"]["anchors"] = [len(group) for group in spec.head.anchors]
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
 
