@@ -7,6 +7,9 @@ from typing import Any, Self, TypeVar
 T = TypeVar("T")
 
 _SHOWN = 100  # names in a message, before only the nearest are
+# What has near names that are other things: only letters left out or in disorder are an error of
+# typing there.
+ALIKE = frozenset({"kind of NMS", "loss", "normalisation", "precision", "protocol"})
 
 
 class ScantlingError(Exception):
@@ -23,7 +26,7 @@ class UnknownName(ScantlingError):
             near = get_close_matches(name, names, n=10, cutoff=0.0)
             shown = f"{', '.join(near)} and {len(names) - len(near)} others"
         super().__init__(
-            f"No {what} is called {name!r}.{nearest_hint(name, names)} Known: {shown}."
+            f"No {what} is called {name!r}.{_hint_of(what, name, names)} Known: {shown}."
         )
 
 
@@ -219,10 +222,31 @@ def printable(text: object, *, limit: int | None = None, keep: str = "") -> str:
     return "".join(c if c.isprintable() or c in keep else "\ufffd" for c in shown)
 
 
-def nearest_hint(name: str, known: Iterable[str]) -> str:
-    """` Did you mean 'x'?` with a leading space, or nothing when no name is near."""
-    nearest = get_close_matches(name, list(known), n=1)
+def nearest_hint(name: str, known: Iterable[str], *, same_letters: bool = False) -> str:
+    """` Did you mean 'x'?` with a leading space, or nothing when no name is near.
+
+    Args:
+        name: what was given.
+        known: the names there are.
+        same_letters: only one that differs in capitals, blanks, hyphens and underscores: where a
+            name that is merely spelt alike is another thing, as `selu` is for `silu`.
+    """
+    names = list(known)
+    nearest = [one for one in names if _bare(one) == _bare(name)]
+    if not nearest and not same_letters:
+        nearest = get_close_matches(name, names, n=1)
     return f" Did you mean {nearest[0]!r}?" if nearest else ""
+
+
+def _hint_of(what: str, name: str, names: list[str]) -> str:
+    """A hint that is never another thing of a like name, such as `diou` for `ciou`."""
+    if what in ALIKE:
+        names = [one for one in names if set(_bare(name)) <= set(_bare(one))]
+    return nearest_hint(name, names, same_letters=what == "activation")
+
+
+def _bare(name: str) -> str:
+    return "".join(character for character in name.casefold() if character not in " -_")
 
 
 def lookup(table: Mapping[str, T], name: str, what: str) -> T:

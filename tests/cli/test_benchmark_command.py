@@ -68,7 +68,7 @@ def test_exit_code_says_that_nothing_could_be_measured(
     ("option", "value", "hint"),
     [
         ("--engine", "openvin", "Did you mean 'openvino'"),
-        ("--precision", "fp31", "Did you mean 'fp32'"),
+        ("--precision", "fp23", "Did you mean 'fp32'"),
         ("--batch-size", "0", "whole numbers from 1"),
         ("--set", "threads=many", "whole numbers from 1"),
         ("--image-size", "big", "384x640"),

@@ -1,8 +1,11 @@
 """The grammar: what darknet reads is read alike, what it stumbles over is an error with a line."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given, strategies as st
 
+from scantling.darknet import read_cfg
 from scantling.darknet.cfg import MAX_CHARACTERS, MAX_SECTIONS, Section, parse_cfg
 from scantling.errors import InvalidCfg
 
@@ -102,6 +105,7 @@ def test_a_value_out_of_range_says_the_range():
         ("", "no sections"),
         ("# only a comment", "no sections"),
         ("[convolutional]", "first section is not"),
+        ("[NET]\nwidth=3", r"first section is not \[net\]. Did you mean .net."),
         ("width=3\n[net]", "a.cfg:1: 'width=3' stands before the first section"),
         ("[net\nwidth=3", "no ']'"),
         ("[net]\nwidth", "a.cfg:2: .net. 'width' is not of the form key=value"),
@@ -141,3 +145,18 @@ def test_arbitrary_text_is_parsed_or_refused(text: str):
                     found.numbers(key)
                 except InvalidCfg as error:
                     assert key in str(error)  # noqa: PT017
+
+
+@pytest.mark.parametrize("ends", ["\r", "\r\n"])
+def test_lines_may_end_in_any_way(tmp_path: Path, ends: str):
+    path = tmp_path / "a.cfg"
+    text = "[net]\nwidth=64\nheight=32\n# a comment\n[convolutional]\nfilters=18\n"
+    text += "[yolo]\nclasses=1\nmask=0,1,2\nanchors=1,2, 3,4, 5,6\n"
+    path.write_bytes(text.replace("\n", ends).encode())
+    spec = read_cfg(path)
+    assert spec.image_size == (32, 64)
+    assert "width=64" in spec.cfg.splitlines()
+    wrong = text.replace("filters=18", "filtres=18").replace("\n", ends)
+    path.write_bytes(wrong.encode())
+    with pytest.raises(InvalidCfg, match=r"a\.cfg:6: "):
+        read_cfg(path)

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from opencv_oracle import (
     images,
     opencv_boxes,
@@ -16,6 +17,7 @@ from opencv_oracle import (
 )
 
 from scantling.darknet import DarknetNetwork
+from scantling.errors import InvalidCfg
 
 Build = Callable[..., DarknetNetwork]
 
@@ -120,3 +122,40 @@ def test_opencv_is_no_judge_where_it_departs_from_darknet(build: Build, tmp_path
     if len(ours) == len(theirs):
         ours = np.insert(ours, 4, theirs[:, 4], axis=1)  # objectness, which we do not tell apart
         assert not np.allclose(ours, theirs, rtol=1e-2, atol=1e-3)
+
+
+def test_silu_is_swish_of_torch_and_of_opencv(build: Build, tmp_path: Path):
+    network = build(conv(8, act="silu") + "[activation]\nactivation=silu\n" + conv(8, act="silu"))
+    assert isinstance(network.layers[0].activation, torch.nn.SiLU)
+    assert isinstance(network.layers[1].activation, torch.nn.SiLU)
+    network = build(conv(8, act="silu") + conv(8, act="silu"))
+    batch = images(2, 32)
+    randomise(network, batch)
+    use_opencv_epsilon(network)
+    cfg = (tmp_path / "small.cfg").read_text().replace("silu", "swish")
+    theirs = opencv_boxes(cfg, network, batch[:1].numpy(), tmp_path)
+    for ours, reference in zip(our_boxes(network, batch[:1].numpy()), theirs, strict=True):
+        assert relative_difference(ours, reference) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("given", "advice"),
+    [
+        ("Leaky", "Did you mean 'leaky'?"),
+        ("leaky_relu", "leaky_relu is called leaky here."),
+        ("sigmoid", "sigmoid is called logistic here."),
+        ("SiLU", "SiLU is called swish here."),
+    ],
+)
+def test_an_activation_by_another_name_is_told_darknets(build: Build, given: str, advice: str):
+    with pytest.raises(InvalidCfg) as error:
+        build(conv(8, act=given))
+    assert advice in str(error.value)
+
+
+@pytest.mark.parametrize("given", ["hard_swish", "hswish", "prelu", "celu", "relu7"])
+def test_an_activation_that_is_not_offered_is_never_told_as_a_like_one(build: Build, given: str):
+    with pytest.raises(InvalidCfg) as error:
+        build(conv(8, act=given))
+    assert "Did you mean" not in str(error.value)
+    assert "is called" not in str(error.value)

@@ -186,3 +186,23 @@ def test_it_travels_with_an_exported_file(cfg: Path):
     plain = model.spec.replace(nms=NmsSpec())
     other = Model(plain, model.network, model.names)
     assert make_metadata(other).fingerprint == metadata.fingerprint  # of the network alone
+
+
+@pytest.mark.parametrize(
+    "lines", ["dont_show cat\ndog\n", "dont_show\ndog\n", "dont_show\ndont_show\n"]
+)
+def test_a_class_that_is_not_to_be_shown_is_in_no_result(cfg: Path, lines: str):
+    names = cfg.with_suffix(".names")
+    names.write_text("cat\ndog\n")
+    image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    selection = {"min_score": 0.001, "nms": "none"}
+    all_of_it = load(cfg, engine="torch", names=names, selection=selection)(image)
+    names.write_text(lines)
+    predictor = load(cfg, engine="torch", names=names, selection=selection)
+    found = predictor(image)
+    assert len(predictor.names) == 2  # it counts as a class all the same
+    shown = [label for label, line in enumerate(lines.split("\n")[:2]) if line == "dog"]
+    kept = np.isin(all_of_it.labels, shown)
+    assert 0 < len(all_of_it) > kept.sum()
+    np.testing.assert_array_equal(found.boxes, all_of_it.boxes[kept])
+    assert set(found.class_names) <= {"dog"}

@@ -70,6 +70,12 @@ def test_a_misspelt_layer_suggests_the_nearest():
         check("[net]\n[convolutionel]\n")
 
 
+@pytest.mark.parametrize(("given", "meant"), [("YOLO", "yolo"), ("MaxPool", "maxpool")])
+def test_a_section_in_capitals_is_told_the_right_name(given: str, meant: str):
+    with pytest.raises(InvalidCfg, match=f"Did you mean '{meant}'"):
+        check(f"[net]\n[{given}]\n")
+
+
 @pytest.mark.parametrize("kind", UNSUPPORTED)
 def test_every_layer_that_is_not_offered_is_refused_by_name(kind: str):
     with pytest.raises(InvalidCfg, match=rf"a.cfg:2: \[{kind}\] this layer is not supported: "):

@@ -224,3 +224,18 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path):
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(InvalidWeights, match="cannot be written"):
         write_weights(tmp_path / "none" / "a.weights", pair(), WeightsHeader())
+
+
+@pytest.mark.parametrize(("channels", "told"), [(1, "1 channel:"), (4, "4 channels:")])
+def test_weights_of_another_first_layer_are_told_as_such(
+    build: Build, tmp_path: Path, channels: int, told: str
+):
+    network = build("[convolutional]\nbatch_normalize=1\nfilters=8\nsize=3\nactivation=leaky\n")
+    tensors = stored_tensors(network)
+    first = next(index for index, tensor in enumerate(tensors) if tensor.dim() == 4)
+    theirs = list(tensors)
+    theirs[first] = torch.zeros(8, channels, 3, 3)
+    path = tmp_path / "grey.weights"
+    write_weights(path, theirs, WeightsHeader())
+    with pytest.raises(InvalidWeights, match=f"a first layer that reads {told}.*cannot be used"):
+        read_weights(path, tensors, num_classes=2)

@@ -22,6 +22,14 @@ def test_ids_that_coco_left_unused_are_no_classes():
     assert matched.unjudged == matched.unknown == ()
 
 
+def test_a_class_that_is_not_to_be_shown_is_left_out_on_both_sides():
+    names = ["cat", "dont_show dog"]
+    matched = match_class_names(names, names, source="d")
+    assert matched.pairs == (("cat", "cat"),)
+    assert matched.unknown == ("dont_show dog",)
+    assert matched.labels.tolist() == [0, -1]
+
+
 def test_a_class_that_the_model_does_not_know_is_an_error_that_suggests_the_nearest():
     hint = r"does not know its class 'bycicle'.*'bicycle'.*--rename-classes"
     with pytest.raises(InvalidData, match=hint):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from ..errors import InvalidCfg
+from ..errors import InvalidCfg, nearest_hint
 
 # Far above every published file; what is larger is a mistake or an attack.
 MAX_CHARACTERS = 1 << 20
@@ -215,7 +215,10 @@ def _check_net(sections: tuple[Section, ...], source: str) -> None:
     if not sections:
         raise InvalidCfg(source, 1, "", "the file has no sections", "Begin it with [net]")
     if sections[0].kind != "net":
-        raise sections[0].error("the first section is not [net]", "Begin the file with [net]")
+        hint = nearest_hint(sections[0].kind, ["net", "network"])
+        raise sections[0].error(
+            "the first section is not [net]", f"{hint} Begin the file with [net]".strip()
+        )
     for section in sections[1:]:
         if section.kind == "net":
             raise section.error("a second [net]", "Describe one network in a file")

@@ -43,8 +43,8 @@ def read_sections(text: str, source: str) -> tuple[Section, tuple[Section, ...]]
         InvalidCfg: the grammar is broken, or an option is not supported.
     """
     sections = parse_cfg(text, source)
-    check_options(sections)
     _check_channels(sections[0])
+    check_options(sections)
     return sections[0], sections[1:]
 
 
@@ -99,7 +99,9 @@ def _read_text(path: Path) -> str:
         raise InvalidCfg(
             str(path), 1, "", f"it is larger than {MAX_CHARACTERS} bytes", "Give a .cfg file"
         )
-    return data.decode("utf-8-sig", errors="replace")  # comments come in any encoding
+    text = data.decode("utf-8-sig", errors="replace")  # comments come in any encoding
+    # lines that end with a carriage return alone, as on old Macs
+    return text if "\n" in text.rstrip() else text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _side(net: Section, key: str) -> int:
@@ -112,8 +114,10 @@ def _check_channels(net: Section) -> None:
     channels = net.integer("channels", 3)
     if channels != 3:
         raise net.error(
-            f"channels={channels} is not supported: images are RGB",
-            "Write channels=3",
+            f"channels={channels} is not supported: images are RGB here, and weights of a network "
+            f"for {channels} channel{'s' * (channels != 1)} cannot be used",
+            "Use a network that was trained on RGB. To write channels=3 helps only if it is to be "
+            "trained anew: its weights would not fit",
             option="channels",
         )
 

@@ -15,6 +15,19 @@ MAX_WEIGHTS = 1 << 29  # of a network
 
 IMAGE = -1  # the index of what layer 0 reads
 
+# What other packages call an activation → darknet's name. `silu` alone is read as well: forks of
+# darknet have it.
+ALSO_CALLED = {
+    "hardtanh": "hardtan",
+    "identity": "linear",
+    "leaky_relu": "leaky",
+    "leakyrelu": "leaky",
+    "lrelu": "leaky",
+    "none": "linear",
+    "sigmoid": "logistic",
+    "silu": "swish",
+}
+
 
 @dataclass(frozen=True)
 class Step:
@@ -254,17 +267,22 @@ def check_same_size(section: Section, shapes: tuple[Shape, ...]) -> None:
 
 
 def activation_of(section: Section, default: str, known: frozenset[str]) -> str:
-    """The name of the section's activation.
+    """The name of the section's activation, as darknet has it.
 
     Raises:
         InvalidCfg: it is not in `known`. Darknet would take `relu` instead.
     """
     name = section.word("activation", default)
+    if name == "silu":
+        return "swish"
     if name not in known:
+        hint = nearest_hint(name.partition("#")[0], known, same_letters=True)
+        if name.lower() in ALSO_CALLED:
+            hint = f" {name} is called {ALSO_CALLED[name.lower()]} here."
         raise section.error(
             f"activation {name!r} is not supported",
-            f"Use one of {', '.join(sorted(known))}.{nearest_hint(name, known)} A comment "
-            "behind a word counts as part of it",
+            f"Use one of {', '.join(sorted(known))}.{hint} A comment behind a word counts as part "
+            "of it",
             option="activation",
         )
     return name

@@ -22,6 +22,8 @@ _SEEN_SHORT = Struct("<I")  # before version 0.2
 _SEEN_LONG = Struct("<Q")
 _FLOAT = np.dtype("<f4")
 _CHUNK = 1 << 20  # values looked at at once
+RGB = 3
+MAX_CHANNELS = 16  # of an image, in an explanation
 _PARTIAL_NAME = re.compile(r"\.conv\.\d+$")
 
 
@@ -214,16 +216,33 @@ def _explain(
             f"It says version {header.major}.{header.minor}, so it is probably no .weights file; "
             "give one"
         )
-    if num_classes is not None:
-        per_class = _values_per_class(tensors, num_classes)
-        if per_class and surplus % per_class == 0 and num_classes + surplus // per_class > 0:
+    channels = _channels_of_first_layer(tensors, surplus)
+    per_class = 0 if num_classes is None else _values_per_class(tensors, num_classes)
+    if num_classes is not None and per_class and surplus % per_class == 0:
+        classes = num_classes + surplus // per_class
+        if classes > 0:
             return (
-                f"It fits a network of {num_classes + surplus // per_class} classes instead of "
-                f"{num_classes}: use the cfg that it was trained with"
+                f"It fits a network of {classes} classes instead of {num_classes}: use the cfg that"
+                " it was trained with"
             )
+    if channels:
+        return (
+            f"It fits a first layer that reads {channels} channel{'s' * (channels != 1)}: the"
+            " network was not trained on RGB, and its weights cannot be used here"
+        )
     if surplus < 0:
         return "It is cut off, or of another network; download it again, or use its own cfg"
     return "It is of another network: use its own cfg"
+
+
+def _channels_of_first_layer(tensors: Sequence[Tensor], surplus: int) -> int:
+    """How many channels the images would have had; 0 if that is not what differs."""
+    kernels = (tensor for tensor in tensors if tensor.dim() == 4)
+    first = next((tensor for tensor in kernels if tensor.shape[1] == RGB), None)
+    if first is None or not surplus or surplus * RGB % first.numel():
+        return 0
+    channels = RGB + surplus * RGB // first.numel()
+    return channels if 0 < channels <= MAX_CHANNELS else 0
 
 
 def _values_per_class(tensors: Sequence[Tensor], num_classes: int) -> int:

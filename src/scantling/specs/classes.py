@@ -49,6 +49,7 @@ COCO_ID_NAMES = tuple(
     for id_ in range(1, 91)
 )  # the class of id 1 first, `unused 12` for an id without one
 UNUSED_NAMES = frozenset(f"unused {id_}" for id_ in UNUSED_IDS)
+HIDDEN = "dont_show"  # how the name of a class begins that darknet keeps out of its results
 
 
 SHOWN = 8  # names in a line
@@ -157,6 +158,17 @@ def default_class_names(spec: "ModelSpec | CfgSpec") -> tuple[str, ...]:
     return known.get(spec.num_classes) or unnamed_classes(spec.num_classes)
 
 
+def is_shown(name: str) -> bool:
+    """Whether what is found of a class is in the results: not of an id that COCO left unused.
+
+    Nor of a line `dont_show car` in a `.names` file, as in darknet, though it counts as a class.
+
+    >>> is_shown("car"), is_shown("dont_show car")
+    (True, False)
+    """
+    return name not in UNUSED_NAMES and not name.startswith(HIDDEN)
+
+
 def canonical_name(name: str) -> str:
     """The spelling under which classes are compared: `TVmonitor` and `tv` are the same.
 
@@ -202,7 +214,7 @@ def match_class_names(
 
     Names match when they are equal, or else when they are two spellings of one of COCO's classes
     (`tvmonitor` and `tv`). Ids that COCO left unused, which EfficientDet has outputs for, are no
-    classes.
+    classes; nor are those that are not to be shown, whose objects are left out.
 
     Args:
         model_names: by label.
@@ -217,7 +229,7 @@ def match_class_names(
         InvalidValue: the model has a name twice, or two classes of the data are to be one of it.
         UnknownName: `rename_classes` names a class that is not there.
     """
-    classes = [name for name in model_names if name not in UNUSED_NAMES]
+    classes = [name for name in model_names if is_shown(name)]
     if repeated := _repeated(classes):
         raise InvalidValue("the classes of the model", repeated, "a name for each, once")
     if (repeated := _repeated(data_names)) or not all(name.strip() for name in data_names):
@@ -226,13 +238,14 @@ def match_class_names(
     given = _check_renamed(rename_classes or {}, classes, data_names)
     table = match_classes(
         [name for name in classes if name not in given.values()],
-        [name for name in data_names if name not in given],
+        [name for name in data_names if name not in given and is_shown(name)],
     )
     free = [name for name in classes if name not in given.values()]
     model_of = given | {now: free[before] for before, _, now in table.kept}
     unknown = tuple(name for name in data_names if name not in model_of)
-    if unknown and (not known_classes_only or not model_of):
-        raise InvalidData(source, *_explain(unknown, classes, any_known=bool(model_of)))
+    missing = [name for name in unknown if is_shown(name)]
+    if missing and (not known_classes_only or not model_of):
+        raise InvalidData(source, *_explain(missing, classes, any_known=bool(model_of)))
     label_of = {model_of[name]: label for label, name in enumerate(data_names) if name in model_of}
     return ClassMatch(
         pairs=tuple((name, model_of[name]) for name in data_names if name in model_of),
