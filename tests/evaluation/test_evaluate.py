@@ -16,9 +16,11 @@ from scantling.datasets.readers import read_dataset
 from scantling.errors import InvalidData, InvalidValue
 from scantling.evaluation import (
     choose_protocol,
+    describe_stats,
     evaluate,
     evaluate_results,
     selection_for,
+    warnings_of,
     write_results,
 )
 
@@ -286,3 +288,28 @@ def test_data_without_images_is_refused(predictor: Predictor, labelled: Callable
     empty = replace(dataset, images=(), objects=dataset.objects.take(slice(0, 0)))
     with pytest.raises(InvalidData, match="no images"):
         evaluate(predictor, empty)
+
+
+def test_what_leaves_no_object_has_no_ap_and_says_so(
+    predictor: Predictor, labelled: Callable[..., Path]
+):
+    with pytest.raises(InvalidData, match="E115"):
+        evaluate(predictor, labelled(["unicorn"]))
+    data = labelled(["dog", "skateboard"], spelling={"dog": "hound"})
+    found = evaluate(predictor, data, known_classes_only=True)
+    assert set(found.stats.values()) == {None}
+    assert "No object counts in what was evaluated" in warnings_of(found)[0]
+
+
+@pytest.mark.parametrize("protocol", ["coco", "voc12", "darknet"])
+def test_the_first_images_without_an_object_give_figures_of_nothing(
+    predictor: Predictor, labelled: Callable[..., Path], protocol: str
+):
+    dataset = read_dataset(labelled())
+    later = dataset.objects.take(dataset.objects.image_index > 0)
+    found = evaluate(predictor, replace(dataset, objects=later), limit=1, protocol=protocol)
+    assert set(found.stats.values()) == {None}
+    assert "No object counts in what was evaluated" in warnings_of(found)[0]
+    told = describe_stats(found)
+    assert " = –" in told
+    assert "-1" not in told.replace("maxDets=100", "")

@@ -1,6 +1,7 @@
 """What an evaluation says in tables, figures and its page, hand-made cases beside real ones."""
 
 import json
+import re
 from pathlib import Path
 
 import cv2
@@ -139,6 +140,12 @@ def test_a_report_without_detections_or_objects_is_whole(
     folder = save_report(evaluation, tmp_path / "out").parent
     summary = json.loads((folder / "summary.json").read_text(), parse_constant=pytest.fail)
     assert summary == json.loads(json.dumps(summarise(evaluation)))
-    assert set(summary["stats"].values()) <= {-1, 0}
+    assert set(summary["stats"].values()) <= ({None, 0} if empty == "detections" else {None})
+    if empty != "detections":
+        assert summary["best_f1"] == {"score": None, "f1": None, "iou": 0.5}
+        assert all(row["AP"] is None for row in summary["classes"])
+        page = (folder / "report.html").read_text()
+        assert "No object counts in what was evaluated" in page
+        assert not re.search(r"-1\.0|\bnan\b", re.sub(r"data:image[^\"]*", "", page))
     assert "</html>" in (folder / "report.html").read_text()
     assert json.loads((folder / "results.json").read_text()) == [] or empty == "objects"

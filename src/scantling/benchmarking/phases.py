@@ -151,7 +151,11 @@ def evaluate_all(
             figures = result.stats
             line = result.protocol_line
             count = len(result.dataset)
-            known[key] = Accuracy(figures["AP"], figures["AP50"], count, line)
+            ap, ap50 = figures["AP"], figures["AP50"]
+            if ap is None or ap50 is None:
+                state.remarks.append(f"No AP of {source.name}: no object counts in {count} images")
+                continue
+            known[key] = Accuracy(ap, ap50, count, line)
         entry.accuracy = known[key]
 
 

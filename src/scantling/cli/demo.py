@@ -97,9 +97,9 @@ def stage_bars() -> Iterator["Progress"]:
 
 def describe(done: "Demo") -> Iterator[str]:
     """How good it became, where everything is, and what to do with it next."""
-    ap50 = done.stats["AP50"]
+    ap50, ap = (done.stats[name] or 0.0 for name in ("AP50", "AP"))
     seconds = ", ".join(f"{stage} {value:.0f}" for stage, value in done.seconds.items())
-    yield f"AP50 {ap50:.3f}, AP {done.stats['AP']:.3f} on pictures that training never saw."
+    yield f"AP50 {ap50:.3f}, AP {ap:.3f} on pictures that training never saw."
     if ap50 <= GOOD_AP50:
         yield f"That is below {GOOD_AP50:g}: give it more time (--minutes) or a larger --count."
     yield f"Seconds: {seconds}."

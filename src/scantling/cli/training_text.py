@@ -107,7 +107,7 @@ class TrainingPrinter:
         else:
             typer.echo(describe_epoch(row, self._run.recipe.epochs, is_best=event.is_best))
         if "AP" in row:
-            self._score = f"AP {row['AP']:.3f}  AP50 {row['AP50']:.3f}"
+            self._score = f"AP {show_figure(row['AP'])}  AP50 {show_figure(row['AP50'])}"
         self._images, self._since = 0, perf_counter()
 
 
@@ -116,9 +116,15 @@ def describe_epoch(row: "dict[str, Any] | Any", epochs: int, *, is_best: bool) -
     parts = [f"epoch {row['epoch']}/{epochs}"]
     parts += [f"{name} {row[name]:.4g}" for name in TERMS]
     if "AP" in row:
-        parts.append(f"AP {row['AP']:.3f} AP50 {row['AP50']:.3f}{' (best)' if is_best else ''}")
+        shown = f"AP {show_figure(row['AP'])} AP50 {show_figure(row['AP50'])}"
+        parts.append(f"{shown}{' (best)' if is_best else ''}")
     parts.append(f"{row['images_per_second']:.1f} images/s")
     return "  ".join(parts)
+
+
+def show_figure(value: float | None) -> str:
+    """A figure of an evaluation; a dash where no object counts."""
+    return "–" if value is None else f"{value:.3f}"
 
 
 def beginning(run: "Run") -> Iterator[str]:

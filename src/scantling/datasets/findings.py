@@ -37,6 +37,10 @@ CODES: dict[str, tuple[str, str]] = {
     "E112": ("two images have one id", "Give each image an id of its own."),
     "W113": ("two class names differ only in spelling", "Make them one class if they are."),
     "W114": ("an image is listed twice", "List it once."),
+    "E115": (
+        "a split has no objects",
+        "Put the labels where they are looked for, or name another split.",
+    ),
     "E201": (
         "a label lacks a value, or has too many",
         "Write class, then box, as the format has it.",

@@ -58,7 +58,7 @@ class Demo:
     model: Path
     report: Path
     pictures: Path
-    stats: Mapping[str, float]
+    stats: Mapping[str, float | None]
     seconds: Mapping[str, float]
 
 
@@ -208,7 +208,7 @@ def _train(
             if isinstance(event, EpochDone):
                 note = f"loss {event.row['total']:.1f}"
                 if event.evaluation is not None:
-                    note += f", AP50 {event.evaluation.stats['AP50']:.2f}"
+                    note += f", AP50 {event.evaluation.stats['AP50'] or 0:.2f}"
             progress("train", run.state.done, total, note)
     return run.folder.best
 

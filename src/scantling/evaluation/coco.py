@@ -223,7 +223,10 @@ def _stats(result: CocoResult) -> dict[str, float]:
 
 
 def format_coco_block(result: CocoResult) -> str:
-    """Format the metrics as pycocotools prints them: twelve lines for COCO's own settings."""
+    """Format the metrics as pycocotools prints them: twelve lines for COCO's own settings.
+
+    Where it prints -1.000, as there is no such object, a dash stands here.
+    """
     span = f"{result.ious[0]:0.2f}:{result.ious[-1]:0.2f}"
     most = result.max_detections[-1]
     sizes = [area for area in result.areas if area != "all"]
@@ -237,9 +240,13 @@ def format_coco_block(result: CocoResult) -> str:
     rows += [("Average Recall", "(AR)", f"AR{area}", span, area, most) for area in sizes]
     return "".join(
         f" {title:<18} {kind} @[ IoU={iou:<9} | area={area:>6s} | maxDets={limit:>3d} ]"
-        f" = {result.stats[key]:0.3f}\n"
+        f" = {_show(result.stats[key])}\n"
         for title, kind, key, iou, area, limit in rows
     )
+
+
+def _show(value: float) -> str:
+    return f"{value:0.3f}" if value >= 0 else "–"
 
 
 def _defined(value: float) -> float | None:

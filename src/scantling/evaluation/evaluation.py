@@ -58,9 +58,9 @@ class Metrics:
     best_score: float
 
     @property
-    def stats(self) -> dict[str, float]:
-        """The protocol's metrics by name; -1 where undefined."""
-        return dict(self.result.stats)
+    def stats(self) -> dict[str, float | None]:
+        """The protocol's metrics by name; None where there is nothing that they are of."""
+        return {name: _defined(value) for name, value in self.result.stats.items()}
 
     @property
     def objects(self) -> NDArray[np.int64]:
@@ -135,8 +135,11 @@ class Evaluation:
         return self.metrics.result
 
     @property
-    def stats(self) -> dict[str, float]:
-        """The protocol's metrics by name: `AP`, `AP50`, …; `mAP` for VOC and darknet."""
+    def stats(self) -> dict[str, float | None]:
+        """The protocol's metrics by name: `AP`, `AP50`, …; `mAP` for VOC and darknet.
+
+        None where there is no object that counts, such as `APsmall` without small ones.
+        """
         return self.metrics.stats
 
     @property
@@ -187,7 +190,7 @@ def ap_by_size(metrics: Metrics) -> tuple[dict[str, float | None], dict[str, int
         size: int(((areas >= COCO_AREAS[size][0]) & (areas < COCO_AREAS[size][1])).sum())
         for size in SIZES
     }
-    return {size: _defined(metrics.stats[f"AP{size}"]) for size in SIZES}, counts
+    return {size: metrics.stats[f"AP{size}"] for size in SIZES}, counts
 
 
 def mean_precision(metrics: Metrics) -> NDArray[np.float64]:

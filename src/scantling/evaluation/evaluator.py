@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..datasets.check import require_sound
+from ..datasets.check import require_objects, require_sound
 from ..datasets.dataset import Dataset
 from ..datasets.readers import read_dataset
 from ..errors import InvalidData, InvalidValue
@@ -223,7 +223,7 @@ def open_data(
             their files.
 
     Raises:
-        InvalidData: it cannot be read, has no images, or more errors than allowed.
+        InvalidData: it cannot be read, has no images or no object, or more errors than allowed.
     """
     dataset = data if isinstance(data, Dataset) else read_dataset(data, split=split, format=format)
     if not with_images and dataset.format == "coco":  # which states the sizes of the images
@@ -232,6 +232,7 @@ def open_data(
     require_sound(dataset, max_errors=max_data_errors)
     if not dataset.images:
         raise InvalidData(str(dataset.source), "it has no images", "Name another split")
+    require_objects(dataset)
     return dataset
 
 

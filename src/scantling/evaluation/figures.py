@@ -31,7 +31,8 @@ def draw_precision_recall(
     shown = _every_other(len(iou_thresholds), most=6)
     colors = _shades(len(shown))
     for color, row in zip(colors, shown, strict=True):
-        label = f"IoU {iou_thresholds[row]:.2f}: {_mean(precision[row]):.3f}"
+        mean = _mean(precision[row])
+        label = f"IoU {iou_thresholds[row]:.2f}: {'no objects' if mean is None else f'{mean:.3f}'}"
         axes.plot(recall, precision[row], color=color, label=label, linewidth=1.8)
     _frame(axes, title, "recall", "precision")
     axes.legend(title="area under the line", fontsize=8, title_fontsize=8, frameon=False)
@@ -168,9 +169,9 @@ def _shades(count: int) -> list[tuple[float, float, float]]:
     return [tuple((dark + step * (light - dark)).tolist()) for step in steps]
 
 
-def _mean(values: Values) -> float:
+def _mean(values: Values) -> float | None:
     known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")
+    return float(known.mean()) if len(known) else None
 
 
 def _most_confused(counts: NDArray[np.int64], *, most: int) -> list[int]:

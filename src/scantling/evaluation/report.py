@@ -44,7 +44,11 @@ def summarise(evaluation: Evaluation) -> dict[str, Any]:
     return {
         "stats": metrics.stats,
         "protocol": {"line": evaluation.protocol_line, **metrics.protocol.to_record()},
-        "best_f1": {"score": best.best_score, "f1": best.best_f1, "iou": MATCH_IOU},
+        "best_f1": {
+            "score": best.best_score if best.objects else None,
+            "f1": best.best_f1 if best.objects else None,
+            "iou": MATCH_IOU,
+        },
         "classes": [dict(zip(columns, row, strict=True)) for row in rows],
         "model": dict(evaluation.model),
         "class_names": names,
@@ -200,6 +204,11 @@ def describe_data(evaluation: Evaluation) -> str:
 def warnings_of(evaluation: Evaluation) -> list[str]:
     """Warnings on what was left out of the metrics, and why."""
     lines = []
+    if not evaluation.metrics.objects.any():
+        lines.append(
+            "No object counts in what was evaluated: there is no AP, and none of the figures says"
+            " how good the model is"
+        )
     if evaluation.unreadable:
         shown = "; ".join(f"{path}: {why}" for path, why in evaluation.unreadable[:LISTED])
         more = "" if len(evaluation.unreadable) <= LISTED else "; …"

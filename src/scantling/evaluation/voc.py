@@ -58,6 +58,8 @@ class VocResult:
     def describe(self) -> str:
         """mAP in one line."""
         known = int((self.ap >= 0).sum())
+        if self.mean_ap < 0:
+            return f" mAP@{self.iou:.2f} = –: no class has an object that counts"
         return f" mAP@{self.iou:.2f} = {self.mean_ap:.4f}, the mean of {known} classes"
 
 
@@ -110,7 +112,8 @@ def evaluate_darknet(
     It differs from VOC in this: a pair needs more than the IoU, not as much; a detection on a
     difficult object is left out only where it overlaps no other; and a class without objects has
     AP 0 and counts in the mean. Releases of darknet differ in one thing more: some leave out the
-    area before the very first hit of all classes; it is counted here.
+    area before the very first hit of all classes; it is counted here. Without a single object
+    there is no AP here either.
 
     Args:
         truth: the labelled objects.
@@ -132,9 +135,10 @@ def evaluate_darknet(
     ignored = np.zeros(len(detections), np.bool_)
     ignored[pairs.detections[skipped]] = True
     result = _result(truth, detections, claims, ignored & (claims < 0), points, iou)
+    if not result.objects.any():  # darknet prints 0, which says that nothing was found
+        return result
     ap = np.nan_to_num(result.ap, nan=0.0)
-    mean = float(ap.mean()) if len(ap) else -1.0
-    return replace(result, ap=ap, mean_ap=mean)
+    return replace(result, ap=ap, mean_ap=float(ap.mean()))
 
 
 def _best_of_each(pairs: Pairs) -> Pairs:

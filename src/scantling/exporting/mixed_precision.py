@@ -64,8 +64,8 @@ class Trials:
     path: Path
     engine: str
 
-    def average_precision(self, fp32_layers: Sequence[str], dataset: Dataset) -> float:
-        """AP on a data set."""
+    def average_precision(self, fp32_layers: Sequence[str], dataset: Dataset) -> float | None:
+        """AP on a data set; None where the model knows none of the objects."""
         from ..evaluation import evaluate, selection_for  # late: only AP needs it
 
         metadata = self.write(fp32_layers, self.calibrated.inputs)
@@ -76,8 +76,11 @@ class Trials:
                 input_spec=metadata.input_spec,
                 selection=selection_for("coco"),
             )
-            found = evaluate(predictor, dataset, known_classes_only=True).stats
-        return float(found["AP"])
+            return evaluate(predictor, dataset, known_classes_only=True).stats["AP"]
+
+    def ap_drop(self, fp32_layers: Sequence[str], dataset: Dataset, before: float) -> float:
+        """How much lower the AP is than `before`."""
+        return before - (self.average_precision(fp32_layers, dataset) or 0.0)
 
     def outputs(self, fp32_layers: Sequence[str], inputs: Images) -> list[Candidates]:
         """Candidates of each image, calibrated on the same."""
@@ -117,7 +120,10 @@ def choose_fp32_layers(trials: Trials, *, max_ap_drop: float, progress: Progress
     if dataset is None:
         return MixedPrecision(fp32_layers, None)
     before = trials.average_precision(graph.layers, dataset)
-    drop = before - trials.average_precision(fp32_layers, dataset)
+    if before is None:
+        logger.info(f"no object of a class that the model knows: no AP to compare {precision} by")
+        return MixedPrecision(fp32_layers, None)
+    drop = trials.ap_drop(fp32_layers, dataset, before)
     logger.info(f"{precision} costs {drop:.4f} of AP {before:.4f}")
     if drop <= max_ap_drop:
         return MixedPrecision(fp32_layers, drop)
@@ -135,7 +141,7 @@ def choose_fp32_layers(trials: Trials, *, max_ap_drop: float, progress: Progress
                 f"{max_ap_drop:g}, even with half of the layers left as they are",
                 ADVICE[precision],
             )
-        drop = before - trials.average_precision(fp32_layers, dataset)
+        drop = trials.ap_drop(fp32_layers, dataset, before)
         logger.info(
             f"with {len(fp32_layers)} of {len(graph.layers)} layers left as they are {drop:.4f}"
         )

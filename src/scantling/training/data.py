@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..augment import AUGMENTATIONS, MIXERS, TRANSFORMS, Compose, Transform, create, load_transform
-from ..datasets.check import require_sound
+from ..datasets.check import require_objects, require_sound
 from ..datasets.dataset import Dataset
 from ..datasets.loader import Augmentation, TrainingSet, open_training_set
 from ..datasets.readers import describe_dataset, list_splits, read_dataset
@@ -29,7 +29,8 @@ def read_splits(args: RunArgs) -> tuple[Dataset, Dataset | None]:
     """Read the split to train on, and the one to evaluate on, if there is one.
 
     Raises:
-        InvalidData: a split cannot be read or has too many errors, or their classes differ.
+        InvalidData: a split cannot be read, has too many errors or no object, or their classes
+            differ.
     """
     known = list_splits(args.data, format=args.format)
     split = args.split or ("train" if len(known) > 1 or "train" in known else known[0])
@@ -60,6 +61,7 @@ def read_splits(args: RunArgs) -> tuple[Dataset, Dataset | None]:
 def _read_split(args: RunArgs, split: str) -> Dataset:
     dataset = read_dataset(args.data, split=split, format=args.format)
     require_sound(dataset, max_errors=args.max_data_errors)
+    require_objects(dataset)
     logger.info(f"{args.data}: {describe_dataset(dataset)}")
     return dataset
 

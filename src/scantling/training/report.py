@@ -76,7 +76,7 @@ def draw_curves(rows: Rows) -> bytes:
         if axes is not rates and axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False)
     if best is None:
-        scores.text(0.5, 0.5, "not evaluated yet", ha="center", transform=scores.transAxes)
+        scores.text(0.5, 0.5, "no AP yet", ha="center", transform=scores.transAxes)
     return to_png(figure)
 
 
@@ -166,7 +166,7 @@ def _plot(axes: Axes, rows: Rows, name: str, label: str) -> None:
 
 def _best_row(rows: Rows) -> Mapping[str, Any] | None:
     """The row of the best evaluation, by what the best weights are chosen by."""
-    judged = [row for row in rows if "AP" in row]
+    judged = [row for row in rows if row.get("AP") is not None]
     return max(judged, key=lambda row: 0.1 * row["AP50"] + 0.9 * row["AP"], default=None)
 
 
@@ -174,7 +174,8 @@ def _describe_progress(rows: Rows, epochs: int) -> str:
     last, best = rows[-1], _best_row(rows)
     told = f"{last['epoch']} of {epochs} epochs, {last['step']:,} updates of the weights."
     if best is None:
-        return f"{told} There was no evaluation yet."
+        judged = any("AP" in row for row in rows)
+        return f"{told} There was no {'object to judge it by' if judged else 'evaluation yet'}."
     return (
         f"{told} Best: epoch {best['epoch']}, AP {best['AP']:.3f}, AP50 {best['AP50']:.3f}"
         " (a tenth AP50 and nine tenths AP decide)."

@@ -54,7 +54,7 @@ class Run:
         training_set: what it learns from.
         validation: what it is evaluated on, if there is anything.
         anchors: how the model's anchors fit the data, and the new ones, if it has got new ones.
-        best: the best fitness so far.
+        best: the best fitness so far; None before the first evaluation.
         meter: of the loss terms in the epoch that is under way.
         evaluation: the last one, if there was any since the run was opened.
     """
@@ -67,7 +67,7 @@ class Run:
     training_set: TrainingSet
     validation: Dataset | None
     anchors: tuple[Anchors, Anchors | None]
-    best: float = -1.0
+    best: float | None = None
     meter: LossMeter = field(default_factory=LossMeter)
     evaluation: Evaluation | None = None
 
@@ -101,7 +101,8 @@ class Run:
 
     def restore(self, notes: Mapping[str, Any]) -> None:
         """Restore the best fitness and the meter, which `save_state` kept as notes."""
-        self.best = float(notes["best"])
+        best = notes["best"]
+        self.best = None if best is None or best < 0 else float(best)  # once -1 before the first
         self.meter = LossMeter(dict(notes["sums"]), int(notes["images"]))
 
     def _begin(self) -> None:
@@ -210,11 +211,13 @@ class Run:
             start = perf_counter()
             self.evaluation = evaluation = self._evaluate(self.validation)
             figures = evaluation.stats
-            row |= {name: round(value, 6) for name, value in figures.items()}
+            row |= {
+                name: None if value is None else round(value, 6) for name, value in figures.items()
+            }
             row["evaluation_seconds"] = round(perf_counter() - start, 2)
             score = fitness(figures)
-            is_best = score > self.best
-            self.best = max(score, self.best)
+            is_best = self.best is None or score > self.best
+            self.best = score if self.best is None else max(score, self.best)
         self.trainer.accelerator.wait_for_everyone()
         return EpochDone(step.epoch, row, evaluation, is_best)
 
@@ -246,7 +249,11 @@ class Run:
         write_report(self.folder, rows, self.evaluation)
         row = rows[-1]
         self.trainer.accelerator.log(
-            {name: value for name, value in row.items() if name not in ("epoch", "step")},
+            {
+                name: value
+                for name, value in row.items()
+                if name not in ("epoch", "step") and value is not None
+            },
             step=row["step"],
         )
 
@@ -262,5 +269,8 @@ class Run:
 
 
 def fitness(figures: Mapping[str, Any]) -> float:
-    """What the best weights are chosen by: 0.1 AP50 + 0.9 AP. Source: Scaled-YOLOv4."""
-    return 0.1 * float(figures["AP50"]) + 0.9 * float(figures["AP"])
+    """What the best weights are chosen by: 0.1 AP50 + 0.9 AP; 0 where no object counts.
+
+    Source: Scaled-YOLOv4.
+    """
+    return 0.1 * float(figures["AP50"] or 0) + 0.9 * float(figures["AP"] or 0)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from ..datasets.dataset import Dataset
+from ..errors import InvalidData
 from ..inference.predictor import Predictor
 from .boxes import ReferenceEngine
 from .comparator import Comparator
@@ -34,7 +35,7 @@ def compare_ap(comparator: Comparator, ap: ApLimit) -> tuple[Stage, list[Fault]]
     """Evaluate candidate and reference by COCO's protocol.
 
     Raises:
-        InvalidData: the classes of the data are not those of the model.
+        InvalidData: the classes of the data are not those of the model, or no object counts.
     """
     from ..evaluation import evaluate, selection_for  # late: only AP needs it
 
@@ -57,7 +58,14 @@ def compare_ap(comparator: Comparator, ap: ApLimit) -> tuple[Stage, list[Fault]]
                 ap.progress(before + done, 2 * images)
 
         figures.append(evaluate(predictor, dataset, limit=ap.limit, progress=show).stats)
-    right, given = figures
+    names = ("AP", "AP50")
+    right, given = ({name: one[name] or 0.0 for name in names} for one in figures)
+    if figures[0]["AP"] is None:
+        raise InvalidData(
+            str(dataset.source),
+            f"no object counts in the {images} images that are looked at, so that there is no AP",
+            "Look at more of them",
+        )
     drop = right["AP"] - given["AP"]
     stage = Stage(
         "ap",

@@ -161,7 +161,7 @@ def corrupt_coco() -> dict[str, Corruption]:
         "no list of images": edit("E110", lambda d: d.pop("images")),
         "no categories": edit("E110", lambda d: d.pop("categories")),
         "an empty list of categories": edit("E110", lambda d: d["categories"].clear()),
-        "no annotations": edit("E110", lambda d: d.pop("annotations"), "W221"),
+        "no annotations": edit("E110", lambda d: d.pop("annotations"), "W221", "E115"),
         "a misspelt key": edit("W111", lambda d: d.update(anotations=[])),
         "a class name that is there twice": edit(
             "E107", lambda d: d["categories"][2].update(name="cat")

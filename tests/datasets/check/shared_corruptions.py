@@ -228,9 +228,20 @@ def corrupt_classes(kind: str) -> dict[str, Corruption]:
 
 
 def corrupt_shared(kind: str) -> dict[str, Corruption]:
+    empty = frozenset({"W221"})
     return {
         **corrupt_pictures(kind),
         **corrupt_by_copying(kind),
         **corrupt_things(kind),
         **corrupt_classes(kind),
+        "a split without a single object": Corruption(
+            "E115", lambda: empty_split(kind), also=empty
+        ),
     }
+
+
+def empty_split(kind: str) -> Files:
+    """The split for evaluation has images, and none of them an object."""
+    content = clean_content()
+    bare = tuple(one.with_things() for one in content.splits["val"])
+    return LAYOUTS[kind].files(replace(content, splits={**content.splits, "val": bare}))

@@ -11,6 +11,7 @@ from ..readers import detect_format, list_splits, read_dataset
 from .distribution import check_classes, check_sizes
 from .duplicates import MAX_PAIRS, find_duplicates, without_unions
 from .image_files import check_images, check_stated_sizes
+from .objects import describe_no_objects
 from .result import CheckResult, ModelLevels
 
 SHOWN = 10  # errors in the message of a refusal
@@ -51,6 +52,11 @@ def check_dataset(
     others: dict[Finding, Path] = {}
     notes = []
     found = [*broken, *(finding for dataset in datasets for finding in check_quickly(dataset))]
+    found += [
+        Finding("E115", describe_no_objects(dataset), dataset.source)
+        for dataset in datasets
+        if len(dataset) and not len(dataset.objects)
+    ]
     parts = without_unions(datasets)
     found += check_classes(parts)
     if levels is not None:

@@ -28,6 +28,7 @@ class Folders:
 
     def __init__(self) -> None:
         self._names: dict[str, frozenset[str]] = {}
+        self._spellings: dict[str, dict[str, str | None]] = {}
 
     def names(self, folder: str) -> frozenset[str]:
         """All names in a folder; none where it cannot be listed."""
@@ -42,6 +43,33 @@ class Folders:
         """Whether there is something at a path."""
         folder, name = os.path.split(path)
         return name in self.names(folder)
+
+    def find(self, path: str) -> str | None:
+        """The path as its file and its folder are called where upper and lower case count.
+
+        None where nothing is called so, or more than one thing.
+        """
+        if self.has(path):
+            return path
+        folder, name = os.path.split(path)
+        if not self.names(folder):
+            parent, last = os.path.split(folder)
+            found = self._spelling(parent, last)
+            if found is None:
+                return None
+            folder = os.path.join(parent, found)  # noqa: PTH118
+        found = self._spelling(folder, name)
+        return None if found is None else os.path.join(folder, found)  # noqa: PTH118
+
+    def _spelling(self, folder: str, name: str) -> str | None:
+        """What a name is called in a folder, whatever the case of its letters."""
+        if folder not in self._spellings:
+            known: dict[str, str | None] = {}
+            for there in self.names(folder):
+                lower = there.lower()
+                known[lower] = None if lower in known else there
+            self._spellings[folder] = known
+        return self._spellings[folder].get(name.lower())
 
 
 def is_image(name: str) -> bool:

@@ -27,6 +27,7 @@ NOT_LABELS = frozenset(
 
 _IMAGES = re.compile(r"(.*[\\/])images([\\/])", re.DOTALL)
 _VOC_IMAGES = re.compile(r"(.*[\\/])JPEGImages([\\/])", re.DOTALL)
+_ANY_IMAGES = re.compile(r"(.*[\\/])(?:images|JPEGImages)([\\/])", re.DOTALL | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,11 @@ class TextDataset:
     grammar: Grammar
 
 
-def find_label_file(image: str, folders: Folders) -> tuple[str, bool]:
-    """The label file of an image, and whether it is there.
+def find_label_places(image: str) -> tuple[str, ...]:
+    """The paths at which the label file of an image is looked for, in turn.
 
     The last `/images/` of the path is exchanged for `/labels/`, or `/JPEGImages/`, as darknet does;
-    where nothing is there, the file beside the image is taken, if there is one.
+    the last place is beside the image.
     """
     beside = os.path.splitext(image)[0] + ".txt"  # noqa: PTH122 - of a hundred thousand paths
     places = [
@@ -62,10 +63,38 @@ def find_label_file(image: str, folders: Folders) -> tuple[str, bool]:
         for pattern in (_IMAGES, _VOC_IMAGES)
         if pattern.match(beside)
     ]
-    for path in (*places, beside):
+    return (*places, beside)
+
+
+def find_label_file(image: str, folders: Folders) -> tuple[str, bool]:
+    """The label file of an image, and whether it is there.
+
+    Where no file is called so, one whose name differs in upper and lower case alone is taken, such
+    as `Labels/A.TXT` for `images/a.jpg`: unless it belongs to another image, or two could be meant.
+    """
+    places = find_label_places(image)
+    for path in places:
         if folders.has(path):
             return path, True
-    return (*places, beside)[0], False
+    for path in (*places, _ANY_IMAGES.sub(r"\1labels\2", places[-1], count=1)):
+        called = folders.find(path)
+        if called is not None and _is_label_of(image, called, folders):
+            return called, True
+    return places[0], False
+
+
+def _is_label_of(image: str, label: str, folders: Folders) -> bool:
+    """Whether a label file spelt otherwise is that of an image, and not of one spelt alike."""
+    folder, name = os.path.split(image)
+    stems = [os.path.splitext(os.path.basename(path))[0] for path in (name, label)]  # noqa: PTH119, PTH122
+    if stems[0] == stems[1]:
+        return True
+    begins = stems[0].lower() + "."
+    alike = [
+        other for other in folders.names(folder) if other.lower().startswith(begins)
+        and is_image(other)
+    ]  # fmt: skip
+    return len(alike) == 1
 
 
 def read_text_dataset(data: TextDataset, problems: Problems, reader: HeaderReader) -> Dataset:
@@ -180,12 +209,12 @@ def _report_orphans(images: list[LabelledImage], folders: Folders, problems: Pro
             there.add(os.path.dirname(image.path))  # noqa: PTH120
     for folder, image_folders in sorted(stems.items()):
         known = {
-            os.path.splitext(name)[0]  # noqa: PTH122
+            os.path.splitext(name)[0].lower()  # noqa: PTH122
             for image_folder in image_folders
             for name in folders.names(image_folder)
             if is_image(name)
         }
         for name in sorted(folders.names(folder)):
             stem, suffix = os.path.splitext(name)  # noqa: PTH122
-            if suffix == ".txt" and stem not in known and stem.lower() not in NOT_LABELS:
+            if suffix.lower() == ".txt" and stem.lower() not in known | NOT_LABELS:
                 problems.add("W220", "there is no image of its name", Path(folder, name))
