@@ -82,8 +82,9 @@ def write_names(path: str | PathLike[str], names: tuple[str, ...]) -> None:
 def read_data(path: str | PathLike[str]) -> DataFile:
     """Read a `.data` file.
 
-    A relative path is taken from the working folder, as darknet does; where nothing is there but
-    something lies at that path from the folder of the `.data` file, that is meant.
+    A relative path is taken from the working folder, as darknet does; where nothing is there, it is
+    looked for from the folder of the `.data` file: whole, and without the folders in front, as
+    tools write `data/train.txt` for what lies beside it. A backslash there is taken for a slash.
 
     Raises:
         InvalidSource: it cannot be read, or a line is not of the form key=value with a known key.
@@ -131,12 +132,20 @@ def write_data(path: str | PathLike[str], data: DataFile) -> None:
 
 
 def _resolve(text: str, folder: Path) -> Path:
-    given = Path(text)
-    beside = folder / given
-    return beside if not _exists(given) and _exists(beside) else given
+    found = (path for path in places_of(text, folder) if exists(path))
+    return next(found, Path(text))
 
 
-def _exists(path: Path) -> bool:
+def places_of(text: str, folder: Path) -> tuple[Path, ...]:
+    """Where a path of a `.data` file in a folder is looked for, in turn."""
+    parts = [part for part in text.replace("\\", "/").split("/") if part not in ("", ".")]
+    near = [part for part in parts if part != ".."]
+    beside = (folder.joinpath(*near[place:]) for place in range(len(near)))
+    return tuple(dict.fromkeys((Path(text), folder / text, folder.joinpath(*parts), *beside)))
+
+
+def exists(path: Path) -> bool:
+    """Whether there is something at a path, whatever is in its name."""
     try:
         return path.exists()
     except (OSError, ValueError):  # a name that no file can have

@@ -41,6 +41,10 @@ CODES: dict[str, tuple[str, str]] = {
         "a split has no objects",
         "Put the labels where they are looked for, or name another split.",
     ),
+    "W116": (
+        "a path is not there as it is written, and another is read",
+        "Make sure that this is meant, or correct the path.",
+    ),
     "E201": (
         "a label lacks a value, or has too many",
         "Write class, then box, as the format has it.",

@@ -143,6 +143,9 @@ def corrupt_yolo() -> dict[str, Corruption]:
         "a folder that is not there": described(
             "E106", clean.replace("val: images/val", "val: images/vall"), line=3
         ),
+        "a path that is not there": described(
+            "W116", clean.replace("path: .", "path: /nowhere/at/all"), line=1
+        ),
         "a class name that is there twice": described("E107", clean.replace("bird", "cat")),
         "a class without a name": described("E108", clean.replace("1: dog", "1: ''")),
         "a class that is left out": described("E108", clean.replace("1: dog", "3: dog")),

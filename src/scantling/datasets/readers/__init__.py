@@ -18,7 +18,8 @@ from ..dataset import Dataset
 from ..findings import Problems, data_error
 from . import coco, darknet, voc, yolo
 from .files import HeaderReader, read_file_header
-from .layout import choose_split, find_data_file, find_json_files, find_voc_roots, find_yaml
+from .layout import choose_split, find_data_file, find_json_files, find_voc_roots
+from .no_index import describe_unknown
 
 
 class ReadSplit(Protocol):
@@ -53,7 +54,8 @@ READERS: dict[str, Reader] = {
         "a .json file, or a folder with annotations/*.json",
     ),
     "yolo": Reader(
-        find_yaml, yolo.list_splits, yolo.read, "a data.yaml, or a folder with one"
+        yolo.fits, yolo.list_splits, yolo.read,
+        "a data.yaml, a folder with one, or one with images, .txt labels and classes.txt",
     ),
     "darknet": Reader(
         find_data_file, darknet.list_splits, darknet.read, "a .data file, or a folder with one"
@@ -123,7 +125,9 @@ def detect_format(source: str | PathLike[str]) -> str:
         return found[0]
     if not found:
         expected = "; ".join(f"{name}: {reader.example}" for name, reader in READERS.items())
-        raise data_error("E110", path, "is no data set of a known format", fix=f"Give {expected}")
+        holds, advice = describe_unknown(path)
+        problem = f"is no data set of a known format{holds and f': {holds}'}"
+        raise data_error("E110", path, problem, fix=advice or f"Give {expected}")
     fix = f"Name the file itself, or say which is meant: format {' or '.join(found)}"
     raise data_error("E103", path, f"is of several formats: {', '.join(found)}", fix=fix)
 

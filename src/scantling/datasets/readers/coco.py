@@ -14,6 +14,7 @@ from ..safe_json import find_lines, read_json
 from .coco_objects import read_annotations
 from .files import Folders, HeaderReader, read_size
 from .layout import find_json_files
+from .moved_paths import MovedPaths
 from .table import check_boxes, check_names
 
 KEYS = ("info", "licenses", "images", "annotations", "categories", "type", "videos")
@@ -106,7 +107,8 @@ def _read_images(
 ) -> tuple[list[LabelledImage], dict[ImageId, int | None], list[int]]:
     """The images; id → index (None: left out with a finding); their indices in the file."""
     folders = Folders()
-    root = _find_root(entries, file, split, folders)
+    root, places_near = _find_root(entries, file, split, folders)
+    moved = MovedPaths(file, [str(root), *places_near], folders)
     images: list[LabelledImage] = []
     by_id: dict[ImageId, int | None] = {}
     places: list[int] = []
@@ -114,31 +116,46 @@ def _read_images(
     for place, entry in enumerate(entries):
         item = f"images[{place}]"
         fault = _fault_of_image(entry, by_id)
-        if fault:
+        inside = fault is None
+        found = None
+        if inside or (fault and fault[0] == "E104"):
+            full = os.path.join(root, entry["file_name"])  # noqa: PTH118 - of as many
+            found = full if inside and folders.has(full) else moved.find(entry["file_name"])
+        if fault and not found:
             problems.add(*fault, file, item=item)
             if fault[0] == "E104" and isinstance(entry.get("id"), (int, str)):
                 by_id.setdefault(entry["id"], None)
             continue
         name = entry["file_name"]
-        path = Path(root, name)
-        there = folders.has(os.path.join(root, name))  # noqa: PTH118 - of as many
-        if not there:
+        path = Path(found or os.path.join(root, name))  # noqa: PTH118 - of as many
+        if not found:
             message = f"{shorten(name, length=200)} is not in {str(root)!r}"
             problems.add("E301", message, file, item=item, image=path)
-        if name in seen:
+        if str(path) in seen:
             problems.add("W114", f"{shorten(name)} is there already", file, item=item, image=path)
-        seen.add(name)
+        seen.add(str(path))
         size = _size_of(entry)
         if size is None:
             shown = f"width {shorten(entry.get('width'))}, height {shorten(entry.get('height'))}"
             problems.add("E223", f"{shown}; expected pixels", file, item=item, image=path)
-            size = read_size(path, problems, reader, file=file) if there else None
+            size = read_size(path, problems, reader, file=file) if found else None
         by_id[entry["id"]] = len(images)
         images.append(LabelledImage(path, entry["id"], size, file))
         places.append(place)
+    moved.report(problems)
     if not images:
         raise data_error("E105", file, "none of its images can be used", fix="See its findings")
     return images, by_id, places
+
+
+def _leads_out(name: str) -> bool:
+    parts = name.replace("\\", "/")
+    return (
+        PurePosixPath(parts).is_absolute()
+        or re.match(r"[A-Za-z]:/", parts) is not None
+        or "\0" in name
+        or ".." in parts.split("/")
+    )
 
 
 def _fault_of_image(entry: Any, by_id: dict[ImageId, int | None]) -> tuple[str, str] | None:
@@ -149,13 +166,10 @@ def _fault_of_image(entry: Any, by_id: dict[ImageId, int | None]) -> tuple[str, 
         return "E110", f"its id is {shorten(image_id)}; expected a number or text"
     if not isinstance(name, str) or not name:
         return "E110", f"its file_name is {shorten(name)}; expected the name of a file"
-    parts = name.replace("\\", "/")
-    if PurePosixPath(parts).is_absolute() or re.match(r"[A-Za-z]:/", parts) or "\0" in name or (
-        ".." in parts.split("/")
-    ):  # fmt: skip
-        return "E104", f"its file_name {shorten(name)} leads out of the folder of the images"
     if image_id in by_id:
         return "E112", f"the id {shorten(image_id)} is there already"
+    if _leads_out(name):
+        return "E104", f"its file_name {shorten(name)} leads out of the folder of the images"
     return None
 
 
@@ -169,8 +183,12 @@ def _size_of(entry: dict[str, Any]) -> tuple[int, int] | None:
     return sides[0], sides[1]
 
 
-def _find_root(entries: Sequence[Any], file: Path, split: str, folders: Folders) -> Path:
-    """The folder in which most of the first images are; that of the file where none is."""
+def _find_root(
+    entries: Sequence[Any], file: Path, split: str, folders: Folders
+) -> tuple[Path, list[str]]:
+    """The folder in which most of the first images are, that of the file where none is; and all
+    folders that were looked in.
+    """
     names = [
         entry["file_name"]
         for entry in entries[:FIRST]
@@ -180,7 +198,7 @@ def _find_root(entries: Sequence[Any], file: Path, split: str, folders: Folders)
     below = (".", "images", named, os.path.join("images", named), "JPEGImages")  # noqa: PTH118
     roots = [base / part for base in (file.parent, file.parent.parent) for part in below]
     counts = [sum(folders.has(str(root / name)) for name in names) for root in roots]
-    return roots[counts.index(max(counts))]
+    return roots[counts.index(max(counts))], [str(root) for root in roots]
 
 
 def _with_lines(findings: tuple[Finding, ...], text: str) -> tuple[Finding, ...]:

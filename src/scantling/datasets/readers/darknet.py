@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ...errors import InvalidSource
-from ..darknet_files import DataFile, read_data
+from ..darknet_files import DataFile, exists, places_of, read_data
 from ..dataset import Dataset
 from ..findings import Problems, data_error
 from ..safe_text import read_text
@@ -34,20 +34,34 @@ def read(source: Path, split: str, *, problems: Problems, reader: HeaderReader) 
     if data.names is None:
         problem = "names no classes: `names` is missing"
         raise data_error("E110", file, problem, fix="Write `names = FILE`, with one class a line")
-    names = read_names_file(data.names, problems=problems)
+    names = read_names_file(_there("names", data.names, file), problems=problems)
     if data.classes not in (None, len(names)):
         message = f"classes = {data.classes}, but {data.names.name} names {len(names)}"
         problems.add("E109", message, file)
     images = data.train if split == "train" else data.valid
     key = "train" if split == "train" else "valid"
-    if images is None or not images.exists():
-        problem = f"{key} = {str(images)!r} is not there"
+    if images is None:
+        problem = f"{key} is not there"
         raise data_error("E106", file, problem, fix="Name the list of images, one path a line")
     grammar = Grammar(polygons=False, track=True)
-    listed = read_list(images, (file.parent,))
+    listed = read_list(_there(key, images, file), (file.parent,), problems)
     return read_text_dataset(
         TextDataset(source, "darknet", split, names, listed, grammar), problems, reader
     )
+
+
+def _there(key: str, path: Path, file: Path) -> Path:
+    """A path of a `.data` file.
+
+    Raises:
+        InvalidData: E101 or E106, it is not there; says everywhere that it was looked for.
+    """
+    if exists(path):
+        return path
+    looked = " and ".join(repr(str(place)) for place in places_of(str(path), file.parent))
+    problem = f"{key} = {str(path)!r} is not there; looked for {looked}"
+    code = "E101" if key == "names" else "E106"
+    raise data_error(code, file, problem, fix="Correct the path, or put the file there")
 
 
 def _read(source: Path) -> tuple[Path, DataFile]:

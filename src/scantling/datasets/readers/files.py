@@ -29,6 +29,7 @@ class Folders:
     def __init__(self) -> None:
         self._names: dict[str, frozenset[str]] = {}
         self._spellings: dict[str, dict[str, str | None]] = {}
+        self._called: dict[str, str | None] = {}
 
     def names(self, folder: str) -> frozenset[str]:
         """All names in a folder; none where it cannot be listed."""
@@ -52,14 +53,21 @@ class Folders:
         if self.has(path):
             return path
         folder, name = os.path.split(path)
-        if not self.names(folder):
+        called = self._folder(folder)
+        found = None if called is None else self._spelling(called, name)
+        return None if called is None or found is None else os.path.join(called, found)  # noqa: PTH118
+
+    def _folder(self, folder: str) -> str | None:
+        """What a folder is called; None where there is nothing in any of that name."""
+        if folder not in self._called:
+            self._called[folder] = None
             parent, last = os.path.split(folder)
-            found = self._spelling(parent, last)
-            if found is None:
-                return None
-            folder = os.path.join(parent, found)  # noqa: PTH118
-        found = self._spelling(folder, name)
-        return None if found is None else os.path.join(folder, found)  # noqa: PTH118
+            if self.names(folder):
+                self._called[folder] = folder
+            elif last and (above := self._folder(parent)) is not None:
+                found = self._spelling(above, last)
+                self._called[folder] = found and os.path.join(above, found)  # noqa: PTH118
+        return self._called[folder]
 
     def _spelling(self, folder: str, name: str) -> str | None:
         """What a name is called in a folder, whatever the case of its letters."""

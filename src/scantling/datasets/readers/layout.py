@@ -8,10 +8,11 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from ...errors import InvalidData
-from ..findings import data_error, shorten
+from ..findings import Problems, data_error, shorten
 from ..safe_text import read_text, read_yaml
 from .files import Folders, find_image_folders, find_images, is_image
 from .label_files import Listed
+from .moved_paths import MovedPaths, split_path
 
 MAX_LIST = 2**28  # bytes: millions of paths
 MAX_ENTRY = 4_096  # letters of one; with several `**` in it, looking may take for ever
@@ -19,6 +20,8 @@ ROBOFLOW = "_annotations.coco.json"
 KIND = re.compile(r"(instances|person_keypoints|captions|stuff|panoptic|image_info)_(.+)")
 SPLITS = ("train", "val", "test")
 YAML = (".yaml", ".yml")
+OWN_NAMES = [[name] for name in ("train", "val", "valid", "test", "train.txt", "val.txt",
+                                 "valid.txt", "test.txt")]  # fmt: skip
 MAX_LOOKED_AT = 50  # such files in a folder, to find the one that names images
 
 
@@ -112,7 +115,7 @@ def choose_split(splits: Sequence[str], wanted: str | None, source: Path) -> str
 
 
 def expand_entry(entry: str, bases: Sequence[Path], file: Path, *, line: int | None,
-                 key: str) -> list[Listed]:  # fmt: skip
+                 key: str, problems: Problems) -> list[Listed]:  # fmt: skip
     """Expand a folder, `.txt` list, image path or glob pattern to images.
 
     Args:
@@ -132,7 +135,7 @@ def expand_entry(entry: str, bases: Sequence[Path], file: Path, *, line: int | N
                             Path(path), file, line)  # fmt: skip
         if os.path.exists(path):  # noqa: PTH110 - False for a name that no file can have
             if path.lower().endswith(".txt"):
-                return read_list(Path(path), bases)
+                return read_list(Path(path), bases, problems)
             return [Listed(path, file, line)]
     if glob.has_magic(entry):
         for path in [os.path.join(glob.escape(str(base)), entry) for base in bases]:  # noqa: PTH118
@@ -141,11 +144,23 @@ def expand_entry(entry: str, bases: Sequence[Path], file: Path, *, line: int | N
     raise _not_there(entry, bases, file, line, key)
 
 
-def read_list(path: Path, bases: Sequence[Path]) -> list[Listed]:
+def find_moved_entry(
+    entry: str, bases: Sequence[Path], file: Path, *, line: int | None, problems: Problems
+) -> str | None:
+    """The path of an entry that is not there as it is written, as `MovedPaths` finds it."""
+    moved = MovedPaths(file, [str(base) for base in bases], Folders())
+    # of one folder name alone nobody can tell that it is the one: `images` is everywhere
+    found = moved.find(entry, line=line, fewest=1 if split_path(entry)[-1:] in OWN_NAMES else 2)
+    moved.report(problems)
+    return found
+
+
+def read_list(path: Path, bases: Sequence[Path], problems: Problems) -> list[Listed]:
     """The images that a file names, one a line.
 
     A relative path is looked for from the list's folder, then from each base, then from the
-    working folder, as darknet does; where it is nowhere, it stands for one beside the list.
+    working folder, as darknet does; then as `MovedPaths` does; where it is nowhere, it stands for
+    one beside the list.
 
     Raises:
         InvalidData: E101, E102, E230 the list cannot be read; E105 it names nothing, or nothing of
@@ -153,6 +168,7 @@ def read_list(path: Path, bases: Sequence[Path]) -> list[Listed]:
     """
     folders = Folders()
     places = [str(path.parent), *map(str, bases), ""]
+    moved = MovedPaths(path, list(dict.fromkeys(places[:-1])), folders)
     listed: list[Listed] = []
     there = 0
     for number, raw in enumerate(read_text(path, max_bytes=MAX_LIST).split("\n"), start=1):
@@ -161,6 +177,7 @@ def read_list(path: Path, bases: Sequence[Path]) -> list[Listed]:
             continue
         tries = [os.path.normpath(os.path.join(place, name)) for place in places]  # noqa: PTH118
         found = next((full for full in tries if folders.has(full)), None)
+        found = found or moved.find(name, line=number)
         there += found is not None
         listed.append(Listed(found or tries[0], path, number))
     if not listed:
@@ -168,6 +185,7 @@ def read_list(path: Path, bases: Sequence[Path]) -> list[Listed]:
     if not there:
         problem = f"none of its {len(listed):,} images is there, such as {listed[0].path!r}"
         raise data_error("E105", path, problem, fix="Correct the paths, or the folder they are in")
+    moved.report(problems)
     return listed
 
 

@@ -56,16 +56,13 @@ def read(source: Path, split: str, *, problems: Problems, reader: HeaderReader) 
     }
     if not pictures:
         raise data_error("E110", root, "has no folder JPEGImages with images in it")
-    stems = {
-        name[:-4] for name in folders.names(str(root / "Annotations")) if name.endswith(".xml")
-    }
-    rows = _rows(root, split, sorted(stems | set(pictures)), pictures, problems)
-    files = _read_files(root, sorted(stems), {row.stem for row in rows}, problems)
+    stems = _find_annotations(root, folders, pictures)
+    rows = _rows(root, split, sorted(stems.keys() | pictures.keys()), pictures, problems)
+    files = _read_files(root, stems, {row.stem for row in rows}, problems)
     names = _find_names(root, files, problems)
-    images, kept = _read_images(root, rows, pictures, files, problems, reader)
-    for stem in sorted(stems - set(pictures) - {row.stem for row in rows}):
-        path = root / "Annotations" / f"{stem}.xml"
-        problems.add("W220", "there is no image of its name", path)
+    images, kept = _read_images(root, rows, pictures, stems, files, problems, reader)
+    for stem in sorted(stems.keys() - pictures.keys() - {row.stem for row in rows}):
+        problems.add("W220", "there is no image of its name", stems[stem])
     return _assemble(source, split, names, images, kept, problems)
 
 
@@ -79,6 +76,22 @@ def _root(source: Path) -> Path:
     raise data_error("E110", source, problem, fix=fix)
 
 
+def _find_annotations(root: Path, folders: Folders, pictures: dict[str, str]) -> dict[str, Path]:
+    """The annotation files by the stem of their images, whose letters may be of another case."""
+    folder = root / "Annotations"
+    found: dict[str, Path] = {}
+    others: list[str] = []
+    for name in sorted(folders.names(str(folder))):
+        if name.lower().endswith(".xml"):
+            found[name[:-4]] = folder / name
+            others += [name[:-4]] if name[:-4] not in pictures else []
+    spelt = {stem.lower(): stem for stem in pictures if stem not in found}
+    for stem in others:
+        if stem.lower() in spelt:
+            found[spelt.pop(stem.lower())] = found.pop(stem)
+    return dict(sorted(found.items()))
+
+
 def _rows(
     root: Path, split: str, everything: list[str], pictures: dict[str, str], problems: Problems
 ) -> list[SplitEntry]:
@@ -88,14 +101,20 @@ def _rows(
         folder = root / "Annotations"
         return [SplitEntry(stem, folder, None) for stem in everything if stem in pictures]
     found: dict[str, SplitEntry] = {}
+    known = set(everything)
+    paths: list[tuple[str, int]] = []
     for number, text in enumerate(read_text(file, max_bytes=MAX_LIST).split("\n"), start=1):
         stem = text.strip()
         if stem not in pictures and len(stem.split()) == 2 and stem.split()[1] in ("1", "0", "-1"):
             stem = stem.split()[0]
-        if not stem or Path(stem).name != stem:
-            if stem:
-                message = f"{shorten(stem)} is a path; expected a name without folder and suffix"
-                problems.add("E104", message, file, line=number)
+        if not stem:
+            continue
+        if stem not in known and (inner := _stem_of_path(stem)) in known:
+            paths.append((stem, number))
+            stem = inner
+        elif Path(stem).name != stem:
+            message = f"{shorten(stem)} is a path; expected a name without folder and suffix"
+            problems.add("E104", message, file, line=number)
             continue
         if stem in found:
             message = f"{shorten(stem)} is there already on line {found[stem].line}"
@@ -104,19 +123,29 @@ def _rows(
         found[stem] = SplitEntry(stem, file, number)
     if not found:
         raise data_error("E105", file, "names no images; expected a name a line")
+    if paths:
+        written, number = paths[0]
+        more = f", and {len(paths) - 1:,} more like it" if len(paths) > 1 else ""
+        message = f"{shorten(written)} is read as {_stem_of_path(written)!r}{more}"
+        problems.add("W116", message, file, line=number)
     return list(found.values())
 
 
+def _stem_of_path(text: str) -> str:
+    """The name that is meant where a list has paths, or names with the suffix of an image."""
+    name = re.split(r"[\\/]", text)[-1]
+    return Path(name).stem if name and is_image(name) else name
+
+
 def _read_files(
-    root: Path, stems: list[str], wanted: set[str], problems: Problems
+    root: Path, stems: dict[str, Path], wanted: set[str], problems: Problems
 ) -> dict[str, VocFile | None]:
     """Annotations by stem, None for one that cannot be read; all are needed for the names."""
     files: dict[str, VocFile | None] = {}
     with_names = any((root / name).is_file() for name in CLASS_FILES)
-    for stem in stems:
+    for stem, path in stems.items():
         if with_names and stem not in wanted:
             continue
-        path = root / "Annotations" / f"{stem}.xml"
         try:
             files[stem] = read_voc_file(path)
         except InvalidData as error:
@@ -140,6 +169,7 @@ def _read_images(
     root: Path,
     rows: list[SplitEntry],
     pictures: dict[str, str],
+    stems: dict[str, Path],
     files: dict[str, VocFile | None],
     problems: Problems,
     reader: HeaderReader,
@@ -148,7 +178,7 @@ def _read_images(
     ids = name_images([row.stem for row in rows])
     for row, image_id in zip(rows, ids, strict=True):
         path = root / "JPEGImages" / pictures.get(row.stem, f"{row.stem}.jpg")
-        label_file = root / "Annotations" / f"{row.stem}.xml"
+        label_file = stems.get(row.stem, root / "Annotations" / f"{row.stem}.xml")
         there = row.stem in pictures
         if not there:
             problems.add("E301", f"{path.name} is not in JPEGImages", row.file, line=row.line,

@@ -1,5 +1,6 @@
 """YOLO data sets: a `data.yaml` that names folders of images, with a label file for each."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from ..safe_text import read_yaml
 from .files import HeaderReader
 from .label_files import TextDataset, read_text_dataset
 from .label_text import Grammar
-from .layout import SPLITS, expand_entry, find_yaml, list_yamls
+from .layout import SPLITS, expand_entry, find_moved_entry, find_yaml, list_yamls
+from .no_index import find_plain_folder, list_images, read_class_names
 from .table import check_names
 
 # Keys that others write and read; `download`, which may hold a script, is never run.
@@ -21,8 +23,16 @@ IGNORED = frozenset(
 KEYS = frozenset((*SPLITS, "path", "names", "nc"))
 
 
+def fits(source: Path) -> object:
+    """What the format is known by: a `.yaml`, or images with labels and a file of class names."""
+    return find_yaml(source) or find_plain_folder(source)
+
+
 def list_splits(source: Path) -> tuple[str, ...]:
-    """Which of train, val and test the file names."""
+    """Which of train, val and test the file names; those of a folder without one."""
+    plain = find_plain_folder(source)
+    if plain is not None:
+        return tuple(plain.splits)
     content, _ = _read(_yaml_of(source))
     return tuple(split for split in SPLITS if content.get(split))
 
@@ -33,6 +43,13 @@ def read(source: Path, split: str, *, problems: Problems, reader: HeaderReader) 
     Raises:
         InvalidData: the file cannot be used, or what it names is not there.
     """
+    plain = find_plain_folder(source)
+    grammar = Grammar(polygons=True, track=False)
+    if plain is not None:
+        names = read_class_names(plain, problems)
+        listed = list_images(plain, split, problems)
+        data = TextDataset(source, "yolo", split, names, listed, grammar)
+        return read_text_dataset(data, problems, reader)
     file = _yaml_of(source)
     content, lines = _read(file)
     names = check_names(_names(content.get("names"), file, lines), file, problems=problems)
@@ -41,7 +58,7 @@ def read(source: Path, split: str, *, problems: Problems, reader: HeaderReader) 
         if key not in KEYS | IGNORED:
             message = f"{shorten(key)} is no key of a data set.{nearest_hint(key, KEYS)}"
             problems.add("W111", message.rstrip("."), file, line=lines.get(key))
-    bases = _bases(content.get("path", ""), file, lines)
+    bases = _bases(content.get("path", ""), file, lines, problems)
     value = content[split]
     entries = value if isinstance(value, list) else [value]
     listed = []
@@ -49,25 +66,29 @@ def read(source: Path, split: str, *, problems: Problems, reader: HeaderReader) 
         if not isinstance(entry, str) or not entry:
             problem = f"{split} is {shorten(entry)}; expected a folder, list, pattern, or several"
             raise data_error("E103", file, problem, line=lines.get(split))
-        listed += _expand(entry, bases, file, lines.get(split), split)
-    grammar = Grammar(polygons=True, track=False)
+        listed += _expand(entry, bases, file, lines.get(split), split, problems)
     return read_text_dataset(
         TextDataset(source, "yolo", split, names, listed, grammar), problems, reader
     )
 
 
-def _expand(entry: str, bases: list[Path], file: Path, line: int | None, split: str) -> list[Any]:
+def _expand(
+    entry: str, bases: list[Path], file: Path, line: int | None, split: str, problems: Problems
+) -> list[Any]:
+    inner = entry.removeprefix("../")  # Roboflow writes ../train/images for train/images
+    places: dict[str, Any] = {"line": line, "key": split, "problems": problems}
     try:
-        return expand_entry(entry, bases, file, line=line, key=split)
-    except InvalidData:
-        inner = entry.removeprefix("../")  # Roboflow writes ../train/images for train/images
-        if inner == entry:
+        return expand_entry(entry, bases, file, **places)
+    except InvalidData as error:
+        if inner != entry:
+            with suppress(InvalidData):
+                return expand_entry(inner, bases, file, **places)
+        if error.findings[0].code != "E106":  # it is there, but there is nothing in it
             raise
-        try:
-            return expand_entry(inner, bases, file, line=line, key=split)
-        except InvalidData:
-            pass
-        raise
+        found = find_moved_entry(entry, bases, file, line=line, problems=problems)
+        if found is None:
+            raise
+    return expand_entry(found, [Path()], file, **places)
 
 
 def _yaml_of(source: Path) -> Path:
@@ -125,8 +146,20 @@ def _check_count(
         problems.add("E109", message, file, line=lines.get("nc"))
 
 
-def _bases(value: Any, file: Path, lines: dict[str, int]) -> list[Path]:
-    """Where the splits are looked for: in `path`, from the file's folder, and in that folder."""
+def _bases(value: Any, file: Path, lines: dict[str, int], problems: Problems) -> list[Path]:
+    """Where the splits are looked for: in `path`, from the file's folder, and in that folder.
+
+    W116 where `path` is not there, so that another copy of the data than it names may be read.
+    """
     if not isinstance(value, str):
         raise data_error("E103", file, "path is no text", line=lines.get("path"))
-    return list(dict.fromkeys((file.parent / value, file.parent)))
+    named = file.parent / value
+    try:
+        there = named.is_dir()
+    except (OSError, ValueError):  # a name that no folder can have
+        there = False
+    if not there:
+        shown = shorten(value, length=200)
+        message = f"path: {shown} is not there; {str(file.parent)!r} is read instead"
+        problems.add("W116", message, file, line=lines.get("path"))
+    return list(dict.fromkeys((named, file.parent)))
