@@ -14,7 +14,7 @@ from typer.models import OptionInfo
 from scantling.augment import AUGMENTATIONS
 from scantling.cli import COMMANDS, GROUPS, build_app, main
 from scantling.cli.command import FromEnvironment, Setting, find_marks
-from scantling.cli.renamed import IN_THE_RECIPE, RENAMED
+from scantling.cli.renamed import COMMANDS_ELSEWHERE, IN_THE_RECIPE, RENAMED
 from scantling.datasets.readers import READERS
 from scantling.datasets.writers import WRITERS as FORMAT_WRITERS
 from scantling.engines import ENGINES
@@ -183,6 +183,28 @@ def test_help_needs_no_torch_and_no_reader_of_images():
         ("predict x -d cpu", "No such option: -d\n"),
         ("predict x --min-scor 1", "Did you mean '--min-score'?"),
         ("predict x --resizemode 1", "Did you mean '--set resize_mode'?"),
+        ("predict x -letter_box", "-letter_box. Write --set resize_mode=letterbox."),
+        ("predict x --save-txt", "Write --save txt."),
+        ("train m --lr0 0.1", "Write --set optimizer.learning_rate=VALUE."),
+        ("predict x conf=0.5", "conf=0.5 is no argument. Write --min-score 0.5."),
+        ("predict x iou=0.5", "Write --iou-threshold 0.5."),
+        ("predict x nms=diou", "Write --set nms=diou."),
+        ("predict x half=True", "Write --precision fp16."),
+        ("predict x augment=True", "Write --tta."),
+        ("predict x device=0", "Write --device cuda:0."),
+        ("predict source=x model=y.pt", "Write the SOURCE without an option."),
+        ("predict x model=y.pt", "Write --model y.pt."),
+        ("evaluate model=y.pt data=d", "Write y.pt alone."),
+        ("evaluate m iou=0.5", "Write --set iou_threshold=0.5."),
+        ("train m epochs=3 imgsz=640", "Write --epochs 3."),
+        ("train m --epochs 3 imgsz=640", "Write --image-size 640."),
+        ("train m lr0=0.1", "Write --set optimizer.learning_rate=0.1."),
+        ("data check d split=val", "Write --split val."),
+        ("val m", "No such command 'val'. Write scantling evaluate."),
+        ("track x", "No such command 'track'. Write scantling predict"),
+        ("detect train", "Write scantling predict, scantling train or scantling evaluate."),
+        ("yolo predict", "Write scantling predict,"),
+        ("detector test a b c", "Write scantling darknet detector …"),
     ],
 )
 def test_an_option_that_does_not_exist_says_what_to_write(
@@ -222,3 +244,11 @@ def test_what_renamed_options_became_exists():
     fields = inspect.signature(ENTRIES[("train",)]).parameters
     assert "set" in fields
     assert {name.split(".")[0] for name in IN_THE_RECIPE.values()} <= Recipe.model_fields.keys()
+
+
+@pytest.mark.parametrize("name", COMMANDS_ELSEWHERE)
+def test_a_command_of_another_tool_is_none_of_ours(name: str):
+    assert name not in COMMANDS
+    assert name not in GROUPS
+    for ours in re.findall(r"scantling (\w+)", COMMANDS_ELSEWHERE[name]):
+        assert ours in (*COMMANDS, *GROUPS, "darknet", "COMMAND")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from scantling.checkpoints import Model, load_model
+from scantling.cli.predict import PredictOptions, choose_selection, load_predictor
 from scantling.darknet import build_cfg_network, read_cfg
 from scantling.darknet.native import VARIANTS, native_cfg
 from scantling.darknet.network import stored_tensors
@@ -206,3 +207,11 @@ def test_a_class_that_is_not_to_be_shown_is_in_no_result(cfg: Path, lines: str):
     assert 0 < len(all_of_it) > kept.sum()
     np.testing.assert_array_equal(found.boxes, all_of_it.boxes[kept])
     assert set(found.class_names) <= {"dog"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"), [({}, ("diou", 0.7)), ({"nms": "greedy"}, ("greedy", 0.7))]
+)
+def test_predict_takes_it_too(cfg: Path, settings: dict[str, str], expected: tuple[str, float]):
+    options = PredictOptions(sources=["x.jpg"], model=str(cfg), engine="torch", **settings)
+    assert nms_of(load_predictor(options, choose_selection(options), many=False)) == expected

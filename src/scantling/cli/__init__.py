@@ -17,6 +17,7 @@ from .benchmark import BenchmarkOptions, benchmark
 from .catalog import ListOptions, list_models
 from .command import as_command, help_option
 from .convert import ConvertOptions, convert
+from .darknet import darknet
 from .data import COMMANDS as DATA_COMMANDS, HELP as DATA_HELP
 from .demo import DemoOptions, demo
 from .device import COMMANDS as DEVICE_COMMANDS, HELP as DEVICE_HELP
@@ -26,7 +27,7 @@ from .family import FamilyOptions, family
 from .info import InfoOptions, info
 from .output import TERMINATED, USER_CAN_FIX, WORKED, logged_as_notes
 from .predict import PredictOptions, predict
-from .renamed import advise
+from .renamed import advise, advise_assignment, option_of
 from .scale import scale
 from .scale_options import ScaleOptions
 from .train import TrainOptions, train
@@ -55,7 +56,7 @@ GROUPS = {"data": (DATA_HELP, DATA_COMMANDS), "device": (DEVICE_HELP, DEVICE_COM
 PANELS = {
     "Find objects, train": ("predict", "evaluate", "train", "data", "demo"),
     "Run elsewhere": ("export", "verify", "benchmark"),
-    "Models": ("list", "info", "convert"),
+    "Models": ("list", "info", "convert", "darknet"),
     "Fit a device": ("analyze", "scale", "family", "device"),
 }
 
@@ -66,6 +67,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 worked; 2 the user can fix it, and the message says how; 3 a check failed; 130 interrupted.
     Whatever else goes wrong is a bug, and is raised.
     """
+    advice = _advise_assignment(sys.argv[1:] if argv is None else argv)
+    if advice is not None:
+        typer.echo(f"scantling: {advice}", err=True)
+        return USER_CAN_FIX
     try:
         with _termination_as_exit(), logged_as_notes():
             code = typer.main.get_command(build_app()).main(
@@ -95,7 +100,11 @@ def build_app() -> typer.Typer:
     app.callback(invoke_without_command=True)(_root)
     for panel, names in PANELS.items():
         for name in names:
-            if name in COMMANDS:
+            if name == "darknet":  # whose options are not ours
+                as_they_are = {"ignore_unknown_options": True, "allow_extra_args": True}
+                settings = {**as_they_are, "help_option_names": []}
+                app.command(name, rich_help_panel=panel, context_settings=settings)(darknet)
+            elif name in COMMANDS:
                 command = as_command(*COMMANDS[name])
                 app.command(name, rich_help_panel=panel)(command)
             else:
@@ -136,7 +145,23 @@ def _explain(error: typer.TyperException, words: Sequence[str]) -> str:
     table = GROUPS[path.pop(0)][1] if path and path[0] in GROUPS else COMMANDS
     options, _ = table.get(path[0], (None, None)) if path else (None, None)
     advice = advise(error, options, words)
-    return f"{error.message.rstrip('.')}. {advice}" if advice else error.format_message()
+    if advice is None:
+        return error.format_message()
+    problem = error.message.partition(" Did you mean")[0].rstrip(".")
+    short = getattr(error, "option_name", "")
+    if short and problem.endswith(f": {short}"):
+        problem = f"{problem.removesuffix(short)}{option_of(error, words)}"
+    return f"{problem}. {advice}"
+
+
+def _advise_assignment(words: Sequence[str]) -> str | None:
+    """What to write in place of a word such as `conf=0.5` behind a command of ours."""
+    table, words = COMMANDS, list(words)
+    if words and words[0] in GROUPS:
+        table = GROUPS[words.pop(0)][1]
+    if not words or words[0] not in table:
+        return None
+    return advise_assignment(words[1:], table[words[0]][0])
 
 
 @contextmanager

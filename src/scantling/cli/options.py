@@ -94,7 +94,10 @@ CacheFolder = Annotated[Path | None, FromEnvironment("SCANTLING_CACHE", CACHE_HE
 class InferenceSettings:
     """How a model is run: the settings of `predict` and `evaluate`."""
 
-    nms: Annotated[str, Setting("Kind of NMS: {postprocess.selection:NMS}.")] = "greedy"
+    nms: Annotated[
+        str | None,
+        Setting("Kind of NMS: {postprocess.selection:NMS}; the model's or the protocol's own."),
+    ] = None
     merge: Annotated[
         Literal["nms", "wbf"],
         Setting("Of boxes that show one object keep the best (nms), or fuse them (wbf)."),
@@ -107,7 +110,9 @@ class InferenceSettings:
         5000
     )
     sigma: Annotated[float, Setting("Width of the Gaussian of soft-gaussian.")] = 0.5
-    beta: Annotated[float, Setting("Exponent of the distance in diou; darknet has 0.6.")] = 1.0
+    beta: Annotated[
+        float | None, Setting("Exponent of the distance in diou; the model's own, or 1.")
+    ] = None
     clip: Annotated[bool, Setting("Cut boxes off at the edge of the image.")] = True
     overlap: Annotated[float, Setting("Share of a tile that its neighbour shows too.")] = 0.2
     whole_image: Annotated[bool, Setting("Beside the tiles, show the network the whole image.")] = (

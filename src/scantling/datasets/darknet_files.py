@@ -10,6 +10,7 @@ MAX_BYTES = 1 << 22
 
 _PATHS = ("train", "valid", "names", "backup", "results", "labels", "map", "difficult")
 _WORDS = ("classes", "eval", "top")
+_WHEN_TO_SAVE = ("saveweights", "savelast")  # a run here saves by time: save_minutes
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def read_data(path: str | PathLike[str]) -> DataFile:
         if not line or line[0] in "#;":
             continue
         key, equals, value = line.partition("=")
-        known = (*_PATHS, *_WORDS)
+        known = (*_PATHS, *_WORDS, *_WHEN_TO_SAVE)
         if not equals or key not in known:
             raise InvalidSource(
                 str(path),
