@@ -120,6 +120,11 @@ def test_the_model_page_is_what_the_networks_say():
     assert script["page"]() == (ROOT / "docs" / "models.md").read_text("utf-8")
 
 
+def test_the_table_of_darknets_options_is_what_the_code_has():
+    script = runpy.run_path(str(ROOT / "docs" / "darknet.py"))
+    assert script["page"]() == (ROOT / "docs" / "darknet.md").read_text("utf-8")
+
+
 def test_the_tree_in_the_readme_is_the_tree_of_the_package():
     (tree,) = (block for block in blocks(PAGES[0], "") if "src/scantling/" in block)
     shown = set(re.findall(r"^[├└]── (\w+)(?:/|\.py)", tree, re.MULTILINE))

@@ -52,7 +52,7 @@ _ANY_LAYER: Rules = {
         "supported", "1 freezes it and all layers before it; of others train warns", "stopbackward"
     ),
     **_all("not trained", "the weights are not clipped", "clip", inert=0),
-    **_all("not trained", "freeze parts of a network with --freeze", "onlyforward", inert=0),
+    **_all("not trained", "--set freeze=… freezes parts of a network", "onlyforward", inert=0),
     **_all("not trained", "a layer is trained from the first update on", "dont_update", inert=0),
     **_all("not trained", "a layer is trained from the first update on", "burnin_update", inert=0),
     **_all("not trained", "weights are trained with their norms", "train_only_bn", inert=0),
