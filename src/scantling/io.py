@@ -1,4 +1,7 @@
-"""Files and folders that the package writes: whole or not at all; and where it keeps its cache."""
+"""Files and folders that the package writes: whole or not at all; and where it keeps its cache.
+
+Also what text files look like that come from elsewhere.
+"""
 
 import os
 import re
@@ -16,6 +19,22 @@ from urllib.parse import urlsplit
 LONGEST_NAME = 50  # letters; file systems allow 255 bytes, a letter takes up to four
 RESERVED_NAMES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # on Windows
 
+# What is found in place of a text file or of weights, by its first bytes, and what to do about it.
+FOREIGN: tuple[tuple[re.Pattern[bytes], str], ...] = (
+    (re.compile(rb"version https://git-lfs"), "a Git LFS pointer; run `git lfs pull`"),
+    (
+        re.compile(rb"(\xef\xbb\xbf)?\s*<(\?xml|!doctype|html|head|body)", re.IGNORECASE),
+        "a web page; download the file itself",
+    ),
+    (
+        re.compile(rb"(404|403|429|50\d)\b[: ]|Not Found\b|Access Denied\b"),
+        "the answer of a web server that has no such file; look for its address again",
+    ),
+    (re.compile(rb"\x1f\x8b"), "gzip; unpack it"),
+    (re.compile(rb"PK\x03\x04"), "a ZIP archive, or a PyTorch checkpoint; unpack it, or call it .pt"),
+    (re.compile(rb"\xff\xfe|\xfe\xff"), "UTF-16 text; save it as UTF-8"),
+)
+
 OUTPUT_MARK = ".scantling-output"  # a file in folders of results
 
 
@@ -27,6 +46,20 @@ def default_cache() -> Path:
     if sys.platform == "darwin":
         return home / "Library" / "Caches" / "scantling"
     return home / ".cache" / "scantling"
+
+
+def find_foreign(data: bytes) -> str | None:
+    """What a file is in place of text or weights, and what to do about it; None if it may be them.
+
+    >>> find_foreign(b"version https://git-lfs.github.com/spec/v1")
+    'a Git LFS pointer; run `git lfs pull`'
+    """
+    return next((what for pattern, what in FOREIGN if pattern.match(data)), None)
+
+
+def split_lines(text: str) -> list[str]:
+    """The lines of a text, whose ends may be carriage returns alone, as on old Macs."""
+    return text.split("\n" if "\n" in text.rstrip() or "\r" not in text else "\r")
 
 
 def numbered(name: str, *, start: int = 1) -> Iterator[str]:

@@ -132,7 +132,12 @@ def test_the_settings_reach_the_protocol_line(desk: Path, capsys: pytest.Capture
     words = [word for setting in settings for word in ("--set", setting)]
     assert main([*RUN, *words, "--batch-size", "4", "--limit", "4", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    for words in ("scores from 0.1", "NMS diou (beta 0.6) 0.4", "not clipped", "best 50 of an image"):
+    for words in (
+        "scores from 0.1",
+        "NMS diou (beta 0.6) 0.4",
+        "not clipped",
+        "best 50 of an image",
+    ):
         assert words in report["protocol"]["line"]
     assert report["model"]["input"] == "320×320, letterbox"
     assert report["model"]["batch"] == "4, rectangular"

@@ -140,7 +140,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, cut: int):
 
 def test_another_kind_of_file_is_recognised(tmp_path: Path):
     path = tmp_path / "a.weights"
-    path.write_bytes(b"PK\x03\x04" * 100)
+    path.write_bytes(b"QK\x03\x04" * 100)
     with pytest.raises(InvalidWeights, match=r"probably no \.weights file"):
         read_weights(path, pair())
 

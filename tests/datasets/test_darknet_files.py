@@ -46,7 +46,7 @@ def test_line_ends_and_the_end_of_the_file_do_not_count(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "no class names"), (b"cat\n\ndog", "line 2 is empty"), (b"\xff\xfe", "not UTF-8")],
+    [(b"", "no class names"), (b"cat\n\ndog", "line 2 is empty"), (b"\xff\xfe", "UTF-16")],
 )
 def test_names_that_would_shift_labels_are_refused(tmp_path: Path, content: bytes, message: str):
     path = tmp_path / "a.names"

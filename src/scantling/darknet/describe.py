@@ -5,6 +5,7 @@ from os import PathLike
 from pathlib import Path
 
 from ..errors import InvalidCfg
+from ..io import find_foreign, split_lines
 from ..specs import CfgSpec, InputSpec, NmsSpec
 from ..specs.classes import DARKNET_COCO_NAMES, unnamed_classes
 from ..specs.level import MAX_ANCHORS, Anchor, Level
@@ -99,9 +100,11 @@ def _read_text(path: Path) -> str:
         raise InvalidCfg(
             str(path), 1, "", f"it is larger than {MAX_CHARACTERS} bytes", "Give a .cfg file"
         )
-    text = data.decode("utf-8-sig", errors="replace")  # comments come in any encoding
-    # lines that end with a carriage return alone, as on old Macs
-    return text if "\n" in text.rstrip() else text.replace("\r\n", "\n").replace("\r", "\n")
+    foreign = find_foreign(data)
+    if foreign is not None:
+        raise InvalidCfg(str(path), 1, "", f"it is {foreign}", "Give a .cfg file")
+    # comments come in any encoding
+    return "\n".join(split_lines(data.decode("utf-8-sig", errors="replace")))
 
 
 def _side(net: Section, key: str) -> int:

@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidWeights
-from ..io import atomic_write
+from ..io import atomic_write, find_foreign
 
 _VERSION = Struct("<3i")
 _SEEN_SHORT = Struct("<I")  # before version 0.2
 _SEEN_LONG = Struct("<Q")
 _FLOAT = np.dtype("<f4")
+_HEAD = 64  # bytes by which other files are known
 _CHUNK = 1 << 20  # values looked at at once
 RGB = 3
 MAX_CHANNELS = 16  # of an image, in an explanation
@@ -153,6 +154,11 @@ def _unreadable(path: Path, error: OSError) -> InvalidWeights:
 
 
 def _read_header(file: BinaryIO, path: Path) -> WeightsHeader:
+    data = file.read(_HEAD)
+    foreign = find_foreign(data)
+    if foreign is not None:
+        raise InvalidWeights(str(path), f"it is {foreign}", "Give the path of a .weights file")
+    file.seek(0)
     data = file.read(_VERSION.size + _SEEN_LONG.size)
     if len(data) >= _VERSION.size + _SEEN_SHORT.size:
         header = WeightsHeader(*_VERSION.unpack_from(data))

@@ -5,6 +5,7 @@ from os import PathLike
 from pathlib import Path
 
 from ..errors import InvalidSource, InvalidValue, nearest_hint
+from ..io import find_foreign, split_lines
 
 MAX_BYTES = 1 << 22
 
@@ -172,11 +173,14 @@ def _read_lines(path: Path) -> list[str]:
         raise InvalidSource(str(path), f"cannot be read ({error.strerror})") from error
     if len(data) > MAX_BYTES:
         raise InvalidSource(str(path), f"is larger than {MAX_BYTES} bytes")
+    foreign = find_foreign(data)
+    if foreign is not None:
+        raise InvalidSource(str(path), f"is {foreign}")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidSource(str(path), f"is not UTF-8 text ({error.reason})") from error
-    return text.split("\n")
+    return split_lines(text)
 
 
 def _write(path: Path, lines: list[str]) -> None:
