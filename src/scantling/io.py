@@ -31,7 +31,10 @@ FOREIGN: tuple[tuple[re.Pattern[bytes], str], ...] = (
         "the answer of a web server that has no such file; look for its address again",
     ),
     (re.compile(rb"\x1f\x8b"), "gzip; unpack it"),
-    (re.compile(rb"PK\x03\x04"), "a ZIP archive, or a PyTorch checkpoint; unpack it, or call it .pt"),
+    (
+        re.compile(rb"PK\x03\x04"),
+        "a ZIP archive, or a PyTorch checkpoint; unpack it, or call it .pt",
+    ),
     (re.compile(rb"\xff\xfe|\xfe\xff"), "UTF-16 text; save it as UTF-8"),
 )
 

@@ -184,6 +184,7 @@ def test_help_needs_no_torch_and_no_reader_of_images():
         ("predict x --min-scor 1", "Did you mean '--min-score'?"),
         ("predict x --resizemode 1", "Did you mean '--set resize_mode'?"),
         ("predict x -letter_box", "-letter_box. Write --set resize_mode=letterbox."),
+        ("train m -map", "-map. `scantling darknet detector …` says what darknet's -map is here."),
         ("predict x --save-txt", "Write --save txt."),
         ("train m --lr0 0.1", "Write --set optimizer.learning_rate=VALUE."),
         ("predict x conf=0.5", "conf=0.5 is no argument. Write --min-score 0.5."),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from scantling.checkpoints import Model, load_model
+from scantling.cli import main
 from scantling.cli.predict import PredictOptions, choose_selection, load_predictor
 from scantling.darknet import build_cfg_network, read_cfg
 from scantling.darknet.native import VARIANTS, native_cfg
@@ -14,6 +15,7 @@ from scantling.darknet.network import stored_tensors
 from scantling.darknet.weights import WeightsHeader, write_weights
 from scantling.engines.graphs.metadata import make_metadata
 from scantling.evaluation import protocol_settings
+from scantling.exporting import export
 from scantling.inference import Predictor, load
 from scantling.inference.loading import selection_of
 from scantling.postprocess import Selection, select
@@ -215,3 +217,17 @@ def test_a_class_that_is_not_to_be_shown_is_in_no_result(cfg: Path, lines: str):
 def test_predict_takes_it_too(cfg: Path, settings: dict[str, str], expected: tuple[str, float]):
     options = PredictOptions(sources=["x.jpg"], model=str(cfg), engine="torch", **settings)
     assert nms_of(load_predictor(options, choose_selection(options), many=False)) == expected
+
+
+def test_info_shows_it(cfg: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["info", str(cfg)]) == 0
+    assert "diou, beta 0.7" in capsys.readouterr().out
+
+
+def test_nms_inside_a_graph_is_told_to_be_another(cfg: Path, tmp_path: Path, caplog):
+    form = GraphForm(gives="detections")
+    export(str(cfg), "onnx", out=tmp_path / "a.onnx", form=form, check=False)
+    assert "NMS inside a graph is by the IoU alone; small is otherwise run with diou" in caplog.text
+    caplog.clear()
+    export(str(cfg), "onnx", out=tmp_path / "b.onnx", check=False)
+    assert "NMS inside a graph" not in caplog.text

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ..checkpoints import Model
+    from ..specs import NmsSpec
     from ..specs.metadata import Metadata
 
 
@@ -81,6 +82,7 @@ def describe_metadata(metadata: "Metadata") -> dict[str, Any]:
             f"IoU {metadata.iou_threshold:g}",
             f"at most {metadata.max_detections}",
         ],
+        "nms": "greedy" if form["gives"] == "detections" else describe_nms(metadata.spec.nms),
         "source": metadata.source,
         "fingerprint": metadata.fingerprint,
         "producer": metadata.producer,
@@ -122,6 +124,7 @@ def describe_model(model: "Model") -> dict[str, Any]:
         "name": spec.name,
         "image_size": list(spec.image_size),
         "resize_mode": spec.input.resize_mode,
+        "nms": describe_nms(spec.nms),
         "strides": list(model.network.strides),
         "num_classes": spec.num_classes,
         "names": list(model.names),
@@ -129,6 +132,11 @@ def describe_model(model: "Model") -> dict[str, Any]:
         "parts": parts,
         "spec": spec.model_dump(mode="json"),
     }
+
+
+def describe_nms(nms: "NmsSpec") -> str:
+    """The kind of NMS that a model is run with where its user asks for none."""
+    return f"diou, beta {nms.beta:g}" if nms.kind == "diou" else nms.kind
 
 
 def find_parts(model: "Model") -> dict[str, "nn.Module"]:

@@ -14,6 +14,7 @@ import typer
 from typer.models import ArgumentInfo
 
 from .command import Setting, find_marks
+from .darknet import FLAGS
 
 # Spellings of before, and of those who come from darknet and ultralytics → what to write: the first
 # that the command has; what begins with no dash fits every command.
@@ -162,6 +163,8 @@ def advise(
     new = _renamed(name, context.info_name or "", known, options)
     if new is not None:
         return f"Write {new}{'=VALUE' if new.startswith('--set ') and '=' not in new else ''}."
+    if name in FLAGS:
+        return f"`scantling darknet detector …` says what darknet's {name} is here."
     settings = _settings(options)
     known |= {one: f"--set {setting}" for one, setting in settings.items()}
     nearest = get_close_matches(name, known, n=1)

@@ -194,7 +194,8 @@ def find_names_file(path: Path) -> Path:
     """Path of the names file: the one that a darknet `.data` file names, or `path` itself."""
     if path.suffix != ".data":
         return path
-    found = read_data(path).names
+    data = read_data(path)
+    found = data.names or data.labels  # as darknet's Python module reads it
     if found is None:
         raise InvalidValue(str(path), "without a line names=…", "the path of a .names file in it")
     return found
