@@ -10,6 +10,7 @@ from .errors import InvalidSpec, lookup
 from .heads import HEADS, ClassRows, Head
 from .necks import NECKS
 from .specs import ModelSpec
+from .specs.sizes import SizeRule
 from .structures import Candidates
 
 
@@ -19,7 +20,7 @@ class Detector(nn.Module):
     Attributes:
         levels: how the raw predictions of each level are read, finest first.
         strides: input pixels per cell of each level, finest first.
-        size_divisor: what each side of an image must be a multiple of.
+        sizes: which image sizes it takes.
         drop: what features go through, in front of the neck and of the head: nothing, unless a
             training run says otherwise.
     """
@@ -27,7 +28,7 @@ class Detector(nn.Module):
     head: Head
 
     def __init__(
-        self, backbone: nn.Module, neck: nn.Module, head: Head, *, size_divisor: int
+        self, backbone: nn.Module, neck: nn.Module, head: Head, *, sizes: SizeRule
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -35,7 +36,7 @@ class Detector(nn.Module):
         self.head = head
         self.levels = head.levels
         self.strides = tuple(level.stride for level in head.levels)
-        self.size_divisor = size_divisor
+        self.sizes = sizes
         self.drop: nn.Module = nn.Identity()
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -80,7 +81,7 @@ def build_detector(spec: ModelSpec) -> Detector:
     backbone = lookup(BACKBONES, spec.backbone.kind, "backbone")(spec.backbone)
     neck = lookup(NECKS, spec.neck.kind, "neck")(backbone.channels, spec.neck)
     head = kind.build(neck.channels, spec.strides, spec.head, spec.num_classes)
-    detector = Detector(backbone, neck, head, size_divisor=spec.size_divisor)
+    detector = Detector(backbone, neck, head, sizes=spec.sizes)
     own = spec.norm_eps if spec.backbone.name is None else None  # else its library's
     for name, part in detector.named_children():
         eps = spec.backbone.norm_eps or own if name == "backbone" else spec.norm_eps

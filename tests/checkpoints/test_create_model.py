@@ -153,7 +153,7 @@ def test_names_that_do_not_exist_suggest_the_nearest():
 
 
 def test_a_size_that_the_strides_do_not_divide_is_refused():
-    with pytest.raises(InvalidSpec, match="Use 608"):
+    with pytest.raises(InvalidSpec, match="Use 576 or 608"):
         create_model("yolov4", image_size=600)
 
 

@@ -33,7 +33,14 @@ HOSTILE = {
     ),
     "too many values": (NET + "[upsample]\nstride=64\n" * 4 + head("linear"), "output would be"),
     "stride 0": (NET + "[conv]\nstride=0\n" + head("linear"), "stride=0 is out of range"),
-    "stride of the image": (NET + "[conv]\nstride=5\n" + head("linear"), "multiple of the stride"),
+    "a size that does not fit where maps are joined": (
+        NET.replace("32", "36")
+        + CONV
+        + (CONV + "stride=2\n") * 3
+        + "[upsample]\nstride=2\n[route]\nlayers=-1,-3\n"
+        + head("linear"),
+        "a.cfg:3: .net. image height 36 and width 36 are not multiples of 8.*Use 32 or 40",
+    ),
     "kernel without end": (NET + "[conv]\nsize=999999\n" + head("linear"), "size=999999 is out"),
     "kernel beyond the map": (NET + "[conv]\nsize=33\n" + head("linear"), "does not fit"),
     "groups that do not divide": (
@@ -99,7 +106,7 @@ HOSTILE = {
         "Make the scale 8×1×1",
     ),
     "upsample downwards": (NET + CONV + "[upsample]\nstride=-2\n" + head("linear"), "stride=-2"),
-    "reorg of an odd map": (NET + "[reorg3d]\nstride=5\n" + head("linear"), "does not divide"),
+    "reorg of an odd map": (NET + "[reorg3d]\nstride=5\n" + head("linear"), "not multiples of 5"),
     "reorg of few channels": (NET + CONV + "[reorg]\nstride=4\n" + head("linear"), "stride² = 16"),
     "pooling of nothing": (
         NET + "[maxpool]\nsize=2\npadding=9\n" + head("linear"),

@@ -172,7 +172,7 @@ def metadata_of(name: str, gives: str) -> dict[str, Any]:
         names=tuple(map(str, range(spec.num_classes))),
         form=GraphForm(gives=gives),
         image_size=spec.image_size,
-        size_divisor=spec.size_divisor,
+        size_divisor=spec.size_step,
         levels=spec.levels,
         source=name,
         fingerprint="0" * 64,

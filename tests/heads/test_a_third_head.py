@@ -154,7 +154,7 @@ def test_what_it_cannot_serve_is_refused(spec):
         build_detector(spec.replace(head=spec.head.replace(box_coding="offset")))
     with pytest.raises(InvalidValue, match="distances"):
         build_loss(spec.levels, len(NAMES), Recipe().loss)
-    assert spec.replace(image_size=(63, 95)).size_divisor == 1  # no box is in a cell
+    assert spec.replace(image_size=(63, 95)).sizes.divisor == 1  # no box is in a cell
 
 
 def test_an_unknown_head_is_refused_by_name(spec):

@@ -327,7 +327,7 @@ def test_networks_of_timm_are_counted_part_by_part(network: str):
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"image_size": 250}, InvalidSpec, "Use 256"),
+        ({"image_size": 250}, InvalidSpec, "or 256"),
         ({"batch": 0}, InvalidValue, "one image"),
         ({"precision": "fp8"}, UnknownName, "int8"),
     ],

@@ -211,7 +211,7 @@ def test_what_cannot_be_is_refused():
         deepen(CSP, float("nan"))
     with pytest.raises(InvalidSpec, match=r"depths \(1, 2\) for 5 stages"):
         with_depths(CSP, (1, 2))
-    with pytest.raises(InvalidSpec, match="Use 608"):
+    with pytest.raises(InvalidSpec, match="Use 576 or 608"):
         resize(CSP, 600)
     with pytest.raises(InvalidValue, match="phi is 8"):
         compound(D0, 8)

@@ -115,7 +115,8 @@ def test_p7_itself_without_one_and_two_levels_says_what_it_said():
 
 def test_a_smaller_image_fits_once_the_coarsest_stride_is_gone():
     dropped = extract_subnetwork(trained(thin("yolov4-p7")))
-    assert dropped.spec.size_divisor == 64
+    assert dropped.spec.sizes.divisor == 64
+    assert dropped.spec.sizes.step == 128  # of the map that the other levels rest on
     assert dropped.spec.replace(image_size=(192, 320)).image_size == (192, 320)
 
 

@@ -39,7 +39,7 @@ def test_a_spec_cannot_be_changed():
 
 
 def test_replace_checks_what_it_makes():
-    with pytest.raises(InvalidSpec, match=r"600 is not a multiple of .* 32\. Use 608"):
+    with pytest.raises(InvalidSpec, match=r"600 are not multiples of 32.* Use 576 or 608"):
         CATALOG["yolov4"].replace(image_size=600)
 
 

@@ -90,7 +90,7 @@ def make_run(
     ema = EMA(network, recipe.ema) if recipe.ema.decay else None
     precision = {"fp32": "no"}.get(recipe.precision, recipe.precision)
     accelerator = Accelerator(cpu=True, mixed_precision=precision)
-    plan = StepPlan(recipe, images, size, max(network.strides))
+    plan = StepPlan(recipe, images, size, network.sizes.step or 1)
     normalise = Normalize(model.spec.input, torch.device("cpu"))
     state = TrainState(network, build_optimizer(network, recipe.optimizer), ema)
     return state, Trainer(plan, loss_for(model, recipe), accelerator, normalise)

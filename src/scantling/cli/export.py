@@ -75,9 +75,9 @@ class ExportOptions:
     batch_size: Annotated[
         str, option(SPEED, "Images that the graph takes at once.", metavar="N|dynamic")
     ] = "1"
-    any_size: Annotated[
-        bool, Setting("Take every image size that the coarsest stride divides.")
-    ] = False
+    any_size: Annotated[bool, Setting("Take every image size that the model's strides divide.")] = (
+        False
+    )
     min_score: Annotated[
         float, Setting("Threshold of detections; of other outputs what the file recommends.")
     ] = 0.25

@@ -110,8 +110,8 @@ def _scale_channels(section: Section, shapes: tuple[Shape, ...], _: int) -> Buil
     return Multiply(activation_of(section, "linear", NAMES)), features
 
 
-def _pool_window(section: Section) -> tuple[int, tuple[int, int], int]:
-    """Side, strides and total padding of a pooling layer."""
+def pool_window(section: Section) -> tuple[int, tuple[int, int], int]:
+    """Side, strides (vertical, horizontal) and total padding of a pooling layer."""
     strides = strides_of(section, 1)
     size = section.integer("size", section.integer("stride", 1, low=1), low=1, high=1024)
     padding = section.integer("padding", size - 1, high=2048)
@@ -125,7 +125,7 @@ def _pool_window(section: Section) -> tuple[int, tuple[int, int], int]:
 
 
 def _pooled(section: Section, shape: Shape) -> Shape:
-    size, strides, padding = _pool_window(section)
+    size, strides, padding = pool_window(section)
     height, width = (
         windows(section, length, size=size, padding=padding, stride=stride)
         for length, stride in zip(shape.size, strides, strict=True)
@@ -136,7 +136,7 @@ def _pooled(section: Section, shape: Shape) -> Shape:
 def _maxpool(section: Section, shapes: tuple[Shape, ...], _: int) -> Built:
     (shape,) = shapes
     if not section.flag("maxpool_depth"):
-        return MaxPool(*_pool_window(section)), _pooled(section, shape)
+        return MaxPool(*pool_window(section)), _pooled(section, shape)
     out_channels = section.integer("out_channels", 1, low=1)
     if shape.channels % out_channels:
         raise section.error(
@@ -148,7 +148,7 @@ def _maxpool(section: Section, shapes: tuple[Shape, ...], _: int) -> Built:
 
 
 def _local_avgpool(section: Section, shapes: tuple[Shape, ...], _: int) -> Built:
-    return LocalAveragePool(*_pool_window(section)), _pooled(section, shapes[0])
+    return LocalAveragePool(*pool_window(section)), _pooled(section, shapes[0])
 
 
 def _avgpool(_section: Section, shapes: tuple[Shape, ...], _: int) -> Built:

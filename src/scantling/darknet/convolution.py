@@ -107,14 +107,21 @@ def _conv_of(module: nn.Module) -> nn.Conv2d:
     return next(part for part in module.modules() if isinstance(part, nn.Conv2d))
 
 
-def _read(section: Section, shape: Shape, *, logits: bool) -> _Settings:
+def convolution_window(section: Section) -> tuple[int, tuple[int, int], int]:
+    """Side, strides (vertical, horizontal) and total padding of a `[convolutional]`."""
     size = section.integer("size", 1, low=1, high=255)
+    padding = size // 2 if section.flag("pad") else section.integer("padding", 0, high=255)
+    return size, strides_of(section, 1), 2 * padding
+
+
+def _read(section: Section, shape: Shape, *, logits: bool) -> _Settings:
+    size, strides, padding = convolution_window(section)
     activation = activation_of(section, "logistic", NAMES)
     settings = _Settings(
         filters=section.integer("filters", 1, low=1),
         size=size,
-        strides=strides_of(section, 1),
-        padding=size // 2 if section.flag("pad") else section.integer("padding", 0, high=255),
+        strides=strides,
+        padding=padding // 2,
         dilation=1 if size == 1 else section.integer("dilation", 1, low=1, high=255),
         groups=section.integer("groups", 1, low=1),
         norm=section.flag("batch_normalize") or section.flag("cbn"),

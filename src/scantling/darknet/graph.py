@@ -261,8 +261,7 @@ def check_same_size(section: Section, shapes: tuple[Shape, ...]) -> None:
         raise section.error(
             f"it joins maps of different sizes: {', '.join(str(shape) for shape in shapes)} "
             "(channels × height × width)",
-            "Check the layers it names, and that [net] width and height are multiples of the "
-            "coarsest stride",
+            "Check the layers it names: there is no image size at which they agree, or few",
         )
 
 

@@ -15,6 +15,7 @@ from ..heads.yolo_decoding import BOX_VALUES, decode_yolo
 from ..heads.yolo_export import YoloDecoder
 from ..specs import CfgSpec
 from ..specs.level import Level
+from ..specs.sizes import SizeRule
 from ..structures import Candidates
 from .build import LAYERS
 from .cfg import Section
@@ -32,6 +33,7 @@ from .graph import (
 )
 from .layers import WeightedShortcut
 from .options import DETECTION
+from .sizes import find_sizes
 from .weights import WeightsHeader, read_weights
 
 
@@ -67,6 +69,7 @@ class DarknetNetwork(nn.Module):
         strides: input pixels per cell of each raw output, finest first.
         storage: per layer, what a `.weights` file holds of it.
         predictors: for each detection layer, the layer whose output it reads.
+        sizes: which image sizes it takes.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class DarknetNetwork(nn.Module):
         levels: Mapping[int, Level],
         storage: tuple[LayerStorage, ...],
         predictors: Mapping[int, int],
+        sizes: SizeRule,
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
@@ -85,6 +89,7 @@ class DarknetNetwork(nn.Module):
         self.strides = tuple(level.stride for level in self.levels)
         self.storage = storage
         self.predictors = predictors
+        self.sizes = sizes
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """(N, 3, H, W) images scaled to 0–1 → raw predictions per level, finest first.
@@ -109,11 +114,6 @@ class DarknetNetwork(nn.Module):
         """
         return decode_yolo(raw, self.levels, image_size)
 
-    @property
-    def size_divisor(self) -> int:
-        """What each side of an image must be a multiple of."""
-        return self.strides[-1]
-
     def class_rows(self) -> tuple[ClassRows, ...]:
         """The convolutions that predict classes.
 
@@ -134,12 +134,10 @@ class DarknetNetwork(nn.Module):
         return tuple(found)
 
     def export_decoder(
-        self,
-        image_size: tuple[int, int] | None,
-        cells: Sequence[tuple[int, int]],  # noqa: ARG002 - they follow from the strides
+        self, image_size: tuple[int, int] | None, cells: Sequence[tuple[int, int]]
     ) -> nn.Module:
         """A module that decodes inside an exported graph; see `heads.Head`."""
-        return YoloDecoder(self.levels, image_size)
+        return YoloDecoder(self.levels, image_size, cells)
 
 
 def build_cfg_network(spec: CfgSpec) -> DarknetNetwork:
@@ -159,11 +157,13 @@ def build_cfg_network(spec: CfgSpec) -> DarknetNetwork:
         )
     sources = find_sources(sections)
     logits = find_logit_layers(sections, sources)
+    sizes = find_sizes(sections, sources)
+    _check_size(spec, net, sizes)
     image = Shape(3, *spec.image_size, (Fraction(1), Fraction(1)))
 
     modules, shapes = _build_layers(sections, sources, image, frozenset(logits.values()))
     levels = {
-        index: _level(section, shapes[index], image, logits=index in logits)
+        index: _level(section, shapes[index], logits=index in logits)
         for index, section in enumerate(sections)
         if section.kind in DETECTION
     }
@@ -176,7 +176,8 @@ def build_cfg_network(spec: CfgSpec) -> DarknetNetwork:
         for section in sections
     )
     predictors = {layer: find_predictor(sections, sources, layer) for layer in levels}
-    return DarknetNetwork(modules, plan(sections, sources), levels, storage, predictors)
+    steps = plan(sections, sources)
+    return DarknetNetwork(modules, steps, levels, storage, predictors, sizes)
 
 
 def load_cfg_network(
@@ -230,6 +231,21 @@ def _tensors(layer: nn.Module) -> list[Tensor]:
     return list(chain.from_iterable(conv_tensors(module) for module in layer.modules()))
 
 
+def _check_size(spec: CfgSpec, net: Section, sizes: SizeRule) -> None:
+    """Refuse an image size that the network cannot take, with the line that says it.
+
+    Where that is for another reason than its strides, the layer that cannot be built says why.
+    """
+    problem = sizes.find_problem(spec.image_size)
+    divisor = sizes.divisor or 1
+    if problem is None or not any(side % divisor for side in spec.image_size):
+        return
+    own = tuple(net.integer(key, 0) for key in ("height", "width"))
+    if own != spec.image_size:
+        raise InvalidSpec(spec.name, *problem)
+    raise net.error(*problem, option="height" if "height" in problem[0] else "width")
+
+
 def _build_layers(
     sections: Sequence[Section],
     sources: Sequence[tuple[int, ...]],
@@ -256,21 +272,14 @@ def _build_layers(
     return modules, shapes
 
 
-def _level(section: Section, shape: Shape, image: Shape, *, logits: bool) -> Level:
+def _level(section: Section, shape: Shape, *, logits: bool) -> Level:
     """A detection layer, once what it reads is known to fit."""
     vertical, horizontal = shape.stride
     if vertical != horizontal or vertical.denominator != 1:
         raise section.error(
             f"a cell is {vertical}×{horizontal} pixels", "Only square, whole cells are supported"
         )
-    stride = int(vertical)
-    for side, what in zip(image.size, ("height", "width"), strict=True):
-        if side % stride:
-            raise section.error(
-                f"the image {what} {side} is not a multiple of the stride {stride}",
-                f"Use {max(1, round(side / stride)) * stride}",
-            )
-    level = read_level(section, stride, logits=logits)
+    level = read_level(section, int(vertical), logits=logits)
     classes = count_classes(section)
     expected = len(level.anchors) * (BOX_VALUES + classes)
     if shape.channels != expected:

@@ -229,7 +229,7 @@ def _shapes(net: Section, last: Section) -> dict[str, Any]:
         "range": 1.4 if drawn == 1 else max(1.0, drawn),
         "dynamic_batch": net.flag("dynamic_minibatch"),
     }
-    if "resize_step" in net.options:  # without, our own is the coarsest stride
+    if "resize_step" in net.options:  # without, our own is what the strides ask for
         table["multiple"] = net.integer("resize_step", 32, low=1, high=1024)
     return table
 

@@ -13,7 +13,6 @@ from ..checkpoints import Model
 from ..darknet import DarknetNetwork
 from ..detector import Detector
 from ..errors import InvalidValue, lookup
-from ..specs.frozen import check_image_size
 from ..structures import Candidates, FloatArray, Image
 from .contract import EngineSettings, Ready
 
@@ -35,7 +34,7 @@ class TorchEngine:
             minute or more, for up to twice the speed; it needs a C++ compiler.
 
     Raises:
-        InvalidSpec: the coarsest stride does not divide the image size.
+        InvalidSpec: the network takes no images of that size.
         InvalidValue: this machine lacks the device, or the device the precision.
     """
 
@@ -46,7 +45,7 @@ class TorchEngine:
     def __init__(self, model: Model, settings: EngineSettings | None = None) -> None:
         settings = settings or EngineSettings()
         self.image_size = choose_image_size(model, settings.size)
-        self.size_divisor: int | None = max(model.network.strides)
+        self.size_divisor: int | None = model.network.sizes.step
         self._spec = model.spec
         self.device = choose_device(settings.device)
         self.dtype = choose_dtype(settings.precision or "fp32", self.device)
@@ -79,7 +78,7 @@ class TorchEngine:
             image_size: (height, width); the engine's own if None.
 
         Raises:
-            InvalidSpec: the coarsest stride does not divide the image size.
+            InvalidSpec: the network takes no images of that size.
             InvalidValue: a side without pixels.
         """
         size = self.image_size if image_size is None else image_size
@@ -96,14 +95,14 @@ class TorchEngine:
         """Predict.
 
         Args:
-            images: (N, H, W, 3) uint8 RGB, of any size that `size_divisor` divides.
+            images: (N, H, W, 3) uint8 RGB, of any size that the network takes.
 
         Returns:
             The candidates of each image, on the engine's device. They are ready, and `images` may
             be filled anew.
 
         Raises:
-            InvalidSpec: the coarsest stride does not divide the size of the images.
+            InvalidSpec: the network takes no images of that size.
             InvalidValue: images without pixels.
         """
         image_size = (images.shape[1], images.shape[2])
@@ -168,13 +167,12 @@ def check_size(network: Detector | DarknetNetwork, image_size: tuple[int, int], 
     """Refuse a size that a network cannot take.
 
     Raises:
-        InvalidSpec: the stride does not divide it; a network whose boxes are no share of a cell
-            takes any.
+        InvalidSpec: its strides do not divide it.
         InvalidValue: a side without pixels.
     """
     if min(image_size) < 1:
         raise InvalidValue("image_size", image_size, "sides of one pixel or more")
-    check_image_size(name, image_size, network.size_divisor)
+    network.sizes.check(name, image_size)
 
 
 def choose_device(device: str) -> torch.device:

@@ -71,12 +71,10 @@ class YoloHead(nn.Module):
         return decode_yolo(raw, self.levels, image_size)
 
     def export_decoder(
-        self,
-        image_size: tuple[int, int] | None,
-        cells: Sequence[tuple[int, int]],  # noqa: ARG002 - they follow from the strides
+        self, image_size: tuple[int, int] | None, cells: Sequence[tuple[int, int]]
     ) -> nn.Module:
         """The same decoding inside an exported graph."""
-        return YoloDecoder(self.levels, image_size)
+        return YoloDecoder(self.levels, image_size, cells)
 
 
 @torch.no_grad()

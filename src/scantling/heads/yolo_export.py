@@ -19,13 +19,20 @@ class YoloDecoder(nn.Module):
     Args:
         levels: finest first.
         image_size: (height, width) of the input, whose cells then are constants; None to make them
-            anew from the size of what comes in.
+            anew from the size of what comes in, which has whole cells.
+        cells: (rows, columns) of each level at that size.
     """
 
-    def __init__(self, levels: Sequence[Level], image_size: tuple[int, int] | None) -> None:
+    def __init__(
+        self,
+        levels: Sequence[Level],
+        image_size: tuple[int, int] | None,
+        cells: Sequence[tuple[int, int]],
+    ) -> None:
         super().__init__()
         alike = groupby(
-            levels, key=lambda level: (level.box_coding, level.activated, level.class_activation)
+            zip(levels, cells, strict=True),
+            key=lambda pair: (pair[0].box_coding, pair[0].activated, pair[0].class_activation),
         )
         self.runs = nn.ModuleList(_Run(list(run), image_size) for _, run in alike)
 
@@ -49,15 +56,17 @@ class _Run(nn.Module):
     scale: Tensor
     anchors: Tensor
 
-    def __init__(self, levels: Sequence[Level], image_size: tuple[int, int] | None) -> None:
+    def __init__(
+        self, levels: Sequence[tuple[Level, tuple[int, int]]], image_size: tuple[int, int] | None
+    ) -> None:
         super().__init__()
-        self.levels = tuple(levels)
-        self.level = levels[0]
+        self.levels = tuple(level for level, _ in levels)
+        self.level = self.levels[0]
         self.fixed = image_size is not None
         if image_size is not None:
-            height, width = image_size
-            cells = [(height // level.stride, width // level.stride) for level in levels]
-            for name, value in zip(("offset", "scale", "anchors"), self._rows(cells), strict=True):
+            cells = [sides for _, sides in levels]
+            rows = self._rows(cells, image_size)
+            for name, value in zip(("offset", "scale", "anchors"), rows, strict=True):
                 self.register_buffer(name, value, persistent=False)
 
     def forward(self, raw: Sequence[Tensor]) -> Decoded:
@@ -84,22 +93,29 @@ class _Run(nn.Module):
         size = activate(size, self.level)
         return size * size * (4 * anchors)
 
-    def _rows(self, cells: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor, Tensor]:
+    def _rows(
+        self, cells: Sequence[tuple[int, int]], image_size: tuple[int, int] | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """A row a box: offset and scale of its centre, half of its anchor."""
         rows = [
-            _rows_of(level, height, width)
+            _rows_of(level, height, width, image_size)
             for level, (height, width) in zip(self.levels, cells, strict=True)
         ]
         offset, scale, anchors = zip(*rows, strict=True)
         return torch.cat(offset), torch.cat(scale), torch.cat(anchors)
 
 
-def _rows_of(level: Level, rows: int, columns: int) -> tuple[Tensor, Tensor, Tensor]:
+def _rows_of(
+    level: Level, rows: int, columns: int, image_size: tuple[int, int] | None
+) -> tuple[Tensor, Tensor, Tensor]:
     """Of a level, by anchor, row and column; (P, 2): offset and scale of x and y, half anchor."""
     shape = (len(level.anchors), rows, columns, 2)
-    offset = (corners_last(rows, columns) - (level.scale_xy - 1) / 2) * level.stride
+    cell = torch.full((2,), float(level.stride))
+    if image_size is not None:  # its cells need not be whole
+        cell = torch.tensor([image_size[1] / columns, image_size[0] / rows])
+    offset = (corners_last(rows, columns) - (level.scale_xy - 1) / 2) * cell
     anchors = torch.tensor(level.anchors) / 2
-    scale = torch.ones(2) * (level.scale_xy * level.stride)
+    scale = level.scale_xy * cell
     return (
         offset.expand(shape).reshape(-1, 2),
         scale.expand(shape).reshape(-1, 2),

@@ -37,18 +37,3 @@ def refuse_settings(spec: Frozen, *names: str) -> None:
                 f"this kind has no {name}, but it is {getattr(spec, name)!r}",
                 "Leave it out",
             )
-
-
-def check_image_size(model: str, image_size: tuple[int, int], stride: int) -> None:
-    """Refuse a side that the coarsest stride does not divide.
-
-    Raises:
-        InvalidSpec: names the side and the nearest that fits.
-    """
-    for side, what in zip(image_size, ("height", "width"), strict=True):
-        if side % stride:
-            raise InvalidSpec(
-                model,
-                f"image {what} {side} is not a multiple of the coarsest stride {stride}",
-                f"Use {max(1, round(side / stride)) * stride}",
-            )

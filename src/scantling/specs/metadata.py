@@ -36,7 +36,7 @@ class GraphForm(Frozen):
             `raw0`, `raw1`, …, finest level first. `detections`: after NMS, best first, one array
             `detections` (N, M, 6) of box, score and label; rows of score 0 hold nothing.
         batch: images it takes at once; None for any number.
-        any_size: it takes every size that its coarsest stride divides, not only its own.
+        any_size: it takes every size that `size_divisor` divides, not only its own.
     """
 
     takes: Literal["uint8", "float", "image"] = "uint8"
@@ -81,7 +81,7 @@ class Metadata(Frozen):
         names: of the classes, by label.
         form: what the graph takes and gives.
         image_size: (height, width) of the graph's usual input.
-        size_divisor: coarsest stride, which divides the sides of every input.
+        size_divisor: what divides the sides of every input, of a graph that takes any size.
         precision: what the graph is meant to be computed in.
         levels: how raw predictions are decoded, finest level first.
         min_score, iou_threshold, max_detections: the thresholds that its user usually wants; of a

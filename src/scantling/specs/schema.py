@@ -14,9 +14,10 @@ from pydantic import (
 )
 
 from ..errors import InvalidSpec
-from .frozen import Byte, Frozen, Positive, Ratio, Size, check_image_size
+from .frozen import Byte, Frozen, Positive, Ratio, Size
 from .level import Anchor, Level
 from .nms import NmsSpec
+from .sizes import SizeRule
 
 # Version 0.1 called two fields otherwise: read under both names, written so `by_alias` alone.
 FIT = Field(validation_alias=AliasChoices("resize_mode", "fit"), serialization_alias="fit")
@@ -283,7 +284,7 @@ class ModelSpec(Frozen):
                 f"{len(self.backbone.out_indices)} strides",
                 "Lower backbone.outputs or add stages",
             )
-        check_image_size(self.name, self.image_size, self.size_divisor)
+        self.sizes.check(self.name, self.image_size)
         return self
 
     @property
@@ -303,9 +304,14 @@ class ModelSpec(Frozen):
         return self.head.levels_at(self.strides)
 
     @property
-    def size_divisor(self) -> int:
-        """What each side of an image must be a multiple of: boxes in cells need whole cells."""
-        return self.strides[-1] if self.head.scale_xy else 1
+    def sizes(self) -> SizeRule:
+        """Which image sizes it takes: boxes in cells need whole cells, others take any."""
+        return SizeRule(self.strides[-1] if self.head.scale_xy else 1, self.size_step)
+
+    @property
+    def size_step(self) -> int:
+        """Coarsest stride of the neck, of dropped levels too: each map is half the one before."""
+        return self.backbone.finest_stride << (len(self.neck.channels) - 1)
 
 
 class CfgSpec(Frozen):

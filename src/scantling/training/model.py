@@ -23,7 +23,6 @@ from ..datasets.dataset import Dataset
 from ..errors import InvalidValue
 from ..losses import Loss, build_loss
 from ..specs import CfgSpec, InputSpec
-from ..specs.frozen import check_image_size
 from .optimizer import freeze
 from .plan import rng_for
 from .recipe import Recipe, RegularizationSettings
@@ -61,12 +60,16 @@ def choose_image_size(model: Model, recipe: Recipe) -> tuple[int, int]:
     """
     spec = model.spec
     image_size = recipe.image_size or spec.image_size
-    divisor = max(model.network.strides)
-    whole_cells = model.network.size_divisor > 1
-    check_image_size(spec.name, image_size, model.network.size_divisor)
-    multiple = recipe.shapes.multiple
-    if multiple is not None and whole_cells and multiple % divisor:
-        raise InvalidValue("shapes.multiple", multiple, f"a multiple of the stride, {divisor}")
+    sizes, shapes = model.network.sizes, recipe.shapes
+    sizes.check(spec.name, image_size)
+    if sizes.divisor is None and shapes.range > 1:
+        raise InvalidValue("shapes.range", shapes.range, "1: the network takes its own size alone")
+    if shapes.multiple is not None and sizes.divisor and shapes.multiple % sizes.divisor:
+        raise InvalidValue(
+            "shapes.multiple",
+            shapes.multiple,
+            f"a multiple of {sizes.divisor}, which the strides of the network ask for",
+        )
     return image_size
 
 

@@ -56,7 +56,7 @@ class StepPlan:
         recipe: of the run.
         images: in the data.
         image_size: (height, width) where sizes are not random.
-        divisor: what each side must be a multiple of.
+        divisor: what each side is a multiple of where sizes are random.
     """
 
     recipe: Recipe

@@ -114,7 +114,7 @@ class ShapeSettings(Frozen):
     Args:
         range: sizes lie between the image size divided by this and times this; 1 for one size.
         every: steps between two draws.
-        multiple: of which every side is one; None for the model's coarsest stride.
+        multiple: of which every side is one; None for what the model's strides ask for.
         dynamic_batch: give small shapes more images a batch, as darknet's dynamic mini-batch does;
             where a process takes an epoch's images does not change, only how many at once.
     """

@@ -162,8 +162,8 @@ def _open(
     loss = loss_for(model, resolved.recipe)
     loss.to(device)
     model.network.to(device).to(memory_format=torch.channels_last)
-    divisor = max(model.network.strides)
-    plan = StepPlan(resolved.recipe, len(dataset), model.spec.image_size, divisor)
+    step = model.network.sizes.step or 1  # where there is none, the size stays
+    plan = StepPlan(resolved.recipe, len(dataset), model.spec.image_size, step)
     if fresh:
         trial = TrialStep(model.network, loss, plan.largest_size, device, accelerator.autocast)
         resolved = fit_batch_to_memory(resolved, trial, accelerator)

@@ -26,6 +26,7 @@ from scantling.engines.torch_engine import TorchEngine
 from scantling.errors import InvalidExport
 from scantling.images.letterbox import find_placement, resize_and_pad
 from scantling.postprocess import Selection, select
+from scantling.scaling.subnetwork import extract_subnetwork
 from scantling.specs import CATALOG, InputSpec, ModelSpec
 from scantling.specs.metadata import KEY, GraphForm, Metadata
 from scantling.structures import Candidates
@@ -35,6 +36,22 @@ FORMATS = ("onnx", "openvino")
 SPARE = ("Pad", "Softplus", "Tanh", "Range", "ReduceSum", "BatchNormInference", "Loop")
 
 
+CONV = "[convolutional]\nbatch_normalize=1\nfilters=8\nsize=3\nstride=2\npad=1\nactivation=leaky\n"
+DEEP = f"""[net]
+width=64
+height=64
+{4 * CONV}[upsample]
+stride=2
+[route]
+layers=-1,-3
+[convolutional]
+filters=18
+activation=linear
+[yolo]
+mask=0,1,2
+anchors=4,4, 8,8, 16,16
+classes=1
+"""
 MISH = "yolov4-tiny with mish"  # each of its layers has the activation that is hard to export
 
 
@@ -152,6 +169,30 @@ def test_a_graph_of_open_sizes_answers_for_each(name: str, format_: str):
     stride = max(model.network.strides)
     for images in (noise(1, stride, stride), noise(3, stride, 3 * stride)):
         same(run(images), answer(model, images))
+
+
+def test_a_cfg_that_goes_deeper_than_its_head_is_of_open_size_in_steps_of_that(tmp_path: Path):
+    (tmp_path / "deep.cfg").write_text(DEEP)
+    torch.manual_seed(0)
+    spec, network, _ = load_cfg_network(tmp_path / "deep.cfg")
+    model = Model(spec, network, ("class0",))
+    metadata = make_metadata(model, form=GraphForm(batch=None, any_size=True))
+    assert metadata.size_divisor == TorchEngine(model).size_divisor == 16
+    run = runner(model, metadata, "openvino")
+    for images in (noise(1, 16, 16), noise(2, 16, 48)):
+        same(run(images), answer(model, images))
+
+
+def test_open_sizes_move_in_steps_of_a_level_that_was_dropped():
+    model = extract_subnetwork(small_model("efficientdet-d0"))
+    metadata = make_metadata(model, form=GraphForm(any_size=True), image_size=256)
+    assert metadata.size_divisor == TorchEngine(model).size_divisor == 128
+    graph, images = ExportGraph(model, metadata), noise(1, 128, 384)
+    with torch.no_grad():
+        got = [one.numpy() for one in graph(torch.from_numpy(images))]
+    same(got, answer(model, images))
+    with pytest.raises(InvalidExport, match="takes multiples of 128"):
+        make_metadata(model, form=GraphForm(any_size=True), image_size=(128, 192))
 
 
 def test_boxes_of_cells_that_no_stride_divides_are_the_networks():

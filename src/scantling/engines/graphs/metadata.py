@@ -7,7 +7,6 @@ import torch
 
 from ...checkpoints import Model
 from ...errors import InvalidExport
-from ...specs.frozen import check_image_size
 from ...specs.metadata import Calibration, GraphForm, Metadata, Precision
 from ...structures import as_size
 
@@ -52,19 +51,18 @@ def make_metadata(
         calibration: of a graph of which images decided something.
 
     Raises:
-        InvalidSpec: the coarsest stride does not divide the image size.
+        InvalidSpec: the network takes no images of that size.
         InvalidExport: the graph is to take any size, but its own is not one of those.
     """
     form = form or GraphForm()
     spec = model.spec
-    stride = max(model.network.strides)
     return Metadata(
         kind=spec.file_kind,
         spec=spec,
         names=model.names,
         form=form,
         image_size=_choose_size(model, image_size, any_size=form.any_size),
-        size_divisor=stride,
+        size_divisor=model.network.sizes.step or max(model.network.strides),
         precision=precision,
         levels=model.network.levels,
         min_score=min_score,
@@ -81,18 +79,22 @@ def _choose_size(
     model: Model, image_size: int | tuple[int, int] | None, *, any_size: bool
 ) -> tuple[int, int]:
     """(height, width) of the graph's usual input, once it is known to fit."""
-    spec, stride = model.spec, model.network.strides[-1]
+    spec, sizes = model.spec, model.network.sizes
     size = spec.image_size if image_size is None else image_size
     size = as_size(size)
     if min(size) < 1:
         problem = f"an input of {size[0]}×{size[1]} pixels"
         raise InvalidExport(spec.name, problem, "Give sides of one pixel or more")
-    if any_size and any(side % stride for side in size):
-        nearest = tuple(max(1, round(side / stride)) * stride for side in size)
+    sizes.check(spec.name, size)
+    step = sizes.step
+    if any_size and step is None:
+        problem = "its feature maps are of sizes that fit for few image sizes alone"
+        raise InvalidExport(spec.name, problem, "Export a graph for one size")
+    if any_size and step is not None and any(side % step for side in size):
+        nearest = tuple(max(1, round(side / step)) * step for side in size)
         raise InvalidExport(
             spec.name,
-            f"a graph for any size takes multiples of {stride}, but its own is {size[0]}×{size[1]}",
+            f"a graph for any size takes multiples of {step}, but its own is {size[0]}×{size[1]}",
             f"Use the image size {nearest[0]}×{nearest[1]}, or a graph for one size",
         )
-    check_image_size(spec.name, size, model.network.size_divisor)
     return size

@@ -81,7 +81,7 @@ def rewrite(
     """A copy of a network that computes the same in fewer steps, for inference at one size.
 
     Normalisations are folded into convolutions, the weights of fusions normalised once, and what
-    "SAME" padding adds at this size, and at its multiples if it is one of the coarsest stride, is
+    "SAME" padding adds at this size, and at its multiples if the coarsest stride divides it, is
     settled.
 
     Args:

@@ -44,7 +44,7 @@ def count_costs(
         fused: fold the norms into the convolutions first, as every engine does.
 
     Raises:
-        InvalidSpec: the coarsest stride does not divide the image size.
+        InvalidSpec: the network takes no images of that size.
         InvalidCfg: the cfg cannot be built at that size.
         UnknownName: there is no such precision.
         InvalidValue: a batch without images.

@@ -35,8 +35,8 @@ def add_level(spec: ModelSpec, *, anchors: Sequence[Anchor] | None = None) -> Mo
         backbone = add_stage(spec.name, backbone)
     group = anchors or [(2 * width, 2 * height) for width, height in head.anchors[-1]]
     size = spec.image_size
-    if spec.size_divisor > 1:
-        size = fit_size(size, 2 * spec.strides[-1])
+    if spec.head.scale_xy:
+        size = fit_size(size, 2 * spec.size_step)
     return spec.replace(
         name=f"{spec.name}+1",
         image_size=size,

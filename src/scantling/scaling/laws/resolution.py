@@ -15,7 +15,7 @@ def resize(spec: ModelSpec, size: int | tuple[int, int]) -> ModelSpec:
         size: (height, width), or the side of a square.
 
     Raises:
-        InvalidSpec: a side is no multiple of the coarsest stride, or out of all proportion.
+        InvalidSpec: a side does not fit the strides, or is out of all proportion.
 
     Source: Scaled-YOLOv4, section 3.1.
     """
@@ -24,7 +24,7 @@ def resize(spec: ModelSpec, size: int | tuple[int, int]) -> ModelSpec:
         raise InvalidSpec(
             spec.name,
             f"an image size of {height}×{width}",
-            f"Use sides from {spec.strides[-1]} to {LONGEST_SIDE}",
+            f"Use sides from {spec.size_step} to {LONGEST_SIDE}",
         )
     suffix = f"{height}" if height == width else f"{height}x{width}"
     return spec.replace(name=f"{spec.name}-{suffix}", image_size=(height, width))
@@ -46,7 +46,7 @@ def scale_size(spec: ModelSpec, factor: float) -> ModelSpec:
     (832, 832)
     """
     check_factor("factor", factor)
-    stride = spec.strides[-1]
+    stride = spec.size_step
     height, width = (max(1, int(side * factor / stride + 0.5)) * stride for side in spec.image_size)
     return resize(spec, (height, width))
 

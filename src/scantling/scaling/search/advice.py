@@ -130,7 +130,7 @@ def advise(spec: ModelSpec, dataset: Dataset) -> tuple[ModelSpec, DatasetAdvice]
         wasted=tuple(
             stride for stride, share in zip(strides, shares, strict=True) if share < WASTED
         ),
-        image_size=math.ceil(spec.image_size[0] * least / small / strides[-1]) * strides[-1],
+        image_size=math.ceil(spec.image_size[0] * least / small / spec.size_step) * spec.size_step,
         own=own,
         fitted=fitted,
     )

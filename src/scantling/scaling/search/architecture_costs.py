@@ -45,7 +45,7 @@ class ArchitectureCost:
 
 def reference_size(spec: ModelSpec) -> int:
     """Image side at which an architecture is counted."""
-    return REFERENCE_GRID * spec.strides[-1]
+    return REFERENCE_GRID * spec.size_step
 
 
 def key_of(spec: ModelSpec) -> str:
