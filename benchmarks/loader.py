@@ -52,7 +52,7 @@ def measure(training_set: TrainingSet, samples: int) -> tuple[float, float]:
     """(images a second by the clock, by processor time)."""
     count = len(training_set.dataset)
     recipe = Recipe(batch=BATCH, nominal_batch=BATCH, epochs=1 + samples // count)
-    steps = islice(StepPlan(recipe, count, (SIDE, SIDE), 32).steps(), samples // BATCH)
+    steps = islice(StepPlan(recipe, count, (SIDE, SIDE), 32).iterate(), samples // BATCH)
     start, spent, made = perf_counter(), process_time(), 0
     for step in steps:
         (images,) = step.batches

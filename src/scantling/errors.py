@@ -1,4 +1,4 @@
-"""Every deliberate error, in one tree; `lookup`, which suggests the nearest name; `printable`."""
+"""Every deliberate error, in one tree; `lookup`, which suggests the nearest name; plain words."""
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -220,6 +220,27 @@ def printable(text: object, *, limit: int | None = None, keep: str = "") -> str:
     if shown.isprintable():
         return shown
     return "".join(c if c.isprintable() or c in keep else "\ufffd" for c in shown)
+
+
+def counted(count: int, what: str, plural: str | None = None) -> str:
+    """So many of something, in words.
+
+    >>> counted(1, "image"), counted(2000, "image"), counted(0, "class", "classes")
+    ('1 image', '2,000 images', '0 classes')
+    """
+    return f"{count:,} {what if count == 1 else plural or f'{what}s'}"
+
+
+def unreadable(error: BaseException) -> str:
+    """Why a file cannot be opened: that it is not there, or what the system says.
+
+    >>> unreadable(FileNotFoundError(2, "No such file or directory"))
+    'there is no such file'
+    """
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return "there is no such file"
+    reason = getattr(error, "strerror", None) or str(error)
+    return f"it cannot be read ({reason[:200]})"
 
 
 def nearest_hint(name: str, known: Iterable[str], *, same_letters: bool = False) -> str:

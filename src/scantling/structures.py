@@ -101,25 +101,27 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """All objects of a batch in one list, T of them, ordered by image."""
+    """All objects of a batch, T of them, ordered by image: (T, 4) float32 boxes, xyxy in pixels of
+    the network's input, and (T,) int64 labels and places of their images in the batch, from 0.
+    """
 
-    boxes: Tensor  # (T, 4) float32 xyxy in pixels of the network's input
-    labels: Tensor  # (T,) int64
-    image_index: Tensor  # (T,) int64, places in the batch
+    boxes: Tensor
+    labels: Tensor
+    image_index: Tensor
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What a training step takes."""
+    """What a training step takes: (N, 3, H, W) uint8 RGB images, their objects, their ids."""
 
-    images: Tensor  # (N, 3, H, W) uint8
+    images: Tensor
     targets: Targets
     image_ids: tuple[int | str, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class LossTerms:
-    """The parts of a loss, each a scalar, already weighted; `total` is their sum."""
+    """Parts of a loss, scalars, weighted, `objectness` 0 for EfficientDet; `total` is their sum."""
 
     box: Tensor
     objectness: Tensor

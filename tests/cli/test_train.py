@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from scantling import load
 from scantling.cli import main
-from scantling.cli.train import stop_signals
+from scantling.training import stop_signals
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from small import NAMES, SETTINGS, words, write_cfg, write_set

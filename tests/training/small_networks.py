@@ -58,7 +58,7 @@ def settle(name: str, **changes: object) -> Recipe:
 
 def joint_batches(plan: StepPlan, *, rank: int = 0, processes: int = 1) -> Iterator[Batch]:
     """One process's share of every batch of a plan: noise, with one to three objects an image."""
-    for step in plan.steps():
+    for step in plan.iterate():
         for rows in step.batches:
             share = len(rows) // processes
             yield some_batch(rows[rank * share : (rank + 1) * share], step.image_size)

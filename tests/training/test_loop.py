@@ -52,7 +52,7 @@ def recipe(**changes: object) -> Recipe:
 
 def batches(plan: StepPlan, start: int):
     empty = Targets(torch.zeros(0, 4), torch.zeros(0).long(), torch.zeros(0).long())
-    for step in plan.steps(start=start):
+    for step in plan.iterate(start=start):
         for rows in step.batches:
             images = IMAGES[list(rows)].to(torch.uint8)
             yield Batch(images, empty, rows)

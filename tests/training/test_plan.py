@@ -32,8 +32,8 @@ def test_every_epoch_sees_every_image_and_repeats_only_to_fill_its_last_batch(
         schedule=ScheduleSettings(warmup_accumulation=warmup),
         shapes=ShapeSettings(range=1.5 if dynamic else 1.0, dynamic_batch=dynamic, every=1),
     )
-    steps = list(plan.steps())
-    assert [step.index for step in steps] == list(range(plan.count()))
+    steps = list(plan.iterate())
+    assert [step.index for step in steps] == list(range(plan.updates))
     for epoch in range(3):
         own = [step for step in steps if step.epoch == epoch]
         assert [step.last for step in own] == [False] * (len(own) - 1) + [True]
@@ -48,22 +48,22 @@ def test_a_resumed_run_makes_the_same_steps(start: int):
         shapes=ShapeSettings(range=1.4, every=2, dynamic_batch=True),
         schedule=ScheduleSettings(warmup_accumulation=True),
     )
-    assert list(plan.steps(start=start)) == list(islice(plan.steps(), start, None))
+    assert list(plan.iterate(start=start)) == list(islice(plan.iterate(), start, None))
 
 
 def test_another_seed_gives_another_order():
-    assert next(make(seed=0).steps()).batches != next(make(seed=1).steps()).batches
+    assert next(make(seed=0).iterate()).batches != next(make(seed=1).iterate()).batches
 
 
 def test_batches_make_up_the_nominal_batch():
-    steps = list(make(64, schedule=ScheduleSettings(warmup_epochs=0)).steps())
+    steps = list(make(64, schedule=ScheduleSettings(warmup_epochs=0)).iterate())
     assert {step.images for step in steps} == {16}
     assert {len(step.batches) for step in steps} == {4}
 
 
 def test_the_warm_up_accumulates_more_and_more():
     schedule = ScheduleSettings(warmup_epochs=1, warmup_accumulation=True)
-    counts = [len(step.batches) for step in make(200, schedule=schedule).steps()]
+    counts = [len(step.batches) for step in make(200, schedule=schedule).iterate()]
     assert counts[0] == 1
     warm = counts[: counts.index(4)]
     assert warm == sorted(warm)
@@ -71,7 +71,7 @@ def test_the_warm_up_accumulates_more_and_more():
 
 def test_random_shapes_are_multiples_between_the_bounds_and_last_so_many_steps():
     plan = make(400, shapes=ShapeSettings(range=1.5, every=5), size=(416, 640))
-    sizes = np.array([step.image_size for step in plan.steps()])
+    sizes = np.array([step.image_size for step in plan.iterate()])
     assert (sizes % 32 == 0).all()
     assert sizes.min(0).tolist() >= [256, 416]
     assert sizes.max(0).tolist() <= [624, 960]
@@ -84,7 +84,7 @@ def test_random_shapes_are_multiples_between_the_bounds_and_last_so_many_steps()
 def test_dynamic_batches_are_larger_for_small_shapes_and_never_take_more_memory():
     plan = make(400, shapes=ShapeSettings(range=2.0, every=1, dynamic_batch=True))
     most = 4 * np.prod(plan.largest_size)
-    for step in plan.steps():
+    for step in plan.iterate():
         (size,) = {len(rows) for rows in step.batches}
         room = np.prod(plan.largest_size) / np.prod(step.image_size)
         assert size == max(4, int(0.8 * 4 * room))
@@ -93,7 +93,7 @@ def test_dynamic_batches_are_larger_for_small_shapes_and_never_take_more_memory(
 
 def test_the_pool_of_a_step_holds_its_own_images_and_those_near_in_order():
     seen: list[int] = []
-    for step in make(1000, epochs=1).steps():
+    for step in make(1000, epochs=1).iterate():
         seen += [image for rows in step.batches for image in rows]
         assert len(step.pool) == len(set(step.pool)) == POOL
         assert {image for rows in step.batches for image in rows} <= set(step.pool)

@@ -131,3 +131,29 @@ def test_the_loss_of_no_kind_is_that_of_the_default():
 def test_what_no_optimizer_can_do_is_told_before_it_is_built(word: str):
     with pytest.raises(InvalidSettings, match=r"optimizer.*\(--set\)"):
         resolve_recipe([("--set", parse_settings([f"optimizer.{word}"]))])
+
+
+@pytest.mark.parametrize(
+    ("base", "given", "said"),
+    [
+        ("small", "mosaic=0", "Did you mean 'augment.settings.mosaic'?"),
+        ("small", "augment.mixup=0.1", "Did you mean 'augment.settings.mixup'?"),
+        ("small", "momentum=0.8", "Did you mean 'optimizer.momentum'?"),
+        ("darknet", "kind=adamw", "'optimizer.kind' or 'schedule.kind'"),
+        ("small", "lr0=0.01", "Did you mean 'optimizer.learning_rate'?"),
+        ("small", "focal=true", "With loss.kind=darknet there is one; here loss.kind is scaled-"),
+        ("small", "loss.focal=true", "Did you mean 'loss.focal_gamma'?"),
+        ("darknet", "degrees=5", "With augment.kind=scaled-yolov4 there is one"),
+        ("darknet", "zzz=1", "There are epochs, batch, nominal_batch"),
+    ],
+)
+def test_a_setting_is_found_by_the_last_part_of_its_name(base: str, given: str, said: str):
+    with pytest.raises(InvalidSettings) as raised:
+        resolve_recipe([("recipe", RECIPES[base]), ("given", parse_settings([given]))])
+    assert said in str(raised.value)
+
+
+@pytest.mark.parametrize("size", [128, "[128, 128]"])
+def test_an_image_size_may_be_one_side(size: object):
+    resolved = resolve_recipe([("given", parse_settings([f"image_size={size}"]))])
+    assert resolved.recipe.image_size == (128, 128)

@@ -13,7 +13,13 @@ from safetensors.torch import load_file, save_file
 from small import NAMES, SETTINGS, write_cfg, write_set
 
 from scantling.checkpoints import load_model
-from scantling.errors import InvalidValue, MissingPackage, TrainingDiverged, UnknownName
+from scantling.errors import (
+    InvalidCheckpoint,
+    InvalidValue,
+    MissingPackage,
+    TrainingDiverged,
+    UnknownName,
+)
 from scantling.inference import load
 from scantling.structures import LossTerms
 from scantling.training import EpochDone, Run, StepDone, open_run, resume_run
@@ -216,3 +222,64 @@ def test_the_split_for_validation_comes_before_the_one_for_testing(assets: Path,
     assert run.training_set.dataset.split == "train"
     assert run.validation is not None
     assert run.validation.split == "val"
+
+
+def test_the_number_of_updates_is_known_and_an_event_says_which_it_is(tmp_path: Path):
+    run = begin(tmp_path)
+    steps = [event for event in run.events() if isinstance(event, StepDone)]
+    assert run.updates == len(steps) == 6
+    assert [event.step.index for event in steps] == list(range(6))
+    assert float(steps[0].terms.total) > 0
+
+
+@pytest.mark.parametrize("way", ["stop", "break", "error"])
+def test_a_run_left_in_its_first_epoch_leaves_models_and_goes_on_to_the_bit(
+    way: str, tmp_path: Path
+):
+    whole = begin(tmp_path, name="whole")
+    for _ in whole.events():
+        pass
+    run = begin(tmp_path)
+    leave(run, way)
+    for file in (run.folder.last, run.folder.best):
+        assert load_model(file).names == NAMES
+    resumed = resume_run(run.folder.path, cache=tmp_path / "cache")
+    assert resumed.state.done == 2
+    for _ in resumed.events():
+        pass
+    for name in ("last", "best"):
+        files = [getattr(one.folder, name).read_bytes() for one in (resumed, whole)]
+        assert files[0] == files[1]
+
+
+def leave(run: Run, way: str) -> None:
+    """Leave a run after its second update."""
+    try:
+        for _ in run.events(stop=lambda: way == "stop" and run.state.done == 2):
+            if way == "break" and run.state.done == 2:
+                break
+            if way == "error" and run.state.done == 2:
+                raise ZeroDivisionError
+    except ZeroDivisionError:
+        pass
+
+
+def test_leaving_at_the_last_update_of_an_epoch_does_not_skip_its_evaluation(tmp_path: Path):
+    run = begin(tmp_path)
+    for event in run.events():
+        if isinstance(event, StepDone) and event.step.last:
+            break
+    assert not run.folder.state.exists()
+    assert load_model(run.folder.best).names == NAMES
+
+
+def test_a_model_that_a_run_has_not_saved_yet_is_missing_not_damaged(tmp_path: Path):
+    run = begin(tmp_path)
+    with pytest.raises(InvalidCheckpoint, match=r"no such file.*ended before it saved a model"):
+        load(run.folder.best)
+    for _ in run.events(stop=lambda: True):
+        pass
+    with pytest.raises(InvalidCheckpoint, match=r"are: best\.safetensors, last.safetensors"):
+        load(run.folder.path / "bset.safetensors")
+    with pytest.raises(InvalidCheckpoint, match=r"no such file\. Correct the path"):
+        load(tmp_path / "nowhere" / "x.safetensors")

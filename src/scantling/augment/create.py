@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from ..errors import InvalidValue, UnknownName, lookup
-from ..structures import Sample
+from ..structures import Sample, as_size
 
 Made = TypeVar("Made")
 
@@ -37,7 +37,7 @@ def create(
     Args:
         table: name → class.
         name: of the entry.
-        settings: parameter → value; a list stands for a tuple.
+        settings: parameter → value; a list stands for a tuple, one side for a square image.
         pad_value: padding of an entry that pads, unless its settings name another, or its default
             is the mean colour of the image, as darknet's; None for its own default.
 
@@ -121,6 +121,8 @@ def _with_settings(made: Callable[..., Any], name: str, settings: Mapping[str, A
             if setting not in known:
                 raise UnknownName(f"setting of {name}", setting, known)
     values = {key: _as_tuple(value) for key, value in settings.items()}
+    if isinstance(values.get("image_size"), int):
+        values["image_size"] = as_size(values["image_size"])
     try:
         return made(**values)
     except TypeError as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InvalidValue, ScantlingError
 from ..specs import CATALOG
 from ..specs.classes import unnamed_classes
+from ..structures import as_size
 
 if TYPE_CHECKING:
     from ..checkpoints import Model
@@ -86,7 +87,7 @@ def make_contenders(
     *,
     engines: Sequence[str],
     precisions: Sequence[str | None],
-    image_sizes: Sequence[tuple[int, int] | None],
+    image_sizes: Sequence[int | tuple[int, int] | None],
     batch_sizes: Sequence[int],
     threads: Sequence[int | None],
     streams: Sequence[int],
@@ -102,7 +103,16 @@ def make_contenders(
         if wrong:
             raise InvalidValue(name, wrong[0], "a whole number from 1")
     found = [
-        Contender(source, engine, precision, size, batch, count, lanes, device)
+        Contender(
+            source,
+            engine,
+            precision,
+            None if size is None else as_size(size),
+            batch,
+            count,
+            lanes,
+            device,
+        )
         for source, engine, precision, size, batch, count, lanes in product(
             sources, engines, precisions, image_sizes, batch_sizes, threads, streams
         )

@@ -37,7 +37,7 @@ def benchmark(
     *,
     engines: Sequence[str] = ("auto",),
     precisions: Sequence[str | None] = (None,),
-    image_sizes: Sequence[tuple[int, int] | None] = (None,),
+    image_sizes: Sequence[int | tuple[int, int] | None] = (None,),
     batch_sizes: Sequence[int] = (1,),
     threads: Sequence[int | None] = (None,),
     streams: Sequence[int] = (1,),
@@ -67,7 +67,7 @@ def benchmark(
         models: names, files, `Source`, or models in memory; of text, `MODEL=WEIGHTS` as well.
         engines: `auto`, `torch`, `onnxruntime`, `openvino`, `tensorrt`.
         precisions: `fp32`, `bf16`, `fp16`, `int8`; None for a file's own.
-        image_sizes: (height, width); None for the model's own.
+        image_sizes: (height, width), or the side of a square; None for the model's own.
         batch_sizes: images that the network sees at once.
         threads: of the engine; None for its own choice.
         streams: batches that the engine works on at once; see throughput.

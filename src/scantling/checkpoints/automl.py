@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..detector import Detector
-from ..errors import InvalidCheckpoint, InvalidSpec
+from ..errors import InvalidCheckpoint, InvalidSpec, unreadable
 from ..necks.pyramid import Pyramid
 from ..specs import CfgSpec, ModelSpec
 from ..specs.classes import default_class_names
@@ -89,7 +89,7 @@ def load_automl(path: Path, spec: ModelSpec | CfgSpec) -> Model:
             with zipfile.ZipFile(stream) as archive:
                 return _load(archive, spec, source)
     except OSError as error:
-        raise InvalidCheckpoint(source, "it cannot be read", "Check the path") from error
+        raise InvalidCheckpoint(source, unreadable(error), "Check the path") from error
     except (
         *(Malformed, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError),
         *(RuntimeError, ValueError),

@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from ..errors import InvalidCheckpoint, ScantlingError
+from ..errors import InvalidCheckpoint, ScantlingError, printable, unreadable
 from ..io import atomic_write
 from ..specs import CfgSpec, ModelSpec
 from ..specs.frozen import Frozen
@@ -100,13 +100,29 @@ def load_native(path: Path) -> Model:
             network = _empty_network(header.spec, len(shapes), path)
             _check_shapes(network, shapes, path)
             state = {name: file.get_tensor(name).clone() for name in shapes}
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
+        raise InvalidCheckpoint(str(path), unreadable(error), _find_instead(path)) from error
+    except SafetensorError as error:
         raise InvalidCheckpoint(
             str(path),
             f"it cannot be read as safetensors ({str(error)[:200]})",
             "Give a file that scantling saved, whole",
         ) from error
     return Model(header.spec, build_from_state(header.spec, state), header.names, header.seen)
+
+
+def _find_instead(path: Path) -> str:
+    """What to give where a file is not there: of the folder of a run, another model or none yet."""
+    others = sorted(one.name for one in path.parent.glob("*.safetensors"))
+    models = [name for name in others if name != path.name and name != "state.safetensors"]
+    if models:
+        return f"In that folder are: {printable(', '.join(models[:10]))}"
+    if (path.parent / "metrics.jsonl").exists() or (path.parent / "environment.json").exists():
+        return (
+            f"{path.parent} is of a training run that ended before it saved a model, which it does"
+            " at the end of each epoch and when it is stopped"
+        )
+    return "Correct the path"
 
 
 def _check_state(model: Model, state: dict[str, Tensor], path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
-from ..errors import InvalidCheckpoint, UnsafeCheckpoint
+from ..errors import InvalidCheckpoint, UnsafeCheckpoint, unreadable
 from .pickle_machine import run_pickle
 from .pickle_rules import ITEM_SIZES, Malformed, Refused, StoredTensor, TensorStorage
 
@@ -64,7 +64,7 @@ def read_torch_file(path: Path) -> TorchFile:
             return TorchFile(path, *read(stream, path.stat().st_size))
     except OSError as error:
         raise InvalidCheckpoint(
-            str(path), f"it cannot be read ({error.strerror})", "Give the path of a .pt file"
+            str(path), unreadable(error), "Give the path of a .pt file"
         ) from error
     except Refused as error:
         raise UnsafeCheckpoint(

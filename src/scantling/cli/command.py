@@ -17,7 +17,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 import typer
 from typer.models import ArgumentInfo
 
-from ..errors import InvalidSettings, InvalidValue, nearest_hint
+from ..errors import InvalidSettings, InvalidValue, nearest_hint, unreadable
 from .output import BROKEN_PIPE
 
 Options = TypeVar("Options")
@@ -259,7 +259,9 @@ def _split(words: Sequence[str], *, files: bool) -> Iterator[tuple[str, str, str
             continue
         try:
             content = tomllib.loads(Path(word).read_text("utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except OSError as error:
+            raise InvalidSettings([f"{word}: {unreadable(error)}"]) from error
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise InvalidSettings([f"{word}: cannot be read as TOML: {error}"]) from error
         for key, value in content.items():
             yield f"{key}={value}", key, str(value)

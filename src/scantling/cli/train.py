@@ -1,11 +1,6 @@
 """scantling train MODEL --data DATA — learn to find the objects of labelled images."""
 
-import os
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -26,7 +21,7 @@ from .options import (
     JsonOption,
     MaxDataErrorsOption,
 )
-from .output import INTERRUPTED, TERMINATED, WORKED
+from .output import WORKED
 
 if TYPE_CHECKING:
     from ..training import Run
@@ -98,6 +93,8 @@ class TrainOptions:
 
 def train(options: TrainOptions) -> int:
     """Train a model on labelled images. Ctrl-C saves and stops; --resume goes on to the bit."""
+    from ..training import stop_signals
+
     check_options(options)
     run = open_asked(options)
     if run.trainer.accelerator.is_main_process:
@@ -178,6 +175,7 @@ def split_names(text: str | None) -> tuple[str, ...]:
 
 def follow(run: "Run", *, as_json: bool) -> int:
     """Go through a run and show it; stop and save when told to by a signal."""
+    from ..training import stop_signals
     from .training_text import TrainingPrinter
 
     with stop_signals() as stop, TrainingPrinter(run, as_json=as_json) as printer:
@@ -186,46 +184,3 @@ def follow(run: "Run", *, as_json: bool) -> int:
     complete = run.state.done >= printer.updates
     printer.finish(complete=complete)
     return WORKED if complete else stop.code or WORKED
-
-
-@dataclass
-class Stop:
-    """The request of a signal to stop: calling it says whether one came.
-
-    Args:
-        code: the exit code, once one came.
-        before: the handlers that held before, by signal.
-    """
-
-    code: int = 0
-    before: dict[int, Any] = field(default_factory=dict)
-
-    def __call__(self) -> bool:
-        return bool(self.code)
-
-    def handle(self, number: int, _: object) -> None:
-        """The first signal is noted; with the second, what was set before holds again."""
-        self.code = INTERRUPTED if number == signal.SIGINT else TERMINATED
-        # written past all buffers: a signal may come in the middle of a print
-        os.write(2, b"\nscantling: ends after this update; once more to end at once\n")
-        self.put_back()
-        if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a shell starts what ends in &
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def put_back(self) -> None:
-        """Let the handlers that were there before hold again."""
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def stop_signals() -> Iterator[Stop]:
-    """Turn the first Ctrl-C or SIGTERM into a request; the second ends the program at once."""
-    stop = Stop()
-    if threading.current_thread() is threading.main_thread():  # no other may set a handler
-        for number in (signal.SIGINT, signal.SIGTERM):
-            stop.before[number] = signal.signal(number, stop.handle)
-    try:
-        yield stop
-    finally:
-        stop.put_back()

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from ..errors import printable
+from ..errors import counted, printable
 
 if TYPE_CHECKING:
     from ..training import EpochDone, Run, StepDone
@@ -30,7 +30,7 @@ class TrainingPrinter:
 
     def __init__(self, run: "Run", *, as_json: bool) -> None:
         self._run, self._as_json = run, as_json
-        self.updates = run.trainer.plan.count()
+        self.updates = run.updates
         self._start = self._since = perf_counter()
         self._images, self._begun = 0, run.state.done
         self._bar = Progress(
@@ -71,7 +71,11 @@ class TrainingPrinter:
         """Say where everything is, or how to go on."""
         folder = printable(str(self._run.folder.path))
         if not complete:
-            typer.echo(f"scantling: stopped. To go on: scantling train --resume {folder}", err=True)
+            typer.echo(
+                f"scantling: stopped; {folder} has last.safetensors and best.safetensors."
+                f" To go on: scantling train --resume {folder}",
+                err=True,
+            )
         elif self._as_json:
             return
         elif self._begun == self.updates:
@@ -139,7 +143,8 @@ def beginning(run: "Run") -> Iterator[str]:
     accelerator = run.trainer.accelerator
     precision = {"no": "fp32"}.get(accelerator.mixed_precision, accelerator.mixed_precision)
     yield (
-        f"{run.model.spec.name} for {len(run.model.names)} classes: {weights:,} parameters{frozen};"
+        f"{run.model.spec.name} for {counted(len(run.model.names), 'class', 'classes')}:"
+        f" {weights:,} parameters{frozen};"
         f" input {height}x{width}, {precision} on {accelerator.device}"
     )
     yield from describe_settings(changed_settings(run.resolved.rows()))
@@ -147,9 +152,9 @@ def beginning(run: "Run") -> Iterator[str]:
     done = run.state.done
     at = f", from update {done:,} on" if done else ""
     yield (
-        f"{len(run.training_set.dataset):,} images; epochs: {recipe.epochs}, each of"
-        f" {plan.per_epoch:,} batches of {recipe.batch}, an update every"
-        f" {max(recipe.batch, recipe.nominal_batch)} images{at}"
+        f"{counted(len(run.training_set.dataset), 'image')}; epochs: {recipe.epochs}, each of"
+        f" {counted(plan.per_epoch, 'batch', 'batches')} of {recipe.batch}, an update every"
+        f" {counted(max(recipe.batch, recipe.nominal_batch), 'image')}{at}"
     )
     yield f"In {run.folder.path}: settings.json has every setting"
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
-from ..errors import InvalidCfg
+from ..errors import InvalidCfg, unreadable
 from ..io import find_foreign, split_lines
 from ..specs import CfgSpec, InputSpec, NmsSpec
 from ..specs.classes import DARKNET_COCO_NAMES, unnamed_classes
@@ -94,7 +94,7 @@ def _read_text(path: Path) -> str:
             data = file.read(MAX_CHARACTERS + 1)
     except OSError as error:
         raise InvalidCfg(
-            str(path), 1, "", f"cannot be read ({error.strerror})", "Give the path of a .cfg file"
+            str(path), 1, "", unreadable(error), "Give the path of a .cfg file"
         ) from error
     if len(data) > MAX_CHARACTERS:
         raise InvalidCfg(

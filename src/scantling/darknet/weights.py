@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import InvalidWeights
+from ..errors import InvalidWeights, unreadable
 from ..io import atomic_write, find_foreign
 
 _VERSION = Struct("<3i")
@@ -148,9 +148,7 @@ def _open(path: Path) -> BinaryIO:
 
 
 def _unreadable(path: Path, error: OSError) -> InvalidWeights:
-    return InvalidWeights(
-        str(path), f"cannot be read ({error.strerror})", "Give the path of a .weights file"
-    )
+    return InvalidWeights(str(path), unreadable(error), "Give the path of a .weights file")
 
 
 def _read_header(file: BinaryIO, path: Path) -> WeightsHeader:

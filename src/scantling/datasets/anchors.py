@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from ..errors import InvalidValue
-from ..structures import FloatArray
+from ..structures import FloatArray, as_size
 from .dataset import Dataset
 
 Fitness = Literal["iou", "ratio"]
@@ -34,7 +34,7 @@ class Anchors:
     recall: float
 
 
-def box_sizes(dataset: Dataset, image_size: tuple[int, int]) -> FloatArray:
+def box_sizes(dataset: Dataset, image_size: int | tuple[int, int]) -> FloatArray:
     """(T, 2) width and height of every box on the network's input, as a letterbox puts it there.
 
     Boxes smaller than two pixels on both sides are left out, and so are crowds.
@@ -42,7 +42,7 @@ def box_sizes(dataset: Dataset, image_size: tuple[int, int]) -> FloatArray:
     objects = dataset.objects
     sizes = np.array([image.size or (0, 0) for image in dataset.images], np.float64).reshape(-1, 2)
     with np.errstate(divide="ignore"):
-        scales = np.min(np.array(image_size) / sizes, axis=1)
+        scales = np.min(np.array(as_size(image_size)) / sizes, axis=1)
     known = np.isfinite(scales[objects.image_index]) & ~objects.crowd
     sides = (objects.boxes[:, 2:] - objects.boxes[:, :2])[known]
     placed = sides * scales[objects.image_index][known][:, None]

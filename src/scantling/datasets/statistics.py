@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..images.letterbox import find_placement
+from ..structures import as_size
 from .dataset import Columns, Dataset
 
 SMALL, MEDIUM = 32.0, 96.0  # COCO's limits, as sides of a square in pixels
@@ -78,13 +79,14 @@ class Statistics:
 
 
 def dataset_statistics(
-    dataset: Dataset, *, image_size: tuple[int, int] | None = None
+    dataset: Dataset, *, image_size: int | tuple[int, int] | None = None
 ) -> Statistics:
     """Compute the statistics of one split.
 
     Args:
         dataset: the split.
-        image_size: (height, width) of a model's input, to tell how large objects are on it.
+        image_size: (height, width) of a model's input, or the side of a square, to tell how large
+            objects are on it.
     """
     objects = dataset.objects
     per_image = np.bincount(objects.image_index, minlength=len(dataset))
@@ -93,6 +95,7 @@ def dataset_statistics(
     sides = np.sqrt(box_sides.prod(axis=1))
     input_sides = np.empty(0, np.float64)
     if image_size is not None:
+        image_size = as_size(image_size)
         input_sides = _sides_on_input(dataset, box_sides, sizes, size_of_image, image_size)
     solid = (box_sides > 0).all(axis=1)
     counts = np.bincount(size_of_image[size_of_image >= 0], minlength=len(sizes))

@@ -203,7 +203,7 @@ def _train(
             out=folder,
             cache=cache,
         )
-        total, note = run.trainer.plan.count(), ""
+        total, note = run.updates, ""
         for event in run.events():
             if isinstance(event, EpochDone):
                 note = f"loss {event.row['total']:.1f}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,6 +141,15 @@ class Evaluation:
         None where there is no object that counts, such as `APsmall` without small ones.
         """
         return self.metrics.stats
+
+    @property
+    def per_class(self) -> dict[str, float | None]:
+        """AP of each class of the data, by name, as the protocol has it; None without objects."""
+        _, rows = self.result.class_stats()
+        return {
+            name: cast(float | None, row[0])
+            for name, row in zip(self.metrics.truth.names, rows, strict=True)
+        }
 
     @property
     def detections(self) -> DetectionTable:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from ..errors import InvalidValue
-from ..structures import Image, Placement
+from ..structures import Image, Placement, as_size
 
 ResizeMode = Literal["letterbox", "corner", "stretch"]
 RESIZE_MODES = get_args(ResizeMode)
@@ -14,7 +14,7 @@ RESIZE_MODES = get_args(ResizeMode)
 
 def resize_and_pad(
     image: Image,
-    image_size: tuple[int, int],
+    image_size: int | tuple[int, int],
     *,
     resize_mode: ResizeMode = "letterbox",
     pad_value: int | tuple[int, int, int] = 128,
@@ -24,7 +24,7 @@ def resize_and_pad(
 
     Args:
         image: (H, W, 3) uint8.
-        image_size: (height, width) of the input.
+        image_size: (height, width) of the input, or the side of a square.
         resize_mode: `letterbox` keeps the aspect ratio, centres, and pads with `pad_value`;
             `corner` does so without centring: the padding is right and below; `stretch` does not
             keep the ratio.
@@ -40,6 +40,7 @@ def resize_and_pad(
 
     Source: darknet's test-time resize, bilinear with half-pixel centres as OpenCV's.
     """
+    image_size = as_size(image_size)
     _check(image, image_size, resize_mode)
     original = (image.shape[0], image.shape[1])
     height, width = new_size(original, image_size, resize_mode=resize_mode)

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from ..errors import InvalidSpec, InvalidValue, lookup, printable
+from ..errors import InvalidSpec, InvalidValue, lookup, printable, unreadable
 from ..io import write_file
 from .schema import ModelSpec
 
@@ -143,9 +143,7 @@ def _read_table(path: Path) -> Any:
         with path.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
     except OSError as error:
-        raise InvalidSpec(
-            str(path), f"it cannot be read ({error.strerror})", "Give a .json file with a spec"
-        ) from error
+        raise InvalidSpec(str(path), unreadable(error), "Give a .json file with a spec") from error
     if len(data) > MAX_BYTES:
         raise InvalidSpec(
             str(path), f"it is larger than {MAX_BYTES:,} bytes", "A spec takes a few thousand"

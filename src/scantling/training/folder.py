@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidSettings, InvalidValue
+from ..errors import InvalidSettings, InvalidValue, unreadable
 from ..io import write_file
 from .recipe import current_name
 from .resolve import ResolvedRecipe
@@ -179,7 +179,12 @@ def read_settings(folder: RunFolder) -> RunRecord:
             _set_old_padding(named["recipe"]["augment"])
         trackers = tuple(args["trackers"])
         return RunRecord(RunArgs(**{**args, "trackers": trackers}), record["data"], **named)
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+    except OSError as error:
+        why = (
+            f"in settings.json, {unreadable(error)}" if folder.path.is_dir() else unreadable(error)
+        )
+        raise InvalidSettings([f"{folder.path}: is not the folder of a run: {why}"]) from error
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise InvalidSettings([f"{folder.path}: is not the folder of a run ({error})"]) from error
 
 

@@ -30,11 +30,18 @@ TERMS = tuple(field.name for field in fields(LossTerms))
 
 @dataclass(frozen=True, eq=False)
 class StepDone:
-    """What one update did. The terms stay on their device: reading them waits for it."""
+    """What one update did. The terms stay on their device: reading them waits for it.
+
+    Args:
+        step: which: its `index` from 0 over the whole run, its `epoch` from 0, its `images`.
+        learning_rate: of the weights in this update.
+        terms: of the loss, means over the images of the update: tensors of one number each,
+            `total`, `box`, `objectness`, 0 where the head has none, and `classes`.
+    """
 
     step: TrainStep
     learning_rate: float
-    terms: LossTerms  # mean over the images of the update
+    terms: LossTerms
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,8 @@ class Trainer:
 
         Args:
             state: what is changed.
-            batches: this process's share of each batch of `plan.steps(start=state.done)`, in order.
+            batches: this process's share of each batch of `plan.iterate(start=state.done)`, in
+                order.
 
         Raises:
             TrainingDiverged: the loss is no longer finite. It is told one update late, so that
@@ -69,9 +77,9 @@ class Trainer:
         """
         recipe, accelerator = self.plan.recipe, self.accelerator
         network, optimizer = self._joined(state.network), accelerator.prepare(state.optimizer)
-        total = self.plan.count()
+        total = self.plan.updates
         before: _Watched | None = None
-        for step in self.plan.steps(start=state.done):
+        for step in self.plan.iterate(start=state.done):
             rate = set_rates(
                 state.optimizer,
                 recipe,

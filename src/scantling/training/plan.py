@@ -8,6 +8,7 @@ choices as one that was never interrupted, and nothing about them has to be save
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -74,17 +75,18 @@ class StepPlan:
         """(height, width) of the largest images that the run can draw."""
         return self._scaled(self.recipe.shapes.range)
 
-    def count(self) -> int:
+    @cached_property
+    def updates(self) -> int:
         """How many updates the whole run makes."""
         shapes = self.recipe.shapes
         if shapes.range > 1 and not shapes.dynamic_batch:
             # then sizes change no number of images, and drawing them takes its time
             one_size = self.recipe.replace(shapes=shapes.replace(range=1.0))
-            return replace(self, recipe=one_size).count()
+            return replace(self, recipe=one_size).updates
         return sum(1 for _ in self._walk())
 
-    def steps(self, *, start: int = 0) -> Iterator[TrainStep]:
-        """Every update, from the `start`-th."""
+    def iterate(self, *, start: int = 0) -> Iterator[TrainStep]:
+        """Iterate over every update, from the `start`-th."""
         order: tuple[int, IntArray] | None = None
         for index, epoch, done, first, sizes, image_size in self._walk():
             if index < start:

@@ -10,9 +10,8 @@ from pydantic import Field, model_validator
 
 from ..losses.settings import ScaledYolov4Settings
 from ..losses.table import LossSettings
-from ..specs.frozen import Frozen
+from ..specs.frozen import Frozen, Positive, Size
 
-Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Above = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -240,14 +239,16 @@ class Recipe(Frozen):
         epochs: how often every image is seen.
         batch: images of one batch, in all processes together.
         nominal_batch: images of one update; batches are accumulated up to it.
-        image_size: (height, width) of the network's input; None for the model's own.
+        image_size: (height, width) of the network's input, or the side of a square; None for the
+            model's own.
         seed: of every random choice.
         precision: `auto` takes bf16 where the hardware computes in it, else fp32 (fp16 on a GPU
             without bf16).
         compile: `activations`: Mish as one compiled step, three times as fast as PyTorch's;
             `network`: all of it, by `torch.compile`; `auto`: activations, if there is a compiler.
         freeze: parts of the network that stay as they are.
-        close_mosaic: epochs at the end that combine no images.
+        close_mosaic: epochs at the end that combine no images; in a short run a recipe's own is at
+            most a quarter of the epochs, and its warm-up at most a third.
         save_minutes: between two savings of the whole state, besides the end of every epoch.
         evaluate_every: epochs between evaluations; the last one is always evaluated.
     """
@@ -255,7 +256,7 @@ class Recipe(Frozen):
     epochs: Positive = 300
     batch: Positive = 16
     nominal_batch: Positive = 64
-    image_size: tuple[Positive, Positive] | None = None
+    image_size: Size | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     compile: Literal["auto", "activations", "network", "none"] = "auto"

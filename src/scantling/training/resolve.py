@@ -13,10 +13,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ..errors import InvalidSettings, nearest_hint
+from ..errors import InvalidSettings
 from ..images.read import read_bytes
 from .recipe import OLD_NAMES, Recipe
 from .recipes import RECIPES
+from .setting_hints import hint_for
 
 # (source, settings as nested tables), weakest first.
 SettingsLayers = Sequence[tuple[str, Mapping[str, Any]]]
@@ -67,7 +68,8 @@ def resolve_recipe(layers: SettingsLayers) -> ResolvedRecipe:
     try:
         return ResolvedRecipe(Recipe.model_validate(merged), sources)
     except ValidationError as error:
-        problems = [_explain(problem, sources) for problem in error.errors()]
+        chosen = {group: _kind_of(merged, group) for group in ("loss", "augment")}
+        problems = [_explain(problem, sources, chosen) for problem in error.errors()]
         raise InvalidSettings(dict.fromkeys(problems)) from error
 
 
@@ -177,7 +179,14 @@ def _clear(table: dict[str, Any], name: str) -> None:
         inner.clear()
 
 
-def _explain(problem: Any, sources: Mapping[str, str]) -> str:
+def _kind_of(merged: Mapping[str, Any], group: str) -> str:
+    """The kind of loss or augmentation that settings name, or else the default."""
+    given = merged.get(group)
+    default: str = getattr(Recipe(), group).kind
+    return str(given.get("kind", default)) if isinstance(given, Mapping) else default
+
+
+def _explain(problem: Any, sources: Mapping[str, str], chosen: Mapping[str, str]) -> str:
     """One thing that is wrong, as `setting (source): what was given, what was expected`."""
     # the type of a value that may be of several stands there too, but is no part of the name
     place = map(str, problem["loc"])
@@ -188,6 +197,7 @@ def _explain(problem: Any, sources: Mapping[str, str]) -> str:
     if problem["type"] == "extra_forbidden":
         if name in OLD_NAMES:
             return f"{name}{where}: it is called {OLD_NAMES[name]} now"
-        known = [setting for setting, _ in flatten(Recipe().model_dump(mode="json"))]
-        return f"{name}{where}: there is no such setting.{nearest_hint(name, known)}"
+        plain = flatten(Recipe().model_dump(mode="json"))  # the loss's own are those of its kind
+        known = [one for one, _ in plain if one == "loss.kind" or not one.startswith("loss.")]
+        return f"{name}{where}: there is no such setting.{hint_for(name, known, chosen)}"
     return f"{name}{where}: {given} given; {problem['msg'][0].lower()}{problem['msg'][1:]}"

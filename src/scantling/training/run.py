@@ -34,10 +34,19 @@ ASK_EVERY = 8  # updates after which several processes ask one another whether t
 
 @dataclass(frozen=True, eq=False)
 class EpochDone:
-    """An epoch is over; its weights are saved, and evaluated where it was time for that."""
+    """An epoch is over; its weights are saved, and evaluated where it was time for that.
 
-    epoch: int  # from 0
-    row: Mapping[str, Any]  # of the metrics
+    Args:
+        epoch: from 0.
+        row: of `metrics.jsonl`: `epoch` from 1, `step`, `learning_rate`, the mean loss terms
+            `total`, `box`, `objectness` and `classes`, `images_per_second`; where the weights were
+            evaluated also `AP`, `AP50` and the other figures, and `evaluation_seconds`.
+        evaluation: of the averaged weights; None where it was not time for it.
+        is_best: whether they are the best so far, and so in `best.safetensors`.
+    """
+
+    epoch: int
+    row: Mapping[str, Any]
     evaluation: Evaluation | None
     is_best: bool
 
@@ -72,6 +81,11 @@ class Run:
     evaluation: Evaluation | None = None
 
     @property
+    def updates(self) -> int:
+        """How many updates of the weights the whole run makes; `state.done` of them are made."""
+        return self.trainer.plan.updates
+
+    @property
     def recipe(self) -> Recipe:
         """The settings that hold."""
         return self.resolved.recipe
@@ -79,8 +93,12 @@ class Run:
     def events(self, *, stop: Callable[[], bool] = lambda: False) -> Iterator[StepDone | EpochDone]:
         """Train to the end, or until `stop` says so; everything is saved by then.
 
+        Leaving the loop, by `break` or an error in its body, saves the same. A Ctrl-C that comes
+        within an update does not: use `stop_signals` for that.
+
         Args:
-            stop: asked after every update; where it says so, the state is saved and the run ends.
+            stop: asked after every update; where it says so, the state and the model are saved, and
+                the run ends. A run without an evaluation yet has its last weights as the best, too.
 
         Raises:
             TrainingDiverged: the loss broke, or the weights did; the last saved state stays.
@@ -128,7 +146,11 @@ class Run:
         for update in self.trainer.steps(self.state, batches):
             self.meter.update(update.terms, update.step.images)
             images += update.step.images
-            yield update
+            try:
+                yield update
+            except GeneratorExit:
+                self._leave(update)
+                raise
             if update.step.last:
                 self._require_finite(update)
                 row = {
@@ -150,8 +172,18 @@ class Run:
                 self._save_state()
                 saved = perf_counter()
             if stopped:
-                self._save_model(self.folder.last)
+                self._save_models()
                 return
+
+    def _leave(self, update: StepDone) -> None:
+        """Save what there is when the caller leaves the loop after an update."""
+        try:
+            self._require_finite(update)
+        except TrainingDiverged:
+            return
+        if not update.step.last:  # a state of this moment would skip the end of the epoch
+            self._save_state()
+        self._save_models()
 
     def _stop_agreed(self, asked: bool, step: TrainStep) -> bool:
         """All-reduce the stop request, so that every rank stops after the same update."""
@@ -188,7 +220,7 @@ class Run:
     def _tasks(self) -> Iterator[Task]:
         """The part of every batch that this process makes."""
         accelerator, recipe = self.trainer.accelerator, self.recipe
-        for step in self.trainer.plan.steps(start=self.state.done):
+        for step in self.trainer.plan.iterate(start=self.state.done):
             mixing = step.epoch < recipe.epochs - recipe.close_mosaic
             for place, rows in enumerate(step.batches):
                 share = len(rows) // accelerator.num_processes
@@ -256,6 +288,12 @@ class Run:
             },
             step=row["step"],
         )
+
+    def _save_models(self) -> None:
+        """Save the last weights, which count as the best until some are evaluated."""
+        self._save_model(self.folder.last)
+        if self.validation is None or not self.folder.best.exists():
+            self._save_model(self.folder.best)
 
     def _save_model(self, path: Path) -> None:
         if self.trainer.accelerator.is_main_process:

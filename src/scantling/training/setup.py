@@ -16,6 +16,7 @@ from .accelerator import TrialStep, check_trackers, fit_batch_to_memory, open_ac
 from .data import fingerprint, make_augmentation, make_mixers, open_augmented, read_splits
 from .ema import EMA
 from .folder import RunArgs, RunFolder, new_folder, read_settings, write_environment, write_settings
+from .length import fit_to_length
 from .loop import Trainer
 from .model import Normalize, loss_for, prepare_for_training
 from .optimizer import build_optimizer
@@ -155,6 +156,8 @@ def _open(
     if fresh and not names_a_recipe(layers):
         layers = [recipe_of_model(model), *layers]
     resolved = resolve_recipe(layers)
+    if fresh:
+        resolved = fit_to_length(resolved, len(dataset))
     model, anchors = prepare_for_training(model, dataset, resolved.recipe)
 
     accelerator = open_accelerator(args.device, resolved.recipe, args.trackers, folder)

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..blocks import read_past, write_past
-from ..errors import InvalidCheckpoint
+from ..errors import InvalidCheckpoint, unreadable
 from ..io import atomic_write
 from ..structures import LossTerms
 from .ema import EMA
@@ -115,6 +115,8 @@ def read_notes(path: Path) -> dict[str, Any]:
                 str(path), f"it is of version {header['version']!r}", f"Expected {VERSION}"
             )
         return {**header["notes"], "done": int(header["done"])}
+    except FileNotFoundError as error:
+        raise InvalidCheckpoint(str(path), unreadable(error), "Give the folder of a run") from error
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InvalidCheckpoint(
             str(path), f"it is no state of a run ({error})", "Give the folder of a run"

@@ -48,7 +48,7 @@ def test_a_data_set_is_detected_and_read(name: str, tmp_path: Path):
     assert dataset.objects.labels.tolist() == [0, 1]
     assert dataset.objects.image_index.tolist() == [0, 0]
     assert [finding.code for finding in dataset.findings] == ["W221"]
-    assert "2 images, 2 objects, 2 classes, 1 images without objects" in describe_dataset(dataset)
+    assert "2 images, 2 objects, 2 classes, 1 image without objects" in describe_dataset(dataset)
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -4,7 +4,6 @@ Boxes are given as the file has them, even where they reach beyond the image: wr
 the same. Whoever trains on them cuts them off.
 """
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
@@ -13,9 +12,9 @@ from typing import Protocol
 
 import numpy as np
 
-from ...errors import InvalidData, lookup
+from ...errors import InvalidData, counted, lookup
 from ..dataset import Dataset
-from ..findings import Problems, data_error
+from ..findings import Problems, count_codes, data_error
 from . import coco, darknet, voc, yolo
 from .files import HeaderReader, read_file_header
 from .layout import choose_split, find_data_file, find_json_files, find_voc_roots
@@ -133,22 +132,24 @@ def detect_format(source: str | PathLike[str]) -> str:
 
 
 def describe_dataset(dataset: Dataset) -> str:
-    """Summarise a data set in one line: source, format, split and counts."""
+    """Summarise a data set in one line: format, split and counts; findings by their codes."""
     objects = dataset.objects
     without = len(dataset) - len(np.unique(objects.image_index))
-    kinds = Counter("errors" if finding.is_error else "warnings" for finding in dataset.findings)
-    counts = {
-        "images": len(dataset),
-        "objects": len(objects),
-        "classes": len(dataset.names),
-        "images without objects": without,
-        "crowd": int(objects.crowd.sum()),
-        "difficult": int(objects.difficult.sum()),
-        "errors": kinds["errors"],
-        "warnings": kinds["warnings"],
-    }
-    always = ("images", "objects", "classes")
-    shown = [f"{count:,} {what}" for what, count in counts.items() if count or what in always]
+    shown = [
+        counted(len(dataset), "image"),
+        counted(len(objects), "object"),
+        counted(len(dataset.names), "class", "classes"),
+    ]
+    if without:
+        shown.append(counted(without, "image without objects", "images without objects"))
+    for flag, flags in (("crowd", objects.crowd), ("difficult", objects.difficult)):
+        shown += [f"{flags.sum():,} {flag}"] if flags.any() else []
+    codes = count_codes(dataset.findings)
+    for letter, what in (("E", "error"), ("W", "warning")):
+        some = {code: count for code, count in codes.items() if code.startswith(letter)}
+        if some:
+            which = ", ".join(code if n == 1 else f"{n:,} × {code}" for code, n in some.items())
+            shown.append(f"{counted(sum(some.values()), what)} ({which})")
     return f"{dataset.format} {dataset.split}: {', '.join(shown)}"
 
 
