@@ -40,7 +40,8 @@ def folder(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_right_file_is_the_model_and_exits_with_0(folder: Path, capsys):
     assert main(["verify", str(folder / "right.onnx"), "--engine", "onnxruntime"]) == 0
     printed = capsys.readouterr().out
-    assert "It is the model." in printed
+    assert "It is the model, within what fp32 is allowed: " in printed
+    assert "no score differs by more than" in printed
     assert "boxes matched" in printed
     assert json.loads((folder / "verify.json").read_text("utf-8"))["passed"] is True
 

@@ -16,6 +16,7 @@ from scantling.engines.graphs.bf16_openvino import quantizable_bf16
 from scantling.engines.graphs.quantizable import QuantizableGraph
 from scantling.engines.hardware import Processor, find_processor
 from scantling.errors import ExportDiffers, InvalidValue
+from scantling.evaluation import ApLost
 from scantling.exporting import export, mixed_precision
 from scantling.exporting.calibration import Calibrated, Images
 from scantling.images.letterbox import resize_and_pad
@@ -118,6 +119,11 @@ def test_a_file_with_layers_in_fp32_is_not_taken_for_that_without(tmp_path: Path
     assert (found[0] != found[1]).any()
 
 
+def lost(before: float, after: float) -> ApLost:
+    """In place of a comparison of metrics, of two AP."""
+    return ApLost(before, before - after, float("nan"))
+
+
 def test_layers_are_given_back_until_the_limit_holds(
     assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: list[str]
 ):
@@ -125,14 +131,17 @@ def test_layers_are_given_back_until_the_limit_holds(
     data = read_dataset(photographs(assets, tmp_path / "all.yaml", first=0, step=1, count=40))
     paths = tuple(str(image.path) for image in data.images)
     told = iter([0.5, 0.4, 0.45, 0.499])  # in fp32, in bf16, with the worst layers in fp32, more
-    monkeypatch.setattr(mixed_precision.Trials, "average_precision", lambda *_: next(told))
+    monkeypatch.setattr(mixed_precision.Trials, "measure", lambda *_: next(told))
+    monkeypatch.setattr("scantling.evaluation.compare_metrics", lost)
     calibrated = Calibrated("all", Images(paths, metadata), data)
     trials = mixed_precision.Trials(graph, metadata, calibrated, tmp_path / "a.xml", "openvino")
     outcome = mixed_precision.choose_fp32_layers(trials, max_ap_drop=0.003, progress=silent)
-    assert outcome.ap_drop == pytest.approx(0.001)
+    assert outcome.ap_lost is not None
+    assert outcome.ap_lost.lost == pytest.approx(0.001)
     assert len(outcome.fp32_layers) == 2  # a group of one layer, then two
     trials_told = [one for one in logged if not one.startswith("engine ")]
-    assert [one.split(" ")[0] for one in trials_told] == ["bf16", "with", "with"]
+    assert [one.split(" ")[0] for one in trials_told] == ["bf16:", "with", "with"]
+    assert trials_told[0].endswith("of 0.5000, on 40 labelled images")
 
 
 def test_data_is_refused_where_the_processor_has_no_bf16(monkeypatch: pytest.MonkeyPatch):
@@ -152,7 +161,8 @@ def test_an_export_that_costs_too_much_leaves_no_file(
     target.parent.mkdir()
     model = build(thin("yolov4-tiny"))
     ap = iter([0.5, 0.4, 0.4, 0.4])
-    monkeypatch.setattr(mixed_precision.Trials, "average_precision", lambda *_: next(ap))
+    monkeypatch.setattr(mixed_precision.Trials, "measure", lambda *_: next(ap))
+    monkeypatch.setattr("scantling.evaluation.compare_metrics", lost)
     with pytest.raises(ExportDiffers, match="Use --precision fp32"):
         export(model, "openvino", out=target, precision="bf16", data=data)
     assert list(target.parent.iterdir()) == []

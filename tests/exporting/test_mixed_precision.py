@@ -52,8 +52,8 @@ def test_the_worst_layers_stay_until_the_limit_holds(
         exported = export(model, to, out=path, precision="int8", data=data, max_ap_drop=0.004)
     except ExportDiffers as error:
         pytest.fail(f"{error}: {logged}")
-    assert exported.ap_drop is not None
-    assert exported.ap_drop <= 0.004
+    assert exported.ap_lost is not None
+    assert exported.ap_lost.lost <= 0.004
     assert any("layers left as they are" in one for one in logged)
     assert exported.metadata.calibration is not None
     assert exported.metadata.calibration.fp32_layers

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -199,7 +199,7 @@ def describe_export(exported: "Exported") -> dict[str, Any]:
         "form": metadata.form.model_dump(),
         "fingerprint": metadata.fingerprint,
         "calibration": None if calibration is None else calibration.model_dump(mode="json"),
-        "ap_drop": exported.ap_drop,
+        "ap_lost": None if exported.ap_lost is None else asdict(exported.ap_lost),
         "speedup": exported.speedup,
         "verification": None if exported.verification is None else exported.verification.to_dict(),
     }
@@ -214,11 +214,11 @@ def print_export(exported: "Exported") -> None:
     typer.echo(f"gives    {metadata.form.gives}, {len(metadata.names)} classes")
     if metadata.calibration is not None:
         kept = len(metadata.calibration.fp32_layers)
-        drop = "not measured" if exported.ap_drop is None else f"{exported.ap_drop:+.4f}"
+        lost = "AP not compared" if exported.ap_lost is None else str(exported.ap_lost)
         typer.echo(
             f"{metadata.precision:<8} by {metadata.calibration.images} images of "
             f"{printable(metadata.calibration.data)}, {kept} layers left as they are, "
-            f"AP drop {drop}, "
+            f"{lost}, "
             f"{exported.speedup or 0:.2f} times as fast as fp32 here"
         )
     if exported.verification is None:
@@ -226,7 +226,10 @@ def print_export(exported: "Exported") -> None:
     else:
         for stage in exported.verification.stages:
             figures = [one for one in stage.figures if one.limit is not None] or stage.figures
-            shown = ", ".join(f"{one.name} {one.value:.4g}{one.unit}" for one in figures[:FIGURES])
+            shown = ", ".join(
+                f"{one.name} {one.shown}{f' ({one.shown_limit})' if one.limit is not None else ''}"
+                for one in figures[:FIGURES]
+            )
             typer.echo(f"verified {stage.name}: {printable(shown)}")
     typer.echo(f"next     scantling predict photo.jpg --model {printable(str(exported.path))}")
 

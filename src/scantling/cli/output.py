@@ -65,6 +65,8 @@ def logged_as_notes() -> Iterator[None]:
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False
+    # says that there is no CUDA, to whoever has the compiler and no GPU
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     try:
         yield
     finally:

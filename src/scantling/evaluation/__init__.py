@@ -34,11 +34,13 @@ from .report import (
     warnings_of,
 )
 from .tables import DetectionTable, DetectionTableBuilder, GroundTruth, make_ground_truth
+from .uncertainty import ApLost, compare_metrics, describe_images
 from .voc import VocResult, evaluate_darknet, evaluate_voc
 from .voc_results import read_voc_results
 
 __all__ = [
     "PROTOCOLS",
+    "ApLost",
     "ClassMatch",
     "CocoResult",
     "Confusion",
@@ -57,10 +59,12 @@ __all__ = [
     "VocResult",
     "choose_protocol",
     "class_table",
+    "compare_metrics",
     "compute_curves",
     "compute_metrics",
     "confusion_matrix",
     "describe_data",
+    "describe_images",
     "describe_stats",
     "draw_evaluated_image",
     "draw_figures",

@@ -85,6 +85,16 @@ class Calibrated:
     evaluation: Dataset | None
 
     @property
+    def judged(self) -> str:
+        """On how many images AP is compared, and how many of them are calibrated on, in words."""
+        from ..evaluation import describe_images  # late: only AP needs it
+
+        judged = () if self.evaluation is None else self.evaluation.images
+        both = len({str(image.path) for image in judged} & set(self.inputs.paths))
+        int8 = self.inputs.metadata.precision == "int8"
+        return describe_images(len(judged), both if int8 else None)
+
+    @property
     def compared(self) -> list[str]:
         """Paths of images to compare file and model on: others than it is made from, if any."""
         if self.evaluation is None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from ..specs.metadata import Metadata
 from ..structures import Candidates, FloatArray
 from .calibration import Calibrated, Images
 from .speed import open_on_cpu
+
+if TYPE_CHECKING:
+    from ..evaluation import ApLost, Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -39,11 +42,11 @@ class MixedPrecision:
 
     Args:
         fp32_layers: names of the layers, in order.
-        ap_drop: of the whole graph; None without images to compare AP on.
+        ap_lost: by the whole graph; None without images to compare AP on.
     """
 
     fp32_layers: tuple[str, ...]
-    ap_drop: float | None
+    ap_lost: "ApLost | None"
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,8 @@ class Trials:
     path: Path
     engine: str
 
-    def average_precision(self, fp32_layers: Sequence[str], dataset: Dataset) -> float | None:
-        """AP on a data set; None where the model knows none of the objects."""
+    def measure(self, fp32_layers: Sequence[str], dataset: Dataset) -> "Metrics":
+        """The metrics on a data set."""
         from ..evaluation import evaluate, selection_for  # late: only AP needs it
 
         metadata = self.write(fp32_layers, self.calibrated.inputs)
@@ -76,11 +79,7 @@ class Trials:
                 input_spec=metadata.input_spec,
                 selection=selection_for("coco"),
             )
-            return evaluate(predictor, dataset, known_classes_only=True).stats["AP"]
-
-    def ap_drop(self, fp32_layers: Sequence[str], dataset: Dataset, before: float) -> float:
-        """How much lower the AP is than `before`."""
-        return before - (self.average_precision(fp32_layers, dataset) or 0.0)
+            return evaluate(predictor, dataset, known_classes_only=True).metrics
 
     def outputs(self, fp32_layers: Sequence[str], inputs: Images) -> list[Candidates]:
         """Candidates of each image, calibrated on the same."""
@@ -119,17 +118,19 @@ def choose_fp32_layers(trials: Trials, *, max_ap_drop: float, progress: Progress
     fp32_layers, dataset = graph.always_fp32, trials.calibrated.evaluation
     if dataset is None:
         return MixedPrecision(fp32_layers, None)
-    before = trials.average_precision(graph.layers, dataset)
-    if before is None:
+    from ..evaluation import compare_metrics  # late: only AP needs it
+
+    before = trials.measure(graph.layers, dataset)
+    found = compare_metrics(before, trials.measure(fp32_layers, dataset))
+    if found is None:
         logger.info(f"no object of a class that the model knows: no AP to compare {precision} by")
         return MixedPrecision(fp32_layers, None)
-    drop = trials.ap_drop(fp32_layers, dataset, before)
-    logger.info(f"{precision} costs {drop:.4f} of AP {before:.4f}")
-    if drop <= max_ap_drop:
-        return MixedPrecision(fp32_layers, drop)
+    logger.info(f"{precision}: {found}, on {trials.calibrated.judged}")
+    if found.lost <= max_ap_drop:
+        return MixedPrecision(fp32_layers, found)
     ranked = _rank(trials, progress)
     count = 1
-    while drop > max_ap_drop:
+    while found.lost > max_ap_drop:
         worst = {layer for group in ranked[:count] for layer in group}
         fp32_layers = tuple(
             layer for layer in graph.layers if layer in graph.always_fp32 or layer in worst
@@ -137,16 +138,16 @@ def choose_fp32_layers(trials: Trials, *, max_ap_drop: float, progress: Progress
         if len(fp32_layers) > MOST * len(graph.layers):
             raise ExportDiffers(
                 trials.metadata.source,
-                f"{precision} costs {drop:.4f} of AP {before:.4f}, more than "
+                f"{precision}: {found}, on {trials.calibrated.judged}: more than "
                 f"{max_ap_drop:g}, even with half of the layers left as they are",
                 ADVICE[precision],
             )
-        drop = trials.ap_drop(fp32_layers, dataset, before)
+        found = compare_metrics(before, trials.measure(fp32_layers, dataset)) or found
         logger.info(
-            f"with {len(fp32_layers)} of {len(graph.layers)} layers left as they are {drop:.4f}"
+            f"with {len(fp32_layers)} of {len(graph.layers)} layers left as they are: {found}"
         )
         count *= 2
-    return MixedPrecision(fp32_layers, drop)
+    return MixedPrecision(fp32_layers, found)
 
 
 def _rank(trials: Trials, progress: Progress) -> list[tuple[str, ...]]:

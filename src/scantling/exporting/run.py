@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..checkpoints import Model, load_model
 from ..datasets.dataset import Dataset
@@ -15,15 +16,18 @@ from ..engines.hardware import find_processor
 from ..engines.runtimes import find_format
 from ..errors import ExportDiffers, InvalidValue, MissingPackage, lookup
 from ..postprocess import Selection
-from ..specs.metadata import Calibration, GraphForm, Metadata, Precision
+from ..specs.metadata import Calibration, GraphForm, Metadata, Precision, image_key
 from ..verification import Verification, verify
+from ..verification.ap import MAX_AP_DROP
 from .calibration import Calibrated, choose_images
 from .mixed_precision import Trials, choose_fp32_layers
 from .speed import measure_speedup
 
+if TYPE_CHECKING:
+    from ..evaluation import ApLost
+
 logger = logging.getLogger(__name__)
 
-MAX_AP_DROP = {"int8": 0.01, "bf16": 0.003}  # by precision
 CHECKED = ("tensors", "boxes")  # stages of `verify` that need no data
 
 
@@ -36,14 +40,14 @@ class Exported:
         metadata: what the file says of itself.
         verification: that it is the model; None where that was not asked for, or no engine here
             runs the format.
-        ap_drop: what the precision costs in AP on the data; None where it had too few images.
+        ap_lost: what the precision costs in AP on the data; None where it had too few images.
         speedup: how many times faster it is here than the same graph in fp32; None without data.
     """
 
     path: Path
     metadata: Metadata
     verification: Verification | None
-    ap_drop: float | None = None
+    ap_lost: "ApLost | None" = None
     speedup: float | None = None
 
     @property
@@ -178,7 +182,7 @@ def _require(package: str, feature: str, extra: str | None) -> None:
 
 
 def _check_settings(
-    chosen: Format, precision: str, data: object, max_ap_drop: float | None
+    chosen: Format, precision: Precision, data: object, max_ap_drop: float | None
 ) -> float:
     """Refuse settings that contradict one another; return the limit of the AP drop."""
     if precision == "int8" and data is None:
@@ -205,7 +209,7 @@ def _check_settings(
         )
     if max_ap_drop is not None and not 0 <= max_ap_drop <= 1:
         raise InvalidValue("max_ap_drop", max_ap_drop, "a share of 0 to 1, such as 0.01")
-    return MAX_AP_DROP.get(precision, 0.0) if max_ap_drop is None else max_ap_drop
+    return MAX_AP_DROP[precision] if max_ap_drop is None else max_ap_drop
 
 
 def _target(out: str | Path | None, metadata: Metadata, chosen: Format) -> Path:
@@ -235,7 +239,12 @@ def _write_quantized(
     trials = Trials(graph, metadata, found, trial, engine)
     outcome = choose_fp32_layers(trials, max_ap_drop=max_ap_drop, progress=progress)
     calibration = Calibration(
-        data=found.data, images=len(found.inputs), fp32_layers=outcome.fp32_layers
+        data=found.data,
+        images=len(found.inputs),
+        fp32_layers=outcome.fp32_layers,
+        image_keys=tuple(map(image_key, found.inputs.paths))
+        if metadata.precision == "int8"
+        else (),
     )
     metadata = metadata.model_copy(update={"calibration": calibration})
     graph.write(frozenset(outcome.fp32_layers), found.inputs, metadata, path)
@@ -243,7 +252,7 @@ def _write_quantized(
     exact = metadata.model_copy(update={"precision": "fp32", "calibration": None})
     graph.write(frozenset(graph.layers), found.inputs, exact, plain)
     speedup = measure_speedup(path, plain, metadata.precision, engine)
-    return Exported(path, metadata, None, outcome.ap_drop, speedup)
+    return Exported(path, metadata, None, outcome.ap_lost, speedup)
 
 
 def _verify(

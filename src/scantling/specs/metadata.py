@@ -3,6 +3,8 @@
 It travels inside the file, as JSON, under the key `scantling`: see `scantling.engines.formats`.
 """
 
+from hashlib import sha256
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -58,11 +60,13 @@ class Calibration(Frozen):
         data: name of the data set, as the user gave it.
         images: how many.
         fp32_layers: those that are not reduced, because that cost too much.
+        image_keys: by which the images that it was calibrated on are known again; see `image_key`.
     """
 
     data: str
     images: Positive
     fp32_layers: tuple[str, ...] = ()
+    image_keys: tuple[str, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -71,6 +75,16 @@ class Calibration(Frozen):
         if not isinstance(fields, dict):
             return fields
         return {"fp32_layers" if name == "kept" else name: one for name, one in fields.items()}
+
+
+def image_key(path: str | Path) -> str:
+    """By which the file of an image is known again, wherever it lies: from its name and size.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    path = Path(path)
+    return sha256(f"{path.name}:{path.stat().st_size}".encode()).hexdigest()[:12]
 
 
 class Metadata(Frozen):

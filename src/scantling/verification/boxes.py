@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from time import perf_counter
 
@@ -244,7 +244,7 @@ def compare_boxes(
         if not explained and not keeps(agreement, tolerances):
             tolerances = comparison.tolerances(floor, own=True)
         failed |= not keeps(agreement, tolerances)
-        figures += _figures(agreement, tolerances, label)
+        figures += _figures(agreement, tolerances, NOMINAL[comparison.metadata.precision], label)
     if not total:
         logger.info(
             "neither the file nor its model finds anything in these images, so no boxes were "
@@ -264,17 +264,28 @@ def keeps(agreement: Agreement, tolerances: Agreement) -> bool:
     )
 
 
-def _figures(agreement: Agreement, tolerances: Agreement, label: str) -> list[Figure]:
+def _figures(
+    agreement: Agreement, tolerances: Agreement, nominal: Agreement, label: str
+) -> list[Figure]:
+    """The figures from one score on, with the usual limits where those of this model are others."""
+
+    def usual(name: str, factor: float = 1.0) -> float | None:
+        own, plain = getattr(tolerances, name), getattr(nominal, name)
+        return None if own == plain else factor * plain
+
+    matched = Figure(
+        f"boxes matched, {label}", 100 * agreement.matched, 100 * tolerances.matched, unit="%"
+    )
+    apart = Figure(
+        f"mean score difference, {label}", agreement.score, tolerances.score, at_least=False
+    )
+    overlap = Figure(f"mean IoU, {label}", agreement.mean_iou, tolerances.mean_iou)
     return [
         Figure(f"boxes compared, {label}", agreement.count),
-        Figure(
-            f"boxes matched, {label}", 100 * agreement.matched, 100 * tolerances.matched, unit="%"
-        ),
-        Figure(f"mean IoU, {label}", agreement.mean_iou, tolerances.mean_iou),
+        replace(matched, usual=usual("matched", 100)),
+        replace(overlap, usual=usual("mean_iou")),
         Figure(f"least IoU, {label}", agreement.least_iou),
-        Figure(
-            f"mean score difference, {label}", agreement.score, tolerances.score, at_least=False
-        ),
+        replace(apart, usual=usual("score")),
     ]
 
 

@@ -11,6 +11,7 @@ TRANSPOSED = "boxes transposed"
 DECODING = "wrong decode scheme"
 CLASSES = "classes reordered"
 STALE = "stale weights"
+LARGEST_SCORE_ERROR = "score error, largest"
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,9 @@ class Figure:
         limit: its tolerance; None for a figure that is for information.
         at_least: it must not be below the limit; else it must not be above.
         unit: `dB`, `px`, `%`, … or nothing.
+        error: half of its 95 % interval, where it was estimated.
+        usual: the limit of any model, where that of this one is another, because rounding its
+            weights to the precision of the file already costs it more.
     """
 
     name: str
@@ -30,6 +34,8 @@ class Figure:
     limit: float | None = None
     at_least: bool = True
     unit: str = ""
+    error: float | None = None
+    usual: float | None = None
 
     @property
     def holds(self) -> bool:
@@ -37,6 +43,28 @@ class Figure:
         if self.limit is None:
             return True
         return self.value >= self.limit if self.at_least else self.value <= self.limit
+
+    @property
+    def shown(self) -> str:
+        """The value with its unit, and half of its interval: `0.0034 ± 0.0051 (95 %)`."""
+        value = f"{self.value:.4g}"
+        if self.error is not None and math.isfinite(self.error):
+            value = f"{self.value:.4f} ± {self.error:.4f} (95 %)"
+        return f"{value}{'' if self.unit == '%' else ' '}{self.unit}".rstrip()
+
+    @property
+    def shown_limit(self) -> str:
+        """`at least 60 dB`; nothing for a figure that is for information."""
+        if self.limit is None:
+            return ""
+        unit = f"{'' if self.unit == '%' else ' '}{self.unit}".rstrip()
+        return f"{'at least' if self.at_least else 'at most'} {self.limit:.4g}{unit}"
+
+    @property
+    def slack(self) -> float:
+        """How far the value is from its limit, as a share of it; the nearest are the smallest."""
+        limit = self.limit or 0.0
+        return abs(self.value - limit) / max(abs(limit), 1e-9)
 
 
 @dataclass(frozen=True)
@@ -103,6 +131,27 @@ class Verification:
         """Whether every stage passed and no fault was found."""
         return not self.faults and all(stage.passed for stage in self.stages)
 
+    def describe(self) -> str:
+        """The verdict in a sentence: what was compared, how far off it is, and what was allowed."""
+        if not self.passed:
+            return f"It is NOT the model: {self.describe_failure()}."
+        told = []
+        for stage in self.stages:
+            limited = [figure for figure in stage.figures if figure.limit is not None]
+            # of each comparison the figure that is nearest to its limit
+            nearest = min(limited, key=lambda one: one.slack, default=None)
+            if nearest is not None:
+                told.append(f"{nearest.name} {nearest.shown} ({nearest.shown_limit})")
+        told += [
+            f"no score differs by more than {figure.value:.2g}"
+            for stage in self.stages
+            for figure in stage.figures
+            if figure.name == LARGEST_SCORE_ERROR
+        ]
+        if not told:
+            return "It is the model: its metadata agree, and nothing else was compared."
+        return f"It is the model, within what {self.precision} is allowed: {'; '.join(told)}."
+
     def describe_failure(self) -> str:
         """What is wrong in one line; empty where nothing is."""
         if self.passed:
@@ -162,6 +211,8 @@ def _stage_record(stage: Stage) -> dict[str, Any]:
             "limit": _finite(figure.limit),
             "at_least": figure.at_least,
             "unit": figure.unit,
+            "error": _finite(figure.error),
+            "usual_limit": _finite(figure.limit if figure.usual is None else figure.usual),
             "holds": figure.holds,
         }
         for figure in stage.figures

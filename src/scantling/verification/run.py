@@ -18,7 +18,7 @@ from ..images import read_sources
 from ..images.read import read_image
 from ..specs.metadata import Metadata, Precision
 from ..structures import Image
-from .ap import ApLimit, compare_ap
+from .ap import ApLimit, choose_judged, compare_ap
 from .boxes import compare_boxes
 from .comparator import Comparator, make_sample
 from .metadata_diff import check_names_and_weights, compare_metadata, match_columns
@@ -44,7 +44,7 @@ def verify(
     data: str | Path | Dataset | None = None,
     split: str | None = None,
     images: object = None,
-    max_ap_drop: float = 0.005,
+    max_ap_drop: float | None = None,
     engine: str = "auto",
     device: str = "auto",
     limit: int | None = None,
@@ -61,11 +61,13 @@ def verify(
         against: the model: a name, a file, or one that is loaded; None for the source that the
             file's metadata names, at that path or beside the file.
         weights, names: of `against`, as for `load_model`.
-        data: a labelled data set: its images are compared, and the AP of both.
+        data: a labelled data set: its images are compared, and the AP of both; without those that
+            an INT8 file was calibrated on, if 32 others are left.
         split: of the data.
         images: what `read_sources` reads, to compare on; drawn scenes if there are neither images
             nor data.
-        max_ap_drop: how much less than its model's the AP of the file may be.
+        max_ap_drop: how much less than its model's the AP of the file may be; None for what
+            `export` allows its precision: 0.01 of int8, 0.003 of bf16, else 0.005.
         engine, device: what runs the file, as for `open_engine`.
         limit: of the data, only the first so many images.
         stages: which comparisons, of `STAGES`; `ap` only where there is data.
@@ -84,14 +86,16 @@ def verify(
         from ..evaluation import open_data  # late: only AP needs it
 
         dataset = open_data(data, split=split)
+    running, metadata, model = open_candidate(file, engine=engine, device=device, cache=cache)
+    if dataset is not None:
+        dataset = choose_judged(dataset, metadata)
     ap = None
     if dataset is not None and "ap" in stages:
         ap = ApLimit(dataset=dataset, max_drop=max_ap_drop, limit=limit, progress=progress)
-    shown = _choose_images(images, dataset)
     real = ON_SCENES if images is None and dataset is None else "images"
-    running, metadata, model = open_candidate(file, engine=engine, device=device, cache=cache)
     with ExitStack() as stack:
         stack.callback(running.close)
+        shown = _choose_images(images, dataset)
         reference = open_reference(
             model if against is None and model is not None else against,
             metadata,
@@ -211,9 +215,9 @@ def _choose_images(images: object, dataset: Dataset | None) -> list[Image]:
     return read
 
 
-def _check(stages: Sequence[str], max_ap_drop: float) -> None:
+def _check(stages: Sequence[str], max_ap_drop: float | None) -> None:
     wrong = [stage for stage in stages if stage not in STAGES]
     if wrong or not stages:
         raise InvalidValue("stages", wrong or list(stages), f"some of {', '.join(STAGES)}")
-    if not 0 <= max_ap_drop <= 1:
+    if max_ap_drop is not None and not 0 <= max_ap_drop <= 1:
         raise InvalidValue("max_ap_drop", max_ap_drop, "a share from 0 to 1, such as 0.005")

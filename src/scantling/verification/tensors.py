@@ -7,7 +7,7 @@ order.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
@@ -25,7 +25,7 @@ from .distance import (
 )
 from .explain import explain
 from .metadata_diff import describe_fingerprints
-from .result import STALE, Fault, Figure, Stage
+from .result import LARGEST_SCORE_ERROR, STALE, Fault, Figure, Stage
 from .scenes import NOISES, ON_SCENES, draw_noise
 
 NOISE = "INT8 calibrated on noise"
@@ -90,7 +90,8 @@ def compare_tensors(
         faults = explain(comparator, samples, tolerances, thorough=False)
         if real != ON_SCENES:  # of which INT8 that was calibrated on photographs may know little
             faults = faults or calibrated_on_noise(comparator, samples, error)
-    figures = [*_figures(error, tolerances, real), *_statistics(own, given)]
+    usual = nominal_tolerances(comparator.metadata.precision, list(error))
+    figures = [*_figures(error, tolerances, real, usual), *_statistics(own, given)]
     figures += _figures(_noise_error(comparator, NOISES[0])[1], None, f"{NOISES[0]} noise")
     compared = f"{len(samples)} {real}, and noise"
     stage = Stage("tensors", tuple(figures), compared, perf_counter() - start)
@@ -168,15 +169,25 @@ def calibrated_on_noise(
     return []
 
 
-def _figures(error: RelativeErrors, tolerances: RelativeErrors | None, on: str) -> list[Figure]:
+def _figures(
+    error: RelativeErrors,
+    tolerances: RelativeErrors | None,
+    on: str,
+    usual: RelativeErrors | None = None,
+) -> list[Figure]:
+    """How far outputs differ, against the tolerances, and the usual ones where they are others."""
     figures = []
     for name, value in error.items():
         limit = None if tolerances is None else tolerances[name]
+        plain = None if usual is None or limit == usual[name] else usual[name]
         if name == "detections":
-            figures.append(Figure(f"detections that differ, {on}", value, limit, at_least=False))
+            share = [None if one is None else 100 * one for one in (limit, plain)]
+            figure = Figure(f"detections that differ, {on}", 100 * value, share[0], unit="%")
+            figures.append(replace(figure, at_least=False, usual=share[1]))
         else:
-            bound = None if limit is None else decibels(limit)
-            figures.append(Figure(f"{name} agree, {on}", decibels(value), bound, unit="dB"))
+            bound, least = (None if one is None else decibels(one) for one in (limit, plain))
+            name = f"{name} agree, {on}"
+            figures.append(Figure(name, decibels(value), bound, unit="dB", usual=least))
     return figures
 
 
@@ -194,7 +205,7 @@ def _statistics(own: Sequence[object], given: Sequence[object]) -> list[Figure]:
     return [
         Figure("box error, median", 100 * float(np.median(boxes)), unit="% of a side"),
         Figure("box error, 99 of 100", 100 * float(np.percentile(boxes, 99)), unit="% of a side"),
-        Figure("score error, largest", float(np.nan_to_num(scores, nan=1.0).max(initial=0))),
+        Figure(LARGEST_SCORE_ERROR, float(np.nan_to_num(scores, nan=1.0).max(initial=0))),
     ]
 
 

@@ -64,11 +64,11 @@ def quantizable_openvino(model: Model, metadata: Metadata, progress: Progress) -
 
 def _quantise(plain: openvino.Model, ignored: list[str], inputs: _WithProgress) -> openvino.Model:
     """A copy in 8 bits, except for the operations of these names, biases corrected."""
-    try:
-        import nncf
-    except ImportError as error:
-        raise MissingPackage("nncf", "INT8 for OpenVINO", extra="openvino") from error
     with _quiet(), keep_signal_stack():
+        try:
+            import nncf
+        except ImportError as error:
+            raise MissingPackage("nncf", "INT8 for OpenVINO", extra="openvino") from error
         made: openvino.Model = nncf.quantize(
             plain.clone(),
             nncf.Dataset(inputs),
@@ -120,12 +120,16 @@ def _outside(graph: openvino.Model) -> list[str]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """NNCF lists every operation that it leaves as it is, and draws bars of its own."""
-    logger = logging.getLogger("nncf")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """NNCF lists every operation that it leaves as it is, draws bars of its own, and imports a part
+    of torch that warns of CUDA where there is none.
+    """
+    loggers = [logging.getLogger(name) for name in ("nncf", "torch.utils.cpp_extension")]
+    levels = [logger.level for logger in loggers]
     try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
         with redirect_stdout(io.StringIO()):
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,7 @@ def to_onnx(model: Model, metadata: Metadata, *, mish: MishForm = "sigmoid") -> 
     )
     made = exported.model_proto  # type: ignore[union-attr]
     _forget_origins(made)
+    _name_sides(made, metadata)
     made.metadata_props.add(key=KEY, value=metadata.model_dump_json())
     onnx.checker.check_model(made)
     return made
@@ -84,6 +86,24 @@ def _import_onnx() -> tuple[Any, Any]:
     except ImportError as error:
         raise MissingPackage(error.name or "onnx", "An ONNX graph") from error
     return onnx, onnxscript
+
+
+def _name_sides(model: onnx.ModelProto, metadata: Metadata) -> None:
+    """Call the open sides of the input `batch`, `height` and `width`, wherever they appear."""
+    graph, first = model.graph, 2 if metadata.form.takes == "float" else 1
+    names: dict[str, str] = {}
+    for axis, name in ((0, "batch"), (first, "height"), (first + 1, "width")):
+        side = graph.input[0].type.tensor_type.shape.dim[axis]
+        if side.dim_param:  # s90, or 32*s90 of a side that is a multiple
+            factor, _, symbol = side.dim_param.rpartition("*")
+            names[symbol] = f"({name}/{factor})" if factor else name
+            side.dim_param = name
+    for part in (*graph.value_info, *graph.output):
+        for side in part.type.tensor_type.shape.dim:
+            if side.dim_param:
+                side.dim_param = re.sub(
+                    r"[A-Za-z_]\w*", lambda symbol: names.get(symbol[0], symbol[0]), side.dim_param
+                )
 
 
 def _forget_origins(model: onnx.ModelProto) -> None:
