@@ -89,11 +89,13 @@ def measure(options: MeasureOptions) -> int:
             progress=lambda share: show_phase("measuring", share),
         )
     write_profile(profile, options.out)
+    if profile.doubt:
+        note(f"WARNING: {profile.doubt}")
     if options.json:
         typer.echo(json.dumps({**describe_profile(profile), "out": str(options.out)}))
         return WORKED
     _print(profile)
-    typer.echo(f"Saved {printable(str(options.out))}")
+    typer.echo(f"Saved {printable(str(options.out))}{', of little use' * bool(profile.doubt)}")
     return WORKED
 
 

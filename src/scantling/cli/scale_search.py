@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..scaling.search.budget import Budget
 
 FRONT_ROWS = 12
+BEYOND = 4  # times the limit, up to which the front is printed
 
 
 def find(options: ScaleOptions) -> int:
@@ -41,9 +42,12 @@ def find(options: ScaleOptions) -> int:
     write_files(scaled, options)
     record = {**to_record(scaled), "written": options.out and str(options.out)}
     if not options.json:
-        for line in describe_model(scaled):
+        notes = [] if scaled.advice is None else scaled.advice.describe(scaled.spec.image_size[0])
+        for line in describe_model(scaled)[: -len(notes) or None]:
             typer.echo(printable(line))
         print_tables(scaled)
+        for line in notes:  # last, where they are read
+            typer.echo(printable(line))
         for path in (options.out, options.figure):
             if path is not None:
                 typer.echo(f"Saved {printable(str(path))}")
@@ -152,8 +156,10 @@ def print_tables(scaled: "ScaledModel") -> None:
     from ..scaling.search.summary import NEIGHBOUR_COLUMNS
 
     print_table(NEIGHBOUR_COLUMNS, neighbour_table(scaled.search))
-    rows = pareto_table(scaled.search, most=FRONT_ROWS)
-    typer.echo(f"Pareto front, {len(rows)} of {len(scaled.search.front)} models:")
+    rows = pareto_table(scaled.search, most=FRONT_ROWS, beyond=BEYOND)
+    limited = scaled.search.axis in scaled.search.budget.limits
+    near = f" up to {BEYOND} times the limit" if limited else ""
+    typer.echo(f"Pareto front{near}, {len(rows)} of {len(scaled.search.front)} models:")
     print_table(pareto_columns(scaled.search), rows)
 
 

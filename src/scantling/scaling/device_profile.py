@@ -13,6 +13,7 @@ from ..io import write_file
 from ..specs.frozen import Frozen
 
 MAX_BYTES = 8 * 2**20
+MOST_ERROR = 0.25  # in the median, from which on a profile is of little use
 _MOST_SAMPLES = 4_000
 _MOST_ROWS = 200  # operations of a chain
 _MOST_FACTS = 64  # of a machine
@@ -117,6 +118,18 @@ class DeviceProfile(Frozen):
         """Model name of the processor."""
         return str(self.machine.get("processor", ""))[:200]
 
+    @property
+    def doubt(self) -> str:
+        """Why its predictions are not to be relied on; empty where they are."""
+        if self.whole.error <= MOST_ERROR:
+            return ""
+        return (
+            f"the profile is off by {self.whole.error:.0%} in the median on chains of layers that it"
+            f" had not seen, where {MOST_ERROR:.0%} is the most: something else ran on the machine,"
+            " or it was measured too briefly. Measure it again on an idle machine: scantling device"
+            " measure --minutes 2"
+        )
+
 
 def read_profile(path: str | Path) -> DeviceProfile:
     """Read a device profile from an untrusted file; no code in it is run.
@@ -178,7 +191,7 @@ def check_profile(
         InvalidProfile: it is of another engine, precision or number of threads.
     """
     _refuse_others(profile, source, engine, precision, threads)
-    warnings = []
+    warnings = [profile.doubt] if profile.doubt else []
     if engine_version is not None and engine_version != profile.engine_version:
         warnings.append(
             f"the profile was measured with {profile.engine} {profile.engine_version}, "
@@ -215,7 +228,7 @@ def _refuse_others(
 def describe_profile(profile: DeviceProfile) -> dict[str, Any]:
     """Summary of a profile without its samples, as plain values for JSON."""
     facts = profile.model_dump(exclude={"samples"})
-    return {**facts, "samples": len(profile.samples)}
+    return {**facts, "samples": len(profile.samples), "doubt": profile.doubt}
 
 
 _PACKAGES = {"onnxruntime": ("onnxruntime", "onnxruntime-gpu")}

@@ -1,5 +1,6 @@
 """A target device: predicts latency and memory from its profile."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from ..latency import LatencyModel
 from ..latency.memory import RULES
 from ..latency.prediction import tabulate_cost
 from .candidate_table import CostEstimates, CostModel
+
+logger = logging.getLogger(__name__)
 
 HALF = ("bf16", "fp16")
 
@@ -75,4 +78,6 @@ def open_device(path: str | Path) -> Device:
         InvalidData, InvalidProfile: the file cannot be read, or is no profile.
     """
     profile = read_profile(path)
+    if profile.doubt:
+        logger.warning(f"{path}: {profile.doubt}")
     return Device(Path(path).stem, profile, LatencyModel(profile))

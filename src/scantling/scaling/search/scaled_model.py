@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ...datasets.dataset import Dataset
+from ...errors import InfeasibleBudget
 from ...specs import ModelSpec
 from .accuracy_proxy import AccuracyProxy, published_proxy
 from .advice import DatasetAdvice, advise, common_image
@@ -74,6 +75,23 @@ def scale(
     return choose(budget, table, device=device, dataset=dataset, num_classes=classes)
 
 
+def _as_predicted(error: InfeasibleBudget, device: Device) -> InfeasibleBudget:
+    """The error with how sure it is: the times are predicted from a profile."""
+    off = device.profile.whole.error
+    fix = f"{error.fix}; or hold the profile against a measurement: scantling benchmark"
+    if device.profile.doubt:
+        fix = (
+            "That is too much to say what can be had: measure the device again, idle (scantling "
+            f"device measure --minutes 2), before you believe it. {error.fix}"
+        )
+    return InfeasibleBudget(
+        error.constraint,
+        f"{error.problem}, as predicted by the profile {device.name!r}, which is off by {off:.0%} "
+        "in the median",
+        fix,
+    )
+
+
 def with_camera(budget: Budget, dataset: Dataset | None) -> Budget:
     """Set the budget's camera image to the data set's most common size, unless it is given."""
     if dataset is None or budget.image != USUAL_IMAGE:
@@ -90,6 +108,11 @@ def choose(
     num_classes: int,
 ) -> ScaledModel:
     """Search a table of candidates, and fit the anchors to a data set."""
-    result = search_candidates(budget, table, num_classes=num_classes)
+    try:
+        result = search_candidates(budget, table, num_classes=num_classes)
+    except InfeasibleBudget as error:
+        if device is None or error.constraint != "latency":
+            raise
+        raise _as_predicted(error, device) from error
     spec, advice = (result.spec, None) if dataset is None else advise(result.spec, dataset)
     return ScaledModel(spec, result, published_proxy(), device, advice)

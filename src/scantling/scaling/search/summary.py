@@ -77,14 +77,20 @@ def pareto_columns(result: SearchResult) -> tuple[str, ...]:
     return ("model", result.axis, *(("up to",) if result.axis == "latency" else ()), "proxy")
 
 
-def pareto_table(result: SearchResult, *, most: int | None = None) -> list[Row]:
+def pareto_table(
+    result: SearchResult, *, most: int | None = None, beyond: float | None = None
+) -> list[Row]:
     """Rows of the Pareto front, cheapest first.
 
     Args:
         result: the choice.
         most: rows, spread evenly; all if None.
+        beyond: times the limit of the axis, up to which; all if None, or where it has no limit.
     """
     front = result.front
+    limit = result.budget.limits.get(result.axis)
+    if beyond is not None and limit is not None:
+        front = tuple(one for one in front if one.values[result.axis] <= beyond * limit)
     if most is not None and len(front) > most:
         steps = [round(place * (len(front) - 1) / (most - 1)) for place in range(most)]
         front = tuple(front[place] for place in steps)
