@@ -106,3 +106,29 @@ def test_family_writes_a_page_and_prints_the_members(
 def test_family_without_a_budget_exits_2(capsys: pytest.CaptureFixture[str]):
     assert main(["family"]) == 2
     assert "board=device:box.json" in capsys.readouterr().err
+
+
+def test_a_latency_that_cannot_be_had_says_how_sure_that_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    said = []
+    for error in (0.1, 0.42):
+        box = write_device(tmp_path / "box.json", factor=1e3, error=error)
+        words = ["--device-profile", str(box), "--latency", "15ms", "--set", "kind=tiny"]
+        assert main(["scale", *words]) == 2
+        said.append(capsys.readouterr().err)
+    good, bad = said
+    assert "predicted by the profile 'box', which is off by 10% in the median" in good
+    assert "WARNING" not in good
+    assert bad.index("WARNING") < bad.index("cannot be had")
+    assert "That is too much to say what can be had: measure the device again" in bad
+
+
+def test_the_printed_front_ends_near_the_limit(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    box = write_device(tmp_path / "box.json")
+    words = ["scale", "--device-profile", str(box), "--latency", "20ms", "--set", "kind=tiny,csp"]
+    assert main(words) == 0
+    front = capsys.readouterr().out.split("Pareto front up to 4 times the limit")[1]
+    times = [row.split()[1:3] for row in front.splitlines()[3:] if " ms" in row or " s " in row]
+    assert times
+    assert all(unit == "ms" and float(number) <= 80 for number, unit in times)

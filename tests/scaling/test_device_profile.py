@@ -130,3 +130,13 @@ def test_a_profile_is_described_without_its_samples():
 def test_writing_says_why_it_failed(tmp_path: Path):
     with pytest.raises(InvalidProfile, match="cannot be written"):
         write_profile(make_profile(), tmp_path / "none" / "box.json")
+
+
+def test_a_profile_that_is_far_off_says_so_wherever_it_is_read():
+    profile = make_profile()
+    assert profile.doubt == ""
+    off = profile.replace(whole=profile.whole.replace(error=0.42))
+    (warning,) = check_profile(off)
+    assert "off by 42% in the median" in warning
+    assert "device measure" in warning
+    assert describe_profile(off)["doubt"] == warning

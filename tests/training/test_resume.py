@@ -88,5 +88,5 @@ def test_the_state_of_another_model_is_refused(tmp_path: Path):
 def test_what_is_no_state_is_refused(tmp_path: Path):
     (tmp_path / "state").write_bytes(b"x" * 100)
     for path in (tmp_path / "state", tmp_path / "missing"):
-        with pytest.raises(InvalidCheckpoint, match="no state of a run|there is no such file"):
+        with pytest.raises(InvalidCheckpoint, match=r"no state of a run|there is no such file"):
             read_notes(path)

@@ -124,7 +124,7 @@ class DeviceProfile(Frozen):
         if self.whole.error <= MOST_ERROR:
             return ""
         return (
-            f"the profile is off by {self.whole.error:.0%} in the median on chains of layers that it"
+            f"the profile is off by {self.whole.error:.0%} in the median on chains of layers it"
             f" had not seen, where {MOST_ERROR:.0%} is the most: something else ran on the machine,"
             " or it was measured too briefly. Measure it again on an idle machine: scantling device"
             " measure --minutes 2"
