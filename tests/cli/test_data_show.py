@@ -47,9 +47,40 @@ def test_show_gives_the_same_sheet_for_the_same_seed(source: Path):
     assert np.abs(sheets["a"].astype(int) - sheets["c"]).max() > 0
 
 
+def test_show_draws_as_a_model_and_recipe_would_be_trained(
+    source: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Mosaic puts several of the one-object images into one; without it each has its own."""
+    words = ["data", "show", str(source), "--set", "cell=64", "--set", "image_size=64"]
+    words += ["--augment", "yolov4-tiny", "--augment", "small"]
+    said, sheets = {}, {}
+    for mosaic in (0, 1):
+        given = ["--set", f"augment.settings.mosaic={mosaic}", "--out", f"{mosaic}.png"]
+        assert main([*words, *given]) == 0
+        said[mosaic], sheets[mosaic] = capsys.readouterr().err, cv2.imread(f"{mosaic}.png")
+    assert "as yolov4-tiny would be trained, at 64x64" in said[0]
+    assert "augment.settings.scale" in said[0]
+    assert "(recipe small)" in said[0]
+    assert (sheets[0] != sheets[1]).any()
+
+
+def test_show_takes_a_recipe_alone_and_a_file_of_settings(
+    source: Path, capsys: pytest.CaptureFixture[str]
+):
+    Path("run.toml").write_text('recipe = "small"\nimage_size = 96\nepochs = 6\n')
+    words = ["data", "show", str(source), "--count", "1", "--augment", "run.toml"]
+    assert main([*words, "--out", "a.png"]) == 0
+    err = capsys.readouterr().err
+    assert "at 96x96" in err
+    assert "close_mosaic 8 → 1" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--set", "augment.settings.mosaic=0"], "beside a model or recipe"),
+        (["--augment", "small", "--set", "mosaic=0"], "'augment.settings.mosaic'"),
+        (["--augment", "small", "--augment", "cutmix"], "one model and one recipe"),
         (["--classes", "cta"], "Did you mean 'cat'?"),
         (["--augment", "darknat"], "Did you mean 'darknet'?"),
         (["--out", "sheet.xyz"], "such as .png"),

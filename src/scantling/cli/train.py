@@ -1,5 +1,6 @@
 """scantling train MODEL --data DATA — learn to find the objects of labelled images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -150,16 +151,21 @@ def open_asked(options: TrainOptions) -> "Run":
 
 def settings_of(options: TrainOptions) -> dict[str, Any]:
     """What `--set` and its short forms say, as nested tables; the short forms win."""
-    from ..training.resolve import parse_settings
-
-    settings = parse_settings(options.set or [])
+    settings = recipe_settings(options.set or [])
     short = {
         "epochs": options.epochs,
         "batch": options.batch_size,
         "image_size": parse_image_size(options.image_size),
         "precision": options.precision,
     }
-    settings |= {name: value for name, value in short.items() if value is not None}
+    return settings | {name: value for name, value in short.items() if value is not None}
+
+
+def recipe_settings(words: Sequence[str]) -> dict[str, Any]:
+    """Settings of a recipe, as words of `--set`, as nested tables."""
+    from ..training.resolve import parse_settings
+
+    settings = parse_settings(words)
     image_size = settings.get("image_size")
     if isinstance(image_size, int | str):  # --set image_size=416, or 384x640
         settings["image_size"] = parse_image_size(str(image_size), option="--set image_size")

@@ -147,7 +147,8 @@ def beginning(run: "Run") -> Iterator[str]:
         f" {weights:,} parameters{frozen};"
         f" input {height}x{width}, {precision} on {accelerator.device}"
     )
-    yield from describe_settings(changed_settings(run.resolved.rows()))
+    changed = describe_settings(changed_settings(run.resolved.rows()))
+    yield from ["Settings that differ from the defaults:", *changed] if changed else []
     yield from describe_anchors(run)
     done = run.state.done
     at = f", from update {done:,} on" if done else ""
@@ -164,8 +165,7 @@ def describe_settings(rows: list[tuple[str, Any, str]]) -> list[str]:
     shown = [(name, json.dumps(value), source) for name, value, source in rows]
     wide = max((len(name) for name, _, _ in shown), default=0)
     values = max((len(value) for _, value, _ in shown), default=0)
-    lines = [f"  {name:<{wide}} {value:<{values}}  ({source})" for name, value, source in shown]
-    return ["Settings that differ from the defaults:", *lines] if lines else []
+    return [f"  {name:<{wide}} {value:<{values}}  ({source})" for name, value, source in shown]
 
 
 def describe_anchors(run: "Run") -> Iterator[str]:

@@ -138,12 +138,13 @@ def write_samples(folder: RunFolder, training_set: TrainingSet, task: Task) -> N
         task: the batch; the images are the very ones that it will have.
     """
     arrays = training_set.arrays(replace(task, images=task.images[:SAMPLES]))
-    pictures = [_sample(arrays, place) for place in range(len(arrays.images))]
+    pictures = [draw_sample(arrays, place) for place in range(len(arrays.images))]
     sheet = contact_sheet(pictures, training_set.dataset.names, count=len(pictures), cell=288)
     write_file(folder.samples, encode_image(sheet, quality=88))
 
 
-def _sample(arrays: Arrays, place: int) -> SheetImage:
+def draw_sample(arrays: Arrays, place: int) -> SheetImage:
+    """One image of a batch with its labels, for a sheet."""
     own = arrays.image_index == place
     none = np.zeros(int(own.sum()), np.bool_)
     return SheetImage(

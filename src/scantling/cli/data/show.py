@@ -3,14 +3,18 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ...errors import printable
-from ..command import Setting, option
+from ...errors import InvalidSettings, printable
+from ..command import Setting, find_marks, option
 from ..options import INPUT, RESULT, DataArgument, FormatSetting, JsonOption
-from ..output import WORKED
+from ..output import WORKED, note
+
+if TYPE_CHECKING:
+    from ...datasets.dataset import Dataset
+    from ...structures import Image
 
 
 @dataclass(frozen=True)
@@ -29,14 +33,25 @@ class DataShowOptions:
         list[str] | None,
         option(
             RESULT,
-            "Show images as training alters them: {augment:AUGMENTATIONS}, or one step such as"
-            " scaled-mosaic, cutmix, grid-mask; may be repeated.",
+            "Show images as training alters them: a model or recipe to be trained (yolov4-tiny,"
+            " x.cfg, small, run.toml), {augment:AUGMENTATIONS}, or one step such as scaled-mosaic,"
+            " cutmix, grid-mask; may be repeated.",
         ),
     ] = None
     out: Annotated[
         Path, option(RESULT, "Picture to write; its suffix says the kind.", metavar="FILE")
     ] = Path("sheet.png")
     json: JsonOption = False
+    set: Annotated[
+        list[str] | None,
+        option(
+            RESULT,
+            "One of the settings below; beside a model or recipe also one of train's, such as"
+            " augment.settings.mosaic=0; may be repeated.",
+            metavar="NAME=VALUE",
+            rare=True,
+        ),
+    ] = None
     format: FormatSetting = None
     seed: Annotated[int, Setting("Another seed, other images.", min=0)] = 0
     columns: Annotated[int | None, Setting("Images in a row.", min=1)] = None
@@ -53,15 +68,17 @@ def show(options: DataShowOptions) -> int:
 
     dataset = read_dataset(options.data, split=options.split, format=options.format)
     typer.echo(printable(describe_dataset(dataset), keep="\n"), err=True)
-    sheet = dataset_sheet(
-        dataset,
-        count=options.count,
-        rng=np.random.default_rng(options.seed),
-        names=options.classes or (),
-        augment=choose_augmentation(options.augment, dataset) if options.augment else None,
-        columns=options.columns,
-        cell=options.cell,
-    )
+    sheet = draw_as_trained(options, dataset)
+    if sheet is None:
+        sheet = dataset_sheet(
+            dataset,
+            count=options.count,
+            rng=np.random.default_rng(options.seed),
+            names=options.classes or (),
+            augment=choose_augmentation(options.augment, dataset) if options.augment else None,
+            columns=options.columns,
+            cell=options.cell,
+        )
     options.out.write_bytes(encode_image(sheet, options.out.suffix))
     height, width = sheet.shape[:2]
     if options.json:
@@ -69,3 +86,48 @@ def show(options: DataShowOptions) -> int:
     else:
         typer.echo(f"Saved {width}×{height} pixels in {printable(str(options.out))}")
     return WORKED
+
+
+def draw_as_trained(options: DataShowOptions, dataset: "Dataset") -> "Image | None":
+    """The sheet as a model or recipe that `--augment` names would be trained; None without one.
+
+    Raises:
+        InvalidSettings: settings of a recipe without a model or recipe.
+    """
+    from ...augment import AUGMENTATIONS, MIXERS, TRANSFORMS
+
+    words = options.set or []
+    if not words and set(options.augment or []) <= {*AUGMENTATIONS, *MIXERS, *TRANSFORMS}:
+        return None  # which needs no torch
+    from ...training.preview import draw_preview, split_words
+    from ..train import recipe_settings
+    from ..training_text import describe_settings
+
+    model, recipe, _ = split_words(options.augment or [])
+    if model is None and recipe is None:
+        if words:
+            known = ", ".join(find_marks(DataShowOptions, Setting))
+            raise InvalidSettings(
+                [
+                    f"{word}: there is no such setting here (known: {known}); of a recipe it is"
+                    " beside a model or recipe, as --augment yolov4-tiny"
+                    for word in words
+                ]
+            )
+        return None
+    preview = draw_preview(
+        dataset,
+        model=model,
+        recipe=recipe,
+        settings=recipe_settings(words),
+        names=options.classes or (),
+        count=options.count,
+        seed=options.seed,
+        columns=options.columns,
+        cell=options.cell,
+    )
+    height, width = preview.image_size
+    note(f"as {preview.model} would be trained, at {height}x{width}")
+    for line in describe_settings(preview.settings):
+        note(line)
+    return preview.sheet
