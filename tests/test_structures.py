@@ -145,16 +145,14 @@ def test_to_coco_names_the_class_that_has_no_category():
 
 
 def test_to_yolo_gives_shares_of_the_image_cut_off_at_its_edge():
-    assert detections().to_yolo() == (
+    assert detections().to_yolo(with_scores=True) == (
         "2 0.300000 0.450000 0.500000 0.500000 0.870000\n"
         "0 0.100000 0.500000 0.200000 1.000000 0.500000\n"
     )
 
 
 def test_to_yolo_leaves_scores_out_of_label_files():
-    assert detections()[:1].to_yolo(with_scores=False) == (
-        "2 0.300000 0.450000 0.500000 0.500000\n"
-    )
+    assert detections()[:1].to_yolo() == ("2 0.300000 0.450000 0.500000 0.500000\n")
 
 
 def test_to_yolo_has_no_line_for_a_box_outside_the_image():

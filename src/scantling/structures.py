@@ -283,13 +283,13 @@ class Detections:
             for id_, box, score in zip(ids, boxes.tolist(), self.scores, strict=True)
         ]
 
-    def to_yolo(self, *, with_scores: bool = True) -> str:
-        """A YOLO text file: `label centre-x centre-y width height score`, shares of the image.
+    def to_yolo(self, *, with_scores: bool = False) -> str:
+        """A YOLO label file: `label centre-x centre-y width height`, shares of the image.
 
         Boxes are cut off at the edge of the image; one without area in it gets no line.
 
         Args:
-            with_scores: end each line with the score; without, the file is one of labels.
+            with_scores: end each line with the score; what trains on labels may not read that.
         """
         inside = self._inside()
         height, width = self.image_size

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from scantling.datasets.readers import read_dataset
 from scantling.errors import UnknownName
 from scantling.images import Frame, VideoInfo, read_sources
 from scantling.inference.outputs import WRITERS, Outputs
@@ -150,9 +151,26 @@ def test_yolo_and_voc_files_are_named_for_the_image(tmp_path: Path):
     ]  # fmt: skip
     first = (tmp_path / "labels" / "dog.txt").read_text().splitlines()[0]
     assert [float(value) for value in first.split()] == pytest.approx(
-        [0, 20 / 80, 35 / 60, 20 / 80, 30 / 60, 0.9], abs=1e-6
+        [0, 20 / 80, 35 / 60, 20 / 80, 30 / 60], abs=1e-6
     )
     assert ET.parse(tmp_path / "voc" / "dog.xml").findtext("filename") == "dog.jpg"
+
+
+@pytest.mark.parametrize("with_scores", [False, True])
+def test_what_is_saved_as_labels_is_read_as_labels(tmp_path: Path, with_scores: bool):
+    frame, found = STILL
+    write(tmp_path, ["txt"], [STILL])
+    if with_scores:  # as other programs write them
+        (tmp_path / "labels" / "dog.txt").write_text(found.to_yolo(with_scores=True))
+    (tmp_path / "images").mkdir()
+    assert frame.image is not None
+    assert cv2.imwrite(str(tmp_path / "images" / "dog.jpg"), frame.image)
+    names = ", ".join(found.names)
+    (tmp_path / "data.yaml").write_text(f"val: images\nnames: [{names}]\n")
+    dataset = read_dataset(tmp_path / "data.yaml")
+    np.testing.assert_allclose(dataset.objects.boxes, found.boxes.clip(min=0), atol=1e-3)
+    assert dataset.objects.labels.tolist() == found.labels.tolist()
+    assert [one.code for one in dataset.findings] == ["W233"] * with_scores
 
 
 def test_an_image_in_which_nothing_was_found_gets_an_empty_label_file(tmp_path: Path):

@@ -107,6 +107,10 @@ CODES: dict[str, tuple[str, str]] = {
         "Leave the area out, or state that of the mask.",
     ),
     "W232": ("a box is of one pixel", "Look whether it was a click that should have been a drag."),
+    "W233": (
+        "a label ends with a score",
+        "Nothing: objects count alike, whatever it is; remove those that are too unsure.",
+    ),
     "E301": ("an image is not there", "Restore it, or remove it from the list."),
     "E302": ("an image file is empty", "Restore it."),
     "E303": ("a file is no image", "Restore it, or take it out of the folder."),

@@ -150,7 +150,7 @@ def write_jpeg(path: Path, image: Image) -> None:
 
 
 class YoloWriter(_FileWriter):
-    """`labels/NAME.txt`: label, centre, width and height as shares of the image, score."""
+    """`labels/NAME.txt`: label, centre, width and height as shares of the image; no score."""
 
     _subfolder = "labels"
 

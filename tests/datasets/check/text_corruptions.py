@@ -111,6 +111,9 @@ def corrupt_yolo() -> dict[str, Corruption]:
         files = change_file("yolo", yaml, lambda _: data)
         return Corruption(code, files, yaml, line, frozenset(also))
 
+    def label(code: str, text: bytes) -> Corruption:
+        return Corruption(code, change_file("yolo", LABEL, lambda old: old + text), LABEL, 4)
+
     def outline(code: str, text: str) -> Corruption:
         files = change_file("yolo", LABEL, lambda old: old + text.encode())
         return Corruption(code, files, LABEL, 4)
@@ -121,6 +124,8 @@ def corrupt_yolo() -> dict[str, Corruption]:
     in_train = clean.replace("train: images/train", "train: train.txt")
     return {
         **corrupt_lines("yolo"),
+        "a score behind the box": label("W233", b"0 0.8 0.1 0.1 0.1 0.87\n"),
+        "a sixth value that is no score": label("E201", b"0 0.8 0.1 0.1 0.1 17\n"),
         **corrupt_label_files("yolo"),
         "a description of Latin-1": described("E102", clean.encode() + b"# caf\xe9\n", line=9),
         "a description that is no YAML": described("E103", clean + "x: [1, 2\n"),

@@ -33,7 +33,7 @@ class Grammar:
     """The columns that a line may have besides class and box."""
 
     polygons: bool  # YOLO: class, then the points of an outline
-    track: bool  # darknet: a sixth value, the number of the object in a video
+    track: bool  # darknet: a sixth value is the number of the object in a video, else a score
 
 
 def read_labels(
@@ -41,7 +41,7 @@ def read_labels(
 ) -> tuple[Columns, IntArray]:
     """Parse one label file; bad lines become findings.
 
-    Finds E101, E102, E201, E202, E204, E205, W216, E217, W221 and E230; NaN comes through.
+    Finds E101, E102, E201, E202, E204, E205, W216, E217, W221, E230 and W233; NaN comes through.
 
     Returns:
         (M, 5) class, x, y, width, height as written; (M,) the lines they stand on, from 1.
@@ -67,7 +67,7 @@ def _read_lines(
     if data.count(b"\n") >= MAX_LINES:
         problems.add("E230", f"has more than {MAX_LINES:,} lines", path, image=image)
         return np.empty((0, 5)), np.empty(0, np.int64)
-    rows, numbers, polygons = [], [], []
+    rows, numbers, polygons, scored = [], [], [], []
     for number, raw in enumerate(data.split(b"\n"), start=1):
         line = raw.strip()
         if not line:
@@ -79,11 +79,16 @@ def _read_lines(
         if len(row) > 6:
             polygons.append(number)
             row = _enclose(row)
+        elif len(row) == 6 and not grammar.track:
+            scored.append(number)
         rows.append(row[:5])
         numbers.append(number)
     if polygons:
         message = f"{len(polygons)} polygons were reduced to their boxes"
         problems.add("W216", message, path, line=polygons[0], image=image)
+    if scored:
+        message = f"{len(scored)} lines end with a score, which is not read"
+        problems.add("W233", message, path, line=scored[0], image=image)
     return np.array(rows, np.float64).reshape(-1, 5), np.array(numbers, np.int64)
 
 
@@ -112,13 +117,13 @@ def _read_line(line: bytes, grammar: Grammar) -> Columns | tuple[str, str]:
 
 def _check_count(values: Columns, grammar: Grammar) -> Columns | tuple[str, str]:
     count = len(values)
-    if count == 5 or (count == 6 and grammar.track):
+    if count == 5 or (count == 6 and (grammar.track or 0 <= values[5] <= 1)):
         return values
     if grammar.polygons and count >= 7:
         if count % 2:
             return values
         return "E217", f"{count - 1} coordinates after the class; expected x and y for each point"
-    hint = "; a sixth, such as a score, is not read" if count == 6 else ""
+    hint = "; a sixth may be a score, from 0 to 1" if count == 6 else ""
     many = "a box, or an outline of three points or more" if grammar.polygons else "a box"
     return "E201", f"{count} values; expected 5: class, x, y, width, height of {many}{hint}"
 
