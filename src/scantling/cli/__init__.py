@@ -159,7 +159,7 @@ def _advise_assignment(words: Sequence[str]) -> str | None:
     table, words = COMMANDS, list(words)
     if words and words[0] in GROUPS:
         table = GROUPS[words.pop(0)][1]
-    if not words or words[0] not in table:
+    if not words or words[0] not in table or not any("=" in word for word in words):
         return None
     return advise_assignment(words[1:], table[words[0]][0])
 

@@ -26,7 +26,7 @@ from ..images.read import MinSize
 from ..images.sources import Prefetched
 from ..postprocess import Ranked, Selection, rank
 from ..specs import InputSpec
-from ..specs.classes import is_shown
+from ..specs.classes import HIDDEN, UNUSED_NAMES
 from ..structures import Candidates, Detections, IntArray
 from .pipeline import BufferPool, CropBatch, end_inside, make_batches, run_batches, select_crops
 
@@ -103,7 +103,9 @@ class Predictor:
         self.network_input = NetworkInput(
             engine.image_size, engine.size_divisor, input_spec.resize_mode, engine.whole_images
         )
-        self._is_class = np.array([is_shown(name) for name in names], np.bool_)
+        self._is_class = np.array(
+            [name not in UNUSED_NAMES and not name.startswith(HIDDEN) for name in names], np.bool_
+        )
         make_crops(engine.image_size, self.plan, self.network_input)  # a mistake is told at once
 
     def close(self) -> None:
