@@ -141,3 +141,13 @@ def test_every_transform_mixer_and_augmentation_can_be_shown(name: str, dataset:
     assert sheet.shape[1] == 2 * (CELL + GAP) + GAP
     with pytest.raises(UnknownName, match="horizontal-flip"):
         choose_augmentation(["horizontal-flop"], dataset)
+
+
+def test_a_caption_counts_the_classes_in_their_colours(tmp_path: Path):
+    rows = [(0, 1, [5, 5, 60, 60]), (0, 1, [10, 10, 40, 40]), (0, 0, [20, 20, 50, 50])]
+    data = make_dataset(tmp_path, rows, files=("a.png",))
+    sheet = dataset_sheet(data, count=1, rng=np.random.default_rng(0), cell=240)
+    caption = sheet[-24:].reshape(-1, 3)
+    for label in (0, 1):
+        near = np.abs(caption.astype(int) - class_color(label)).max(axis=1) < 60
+        assert near.any(), label

@@ -137,3 +137,15 @@ def test_crop_gives_every_pixel_that_a_box_touches():
 def test_colors_of_the_first_hundred_classes_are_told_apart():
     colors = [np.array(class_color(label)) for label in range(100)]
     assert min(np.abs(a - b).sum() for a, b in combinations(colors, 2)) > 25
+
+
+def test_a_tag_larger_than_its_box_is_left_out_where_that_is_asked_for():
+    found = detections([[50, 60, 62, 72], [100, 60, 220, 160]], image_size=(200, 300))
+    small, large = (
+        draw(grey(200, 300), found, line_width=1, with_scores=False, large_tags=wanted)
+        for wanted in (False, True)
+    )
+    for drawn, tagged in ((small, False), (large, True)):
+        assert changed(drawn)[:60, 40:100].any() == tagged  # above the small box
+        assert changed(drawn)[:60, 100:].any()  # above the large one
+    assert changed(small)[60, 50:62].all()  # the box itself is there

@@ -26,8 +26,7 @@ def draw_latency(benchmark: Benchmark) -> bytes | None:
     left = [0.0] * len(rows)
     for stage in STAGES:
         values = [1e3 * (row.stages or {})[stage] for row in rows]
-        name = "decode" if stage == "read" else stage
-        axes.barh(places, values, left=left, height=0.62, color=_STAGE_COLORS[stage], label=name)
+        axes.barh(places, values, left=left, height=0.62, color=_STAGE_COLORS[stage], label=stage)
         left = [start + value for start, value in zip(left, values, strict=True)]
     for place, row in zip(places, rows, strict=True):
         _whisker(axes, row, place)
@@ -59,7 +58,7 @@ def draw_accuracy(benchmark: Benchmark) -> bytes | None:
         color = COLORS[models.index(row.name) % len(COLORS)]
         marker = MARKERS[ways.index(row.way) % len(MARKERS)]
         middle, low, high = _milliseconds(row)
-        score = 100 * row.accuracy.ap if row.accuracy is not None else 0.0
+        score = row.accuracy.ap if row.accuracy is not None else 0.0
         axes.plot([low, high], [score, score], color=color, linewidth=1, alpha=0.6)
         axes.plot(middle, score, marker=marker, color=color, markersize=8, linestyle="")
     _name_points(axes, models, ways)
@@ -71,11 +70,11 @@ def draw_accuracy(benchmark: Benchmark) -> bytes | None:
         axes.xaxis.set_minor_formatter(NullFormatter())
     else:
         axes.set_xlim(left=0)
-    scores = [100 * row.accuracy.ap for row in rows if row.accuracy is not None]
-    room = 0.3 * max(2.0, max(scores) - min(scores))
+    scores = [row.accuracy.ap for row in rows if row.accuracy is not None]
+    room = 0.3 * max(0.02, max(scores) - min(scores))
     axes.set_ylim(max(0.0, min(scores) - room), max(scores) + room)
     axes.set_xlabel("milliseconds an image, from the file to its boxes (median; line: min – p95)")
-    axes.set_ylabel("AP, %")
+    axes.set_ylabel("AP")
     axes.set_title("Accuracy over latency", fontsize=11, loc="left")
     return to_png(figure)
 

@@ -62,7 +62,7 @@ def speed_table(benchmark: Benchmark) -> Cells:
 def cost_table(benchmark: Benchmark) -> Cells:
     """Column names and a row of text for each contender: stages, memory, start-up, AP."""
     columns = (
-        *("row", "model", "engine", "decode", "pre-process", "network", "postprocess"),
+        *("row", "model", "engine", *STAGES),
         *("memory, MB", "first boxes, s", "AP", "AP50", "versions"),
     )
     rows: list[tuple[str, ...]] = [

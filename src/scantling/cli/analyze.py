@@ -1,7 +1,6 @@
 """scantling analyze MODEL — what a model costs, layer by layer, and what to change."""
 
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -20,10 +19,9 @@ from .options import (
     WeightsOption,
 )
 from .output import WORKED
+from .tables import print_table
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from ..scaling.analysis import Analysis, RuleFinding
     from ..scaling.costs import Roofline
 
@@ -114,33 +112,19 @@ def choose_roofline(options: AnalyzeOptions) -> "Roofline | None":
 
 def print_analysis(analysis: "Analysis", *, layers: bool) -> None:
     """Print the totals, a table of parts or layers, and the findings."""
-    from rich.console import Console
-
     from ..scaling.analysis import describe, layer_table, part_table
 
     columns, rows = layer_table(analysis) if layers else part_table(analysis)
     typer.echo(printable(describe(analysis), keep="\n"))
-    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
-    console.print(build_table(columns, rows))
+    words = [
+        name
+        for place, name in enumerate(columns)
+        if not all(isinstance(row[place], int | float) for row in rows)
+    ]
+    cells = [[show(cell) for cell in row] for row in rows]
+    print_table(columns, cells, left=words, last_apart=True)
     for finding in analysis.findings:
         typer.echo(describe_finding(finding))
-
-
-def build_table(
-    columns: tuple[str, ...], rows: list[tuple[str | int | float | None, ...]]
-) -> "Table":
-    """A table for the terminal: numbers to the right."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for place, name in enumerate(columns):
-        numbers = all(isinstance(row[place], int | float) for row in rows)
-        table.add_column(name, justify="right" if numbers else "left", no_wrap=place != 0)
-    for row in rows:
-        table.add_row(*(Text(show(cell)) for cell in row), end_section=row is rows[-2:][0])
-    return table
 
 
 def show(cell: str | int | float | None) -> str:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ..errors import printable
+from ..errors import counted, printable
+from .tables import print_table
 
 if TYPE_CHECKING:
     from ..evaluation import Evaluation
@@ -20,7 +21,7 @@ def print_evaluation(evaluation: "Evaluation", page: Path | None) -> None:
     typer.echo(printable(describe_data(evaluation)))
     for line in class_lines(evaluation):
         typer.echo(printable(line))
-    typer.echo("\n".join(table_lines(evaluation)))
+    print_classes(evaluation)
     typer.echo(describe_stats(evaluation))
     typer.echo(f"Which AP is this? {evaluation.protocol_line}.")
     typer.echo(time_line(evaluation))
@@ -35,33 +36,27 @@ def class_lines(evaluation: "Evaluation") -> list[str]:
     classes = evaluation.classes
     if classes is None:
         return []
-    lines = [f"{len(classes.pairs)} classes of the data are known to the model, by name"]
+    pairs, left = len(classes.pairs), len(classes.unjudged)
+    known = counted(pairs, "class", "classes")
+    lines = [f"{known} of the data {'is' if pairs == 1 else 'are'} known to the model, by name"]
     if classes.renamed:
         spelt = ", ".join(f"{ours} = {theirs}" for ours, theirs in classes.renamed)
         lines.append(f"of these, data = model: {spelt}")
     if classes.unjudged:
         names = ", ".join(classes.unjudged)
-        lines.append(
-            f"{len(classes.unjudged)} classes of the model are not in the data, and what is found "
-            f"of them is left out: {names}"
-        )
+        what = "is not in the data, and what is found of it is left out"
+        if left > 1:
+            what = "are not in the data, and what is found of them is left out"
+        lines.append(f"{counted(left, 'class', 'classes')} of the model {what}: {names}")
     return lines
 
 
-def table_lines(evaluation: "Evaluation") -> list[str]:
+def print_classes(evaluation: "Evaluation") -> None:
     """The figures of each class, under the names of their columns."""
     from ..evaluation import class_table
 
     columns, rows = class_table(evaluation.metrics)
-    cells = [list(columns), *[[_show(value) for value in row] for row in rows]]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return [
-        " ".join(
-            cell.ljust(width) if place == 0 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in cells
-    ]
+    print_table(columns, [[_show(value) for value in row] for row in rows])
 
 
 def time_line(evaluation: "Evaluation") -> str:

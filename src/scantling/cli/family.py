@@ -110,9 +110,9 @@ def find_wanted(options: FamilyOptions) -> "tuple[MemberRequest, ...]":
 def print_family(family: "Family") -> None:
     """The recipe, and the members side by side."""
     from ..scaling.families.page import describe_recipe, side_by_side
-    from .scale_search import print_table
+    from .scale_search import print_rows
 
     for line in describe_recipe(family).split("\n"):
         typer.echo(printable(line))
     table = side_by_side(family)
-    print_table(table.columns, [row for row in table.rows if row[0] != "network"])
+    print_rows(table.columns, [row for row in table.rows if row[0] != "network"])

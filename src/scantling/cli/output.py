@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import typer
 
-from ..errors import InvalidSource, printable
+from ..errors import InvalidSource, counted, printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
@@ -195,7 +195,7 @@ class PredictionPrinter:
             typer.echo(f"Saved in {printable(str(folder))}")
         if self._reduced:
             note(
-                f"{count_of(self._reduced, 'image')} decoded as reduced copies (--fast-decode):"
+                f"{counted(self._reduced, 'image')} decoded as reduced copies (--fast-decode):"
                 " boxes and scores are near those of the whole images, not equal"
             )
         if not self._failed:
@@ -223,7 +223,7 @@ class PredictionPrinter:
             f"{stage} {seconds / good * 1e3:.1f}" for stage, seconds in self._seconds.items()
         )
         return (
-            f"{count_of(good, 'image')}, {count_of(self._objects, 'object')} in {wall:.1f} s,"
+            f"{counted(good, 'image')}, {counted(self._objects, 'object')} in {wall:.1f} s,"
             f" {good / wall:.1f} images/s. Milliseconds an image, overlapping: {stages}."
         )
 
@@ -237,8 +237,3 @@ def describe(found: "Detections") -> str:
     """`2 car, 1 dog`, most first; `nothing`."""
     counts = Counter(found.class_names).most_common()
     return ", ".join(f"{count} {printable(name)}" for name, count in counts) or "nothing"
-
-
-def count_of(count: int, what: str) -> str:
-    """`1 image`, `2 images`."""
-    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -1,7 +1,6 @@
 """The search of `scantling scale`: options → budget → model, printed with its reasons."""
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from .command import parse_image_size
 from .options import check_out
 from .output import CHECK_FAILED, WORKED, note
 from .scale_options import ScaleOptions
+from .tables import print_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -155,27 +155,20 @@ def print_tables(scaled: "ScaledModel") -> None:
     from ..scaling.search import neighbour_table, pareto_columns, pareto_table
     from ..scaling.search.summary import NEIGHBOUR_COLUMNS
 
-    print_table(NEIGHBOUR_COLUMNS, neighbour_table(scaled.search))
+    print_rows(NEIGHBOUR_COLUMNS, neighbour_table(scaled.search))
     rows = pareto_table(scaled.search, most=FRONT_ROWS, beyond=BEYOND)
     limited = scaled.search.axis in scaled.search.budget.limits
     near = f" up to {BEYOND} times the limit" if limited else ""
     typer.echo(f"Pareto front{near}, {len(rows)} of {len(scaled.search.front)} models:")
-    print_table(pareto_columns(scaled.search), rows)
+    print_rows(pareto_columns(scaled.search), rows)
 
 
-def print_table(
+def print_rows(
     columns: "Sequence[str]", rows: "Sequence[Sequence[str | int | float | None]]"
 ) -> None:
     """A table for the terminal: the first column to the left, the others to the right."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    print_table(columns, [[_show(cell) for cell in row] for row in rows])
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for place, name in enumerate(columns):
-        table.add_column(name, justify="right" if place else "left", no_wrap=True)
-    for row in rows:
-        cells = (f"{cell:.1f}" if isinstance(cell, float) else str(cell) for cell in row)
-        table.add_row(*(Text(printable(cell)) for cell in cells))
-    Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(table)
+
+def _show(cell: str | int | float | None) -> str:
+    return f"{cell:.1f}" if isinstance(cell, float) else str(cell)

@@ -10,7 +10,7 @@ from ..augment import AUGMENTATIONS, MIXERS, TRANSFORMS, create
 from ..errors import InvalidValue, lookup
 from ..images.letterbox import resize_and_pad
 from ..images.read import read_image
-from ..reports.drawing import BLACK, FONT, WHITE, Color, draw
+from ..reports.drawing import BLACK, FONT, WHITE, Color, class_color, draw
 from ..structures import Detections, FloatArray, Image, IntArray, Sample
 from .dataset import Dataset, Flags
 
@@ -95,7 +95,9 @@ def contact_sheet(
 ) -> Image:
     """Lay images out in a grid, each with its labelled boxes and a caption.
 
-    A box of a crowd is dashed in white, one that is difficult in black; the caption counts both.
+    A box of a crowd is dashed in white, one that is difficult in black; the caption counts both,
+    and the objects of each class in the colour of its boxes, as far as there is room. A name that
+    would be larger than its box is left out.
 
     Args:
         pictures: taken one at a time, so that an iterator needs the memory of one.
@@ -124,7 +126,8 @@ def contact_sheet(
         top, left = GAP + row * (cell + CAPTION + GAP), GAP + column * (cell + GAP)
         drawn = draw_picture(picture, names, cell=cell)
         sheet[top : top + cell, left : left + cell] = drawn
-        _write_caption(sheet[top + cell : top + cell + CAPTION, left : left + cell], picture)
+        strip = sheet[top + cell : top + cell + CAPTION, left : left + cell]
+        _write_caption(strip, picture, names)
     return sheet
 
 
@@ -136,7 +139,7 @@ def draw_picture(picture: SheetImage, names: Sequence[str], *, cell: int) -> Ima
         boxes, np.ones(len(boxes), np.float32), picture.labels, tuple(names), (cell, cell)
     )
     width = max(1, cell // 240)
-    drawn = draw(fitted, found, line_width=width, with_scores=False)
+    drawn = draw(fitted, found, line_width=width, with_scores=False, large_tags=False)
     for flags, color in ((picture.difficult, BLACK), (picture.crowd, WHITE)):
         for box in np.clip(boxes[flags], 0, cell).tolist():
             _dash(drawn, box, color, width)
@@ -206,8 +209,8 @@ def _dash(canvas: Image, box: list[float], color: Color, width: int) -> None:
             cv2.line(canvas, (x, y), (x, min(y + DASH, bottom) - 1), color, width)
 
 
-def _write_caption(strip: Image, picture: SheetImage) -> None:
-    """The file name and how many objects, shortened to the width of the cell."""
+def _write_caption(strip: Image, picture: SheetImage, names: Sequence[str]) -> None:
+    """The file name and how many objects, shortened to the width of the cell; then the classes."""
     crowd, difficult = int(picture.crowd.sum()), int(picture.difficult.sum())
     notes = [f"{len(picture.labels)}"]
     notes += [f"{crowd} crowd"] if crowd else []
@@ -218,6 +221,16 @@ def _write_caption(strip: Image, picture: SheetImage) -> None:
     while name and cv2.getTextSize(name + tail, FONT, scale, 1)[0][0] > width - 2:
         name = name[:-1]
     # the strip is a view of the sheet, which OpenCV does not write into
-    written = np.ascontiguousarray(strip)
-    cv2.putText(written, name + tail, (1, height - 5), FONT, scale, BLACK, 1, cv2.LINE_AA)
+    written, place = np.ascontiguousarray(strip), 1
+    labels, counts = np.unique(picture.labels, return_counts=True)
+    texts = [(name + tail, BLACK)]
+    for label in labels[np.argsort(-counts, kind="stable")].tolist():
+        plain = names[label].encode("ascii", "replace").decode()
+        texts.append((f"  {counts[labels == label][0]} {plain}", class_color(label)))
+    for text, color in texts:
+        wide = cv2.getTextSize(text, FONT, scale, 1)[0][0]
+        if place + wide > width:
+            break
+        cv2.putText(written, text, (place, height - 5), FONT, scale, color, 1, cv2.LINE_AA)
+        place += wide
     strip[...] = written

@@ -20,7 +20,12 @@ BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 
 
 def draw(
-    image: Image, detections: Detections, *, line_width: int | None = None, with_scores: bool = True
+    image: Image,
+    detections: Detections,
+    *,
+    line_width: int | None = None,
+    with_scores: bool = True,
+    large_tags: bool = True,
 ) -> Image:
     """Draw each object's box, and on it a tag with its class and score.
 
@@ -33,6 +38,7 @@ def draw(
         detections: what was found in it.
         line_width: in pixels; None for one that fits the size of the image.
         with_scores: put the score behind the name.
+        large_tags: also where a tag is larger than its box, and so hides what lies around it.
 
     Returns:
         A copy with the drawing on it.
@@ -55,7 +61,8 @@ def draw(
         cv2.rectangle(canvas, (left, top), (right - 1, bottom - 1), color, width)
     for box, name, score, color in shown:
         texts = [f"{name} {score:.2f}", name] if with_scores else [name]
-        draw_tag(canvas, texts, box, color, text_height=max(8, size / 55))
+        room = math.inf if large_tags else (box[2] - box[0]) * (box[3] - box[1])
+        draw_tag(canvas, texts, box, color, text_height=max(8, size / 55), most_area=room)
     return canvas
 
 
@@ -103,7 +110,13 @@ def _pixels(image: Image, detections: Detections) -> list[Corners]:
 
 
 def draw_tag(
-    canvas: Image, texts: Sequence[str], box: Corners, color: Color, *, text_height: float
+    canvas: Image,
+    texts: Sequence[str],
+    box: Corners,
+    color: Color,
+    *,
+    text_height: float,
+    most_area: float = math.inf,
 ) -> None:
     """Write the first of the texts that fits onto a filled tag over the box, or in its top.
 
@@ -113,6 +126,7 @@ def draw_tag(
         box: in pixels, within the canvas.
         color: of the tag.
         text_height: of a capital letter, in pixels.
+        most_area: of a tag, in square pixels.
     """
     scale = text_height / FONT_HEIGHT
     stroke = max(1, round(1.6 * scale))
@@ -122,7 +136,8 @@ def draw_tag(
         plain = text.encode("ascii", "replace").decode()
         (wide, high), below = cv2.getTextSize(plain, FONT, scale, stroke)
         tag_width, tag_height = wide + 2 * margin, high + below + margin
-        if tag_width <= canvas.shape[1] and 4 * tag_height <= canvas.shape[0]:
+        fits = tag_width <= canvas.shape[1] and 4 * tag_height <= canvas.shape[0]
+        if fits and tag_width * tag_height <= most_area:
             x = min(left, canvas.shape[1] - tag_width)
             y = top - tag_height if top >= tag_height else min(top, canvas.shape[0] - tag_height)
             corner = (x + tag_width - 1, y + tag_height - 1)
