@@ -185,5 +185,5 @@ def test_a_spec_that_contradicts_its_cfg_is_refused(assets: Path):
 
 
 def test_a_cfg_that_is_not_there_is_named(tmp_path: Path):
-    with pytest.raises(InvalidCfg, match=r"none\.cfg:1: cannot be read"):
+    with pytest.raises(InvalidCfg, match=r"none\.cfg:1: there is no such file"):
         read_cfg(tmp_path / "none.cfg")

@@ -236,9 +236,11 @@ def _check_size(spec: CfgSpec, net: Section, sizes: SizeRule) -> None:
 
     Where that is for another reason than its strides, the layer that cannot be built says why.
     """
-    problem = sizes.find_problem(spec.image_size)
     divisor = sizes.divisor or 1
-    if problem is None or not any(side % divisor for side in spec.image_size):
+    if not any(side % divisor for side in spec.image_size):
+        return
+    problem = sizes.find_problem(spec.image_size)
+    if problem is None:
         return
     own = tuple(net.integer(key, 0) for key in ("height", "width"))
     if own != spec.image_size:
