@@ -157,3 +157,9 @@ def test_a_setting_is_found_by_the_last_part_of_its_name(base: str, given: str, 
 def test_an_image_size_may_be_one_side(size: object):
     resolved = resolve_recipe([("given", parse_settings([f"image_size={size}"]))])
     assert resolved.recipe.image_size == (128, 128)
+
+
+@pytest.mark.parametrize("size", [0, "'large'", 12.5, "[64, 64, 64]", "[64, -1]"])
+def test_a_wrong_image_size_is_told_what_one_is(size: object):
+    with pytest.raises(InvalidSettings, match=r"such as 416, or \(height, width\)"):
+        resolve_recipe([("given", parse_settings([f"image_size={size}"]))])

@@ -14,7 +14,10 @@ from .command import FromEnvironment, Setting, option
 INPUT, MODEL, RESULT, SPEED = "Input", "Model", "Result", "Speed"
 BUDGET, DEVICE = "Budget", "Device"
 
-MODEL_HELP = "A name from `scantling list`, or a .cfg, .json, .safetensors, .pt or .pth file."
+MODEL_HELP = (
+    "A name from `scantling list`, a .json of `scantling scale`, or a .cfg, .safetensors, .pt or"
+    " .pth file."
+)
 RUNNABLE_HELP = f"{MODEL_HELP[:-1]}; or an exported file."
 DATA_HELP = (
     "A COCO folder or JSON, a YOLO data.yaml, a darknet .data, or a Pascal VOC folder; which of"

@@ -200,4 +200,8 @@ def _explain(problem: Any, sources: Mapping[str, str], chosen: Mapping[str, str]
         plain = flatten(Recipe().model_dump(mode="json"))  # the loss's own are those of its kind
         known = [one for one, _ in plain if one == "loss.kind" or not one.startswith("loss.")]
         return f"{name}{where}: there is no such setting.{hint_for(name, known, chosen)}"
-    return f"{name}{where}: {given} given; {problem['msg'][0].lower()}{problem['msg'][1:]}"
+    if name.startswith("image_size"):
+        expected = "expected a side in pixels, such as 416, or (height, width)"
+    else:
+        expected = f"{problem['msg'][0].lower()}{problem['msg'][1:]}"
+    return f"{name}{where}: {given} given; {expected}"
