@@ -48,3 +48,13 @@ def test_a_command_says_so_too(words: list[str], capsys: pytest.CaptureFixture[s
     err = capsys.readouterr().err
     assert "no such file" in err.lower(), err
     assert "Errno" not in err
+
+
+def test_the_folder_of_a_run_in_place_of_its_model_is_told_which_file_to_name(tmp_path: Path):
+    for name in ("last", "best", "state"):
+        (tmp_path / f"{name}.safetensors").touch()
+    with pytest.raises(ScantlingError, match=r"is a folder, and no model.*best\.safetensors"):
+        load_model(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ScantlingError, match="Name a file"):
+        load_model(tmp_path / "empty")

@@ -74,10 +74,15 @@ def find_spec(name: str) -> ModelSpec:
 
     Raises:
         UnknownName: there is none; the nearest name is suggested.
-        InvalidSpec: the file cannot be read, or holds no spec.
+        InvalidSpec: the file cannot be read, or holds no spec; or it is a folder.
     """
     if is_spec_file(name):
         return read_spec(Path(name))
+    if name not in CATALOG and Path(name).is_dir():
+        models = (path.name for path in Path(name).glob("*.safetensors"))
+        found = sorted(model for model in models if model != "state.safetensors")
+        fix = f"Name a model in it: {Path(name, found[0])}" if found else "Name a file"
+        raise InvalidSpec(name, "it is a folder, and no model", fix)
     return lookup(CATALOG, name, "model")
 
 
