@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ..errors import InvalidSource
 from ..images.headers import READERS, read_header
 from ..images.read import MAX_PIXELS, decode_image, read_bytes
+from ..images.unended import end_jpeg
 from ..structures import Image
 from .fingerprints import perceptual_hash
 from .image_info_cache import SETTLE_SECONDS, ImageInfoCache, sign
@@ -130,7 +131,11 @@ def inspect_image(path: Path, *, lock: AbstractContextManager[object] = NO_LOCK)
         problem = f"is {width} × {height} pixels, more than the limit of {MAX_PIXELS:,} in all"
         return _with_problem(known, problem, "E305")
     with lock if height * width > LARGE else NO_LOCK:
-        return _read_pixels(known, data, str(path))
+        try:
+            whole = data if header.ended else end_jpeg(data, str(path))
+        except InvalidSource as error:
+            return _with_problem(known, error.problem, "E304")
+        return _read_pixels(known, whole, str(path))
 
 
 def _read_pixels(known: ImageInfo, data: bytes, source: str) -> ImageInfo:

@@ -38,6 +38,7 @@ class Header:
     kind: str  # "JPEG", "PNG", …
     size: tuple[int, int]  # (height, width) as stored, before turning
     orientation: int = 1  # 1 to 8, as EXIF counts; 1 is upright
+    ended: bool = True  # False: a JPEG without its end marker, which may have all its rows or not
 
 
 class _Damaged(Exception):
@@ -97,11 +98,12 @@ def _read_jpeg(data: bytes) -> Header:
             position += 2 + max(length, 2)
     if size is None:
         raise _Damaged("gives no size before the picture begins")
-    if data.rfind(b"\xff\xd9", position) < 0:  # cannot occur inside the picture
+    ended = data.rfind(b"\xff\xd9", position) >= 0  # cannot occur inside the picture
+    if not ended and progressive:  # the rows may all be there, and the finer scans not
         raise _Damaged("is cut off: it has no end marker")
     if progressive and data.count(b"\xff\xda", position) > MAX_SCANS:
         raise _Damaged(f"has more than {MAX_SCANS} scans, which no honest file has")
-    return Header("JPEG", size, orientation)
+    return Header("JPEG", size, orientation, ended)
 
 
 def _read_png(data: bytes) -> Header:

@@ -5,6 +5,7 @@ import os
 import re
 import stat
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -26,7 +27,7 @@ PAUSE = None
 IMAGE_SUFFIXES = frozenset(
     (
         ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".webp", ".gif", ".tif",
-        ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".avif",
+        ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".mpo",
     )
 )  # fmt: skip
 VIDEO_SUFFIXES = frozenset(
@@ -36,6 +37,15 @@ VIDEO_SUFFIXES = frozenset(
         ".265",
     )
 )  # fmt: skip
+# Images that are not read, by suffix: what to call them where a folder is read without them.
+UNREAD_IMAGES = {
+    ".heic": "HEIC", ".heif": "HEIC", ".hif": "HEIC", ".jp2": "JP2", ".j2k": "JP2", ".jpf": "JP2",
+    ".jpx": "JP2", ".j2c": "JP2", ".jxl": "JPEG XL", ".jxr": "JPEG XR", ".dng": "raw (DNG)",
+    ".cr2": "raw (CR2)", ".cr3": "raw (CR3)", ".nef": "raw (NEF)", ".arw": "raw (ARW)",
+    ".orf": "raw (ORF)", ".rw2": "raw (RW2)", ".raf": "raw (RAF)", ".raw": "raw", ".psd": "PSD",
+    ".svg": "SVG", ".pdf": "PDF", ".exr": "EXR", ".hdr": "HDR", ".tga": "TGA", ".ico": "ICO",
+    ".dcm": "DICOM", ".dicom": "DICOM", ".fits": "FITS", ".nii": "NIfTI", ".npy": "NumPy",
+}  # fmt: skip
 STREAM_SUFFIXES = VIDEO_SUFFIXES | {".m3u8", ".mpd"}
 STREAM_SCHEMES = frozenset(("rtsp", "rtsps", "rtmp", "rtmps", "rtmpt", "srt", "udp"))
 WEB_SCHEMES = frozenset(("http", "https"))
@@ -50,10 +60,11 @@ MAX_NEIGHBOURS = 1_000  # files looked through for a name like the one that is m
 class Location:
     """One thing to open, and what to call it.
 
-    `value` is the path, the URL, the number of the camera, the image itself, or the problem.
+    `value` is the path, the URL, the number of the camera, the image itself, or the problem; of a
+    note what was left out of a folder, and nothing is to open.
     """
 
-    kind: Literal["image", "video", "url", "stream", "camera", "memory", "problem"]
+    kind: Literal["image", "video", "url", "stream", "camera", "memory", "problem", "note"]
     name: str
     value: Any
 
@@ -84,6 +95,17 @@ def kind_by_suffix(path: str) -> Literal["image", "video"] | None:
     if suffix in IMAGE_SUFFIXES:
         return "image"
     return "video" if suffix in VIDEO_SUFFIXES else None
+
+
+def describe_left_out(names: Iterable[str]) -> str:
+    """`2 files were left out: 1 HEIC, 1 JP2`, of names of images that are not read; else empty."""
+    kinds = Counter(
+        kind for name in names if (kind := UNREAD_IMAGES.get(PurePosixPath(name).suffix.lower()))
+    )
+    count = sum(kinds.values())
+    what = "1 file was" if count == 1 else f"{count:,} files were"
+    shown = ", ".join(f"{number:,} {kind}" for kind, number in sorted(kinds.items()))
+    return f"{what} left out: {shown}; convert them to JPEG or PNG" if count else ""
 
 
 def describe_suffixes() -> str:
@@ -131,7 +153,7 @@ def is_standard_input(source: object) -> bool:
 def _locate_one(source: object, number: int) -> Iterator[Location | None]:
     if is_standard_input(source):
         yield from _locate_standard_input()
-    elif isinstance(source, str) and source.isascii() and source.isdecimal():
+    elif isinstance(source, str) and source.isascii() and source.isdecimal() and not _there(source):
         yield _locate_camera(int(source))
     elif isinstance(source, int) and not isinstance(source, bool):
         yield _locate_camera(source)
@@ -141,6 +163,11 @@ def _locate_one(source: object, number: int) -> Iterator[Location | None]:
         yield from locate_path(os.fsdecode(source))
     else:
         yield Location("memory", f"image {number}", source)
+
+
+def _there(path: str) -> bool:
+    """Whether a file or folder has a name that may be the number of a camera."""
+    return os.path.lexists(path)
 
 
 def _locate_camera(number: int) -> Location:
@@ -233,7 +260,7 @@ def _locate_existing(path: str, mode: int) -> Iterator[Location]:
 
 def _locate_folder(folder: str) -> Iterator[Location]:
     """Images and videos in a folder and below, sorted, without hidden ones and older results."""
-    found, others = False, 0
+    found, others = False, list[str]()
     failed: list[OSError] = []
     for parent, folders, files in os.walk(folder, onerror=failed.append):
         folders[:] = sorted(
@@ -247,13 +274,19 @@ def _locate_folder(folder: str) -> Iterator[Location]:
                 path = str(Path(parent, file))
                 yield Location(kind, path, path)
             else:
-                others += 1
+                others.append(file)
     for error in failed:
         problem = f"cannot be read: {describe_failure(error)}"
         yield Location("problem", str(error.filename or folder), problem)
     if not found and not failed:
-        what = f"none of its {others} files is an image or a video" if others else "has no files"
+        what = "has no files"
+        if others:
+            left_out = describe_left_out(others)
+            what = f"none of its {len(others)} files is an image or a video"
+            what += f" ({left_out})" if left_out else ""
         yield Location("problem", folder, f"{what}; {describe_suffixes()}")
+    elif left_out := describe_left_out(others):
+        yield Location("note", folder, left_out)
 
 
 def _locate_pattern(pattern: str) -> Iterator[Location]:
@@ -268,6 +301,8 @@ def _locate_pattern(pattern: str) -> Iterator[Location]:
         if kind := kind_by_suffix(path):
             found = True
             yield Location(kind, path, path)
+    if found and (left_out := describe_left_out(matches)):
+        yield Location("note", pattern, left_out)
     if not found and matches:
         problem = f"none of the {len(matches)} names it matches is an image or a video"
         yield Location("problem", pattern, f"{problem}; {describe_suffixes()}")

@@ -1,9 +1,8 @@
 """Files, bytes and arrays → (H, W, 3) uint8 RGB, upright, or an error that names the source.
 
 What becomes of the unusual: grey is repeated over the three channels; of 16 bits the upper 8 are
-kept; transparency is dropped and the colour beneath it shows; a palette is applied; CMYK and Lab
-are converted by the decoder; of an animation or a TIFF of several pages the first is taken.
-Embedded colour profiles are ignored.
+kept; transparency is dropped, the colour beneath it shows; a palette is applied; CMYK and Lab are
+converted by the decoder; of an animation, an MPO or a TIFF of several pages the first is taken.
 """
 
 import ctypes
@@ -22,6 +21,7 @@ import numpy as np
 from ..errors import InvalidSource, InvalidValue
 from ..structures import Image
 from .headers import read_header
+from .unended import end_jpeg
 
 # mallopt(3): what is freed at the end of the heap goes back to the system from so many bytes on;
 # blocks from so many bytes on are never part of the heap (the most that glibc takes).
@@ -60,8 +60,8 @@ def read_image(
 ) -> Image:
     """Read an image file: (H, W, 3) uint8 RGB, turned upright as its EXIF says.
 
-    A file that was cut off is an error, never an image with a grey rest. Damage in the middle of
-    a JPEG cannot be told from a picture and comes through, as with every libjpeg.
+    A file that was cut off is an error, never an image with a grey rest: but for a JPEG that lacks
+    its end marker alone. Damage in the middle of a JPEG cannot be told from a picture.
 
     Args:
         path: a regular file; its content decides what it is, not its suffix.
@@ -177,6 +177,8 @@ def decode_reduced(
         raise InvalidSource(
             source, f"is {width} × {height} pixels, more than the limit of {max_pixels:,} in all"
         )
+    if not header.ended:
+        data = end_jpeg(data, source)
     whole = (height, width) if header.orientation < 5 else (width, height)
     is_jpeg = header.kind == "JPEG"
     flags = _choose_flag(whole, min_size(whole)) if is_jpeg else cv2.IMREAD_COLOR_BGR

@@ -3,6 +3,7 @@
 And reading them ahead: a thread fills a short queue while the consumer works.
 """
 
+import logging
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -27,6 +28,8 @@ from .read import (
     to_rgb_array,
 )
 from .video import count_frames, read_video
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 JOIN_SECONDS = 1.0  # a reader that waits for a camera, a server or a person is left to itself
@@ -88,7 +91,7 @@ def count_images(sources: object) -> int | None:
         return None
     total = 0
     for location in locate(sources):
-        if location is None:
+        if location is None or location.kind == "note":
             continue
         if location.kind in ("camera", "stream"):
             return None
@@ -138,6 +141,9 @@ def _open(location: Location, limits: Limits, min_size: MinSize) -> Iterable[Fra
             check_regular(value)
             # Absolute, so that FFmpeg takes no `name:` at the front of a path for a protocol.
             return read_video(os.fspath(Path(value).absolute()), name, max_pixels=most)
+        elif location.kind == "note":
+            logger.warning(f"{name}: {value}")
+            return []
         elif location.kind == "problem":
             return [Frame(name=name, problem=value)]
         else:

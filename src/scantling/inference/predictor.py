@@ -103,8 +103,10 @@ class Predictor:
         self.network_input = NetworkInput(
             engine.image_size, engine.size_divisor, input_spec.resize_mode, engine.whole_images
         )
+        # COCO's unused ids are no classes; one `unused 12` alone is a class of somebody's own
+        unused = UNUSED_NAMES if set(names) >= UNUSED_NAMES else frozenset[str]()
         self._is_class = np.array(
-            [name not in UNUSED_NAMES and not name.startswith(HIDDEN) for name in names], np.bool_
+            [name not in unused and not name.startswith(HIDDEN) for name in names], np.bool_
         )
         make_crops(engine.image_size, self.plan, self.network_input)  # a mistake is told at once
 

@@ -110,7 +110,7 @@ def match_classes(before: Sequence[str], now: Sequence[str]) -> ClassTable:
         tuple(
             name
             for label, name in enumerate(before)
-            if label not in old and name not in UNUSED_NAMES
+            if label not in old and not is_placeholder(name, before)
         ),
         tuple(name for label, name in enumerate(now) if label not in current),
     )
@@ -158,15 +158,25 @@ def default_class_names(spec: "ModelSpec | CfgSpec") -> tuple[str, ...]:
     return known.get(spec.num_classes) or unnamed_classes(spec.num_classes)
 
 
-def is_shown(name: str) -> bool:
-    """Whether what is found of a class is in the results: not of an id that COCO left unused.
+def is_placeholder(name: str, names: Sequence[str]) -> bool:
+    """Whether a name stands for an id that COCO left unused: only where all ten of them are there.
+
+    A class of somebody's own that is called `unused 12` is a class.
+    """
+    return name in UNUSED_NAMES and set(names) >= UNUSED_NAMES
+
+
+def shown_names(names: Sequence[str]) -> list[str]:
+    """The classes whose objects are in the results: not of an id that COCO left unused.
 
     Nor of a line `dont_show car` in a `.names` file, as in darknet, though it counts as a class.
 
-    >>> is_shown("car"), is_shown("dont_show car")
-    (True, False)
+    >>> shown_names(["car", "dont_show bus"])
+    ['car']
     """
-    return name not in UNUSED_NAMES and not name.startswith(HIDDEN)
+    return [
+        name for name in names if not is_placeholder(name, names) and not name.startswith(HIDDEN)
+    ]
 
 
 def canonical_name(name: str) -> str:
@@ -229,7 +239,8 @@ def match_class_names(
         InvalidValue: the model has a name twice, or two classes of the data are to be one of it.
         UnknownName: `rename_classes` names a class that is not there.
     """
-    classes = [name for name in model_names if is_shown(name)]
+    classes = shown_names(model_names)
+    shown = shown_names(data_names)
     if repeated := _repeated(classes):
         raise InvalidValue("the classes of the model", repeated, "a name for each, once")
     if (repeated := _repeated(data_names)) or not all(name.strip() for name in data_names):
@@ -238,12 +249,12 @@ def match_class_names(
     given = _check_renamed(rename_classes or {}, classes, data_names)
     table = match_classes(
         [name for name in classes if name not in given.values()],
-        [name for name in data_names if name not in given and is_shown(name)],
+        [name for name in data_names if name not in given and name in shown],
     )
     free = [name for name in classes if name not in given.values()]
     model_of = given | {now: free[before] for before, _, now in table.kept}
     unknown = tuple(name for name in data_names if name not in model_of)
-    missing = [name for name in unknown if is_shown(name)]
+    missing = [name for name in unknown if name in shown]
     if missing and (not known_classes_only or not model_of):
         raise InvalidData(source, *_explain(missing, classes, any_known=bool(model_of)))
     label_of = {model_of[name]: label for label, name in enumerate(data_names) if name in model_of}

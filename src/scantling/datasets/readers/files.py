@@ -1,5 +1,6 @@
 """Find images and files by listing whole folders, not asking file by file."""
 
+import logging
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -8,13 +9,15 @@ from pathlib import Path
 
 from ...errors import InvalidSource
 from ...images.headers import Header, read_header
-from ...images.paths import IMAGE_SUFFIXES
+from ...images.paths import IMAGE_SUFFIXES, describe_left_out
 from ...images.read import check_regular, read_bytes
 from ..dataset import ImageId
 from ..findings import Problems, data_error
 
 # Reads what an image file says of itself. Whoever has that in a cache hands in another one.
 HeaderReader = Callable[[Path], Header]
+
+logger = logging.getLogger(__name__)
 
 BLOCK = 2**17  # bytes at the front of a JPEG in which its size is looked for first
 MAX_WALKED = 5_000_000  # files and folders
@@ -92,13 +95,19 @@ def find_images(folder: Path) -> list[str]:
         InvalidData: E230 there are more than `MAX_WALKED` files.
     """
     found: list[str] = []
+    others: list[str] = []
     seen = 0
     for parent, folders, files in os.walk(folder):
         seen += len(folders) + len(files)
         if seen > MAX_WALKED:  # a path such as `/` would be walked through for hours
             raise data_error("E230", folder, f"more than {MAX_WALKED:,} files lie in it")
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [os.path.join(parent, name) for name in sorted(filter(is_image, files))]  # noqa: PTH118
+        images = sorted(filter(is_image, files))
+        found += [os.path.join(parent, name) for name in images]  # noqa: PTH118
+        if len(images) < len(files):
+            others += files
+    if left_out := describe_left_out(others):
+        logger.warning(f"{folder}: {left_out}")
     return found
 
 

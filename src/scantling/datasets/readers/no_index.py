@@ -84,7 +84,7 @@ def list_images(folder: PlainFolder, split: str, problems: Problems) -> list[Lis
 
 
 def describe_unknown(source: Path) -> tuple[str, str]:
-    """What a folder of no known format holds, and what to write: (problem, fix); empty if unclear."""
+    """What a folder of no known format holds, and what to write; empty where that is unclear."""
     images = find_image_folders(source) if source.is_dir() else []
     if not images:
         return "", ""
