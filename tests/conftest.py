@@ -67,7 +67,7 @@ LOADED = pytest.StashKey[list[str]]()
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[object]:
-    """Look for no garbage while collecting, nor later in what that made: it took a tenth of a run."""
+    """Look for no garbage while collecting, nor later in what that made: a tenth of a run."""
     gc.disable()
     try:
         return (yield)

@@ -13,6 +13,7 @@ import typer.main
 
 from scantling.cli import COMMANDS, GROUPS, main
 from scantling.cli.command import Setting, as_command, find_marks
+from scantling.cli.data.show import DataShowOptions
 from scantling.cli.train import TrainOptions
 from scantling.training.recipe import Recipe
 
@@ -77,7 +78,7 @@ def spellings(options: Callable[..., Any], run: Callable[[Any], int]) -> set[str
     """All that a command takes: `--option`, and of `--set NAME=VALUE` the `NAME`."""
     app = typer.Typer()
     app.command()(as_command(options, run))
-    taken = set(Recipe.model_fields) if options is TrainOptions else set()
+    taken = set(Recipe.model_fields) if options in (TrainOptions, DataShowOptions) else set()
     for one in typer.main.get_command(app).params:
         taken |= {*one.opts, *one.secondary_opts}
     return taken | set(find_marks(options, Setting))

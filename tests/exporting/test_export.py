@@ -12,7 +12,7 @@ from thin import build, thin
 
 from scantling.checkpoints import Model
 from scantling.engines import EngineSettings, open_engine, read_metadata
-from scantling.errors import ExportDiffers, InvalidExport, InvalidValue, UnknownName
+from scantling.errors import ExportDiffers, InvalidExport, InvalidSpec, InvalidValue, UnknownName
 from scantling.exporting import FORMATS, export
 from scantling.images.letterbox import resize_and_pad
 from scantling.images.sources import read_sources
@@ -82,7 +82,7 @@ def test_a_failed_check_leaves_nothing_behind(
 
 def test_a_file_that_is_there_stays_when_an_export_fails(small: Model, tmp_path: Path):
     (tmp_path / "a.onnx").write_bytes(b"before")
-    with pytest.raises(InvalidExport):
+    with pytest.raises(InvalidSpec):
         export(small, "onnx", out=tmp_path / "a.onnx", image_size=65, form=GraphForm(any_size=True))
     assert (tmp_path / "a.onnx").read_bytes() == b"before"
     assert len(list(tmp_path.iterdir())) == 1
