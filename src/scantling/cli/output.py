@@ -145,7 +145,7 @@ class PredictionPrinter:
         from ..images import count_images
 
         self._as_json = as_json
-        self._images = self._objects = self._failed = self._reduced = 0
+        self._images = self._frames = self._objects = self._failed = self._reduced = 0
         self._failures: list[str] = []
         self._seconds: Counter[str] = Counter()
         self._start = perf_counter()
@@ -170,6 +170,7 @@ class PredictionPrinter:
         frame, found = prediction.frame, prediction.detections
         self._bar.advance(self._task)
         self._images += 1
+        self._frames += prediction.frame.video is not None
         self._reduced += frame.reduced
         if self._as_json:
             from ..inference.outputs import to_record
@@ -222,9 +223,10 @@ class PredictionPrinter:
         stages = ", ".join(
             f"{stage} {seconds / good * 1e3:.1f}" for stage, seconds in self._seconds.items()
         )
+        what, article = ("frame", "a") if self._frames == self._images else ("image", "an")
         return (
-            f"{counted(good, 'image')}, {counted(self._objects, 'object')} in {wall:.1f} s,"
-            f" {good / wall:.1f} images/s. Milliseconds an image, overlapping: {stages}."
+            f"{counted(good, what)}, {counted(self._objects, 'object')} in {wall:.1f} s,"
+            f" {good / wall:.1f} {what}s/s. Milliseconds {article} {what}, overlapping: {stages}."
         )
 
 

@@ -334,6 +334,7 @@ class Frame:
     problem: str | None = None  # why there is no image
     index: int = 0  # number of the frame in its video, of a file in its list; else 0
     video: VideoInfo | None = None  # of which it is a frame
+    time: float | None = None  # of the frame in its video, in seconds; None where it is not told
     original: tuple[int, int] | None = None  # (height, width), where `image` is smaller or gone
     reduced: bool = False  # decoded as a reduced copy: what is found in it is near, not equal
 

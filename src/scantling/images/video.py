@@ -106,7 +106,9 @@ def _frames(capture: Any, name: str, video: VideoInfo, *, live: bool) -> Iterato
     index, seconds = 0, 0.0
     while (image := _next_image(capture)) is not None:
         seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        yield Frame(name=name, image=image, index=index, video=video)
+        told = math.isfinite(seconds) and (seconds > 0 if index else seconds >= 0)
+        time = seconds if told else None
+        yield Frame(name=name, image=image, index=index, video=video, time=time)
         index += 1
     problem = None
     if index == 0:

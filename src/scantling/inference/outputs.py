@@ -2,22 +2,20 @@
 
 import csv
 import json
-import shutil
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path, PurePath
-from tempfile import TemporaryFile
-from typing import IO, Any, Protocol, Self
+from typing import Any, Protocol, Self
 
 import cv2
 
 from ..errors import InvalidSource, lookup
 from ..images import Frame
+from ..images.mp4_times import set_frame_times
 from ..io import (
     OUTPUT_MARK,
     FrameNames,
     UniqueNames,
-    atomic_write,
     make_output_folder,
     new_run_folder,
     unused,
@@ -25,10 +23,15 @@ from ..io import (
 )
 from ..reports.drawing import crop, draw, encode_image
 from ..structures import Detections, Image
+from .coco_output import CocoWriter
 
 RUN_FOLDER = Path("runs/predict")
 FALLBACK_FPS = 25.0  # for streams that do not tell theirs
-COLUMNS = ("source", "frame", "reduced", "label", "name", "score", "left", "top", "right", "bottom")
+HALF = 0.5  # of a frame's duration: nearer, times are those of a constant rate
+COLUMNS = (
+    *("source", "frame", "time", "reduced", "label", "name", "score"),
+    *("left", "top", "right", "bottom"),
+)
 
 
 class OutputWriter(Protocol):
@@ -103,9 +106,10 @@ class CropsWriter(_FileWriter):
 
 
 class VideoWriter:
-    """`video/NAME.mp4`: each video or stream with its detections drawn on it, at its own speed.
+    """`video/NAME.mp4`: each video or stream with its detections drawn on it, at its own times.
 
-    A file that is not finished yet ends in `.part.mp4`.
+    A video whose frames are not evenly spaced is written at one rate first; then each frame gets
+    the time that it had. A file that is not finished yet ends in `.part.mp4`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -113,6 +117,8 @@ class VideoWriter:
         self._video: cv2.VideoWriter | None = None
         self._part = self._final = folder
         self._now: tuple[str, tuple[int, ...]] | None = None  # source, and shape of its frames
+        self._fps = FALLBACK_FPS
+        self._times: list[float | None] = []
 
     def write(self, name: str, frame: Frame, detections: Detections | None) -> None:
         if detections is None or frame.image is None or frame.video is None:
@@ -122,14 +128,25 @@ class VideoWriter:
             self.close()
             self._video = self._open(name, frame.image, frame.video.fps)
             self._now = now
+        self._times.append(frame.time)
         self._video.write(cv2.cvtColor(draw(frame.image, detections), cv2.COLOR_RGB2BGR))
 
     def close(self) -> None:
         """Finish the video that is being written, if any."""
         if self._video is not None:
             self._video.release()
+            self._keep_times()
             self._part.replace(unused(self._final))
         self._video = self._now = None
+
+    def _keep_times(self) -> None:
+        """Write the times of the frames into the file, unless they are those of its rate."""
+        times = [time for time in self._times if time is not None]
+        if len(times) < max(2, len(self._times)):
+            return
+        late = [time - times[0] - place / self._fps for place, time in enumerate(times)]
+        if max(map(abs, late)) > HALF / self._fps:
+            set_frame_times(self._part, times, 1 / self._fps)
 
     def _open(self, name: str, image: Image, fps: float | None) -> cv2.VideoWriter:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -137,7 +154,8 @@ class VideoWriter:
         self._part = unused(self._folder / f"{name}.part.mp4")
         height, width = image.shape[:2]
         codec = cv2.VideoWriter.fourcc(*"mp4v")
-        video = cv2.VideoWriter(str(self._part), codec, fps or FALLBACK_FPS, (width, height))
+        self._fps, self._times = fps or FALLBACK_FPS, []
+        video = cv2.VideoWriter(str(self._part), codec, self._fps, (width, height))
         if not video.isOpened():
             raise InvalidSource(name, f"cannot write a video of {width}×{height} to {self._part}")
         return video
@@ -204,65 +222,19 @@ class CsvWriter:
         record = to_record(frame, detections)
         for found in record["detections"]:
             what = (found["label"], found["name"], found["score"], *found["box"])
-            self._rows.writerow((record["source"], record["frame"], record["reduced"], *what))
+            of_frame = (record[key] for key in ("source", "frame", "time", "reduced"))
+            self._rows.writerow((*of_frame, *what))
         self._file.flush()
 
     def close(self) -> None:
         self._file.close()
 
 
-class CocoWriter:
-    """`coco.json`: images, annotations with scores, and categories; written when all is done.
-
-    Category ids are labels; image ids count from 1.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / "coco.json"
-        # kept on disk until then: memory must not grow with the number of images
-        self._images = TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - `close` does
-        self._annotations = TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
-        self._image_count = self._annotation_count = 0
-        self._names: tuple[str, ...] = ()
-
-    def write(self, name: str, frame: Frame, detections: Detections | None) -> None:  # noqa: ARG002
-        if detections is None:
-            return
-        self._names = detections.names
-        self._image_count += 1
-        height, width = detections.image_size
-        size = {"height": height, "width": width}
-        image = {"id": self._image_count, "file_name": frame.name, **size}
-        if frame.video is not None:
-            image["frame"] = frame.index
-        _append(self._images, image)
-        for found in detections.to_coco(self._image_count):
-            self._annotation_count += 1
-            _, _, box_width, box_height = found["bbox"]
-            more = {"id": self._annotation_count, "area": box_width * box_height, "iscrowd": 0}
-            _append(self._annotations, {**found, **more})
-
-    def close(self) -> None:
-        categories = [{"id": label, "name": name} for label, name in enumerate(self._names)]
-        with (
-            self._images as images,
-            self._annotations as annotations,
-            atomic_write(self._path, overwrite=False) as part,
-            part.open("w", encoding="utf-8") as file,
-        ):
-            file.write('{"categories": ' + json.dumps(categories))
-            for key, items in (("images", images), ("annotations", annotations)):
-                items.seek(0)
-                file.write(f', "{key}": [\n')
-                shutil.copyfileobj(items, file)
-                file.write("]")
-            file.write("}\n")
-
-
 def to_record(frame: Frame, detections: Detections | None) -> dict[str, Any]:
     """One image as plain values for JSON.
 
-    Keys: source; frame, its number in a video; image_size (height, width); reduced, whether it was
+    Keys: source; frame, its number in a video; time, its moment there in seconds, null for what has
+    none; image_size (height, width); reduced, whether it was
     decoded as a reduced copy (`fast_decode`); detections (label, name, score, box as xyxy pixels;
     best first); problem, null or why there is no answer.
     """
@@ -270,16 +242,12 @@ def to_record(frame: Frame, detections: Detections | None) -> dict[str, Any]:
     return {
         "source": frame.name,
         "frame": frame.index,
+        "time": None if frame.time is None else round(frame.time, 6),
         "image_size": None if found is None else found["image_size"],
         "reduced": frame.reduced,
         "detections": [] if found is None else found["detections"],
         "problem": frame.problem,
     }
-
-
-def _append(items: IO[str], item: dict[str, Any]) -> None:
-    """Add to a list of JSON values that counts its items from 1."""
-    items.write(("," if item["id"] > 1 else "") + json.dumps(item) + "\n")
 
 
 # Every writer: OutputWriter(folder). Each takes a subfolder or a file name of its own in it.
