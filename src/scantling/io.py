@@ -38,6 +38,8 @@ FOREIGN: tuple[tuple[re.Pattern[bytes], str], ...] = (
     (re.compile(rb"\xff\xfe|\xfe\xff"), "UTF-16 text; save it as UTF-8"),
 )
 
+WEB_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html|head|body)\b", re.IGNORECASE)
+
 OUTPUT_MARK = ".scantling-output"  # a file in folders of results
 
 
@@ -51,13 +53,28 @@ def default_cache() -> Path:
     return home / ".cache" / "scantling"
 
 
-def find_foreign(data: bytes) -> str | None:
+def find_foreign(data: bytes, *, may_be_xml: bool = False) -> str | None:
     """What a file is in place of text or weights, and what to do about it; None if it may be them.
+
+    Args:
+        data: its first bytes, or all of it.
+        may_be_xml: whether XML is no web page unless it says that it is HTML.
 
     >>> find_foreign(b"version https://git-lfs.github.com/spec/v1")
     'a Git LFS pointer; run `git lfs pull`'
     """
+    if may_be_xml and data.lstrip()[:1] == b"<" and not WEB_PAGE.match(data):
+        return None
     return next((what for pattern, what in FOREIGN if pattern.match(data)), None)
+
+
+def find_foreign_file(path: Path, *, may_be_xml: bool = False) -> str | None:
+    """As `find_foreign`, of a file that turned out not to be what it is called; for its error."""
+    try:
+        with path.open("rb") as file:
+            return find_foreign(file.read(512), may_be_xml=may_be_xml)
+    except OSError:
+        return None
 
 
 def split_lines(text: str) -> list[str]:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..detector import Detector
 from ..errors import InvalidCheckpoint, InvalidSpec, unreadable
+from ..io import find_foreign_file
 from ..necks.pyramid import Pyramid
 from ..specs import CfgSpec, ModelSpec
 from ..specs.classes import default_class_names
@@ -94,9 +95,9 @@ def load_automl(path: Path, spec: ModelSpec | CfgSpec) -> Model:
         *(Malformed, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError),
         *(RuntimeError, ValueError),
     ) as error:
-        raise InvalidCheckpoint(
-            source, f"it is damaged ({str(error)[:100]})", "Write it anew with numpy.savez"
-        ) from error
+        foreign = find_foreign_file(path) if not zipfile.is_zipfile(path) else None
+        problem = f"it is {foreign}" if foreign else f"it is damaged ({str(error)[:100]})"
+        raise InvalidCheckpoint(source, problem, "Write it anew with numpy.savez") from error
 
 
 def automl_variables(network: Detector, spec: ModelSpec, backbone: str) -> dict[str, list[str]]:

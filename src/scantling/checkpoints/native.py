@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from ..errors import InvalidCheckpoint, ScantlingError, printable, unreadable
-from ..io import atomic_write
+from ..io import atomic_write, find_foreign_file
 from ..specs import CfgSpec, ModelSpec
 from ..specs.frozen import Frozen
 from .model import Model, build_empty, build_from_state
@@ -103,9 +103,12 @@ def load_native(path: Path) -> Model:
     except OSError as error:
         raise InvalidCheckpoint(str(path), unreadable(error), _find_instead(path)) from error
     except SafetensorError as error:
+        foreign = find_foreign_file(path)
         raise InvalidCheckpoint(
             str(path),
-            f"it cannot be read as safetensors ({str(error)[:200]})",
+            f"it is {foreign}"
+            if foreign
+            else f"it cannot be read as safetensors ({str(error)[:200]})",
             "Give a file that scantling saved, whole",
         ) from error
     return Model(header.spec, build_from_state(header.spec, state), header.names, header.seen)

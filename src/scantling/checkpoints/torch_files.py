@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidCheckpoint, UnsafeCheckpoint, unreadable
+from ..io import find_foreign
 from .pickle_machine import run_pickle
 from .pickle_rules import ITEM_SIZES, Malformed, Refused, StoredTensor, TensorStorage
 
@@ -60,6 +61,8 @@ def read_torch_file(path: Path) -> TorchFile:
             stream.seek(0)
             if start[257:262] == b"ustar":
                 raise Malformed("it is a tar file, as before torch 0.1.10")
+            if start[:4] != b"PK\x03\x04" and (foreign := find_foreign(start)):
+                raise Malformed(f"it is {foreign}")
             read = read_zip if start[:4] == b"PK\x03\x04" else read_legacy
             return TorchFile(path, *read(stream, path.stat().st_size))
     except OSError as error:

@@ -16,6 +16,7 @@ import yaml
 
 from ..errors import InvalidData, InvalidSource
 from ..images.read import check_regular, read_bytes
+from ..io import find_foreign
 from .findings import data_error
 
 MAX_XML_BYTES, MAX_YAML_BYTES = 2**24, 2**22
@@ -49,10 +50,11 @@ def check_utf8(data: bytes, path: Path) -> bytes:
     """The same bytes without a byte order mark, which are UTF-8 text.
 
     Raises:
-        InvalidData: E102 they are not.
+        InvalidData: E102 they are not; E103 they are a web page, a Git LFS pointer or the like.
     """
-    if data[:2] in UTF16:
-        raise data_error("E102", path, "is UTF-16 text; expected UTF-8")
+    # of labels, which begin with a class and a space, nothing is asked
+    if not data[:1].isdigit() or data[3:4] == b":":
+        _refuse_foreign(data, path)
     data = data.removeprefix(b"\xef\xbb\xbf")
     if not data.isascii():
         try:
@@ -62,6 +64,13 @@ def check_utf8(data: bytes, path: Path) -> bytes:
             shown = f"0x{data[error.start]:02x}"
             raise data_error("E102", path, f"byte {shown} is not UTF-8 text", line=line) from error
     return data
+
+
+def _refuse_foreign(data: bytes, path: Path) -> None:
+    if data[:2] in UTF16:
+        raise data_error("E102", path, "is UTF-16 text; save it as UTF-8")
+    if what := find_foreign(data[:512], may_be_xml=True):
+        raise data_error("E103", path, f"is {what}", fix="Restore the file")
 
 
 def read_text(path: Path, *, max_bytes: int) -> str:

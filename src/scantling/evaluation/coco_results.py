@@ -16,7 +16,7 @@ import numpy as np
 
 from ..datasets.dataset import ImageId
 from ..errors import InvalidData
-from ..io import atomic_write
+from ..io import atomic_write, find_foreign_file
 from .tables import DetectionTable, GroundTruth
 
 MOST_BYTES = 2 << 30
@@ -46,6 +46,8 @@ def read_results(path: Path, truth: GroundTruth) -> DetectionTable:
         if size > MOST_BYTES:
             fix = "Split it by class, or leave out the lowest scores"
             raise InvalidData(str(path), f"{size} bytes are more than {MOST_BYTES}", fix)
+        if foreign := find_foreign_file(path):
+            raise InvalidData(str(path), f"it is {foreign}", _FORM)
         with path.open(encoding="utf-8-sig") as file:
             for number, one in enumerate(_items(file, str(path))):
                 rows.add(number, one)

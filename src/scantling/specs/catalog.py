@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from ..errors import InvalidSpec, InvalidValue, lookup, printable, unreadable
-from ..io import write_file
+from ..io import find_foreign, write_file
 from .schema import ModelSpec
 
 FAMILIES = ("yolov4", "efficientdet")  # a module each; how the names of its variants begin
@@ -156,7 +156,9 @@ def _read_table(path: Path) -> Any:
     try:
         return json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        problem = f"it is not JSON ({printable(error, limit=300)})"
+        foreign = find_foreign(data)
+        problem = f"it is {foreign}" if foreign else ""
+        problem = problem or f"it is not JSON ({printable(error, limit=300)})"
         raise InvalidSpec(str(path), problem, "Give a .json file with a spec") from error
 
 

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from ..errors import InvalidSettings
 from ..images.read import read_bytes
+from ..io import find_foreign
 from .recipe import OLD_NAMES, Recipe
 from .recipes import RECIPES
 from .setting_hints import hint_for
@@ -113,7 +114,8 @@ def read_run_file(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(data.decode("utf-8-sig"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InvalidSettings([f"{path}: is no TOML: {error}"]) from error
+        problem = find_foreign(data) or f"no TOML: {error}"
+        raise InvalidSettings([f"{path}: is {problem}"]) from error
 
 
 def parse_settings(words: Sequence[str]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import InvalidExport
+from ...io import find_foreign_file
 from ...lazy import import_late
 from .format import AGAIN, Format
 
@@ -50,6 +51,8 @@ def read_metadata(path: Path) -> bytes | None:
 
     if path.stat().st_size == 0:
         raise InvalidExport(str(path), "it is empty", AGAIN)
+    if foreign := find_foreign_file(path):
+        raise InvalidExport(str(path), f"it is {foreign}", AGAIN)
     with path.open("rb") as stream:
         data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         with data:

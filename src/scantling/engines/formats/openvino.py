@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from xml.parsers import expat
 
 from ...errors import InvalidExport
+from ...io import find_foreign_file
 from ...lazy import import_late
 from .format import AGAIN, Format
 
@@ -39,6 +40,8 @@ def read_metadata(path: Path) -> str | None:
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise InvalidExport(source, f"it has {size:,} bytes", AGAIN)
+    if foreign := find_foreign_file(path, may_be_xml=True):
+        raise InvalidExport(source, f"it is {foreign}", AGAIN)
     weights = path.with_suffix(".bin")
     if not weights.is_file():
         problem = f"its weights, {weights.name}, do not lie beside it"

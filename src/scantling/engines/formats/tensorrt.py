@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import InvalidExport
+from ...io import find_foreign_file
 from .format import AGAIN, MAX_METADATA, Format, writes
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ def read_metadata(path: Path) -> bytes:
     with path.open("rb") as stream:
         head = stream.read(len(MAGIC) + 4)
         if not head.startswith(MAGIC) or len(head) < len(MAGIC) + 4:
-            raise InvalidExport(str(path), "it does not begin with metadata", AGAIN)
+            foreign = find_foreign_file(path)
+            problem = f"it is {foreign}" if foreign else "it does not begin with metadata"
+            raise InvalidExport(str(path), problem, AGAIN)
         length = int.from_bytes(head[len(MAGIC) :], "little")
         if length > MAX_METADATA:
             raise InvalidExport(str(path), f"its metadata claims {length:,} bytes", AGAIN)
