@@ -12,7 +12,7 @@ import scantling
 ROOT = Path(scantling.__file__).parent
 LAYERS = [
     {"errors", "io", "lazy"},
-    {"structures", "boxes"},
+    {"structures", "boxes", "cache"},
     {"specs", "blocks", "reports", "images"},
     {"backbones", "necks", "heads", "augment", "postprocess"},
     {"detector", "losses", "datasets"},

@@ -1,4 +1,4 @@
-"""Files and folders that the package writes: whole or not at all; and where it keeps its cache.
+"""What is asked of the operating system: files written whole, the cache folder, processor cores.
 
 Also what text files look like that come from elsewhere.
 """
@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
+from math import ceil
 from pathlib import Path, PurePosixPath
 from secrets import token_hex
 from tempfile import TemporaryDirectory
@@ -41,10 +42,17 @@ FOREIGN: tuple[tuple[re.Pattern[bytes], str], ...] = (
 WEB_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 
 OUTPUT_MARK = ".scantling-output"  # a file in folders of results
+CONTROL_GROUPS = Path("/sys/fs/cgroup")  # where Linux shows the limits of containers
+OWN_GROUPS = Path("/proc/self/cgroup")
 
 
 def default_cache() -> Path:
-    """Where downloads and caches are kept unless another folder is named; it may not exist yet."""
+    """Where downloads and caches are kept unless another folder is named; it may not exist yet.
+
+    It is what the environment variable `SCANTLING_CACHE` says, else the usual one of the system.
+    """
+    if os.environ.get("SCANTLING_CACHE"):
+        return Path(os.environ["SCANTLING_CACHE"])
     home = Path.home()
     if sys.platform == "win32":
         return home / "AppData" / "Local" / "scantling" / "Cache"
@@ -80,6 +88,54 @@ def find_foreign_file(path: Path, *, may_be_xml: bool = False) -> str | None:
 def split_lines(text: str) -> list[str]:
     """The lines of a text, whose ends may be carriage returns alone, as on old Macs."""
     return text.split("\n" if "\n" in text.rstrip() or "\r" not in text else "\r")
+
+
+def count_cores() -> int:
+    """Processor cores that this process may use, by its affinity and by the quota of its container.
+
+    A quota of a core and a half counts as two: a thread more is throttled, one less wastes half a
+    core.
+    """
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return max(1, min([cores, *map(ceil, _read_quotas())]))
+
+
+def find_control_groups(controller: str) -> Iterator[Path]:
+    """Folders of the control groups that limit this process, its own first, then those around it.
+
+    Those of both versions; any of them may not exist. See cgroups(7).
+
+    Args:
+        controller: `cpu` or `memory`.
+    """
+    for line in read_system_file(OWN_GROUPS).splitlines() or ["0::/", f"1:{controller}:/"]:
+        names, _, path = line.partition(":")[2].partition(":")
+        if names and controller not in names.split(","):
+            continue
+        # inside a container its own group is mounted at the top, whatever its path outside is
+        own = PurePosixPath(*(part for part in PurePosixPath(path).parts if part not in "/.."))
+        for root in [names, controller] if names else ["", "unified"]:
+            yield from (CONTROL_GROUPS / root / group for group in (own, *own.parents))
+
+
+def read_system_file(path: Path) -> str:
+    """Text of a file of the system; empty where there is none."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _read_quotas() -> Iterator[float]:
+    """Cores that each control group grants, of those that set a quota."""
+    for group in find_control_groups("cpu"):
+        told = read_system_file(group / "cpu.max").split() or [
+            read_system_file(group / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")
+        ]
+        with suppress(ValueError, ZeroDivisionError, IndexError):  # "max" is no number
+            if int(told[0]) > 0:
+                yield int(told[0]) / int(told[1])
 
 
 def numbered(name: str, *, start: int = 1) -> Iterator[str]:

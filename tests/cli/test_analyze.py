@@ -29,7 +29,9 @@ def test_analyze_prints_every_layer_of_a_cfg_without_weights(
 ):
     cfg = str(assets / "cfg" / "yolov4-tiny.cfg")
     table = tmp_path / "costs" / "layers.csv"
-    assert main(["analyze", cfg, "--layers", "--fused", "--out", str(table.parent)]) == 0
+    assert (
+        main(["analyze", cfg, "--set", "layers=true", "--fused", "--out", str(table.parent)]) == 0
+    )
     out = capsys.readouterr().out
     with table.open(encoding="utf-8") as lines:
         rows = list(csv.DictReader(lines))
@@ -42,7 +44,7 @@ def test_analyze_prints_every_layer_of_a_cfg_without_weights(
 
 def test_analyze_gives_json_and_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     words = ["analyze", "yolov4-tiny", "--image-size", "96x128", "--batch-size", "2", "--json"]
-    words += ["--precision", "fp16", "--peak-macs", "1e12", "--bandwidth", "25e9"]
+    words += ["--precision", "fp16", "--set", "peak_macs=1e12", "--set", "bandwidth=25e9"]
     assert main([*words, "--out", str(tmp_path / "out")]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["image_size"] == [96, 128]
@@ -73,10 +75,10 @@ def test_analyze_takes_a_profile_of_a_device_and_a_spec_from_a_file(
     [
         (["yolov4-tinny"], "Did you mean 'yolov4-tiny'?"),
         (["yolov4-tiny", "--image-size", "100"], "Use 96"),
-        (["yolov4-tiny", "--peak-macs", "1e12"], "both"),
-        (["yolov4-tiny", "--peak-macs", "0", "--bandwidth", "1"], "above 0"),
+        (["yolov4-tiny", "--set", "peak_macs=1e12"], "both"),
+        (["yolov4-tiny", "--set", "peak_macs=0", "--set", "bandwidth=1"], "above 0"),
         (["yolov4-tiny", "--device-profile", "absent.json"], "absent.json"),
-        (["yolov4-tiny", "--device-profile", "a.json", "--bandwidth", "1"], "no --peak-macs"),
+        (["yolov4-tiny", "--device-profile", "a.json", "--set", "bandwidth=1"], "no peak_macs"),
         (["yolov4-tiny", "--precision", "fp8"], "int8"),
         (["absent.cfg"], "absent.cfg"),
     ],

@@ -130,7 +130,7 @@ def test_the_settings_reach_the_protocol_line(desk: Path, capsys: pytest.Capture
         *("max_detections=50", "rectangular=true", "workers=1"),
     )
     words = [word for setting in settings for word in ("--set", setting)]
-    assert main([*RUN, *words, "--batch-size", "4", "--limit", "4", "--json"]) == 0
+    assert main([*RUN, *words, "--set", "batch_size=4", "--limit", "4", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     for words in (
         "scores from 0.1",

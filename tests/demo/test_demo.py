@@ -13,7 +13,7 @@ from scantling.datasets.readers import read_dataset
 from scantling.demo import demo
 from scantling.errors import InvalidValue
 
-SHORT = ["--minutes", "0.1", "--count", "32"]
+SHORT = ["--minutes", "0.1", "--set", "count=32"]
 FILES = (
     "data/data.yaml",
     "drawings.png",
@@ -58,7 +58,7 @@ def test_the_demonstration_leaves_data_run_report_and_pictures_and_says_where(
 def test_the_demonstration_prints_json_and_nothing_else(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    assert main(["demo", "--out", str(tmp_path / "out"), "--seed", "3", "--json", *SHORT]) == 0
+    assert main(["demo", "--out", str(tmp_path / "out"), "--set", "seed=3", "--json", *SHORT]) == 0
     record = json.loads(capsys.readouterr().out)
     assert record["stats"].keys() >= {"AP", "AP50"}
     assert Path(record["model"]).is_file()

@@ -5,13 +5,9 @@ import sys
 
 import pytest
 
-from scantling.engines.hardware import (
-    Processor,
-    choose_arithmetic,
-    describe_machine,
-    find_processor,
-)
+from scantling.engines.hardware import Processor, describe_machine, find_processor
 from scantling.engines.onnxruntime_engine import choose_providers
+from scantling.engines.precision import choose_arithmetic
 from scantling.engines.runtimes import choose_engine
 from scantling.errors import InvalidValue, MissingPackage, UnknownName
 
@@ -79,13 +75,18 @@ def processor(maker: str, *instructions: str) -> Processor:
         ("ARM", ("asimd",), "fp32"),
     ],
 )
-def test_the_fast_precision_follows_from_the_instructions(maker, instructions, fast):
-    assert processor(maker, *instructions).fast == fast
+def test_the_precision_that_is_likely_fastest_follows_from_the_instructions(
+    maker, instructions, fast
+):
+    assert processor(maker, *instructions).likely == fast
 
 
 def test_a_precision_is_chosen_from_the_file_the_wish_and_the_processor(logged: list[str]):
     old, new = processor("GenuineIntel", "avx2"), processor("AuthenticAMD", "avx512_bf16")
-    choose = choose_arithmetic
+
+    def choose(asked, own, machine):
+        return choose_arithmetic(asked, own, machine, lambda: machine.likely)
+
     assert str(choose(None, "fp32", new)) == "fp32"
     assert str(choose(None, "bf16", new)) == "bf16"
     assert str(choose("auto", "fp32", new)) == "bf16"

@@ -1,5 +1,6 @@
 """The command line: one function per command, each one parse, call, print."""
 
+import os
 import signal
 import sys
 import threading
@@ -12,8 +13,10 @@ import typer.main
 
 from .. import __version__
 from ..errors import NeedsTorch, ScantlingError
+from ..io import count_cores
 from .analyze import AnalyzeOptions, analyze
 from .benchmark import BenchmarkOptions, benchmark
+from .cache import CacheOptions, cache
 from .catalog import ListOptions, list_models
 from .command import as_command, help_option
 from .convert import ConvertOptions, convert
@@ -21,6 +24,7 @@ from .darknet import darknet
 from .data import COMMANDS as DATA_COMMANDS, HELP as DATA_HELP
 from .demo import DemoOptions, demo
 from .device import COMMANDS as DEVICE_COMMANDS, HELP as DEVICE_HELP
+from .doctor import DoctorOptions, doctor
 from .evaluate import EvaluateOptions, evaluate
 from .export import ExportOptions, export
 from .family import FamilyOptions, family
@@ -49,6 +53,8 @@ COMMANDS: dict[str, tuple[Callable[..., Any], Callable[[Any], int]]] = {
     "analyze": (AnalyzeOptions, analyze),
     "scale": (ScaleOptions, scale),
     "family": (FamilyOptions, family),
+    "doctor": (DoctorOptions, doctor),
+    "cache": (CacheOptions, cache),
 }
 # Every group of commands, called as `scantling GROUP COMMAND`: its help, and its own table.
 GROUPS = {"data": (DATA_HELP, DATA_COMMANDS), "device": (DEVICE_HELP, DEVICE_COMMANDS)}
@@ -58,6 +64,7 @@ PANELS = {
     "Run elsewhere": ("export", "verify", "benchmark"),
     "Models": ("list", "info", "convert", "darknet"),
     "Fit a device": ("analyze", "scale", "family", "device"),
+    "This machine": ("doctor", "cache"),
 }
 
 
@@ -72,6 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         typer.echo(f"scantling: {advice}", err=True)
         return USER_CAN_FIX
     try:
+        _keep_to_quota()
         with _termination_as_exit(), logged_as_notes():
             code = typer.main.get_command(build_app()).main(
                 args=None if argv is None else list(argv),
@@ -92,6 +100,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or WORKED)
     return USER_CAN_FIX
+
+
+def _keep_to_quota() -> None:
+    """Tell libraries that are loaded later how many cores there are, where a container has fewer.
+
+    They count those of the machine, or of the affinity at best.
+    """
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = count_cores()
+    if affinity and cores < len(affinity(0)):
+        for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
+            os.environ.setdefault(variable, str(cores))
 
 
 def build_app() -> typer.Typer:

@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..errors import InvalidValue, printable
-from .command import option, parse_image_size
-from .options import (
-    DEVICE,
-    MODEL,
-    RESULT,
-    DeviceProfileOption,
-    ImageSizeOption,
-    JsonOption,
-    WeightsOption,
-)
+from .command import Setting, option, parse_image_size
+from .options import MODEL, RESULT, DeviceProfileOption, ImageSizeOption, JsonOption, WeightsOption
 from .output import WORKED
 from .tables import print_table
 
@@ -50,17 +42,16 @@ class AnalyzeOptions:
     ] = False
     device_profile: DeviceProfileOption = None
     peak_macs: Annotated[
-        float | None,
-        option(DEVICE, "In place of a profile: the most multiply-accumulates a second."),
+        float | None, Setting("In place of a profile: the most multiply-accumulates a second.")
     ] = None
     bandwidth: Annotated[
-        float | None, option(DEVICE, "Beside it: bytes a second to and from memory.")
+        float | None, Setting("Beside peak_macs: bytes a second to and from memory.")
     ] = None
-    layers: Annotated[bool, option(RESULT, "A row for each layer.", "--layers")] = False
     out: Annotated[
         Path | None, option(RESULT, "Folder for a page with figures, layers.csv and summary.json.")
     ] = None
     json: JsonOption = False
+    layers: Annotated[bool, Setting("Print a row for each layer.")] = False
 
 
 def analyze(options: AnalyzeOptions) -> int:
@@ -100,13 +91,13 @@ def choose_roofline(options: AnalyzeOptions) -> "Roofline | None":
     if options.device_profile is not None:
         if numbers != (None, None):
             raise InvalidValue(
-                "--device-profile", str(options.device_profile), "no --peak-macs, no --bandwidth"
+                "--device-profile", str(options.device_profile), "no peak_macs, no bandwidth"
             )
         return read_roofline(options.device_profile, precision=options.precision)
     if options.peak_macs is None and options.bandwidth is None:
         return None
     if options.peak_macs is None or options.bandwidth is None:
-        raise InvalidValue("--peak-macs and --bandwidth", numbers, "both: 1e12 and 25e9")
+        raise InvalidValue("--set peak_macs and bandwidth", numbers, "both: 1e12 and 25e9")
     return Roofline(options.peak_macs, options.bandwidth)
 
 

@@ -18,6 +18,7 @@ import typer
 from typer.models import ArgumentInfo
 
 from ..errors import InvalidSettings, InvalidValue, nearest_hint, unreadable
+from ..io import count_cores
 from .output import BROKEN_PIPE
 
 Options = TypeVar("Options")
@@ -293,8 +294,6 @@ def parse_streams(text: str, *, many: bool) -> int:
     Raises:
         InvalidValue: neither.
     """
-    from ..engines.hardware import count_cores
-
     if text == "auto":
         return min(MOST_STREAMS, count_cores()) if many else 1
     if not text.isascii() or not text.isdigit() or not int(text[:9]) >= 1:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import printable
-from .command import option
+from .command import Setting, option
 from .options import INPUT, RESULT, JsonOption
 from .output import WORKED, progress_bar
 
@@ -34,14 +34,15 @@ class DemoOptions:
     """The options of `scantling demo`."""
 
     minutes: Annotated[
-        float, option(INPUT, "About how long, on two idle CPU cores: sets the epochs.", min=0.01)
+        float,
+        option(INPUT, "Time for training on two cores; the rest takes half a minute.", min=0.01),
     ] = 2.0
-    count: Annotated[int, option(INPUT, "How many pictures to learn from.", min=10)] = 800
-    seed: Annotated[int, option(INPUT, "Another seed, other pictures.", min=0, max=2**32 - 1)] = 0
     out: Annotated[
         Path | None, option(RESULT, "Empty folder to fill; a new runs/demo-N by default.")
     ] = None
     json: JsonOption = False
+    count: Annotated[int, Setting("How many pictures to learn from.", min=10)] = 800
+    seed: Annotated[int, Setting("Another seed, other pictures.", min=0)] = 0
 
 
 def demo(options: DemoOptions) -> int:
@@ -101,7 +102,10 @@ def describe(done: "Demo") -> Iterator[str]:
     seconds = ", ".join(f"{stage} {value:.0f}" for stage, value in done.seconds.items())
     yield f"AP50 {ap50:.3f}, AP {ap:.3f} on pictures that training never saw."
     if ap50 <= GOOD_AP50:
-        yield f"That is below {GOOD_AP50:g}: give it more time (--minutes) or a larger --count."
+        yield (
+            f"That is below {GOOD_AP50:g}: give it more time (--minutes) or more pictures"
+            " (--set count=1600)."
+        )
     yield f"Seconds: {seconds}."
     yield ""
     yield f"In {done.folder}:"

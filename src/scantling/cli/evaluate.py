@@ -18,7 +18,6 @@ from .options import (
     RESULT,
     RUNNABLE_HELP,
     SPEED,
-    BatchSizeOption,
     DeviceOption,
     EngineOption,
     FormatSetting,
@@ -83,7 +82,7 @@ class EvaluateOptions(InferenceSettings):
     precision: Annotated[
         Literal["fp32", "bf16", "fp16", "auto"] | None, option(SPEED, PRECISION_HELP, rare=True)
     ] = None
-    batch_size: BatchSizeOption = 1
+    batch_size: Annotated[int, Setting("Images that the network sees at once.", min=1)] = 1
     format: FormatSetting = None
     names: Annotated[Path | None, Setting(NAMES_HELP)] = None
     known_classes_only: Annotated[

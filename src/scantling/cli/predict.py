@@ -119,6 +119,7 @@ def predict(options: PredictOptions) -> int:
         options,
         choose_selection(options),
         many=has_many(options.sources),
+        convert=not is_one_image(options.sources),
         fast_decode=options.fast_decode,
     )
     with (
@@ -144,6 +145,7 @@ def load_predictor(
     selection: "Selection | Mapping[str, Any]",
     *,
     many: bool,
+    convert: bool = True,
     fast_decode: bool = False,
 ) -> "Predictor":
     """The model, ready to find objects as the options say.
@@ -152,6 +154,7 @@ def load_predictor(
         options: of the command.
         selection: which candidates become detections, or what differs from the usual.
         many: whether it is for many images, none of which anybody waits for.
+        convert: whether it may be converted for another runtime first.
         fast_decode: as of `Predictor`.
     """
     from ..engines import EngineSettings
@@ -164,6 +167,7 @@ def load_predictor(
         threads=options.threads,
         streams=parse_streams(options.streams, many=many),
         image_size=parse_image_size(options.image_size),
+        convert=convert,
         cache=options.cache,
     )
     plan = choose_plan(options)
@@ -195,6 +199,13 @@ def has_many(sources: Sequence[str]) -> bool:
     if len(sources) > 1:
         return True
     return any(Path(source).is_dir() or "*" in source for source in sources)
+
+
+def is_one_image(sources: Sequence[str]) -> bool:
+    """Whether there is but one image, by its name: no folder, pattern, list, video or camera."""
+    from ..images.paths import kind_by_suffix
+
+    return len(sources) == 1 and not has_many(sources) and kind_by_suffix(sources[0]) == "image"
 
 
 def choose_plan(options: "PredictOptions | EvaluateOptions") -> "InferencePlan":

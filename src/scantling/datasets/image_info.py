@@ -4,7 +4,6 @@ Only images are remembered between runs, never labels: those are cheap, and are 
 """
 
 import hashlib
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -21,6 +20,7 @@ from ..errors import InvalidSource
 from ..images.headers import READERS, read_header
 from ..images.read import MAX_PIXELS, decode_image, read_bytes
 from ..images.unended import end_jpeg
+from ..io import count_cores
 from ..structures import Image
 from .fingerprints import perceptual_hash
 from .image_info_cache import SETTLE_SECONDS, ImageInfoCache, sign
@@ -96,7 +96,7 @@ def read_image_info(
         if progress is not None:
             progress(len(infos), len(wanted))
         missing = [path for path in wanted if path not in infos]
-        for path, found in _inspect_all(missing, workers or min(8, os.cpu_count() or 1)):
+        for path, found in _inspect_all(missing, workers or min(8, count_cores())):
             infos[path] = found
             store.add(path, signatures[path], pack(found))
             if progress is not None:

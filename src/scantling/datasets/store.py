@@ -4,18 +4,24 @@ Pixels are kept as they are, one image after the other: the operating system hol
 for in memory, and a read is a copy. Labels are never kept here.
 """
 
+import errno
 import hashlib
+import logging
 import os
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from ..cache import free_bytes, make_room
 from ..errors import InvalidValue
 from ..images.read import read_image
 from ..structures import Image
+
+logger = logging.getLogger(__name__)
 
 VERSION = 1
 RECENT = 160  # images not on disk that stay in memory, for a mosaic that wants them again
@@ -63,7 +69,13 @@ class ImageStore:
         ends = np.cumsum([height * width * 3 for height, width in self.shapes], dtype=np.int64)
         self._starts = np.concatenate([[0], ends])
         self.stored = int(np.searchsorted(ends, budget, side="right")) if folder else 0
-        self._files = _create(folder, self) if folder and self.stored else None
+        self._files = None
+        if folder and self.stored:
+            try:
+                self._files = _create(folder, self)
+            except OSError as error:
+                logger.info(f"images are decoded every time: {folder} cannot keep them: {error}")
+                self.stored = 0
         self._maps: tuple[np.memmap, np.memmap] | None = None
         self._recent: OrderedDict[int, Image] = OrderedDict()
 
@@ -151,8 +163,28 @@ def _create(folder: Path, store: ImageStore) -> tuple[Path, Path]:
     for file, size in zip(files, (store.bytes_on_disk, 8 * store.stored), strict=True):
         with os.fdopen(os.open(file, os.O_RDWR | os.O_CREAT, 0o644), "r+b") as stream:
             if stream.seek(0, os.SEEK_END) != size:
-                stream.truncate(size)  # zeros, which are no signature
+                _reserve(stream.fileno(), file, size)
+        os.utime(file)  # used now
     return files
+
+
+def _reserve(descriptor: int, file: Path, size: int) -> None:
+    """Make a file that long, of zeros, which are no signature; its place on the disk is taken.
+
+    Writing into a file with holes, mapped into memory, ends the process where the disk is full.
+    """
+    make_room(file.parent.parent, size, keep=[file.with_suffix(".pixels")])
+    try:
+        free = free_bytes(file.parent)
+        if free is not None and free < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
+        os.ftruncate(descriptor, size)
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(descriptor, 0, size)
+    except OSError:
+        with suppress(OSError):
+            file.unlink()
+        raise
 
 
 def _signature(path: Path) -> np.uint64:

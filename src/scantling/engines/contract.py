@@ -122,6 +122,8 @@ class EngineSettings:
         streams: batches to work on at once. One gives the shortest wait; with several an image
             takes longer, but more are done in a second.
         compile: of torch: compile a model first, see `TorchEngine`.
+        convert: whether `auto` may convert a model for another runtime, which takes as long as some
+            hundred images; without, it takes that runtime only where it was done before.
         cache: folder for what is made once; the user's own if None.
 
     Raises:
@@ -135,6 +137,7 @@ class EngineSettings:
     threads: int | None = None
     streams: int = 1
     compile: bool = False
+    convert: bool = True
     cache: Path | None = None
 
     def __post_init__(self) -> None:

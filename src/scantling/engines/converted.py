@@ -1,11 +1,14 @@
 """A model converted for another runtime, kept in the user's folder so that it is made once."""
 
+import atexit
 import hashlib
-import importlib.metadata
 import logging
+import shutil
 from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING
 
-from ..checkpoints import Model
+from ..cache import can_keep, make_room
 from ..errors import InvalidExport, ScantlingError
 from ..io import default_cache
 from ..specs.metadata import GraphForm, Metadata
@@ -13,15 +16,19 @@ from .contract import EngineSettings
 from .files import read_metadata
 from .formats import Format
 from .formats.format import replace_files
+from .hardware import package_version
 from .runtimes import find_format
+
+if TYPE_CHECKING:
+    from ..checkpoints import Model
 
 logger = logging.getLogger(__name__)
 
-KEPT = 16  # converted models; the ones used longest ago go first
-PACKAGES = ("torch", "openvino", "onnx", "onnxscript")
+SPARE = 3  # times the weights that a conversion writes, at most
+PACKAGES = ("scantling", "torch", "openvino", "onnx", "onnxscript")
 
 
-def convert(model: Model, chosen: Format, settings: EngineSettings) -> tuple[Path, Metadata]:
+def convert(model: "Model", chosen: Format, settings: EngineSettings) -> tuple[Path, Metadata]:
     """The model as a file of a format: one made before if it is whole, else a new one.
 
     It takes any number of images, of any size that the model takes.
@@ -35,22 +42,46 @@ def convert(model: Model, chosen: Format, settings: EngineSettings) -> tuple[Pat
         ScantlingError: the model cannot be converted, or the file cannot be written.
     """
     metadata = _metadata_for(model, settings)
-    path = (settings.cache or default_cache()) / "engines" / f"{_key(metadata)}{chosen.suffix}"
-    if _is_whole(path, metadata):
+    path = folder_of(settings) / f"{key_of(metadata)}{chosen.suffix}"
+    if is_whole(path, metadata):
         return path, metadata
-    logger.info(f"converting the model to {chosen.suffix}, once; it is kept in {path.parent}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidExport(str(path), f"it cannot be written: {error}", "Name a cache") from error
+    size = sum(tensor.nbytes for tensor in model.network.state_dict().values())
+    if can_keep(path.parent, SPARE * size):
+        logger.info(f"converting the model to {chosen.suffix}, once; it is kept in {path.parent}")
+    else:
+        logger.info(f"converting the model to {chosen.suffix}; {path.parent} cannot keep it")
+        path = _temporary_folder() / path.name
     with replace_files(path, chosen) as draft:
         chosen.write(model, metadata, draft)
     _seal(path).write_text(_digest(path))
-    _let_go(path.parent)
+    make_room(folder_of(settings).parent, keep=[path])
     return path, read_metadata(path)
 
 
-def _metadata_for(model: Model, settings: EngineSettings) -> Metadata:
+def _temporary_folder() -> Path:
+    """A folder that goes when the program ends."""
+    folder = Path(mkdtemp(prefix="scantling-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def is_converted(model: "Model", chosen: Format, settings: EngineSettings) -> bool:
+    """Whether `convert` has the file already."""
+    if not any(folder_of(settings).glob(f"*{chosen.suffix}")):
+        return False  # nothing was ever converted: no reason to look at every weight
+    try:
+        metadata = _metadata_for(model, settings)
+    except ScantlingError:
+        return False
+    return is_whole(folder_of(settings) / f"{key_of(metadata)}{chosen.suffix}", metadata)
+
+
+def folder_of(settings: EngineSettings) -> Path:
+    """Where converted models are kept."""
+    return (settings.cache or default_cache()) / "engines"
+
+
+def _metadata_for(model: "Model", settings: EngineSettings) -> Metadata:
     """For any number of images of any size; of one size where that is all that can be."""
     from .graphs import make_metadata
 
@@ -61,18 +92,18 @@ def _metadata_for(model: Model, settings: EngineSettings) -> Metadata:
         return make_metadata(model, form=form, image_size=settings.size)
 
 
-def _key(metadata: Metadata) -> str:
+def key_of(metadata: Metadata) -> str:
     """What changes with everything that the file depends on."""
-    told = [metadata.model_dump_json()]
-    for name in PACKAGES:
-        try:
-            told.append(f"{name} {importlib.metadata.version(name)}")
-        except importlib.metadata.PackageNotFoundError:
-            told.append(f"no {name}")
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:32]
+    told = f"{metadata.model_dump_json()}\n{versions()}"
+    return hashlib.sha256(told.encode()).hexdigest()[:32]
 
 
-def _is_whole(path: Path, metadata: Metadata) -> bool:
+def versions() -> str:
+    """Of all packages on which a converted file depends."""
+    return "\n".join(f"{name} {package_version(name) or 'not there'}" for name in PACKAGES)
+
+
+def is_whole(path: Path, metadata: Metadata) -> bool:
     """Whether a file is there, as it was written, and of this model."""
     try:
         whole = _seal(path).read_text() == _digest(path) and read_metadata(path) == metadata
@@ -99,15 +130,3 @@ def _files(path: Path) -> tuple[Path, ...]:
     """A file and what lies beside it, by its format."""
     found = find_format(path)
     return (path,) if found is None else found.files(path)
-
-
-def _let_go(folder: Path) -> None:
-    """Remove what was used longest ago, where there is more than is kept."""
-    kept = [one for one in folder.iterdir() if find_format(one) is not None]
-    try:
-        kept.sort(key=lambda one: one.stat().st_mtime)
-        for path in kept[:-KEPT]:
-            for one in (*_files(path), _seal(path)):
-                one.unlink(missing_ok=True)
-    except OSError:  # another process does the same
-        return

@@ -1,24 +1,26 @@
 """What this machine is, and what its processor computes fast in; found out without any runtime."""
 
-import logging
 import os
 import platform
 import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import InvalidValue
+from ..io import count_cores, find_control_groups, read_system_file
 
-logger = logging.getLogger(__name__)
 PRECISIONS = ("fp32", "bf16", "fp16")
 WAITED = 0.03  # share of its time from which on a sample whose threads waited is disturbed
 _THREADS = Path("/proc/self/task")  # Linux only
-
+MEMORY_FILES = (  # of a control group, by version: its limit, what is taken, what is but a cache
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
 
 # Instruction sets that matter to a network, as Linux calls them → as people do.
 INSTRUCTIONS = {
@@ -37,6 +39,29 @@ INSTRUCTIONS = {
     "bf16": "ARM-BF16",
     "i8mm": "ARM-I8MM",
     "sve": "SVE",
+}
+# Variables that lower what runtimes use of them: the first two, of oneDNN, are two names of one.
+LEVEL_VARIABLES = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")
+# The levels of oneDNN, lowest first, with the instructions that each brings.
+LEVELS: dict[str, set[str]] = {
+    "SSE41": set(),
+    "AVX": set(),
+    "AVX2": {"avx2"},
+    "AVX2_VNNI": {"avx_vnni"},
+    "AVX2_VNNI_2": set(),
+    "AVX512_CORE": {"avx512f"},
+    "AVX512_CORE_VNNI": {"avx512_vnni"},
+    "AVX512_CORE_BF16": {"avx512_bf16"},
+    "AVX512_CORE_FP16": {"avx512_fp16"},
+    "AVX10_1_512": set(),
+    "AVX512_CORE_AMX": {"amx_bf16", "amx_int8"},
+    "AVX10_1_512_AMX": set(),
+    "AVX512_CORE_AMX_FP16": {"amx_fp16"},
+    "AVX10_1_512_AMX_FP16": set(),
+}
+ABOVE_LEVEL = {
+    level: frozenset().union(*list(LEVELS.values())[place + 1 :])
+    for place, level in enumerate(LEVELS)
 }
 PACKAGES = (
     *("scantling", "numpy", "opencv-python-headless", "torch"),
@@ -73,8 +98,14 @@ class Processor:
         return bool(self.instructions & {"amx_fp16", "avx512_fp16", "asimdhp"})
 
     @property
-    def fast(self) -> str:
-        """The precision in which it computes networks fastest, of fp32, bf16 and fp16.
+    def precisions(self) -> tuple[str, ...]:
+        """What it computes in without emulating it, of fp32, bf16 and fp16."""
+        able = {"fp32": True, "bf16": self.has_bf16, "fp16": self.has_fp16}
+        return tuple(name for name in PRECISIONS if able[name])
+
+    @property
+    def likely(self) -> str:
+        """The one of them that tables have for the fastest; `fast_precision` knows better.
 
         AMX in bf16 does up to ten times the work of AVX512 in fp32 (two cores of an Intel Xeon:
         2.0 to 5.1 TFLOP/s against 0.30 to 0.34). Without AMX there is AVX512's own instruction for
@@ -90,10 +121,38 @@ class Processor:
         return "fp16" if "asimdhp" in self.instructions else "fp32"
 
 
-@cache
 def find_processor() -> Processor:
-    """The processor of this machine."""
-    told = _read("/proc/cpuinfo")
+    """The processor of this machine, as it may be used.
+
+    Cores are those that affinity and a container's quota leave; instructions those that the
+    variable `ONEDNN_MAX_CPU_ISA` leaves, which torch and OpenVINO obey (ONNX Runtime does not).
+    """
+    found = _probe_processor()
+    return replace(found, cores=count_cores(), instructions=_allowed(found.instructions))
+
+
+def instruction_level() -> str:
+    """What lowers the instructions in use, by environment variables; empty where nothing does.
+
+    Of the variables, `ATEN_CPU_CAPABILITY` is obeyed by torch alone, for what is no convolution
+    and no matrix product.
+    """
+    told = [f"{name}={os.environ[name]}" for name in LEVEL_VARIABLES if os.environ.get(name)]
+    return " ".join(told)
+
+
+def _allowed(instructions: frozenset[str]) -> frozenset[str]:
+    """The instructions that are left of these by the variables of oneDNN."""
+    asked = next((os.environ[one] for one in LEVEL_VARIABLES[:2] if os.environ.get(one)), "")
+    level = asked.upper()
+    if level not in ABOVE_LEVEL:
+        return instructions
+    return instructions - ABOVE_LEVEL[level]
+
+
+@cache
+def _probe_processor() -> Processor:
+    told = read_system_file(Path("/proc/cpuinfo"))
     values = dict(re.findall(r"^([\w ]+?)\s*:\s*(.*)$", told, re.MULTILINE))
     flags = set((values.get("flags") or values.get("Features") or "").split())
     name = values.get("model name") or platform.processor() or platform.machine()
@@ -106,21 +165,14 @@ def find_processor() -> Processor:
         name=name,
         maker=maker,
         architecture=platform.machine(),
-        cores=count_cores(),
+        cores=os.cpu_count() or 1,
         instructions=frozenset(flags & INSTRUCTIONS.keys()),
     )
 
 
-def count_cores() -> int:
-    """The cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def has_package(name: str) -> bool:
     """Whether a package is installed, without importing it."""
-    return _version(name) is not None
+    return package_version(name) is not None
 
 
 def has_nvidia_gpu() -> bool:
@@ -158,22 +210,40 @@ def describe_machine() -> dict[str, Any]:
         "instructions": [
             shown for name, shown in INSTRUCTIONS.items() if name in processor.instructions
         ],
-        "fast_precision": processor.fast,
-        "memory": _memory(),
+        "precisions": list(processor.precisions),
+        "memory": count_memory(),
         "gpu": _gpu_names(),
         "system": platform.platform(),
         "python": platform.python_version(),
-        "packages": {name: found for name in PACKAGES if (found := _version(name)) is not None},
+        "packages": {
+            name: found for name in PACKAGES if (found := package_version(name)) is not None
+        },
     }
 
 
-def _memory() -> int:
-    """Bytes of memory; 0 where it cannot be told."""
-    found = re.search(r"^MemTotal:\s*(\d+) kB", _read("/proc/meminfo"), re.MULTILINE)
+def count_memory() -> int:
+    """Bytes of memory that this process may use; 0 where it cannot be told."""
+    told = read_system_file(Path("/proc/meminfo"))
+    found = re.search(r"^MemTotal:\s*(\d+) kB", told, re.MULTILINE)
     if found:
-        return int(found[1]) * 1024
+        limits = [limit for limit, _ in memory_limits()]
+        return min([int(found[1]) * 1024, *limits])
     told = _ask("sysctl", "-n", "hw.memsize") if sys.platform == "darwin" else ""
     return int(told) if told.isdigit() else 0
+
+
+def memory_limits() -> Iterator[tuple[int, int]]:
+    """(bytes that may be used, bytes that still may) of each control group with a limit."""
+    for group in find_control_groups("memory"):
+        for limit, used, cached in MEMORY_FILES:
+            try:
+                most, taken = (int((group / name).read_text("ascii")) for name in (limit, used))
+                lines = (group / "memory.stat").read_text("ascii").splitlines()
+                # files that were read count as taken, but make room when it is needed
+                spare = next((int(one.split()[1]) for one in lines if one.split()[0] == cached), 0)
+            except (OSError, ValueError, IndexError):
+                continue
+            yield most, most - taken + spare
 
 
 def _gpu_names() -> list[str]:
@@ -196,20 +266,14 @@ def _darwin_flags() -> set[str]:
 
 
 @cache
-def _version(name: str) -> str | None:
+def package_version(name: str) -> str | None:
+    """The version of an installed package; None where it is not installed."""
     from importlib.metadata import PackageNotFoundError, version  # takes longer than all the rest
 
     try:
         return version(name)
     except PackageNotFoundError:
         return None
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 def _ask(*command: str) -> str:
@@ -221,54 +285,3 @@ def _ask(*command: str) -> str:
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
-
-
-@dataclass(frozen=True)
-class Arithmetic:
-    """What a graph is computed in.
-
-    Args:
-        name: `fp32`, `bf16`, `fp16` or `int8`.
-        floats: what it computes in where it computes in floating point.
-    """
-
-    name: str
-    floats: str
-
-    def __str__(self) -> str:
-        return self.name if self.name == self.floats else f"{self.name} and {self.floats}"
-
-
-def choose_arithmetic(asked: str | None, own: str, processor: Processor) -> Arithmetic:
-    """What a graph is computed in.
-
-    Args:
-        asked: `fp32`, `bf16`, `fp16`; `auto` for the fastest of them; None for what the file is
-            meant to be computed in.
-        own: what it is meant to be computed in. What is INT8 in it stays so.
-        processor: that computes.
-
-    Raises:
-        InvalidValue: the processor has no arithmetic for what was asked.
-    """
-    able = [name for name in PRECISIONS if _computes(name, processor)]
-    if asked in (None, "auto") and own == "int8":
-        return Arithmetic("int8", "bf16" if processor.fast == "bf16" else "fp32")
-    if asked == "auto":
-        return Arithmetic(processor.fast, processor.fast)
-    wanted = own if asked is None else asked
-    if wanted not in PRECISIONS:
-        raise InvalidValue("precision", wanted, f"one of {', '.join(PRECISIONS)}, or auto")
-    if wanted not in able:
-        if asked is not None:
-            expected = f"one that this processor computes in: {', '.join(able)}, or auto"
-            raise InvalidValue("precision", asked, expected)
-        logger.info(f"this processor has no arithmetic for {own}: the file is computed in fp32")
-        wanted = "fp32"
-    return Arithmetic("int8" if own == "int8" else wanted, wanted)
-
-
-def _computes(precision: str, processor: Processor) -> bool:
-    if precision == "fp32":
-        return True
-    return processor.has_bf16 if precision == "bf16" else processor.has_fp16

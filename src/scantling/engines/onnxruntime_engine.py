@@ -8,10 +8,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ..errors import InvalidExport, InvalidValue, MissingPackage
+from ..io import count_cores
 from ..specs.metadata import Metadata
 from .contract import EngineSettings
 from .file_engine import FileEngine, Outputs, check_graph, check_input
-from .hardware import count_cores
 
 ERRORS_ONLY = 3
 KINDS = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}

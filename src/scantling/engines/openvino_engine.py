@@ -6,20 +6,24 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..cache import can_keep, make_room
 from ..errors import InvalidExport, InvalidValue, MissingPackage
 from ..io import default_cache
 from ..specs.metadata import Metadata
 from .contract import EngineSettings
 from .file_engine import FileEngine, Outputs, check_graph, check_input
-from .hardware import choose_arithmetic, find_processor
+from .hardware import find_processor
+from .precision import choose_arithmetic, fast_precision
 
 KEPT = 12  # shapes of input that stay compiled; each has copies of the weights
+SPARE = 4  # times the weights of a model that a compiled copy may take
 HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
 
@@ -39,7 +43,12 @@ def open_openvino(path: Path, metadata: Metadata, settings: EngineSettings) -> F
     except ModuleNotFoundError as error:
         raise MissingPackage("openvino", "The engine openvino") from error
     processor = find_processor()
-    arithmetic = choose_arithmetic(settings.precision, metadata.precision, processor)
+    arithmetic = choose_arithmetic(
+        settings.precision,
+        metadata.precision,
+        processor,
+        partial(fast_precision, "openvino", cache=settings.cache),
+    )
     cores = settings.threads or processor.cores
     properties: dict[str, Any] = {
         # Never left to OpenVINO, which takes bf16 wherever it can without a word.
@@ -48,13 +57,14 @@ def open_openvino(path: Path, metadata: Metadata, settings: EngineSettings) -> F
         "INFERENCE_NUM_THREADS": cores,
     }
     core = openvino.Core()
-    folder = _cache_folder(settings.cache)
+    weights = path.with_suffix(".bin") if path.suffix == ".xml" else path
+    folder = _cache_folder(settings.cache, SPARE * weights.stat().st_size)
     if folder is not None:
         core.set_property({"CACHE_DIR": str(folder)})
     try:
         model = core.read_model(path)
         _check(model, metadata, str(path))
-        session = OpenVinoSession(core, model, metadata, properties, settings.streams)
+        session = OpenVinoSession(core, model, metadata, properties, settings.streams, folder)
     except RuntimeError as error:
         raise InvalidExport(
             str(path), f"OpenVINO cannot run it: {_short(error)}", "Export the model again"
@@ -83,11 +93,19 @@ class OpenVinoSession:
         metadata: of the file.
         properties: for compiling.
         streams: requests at once.
+        kept: folder that OpenVINO keeps compiled models in, which is held to the cache's budget.
     """
 
     def __init__(
-        self, core: Any, model: Any, metadata: Metadata, properties: dict[str, Any], streams: int
+        self,
+        core: Any,
+        model: Any,
+        metadata: Metadata,
+        properties: dict[str, Any],
+        streams: int,
+        kept: Path | None = None,
     ) -> None:
+        self._kept = kept
         self._core = core
         self._model = model
         self._names = [_name(output) for output in model.outputs]
@@ -121,6 +139,8 @@ class OpenVinoSession:
                 model.reshape({"images": list(shape)})
             with keep_signal_stack():
                 compiled = self._core.compile_model(model, "CPU", self._properties)
+            if self._kept is not None:
+                make_room(self._kept.parent)
             found = self._compiled[key] = _Requests(compiled, self._names, self._streams)
             if len(self._compiled) > KEPT:
                 self._compiled.popitem(last=False)
@@ -240,14 +260,10 @@ def _short(error: Exception) -> str:
     return (lines[-1] if lines else "no reason given")[:300]
 
 
-def _cache_folder(cache: Path | None) -> Path | None:
+def _cache_folder(cache: Path | None, needed: int) -> Path | None:
     """Where compiled models are kept; None where nothing can be written."""
     folder = (cache or default_cache()) / "openvino"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return None
-    return folder
+    return folder if can_keep(folder, needed) else None
 
 
 class _Stack(ctypes.Structure):

@@ -2,8 +2,9 @@
 
 An exported file runs in the runtime it was made for. Of an ONNX file, OpenVINO is that on an x86
 processor; ONNX Runtime is on other processors and on a GPU. A model runs in torch on a GPU; on a
-processor in OpenVINO, where it is installed, else in torch. TensorRT is only used when it is asked
-for: it takes minutes to prepare.
+processor in OpenVINO, where it is installed, else in torch; for an image or two that are not worth
+a conversion, in OpenVINO only where the model was converted before. TensorRT is only used when it
+is asked for: it takes minutes to prepare.
 
 The figures behind it: on two cores of an Intel Xeon with AMX, OpenVINO was 0.9 (EfficientDet) to
 2.5 times (networks with Mish) as fast as ONNX Runtime in fp32; 1.8 to 2.4 times as fast as eager
@@ -232,12 +233,10 @@ def _open_file(path: Path, metadata: Metadata, settings: EngineSettings) -> Engi
         on_gpu=gpu,
         architecture=find_processor().architecture,
     )
-    return _open_chosen(choice, path, metadata, settings)
+    return open_chosen(choice, path, metadata, settings)
 
 
-def _open_chosen(
-    choice: Choice, path: Path, metadata: Metadata, settings: EngineSettings
-) -> Engine:
+def open_chosen(choice: Choice, path: Path, metadata: Metadata, settings: EngineSettings) -> Engine:
     """Open an exported file in the engine that was chosen for it."""
     open_file = ENGINES[choice.name].open_file
     if open_file is None:
@@ -261,6 +260,8 @@ def _open_model(model: Model, settings: EngineSettings) -> Engine:
         on_gpu=on_gpu,
         architecture=find_processor().architecture,
     )
+    if choice.name != "torch" and _needs_conversion(model, choice, settings):
+        choice = Choice("torch", f"sooner done than a conversion for {choice.name}")
     if choice.name == "torch":
         return _open_torch(model, choice, settings)
     try:
@@ -290,7 +291,18 @@ def _open_converted(model: Model, choice: Choice, settings: EngineSettings) -> E
     own = replace(settings, image_size=settings.size or model.spec.image_size)
     chosen = FORMATS[ENGINES[choice.name].format or ""]
     path, metadata = convert(model, chosen, own)
-    return _open_chosen(choice, path, metadata, own)
+    return open_chosen(choice, path, metadata, own)
+
+
+def _needs_conversion(model: Model, choice: Choice, settings: EngineSettings) -> bool:
+    """Whether a model was never converted for an engine, and is not to be."""
+    from .converted import is_converted
+
+    own = replace(settings, image_size=settings.size or model.spec.image_size)
+    chosen = FORMATS[ENGINES[choice.name].format or ""]
+    return (
+        settings.engine == "auto" and not settings.convert and not is_converted(model, chosen, own)
+    )
 
 
 def _tell(opened: Engine, choice: Choice) -> None:

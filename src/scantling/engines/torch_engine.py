@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ from ..checkpoints import Model
 from ..darknet import DarknetNetwork
 from ..detector import Detector
 from ..errors import InvalidValue, lookup
+from ..io import count_cores
 from ..structures import Candidates, FloatArray, Image
 from .contract import EngineSettings, Ready
+from .precision import fast_precision, torch_supports
 
 DTYPES: dict[str, torch.dtype] = {
     "fp32": torch.float32,
@@ -48,7 +51,7 @@ class TorchEngine:
         self.size_divisor: int | None = model.network.sizes.step
         self._spec = model.spec
         self.device = choose_device(settings.device)
-        self.dtype = choose_dtype(settings.precision or "fp32", self.device)
+        self.dtype = choose_dtype(settings.precision or "fp32", self.device, cache=settings.cache)
         # On a processor, OpenMP keeps a pool of threads for each thread that calls it, and stops
         # spinning where the pools outnumber the cores: a quarter slower, measured on two cores.
         self.in_background = self.device.type != "cpu"
@@ -64,8 +67,7 @@ class TorchEngine:
             _compiled(self._network, self.device) if settings.compile else self._network
         )
         self.precision = next(key for key, dtype in DTYPES.items() if dtype == self.dtype)
-        if settings.threads is not None:
-            torch.set_num_threads(settings.threads)
+        limit_threads(settings.threads)
         self.description = self._describe(compiled=settings.compile)
 
     def new_batch(self, images: int, image_size: tuple[int, int] | None = None) -> Image:
@@ -186,11 +188,27 @@ def choose_device(device: str) -> torch.device:
     return torch.device(device)
 
 
-def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """The number format of that name, if the device computes in it."""
-    fast = [name for name in DTYPES if name == "fp32" or _computes(name, device)]
+def choose_dtype(
+    precision: str, device: torch.device, *, cache: Path | None = None, training: bool = False
+) -> torch.dtype:
+    """The number format of that name, if the device computes in it.
+
+    Args:
+        precision: key of `DTYPES`; `auto` for the fastest.
+        device: that computes.
+        cache: folder for what is measured to find the fastest; the user's own if None.
+        training: forward and backward, not forward alone.
+
+    Raises:
+        InvalidValue, UnknownName: the device does not compute in it; there is none of the name.
+    """
+    if precision == "fp32":
+        return torch.float32
+    fast = [name for name in DTYPES if _computes(name, device)]
+    if precision == "auto" and device.type == "cpu":
+        return DTYPES[fast_precision("torch", training=training, cache=cache)]
     if precision == "auto":
-        return DTYPES[fast[-1]]
+        return torch.bfloat16 if training and "bf16" in fast else DTYPES[fast[-1]]
     dtype = lookup(DTYPES, precision, "precision")
     if precision not in fast:
         raise InvalidValue(
@@ -200,10 +218,22 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
 
 
 def _computes(precision: str, device: torch.device) -> bool:
-    """Whether the device has arithmetic for it; without, it would be slower than fp32."""
+    """Whether the device has arithmetic for it, or emulates it at a bearable speed."""
+    if precision == "fp32":
+        return True
     if device.type == "cuda":
         return precision == "fp16" or torch.cuda.is_bf16_supported(including_emulation=False)
-    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        return False
-    # the only way that torch offers to ask the processor
-    return bool(getattr(torch.ops.mkldnn, f"_is_mkldnn_{precision}_supported")())
+    return torch_supports(precision)
+
+
+def limit_threads(threads: int | None = None) -> None:
+    """Set the threads of torch in this process.
+
+    Args:
+        threads: how many; None for as many as it has, and not more than there are cores for this
+            process: torch counts those of the machine, whatever its container may use.
+    """
+    if threads is None:
+        threads = min(torch.get_num_threads(), count_cores())
+    if threads != torch.get_num_threads():
+        torch.set_num_threads(threads)

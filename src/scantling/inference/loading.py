@@ -7,11 +7,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ..engines import EngineSettings, is_exported, open_engine, read_metadata
+from ..engines import Engine, EngineSettings, is_exported, open_engine, read_metadata
 from ..errors import InvalidValue, NeedsTorch, lookup
 from ..images import InferencePlan
 from ..images.letterbox import RESIZE_MODES, ResizeMode
+from ..io import default_cache
 from ..postprocess import Selection
+from ..specs import CfgSpec, ModelSpec
 from ..specs.metadata import Metadata
 from ..specs.nms import NmsSpec
 from .predictor import Prediction, Predictor
@@ -120,17 +122,10 @@ def open_predictor(
         engine = open_engine(Path(model), settings, metadata=metadata)
         own, class_names = metadata.input_spec, metadata.names
     else:
-        _require_torch(model, settings)
-        from ..checkpoints import load_model  # loads torch, which an exported file does without
-
         _choose_selection(selection, Selection())  # a mistake should not cost a download
-        loaded = load_model(
-            model, weights=weights, names=names, cache=settings.cache, progress=progress
-        )
-        nms = loaded.spec.nms
-        chosen = _choose_selection(selection, Selection(nms=nms.kind, beta=nms.beta))
-        engine = open_engine(loaded, settings)
-        own, class_names = loaded.spec.input, loaded.names
+        engine, spec, class_names = _open_model(model, weights, names, settings, progress)
+        chosen = _choose_selection(selection, Selection(nms=spec.nms.kind, beta=spec.nms.beta))
+        own = spec.input
     return Predictor(
         engine,
         class_names,
@@ -140,6 +135,36 @@ def open_predictor(
         clip=clip,
         fast_decode=fast_decode,
     )
+
+
+def _open_model(
+    model: str | Path,
+    weights: str | Path | None,
+    names: str | Path | None,
+    settings: EngineSettings,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[Engine, ModelSpec | CfgSpec, tuple[str, ...]]:
+    """The engine, the description and the class names of what is no exported file."""
+    files = None
+    if settings.engine != "torch":
+        from ..checkpoints.files import list_model_files
+        from ..engines.known import open_known, remember
+
+        kept = settings.cache or default_cache()
+        files = list_model_files(model, weights=weights, names=names, cache=kept)
+        known = open_known(files, settings) if files else None
+        if known is not None:
+            return known, known.metadata.spec, known.metadata.names
+    _require_torch(model, settings)
+    from ..checkpoints import load_model  # loads torch, which an exported file does without
+
+    loaded = load_model(
+        model, weights=weights, names=names, cache=settings.cache, progress=progress
+    )
+    engine = open_engine(loaded, settings)
+    if files:
+        remember(files, engine, settings)
+    return engine, loaded.spec, loaded.names
 
 
 def _refuse_beside_file(
@@ -269,4 +294,5 @@ def _require_torch(model: str | Path, settings: EngineSettings) -> None:
     if settings.engine in ("auto", "torch"):
         from ..engines.torch_engine import choose_device, choose_dtype
 
-        choose_dtype(settings.precision or "fp32", choose_device(settings.device))
+        device = choose_device(settings.device)
+        choose_dtype(settings.precision or "fp32", device, cache=settings.cache)

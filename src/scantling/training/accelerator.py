@@ -13,7 +13,8 @@ from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
 from ..blocks import read_past, write_past
-from ..engines.torch_engine import choose_device, choose_dtype
+from ..engines.hardware import find_processor, memory_limits
+from ..engines.torch_engine import DTYPES, choose_device, choose_dtype, limit_threads
 from ..errors import InvalidValue, MissingPackage, lookup
 from ..losses import Loss
 from ..structures import Targets
@@ -49,17 +50,34 @@ def check_trackers(names: Sequence[str]) -> None:
 
 
 def open_accelerator(
-    device: str, recipe: Recipe, trackers: Sequence[str], folder: RunFolder
+    device: str,
+    recipe: Recipe,
+    trackers: Sequence[str],
+    folder: RunFolder,
+    *,
+    cache: Path | None = None,
 ) -> Accelerator:
     """Make accelerate's `Accelerator` for a device, with the recipe's precision.
+
+    Args:
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        recipe: whose `auto` is the fastest precision; see `engines.precision.fast_precision`.
+        trackers: keys of `TRACKERS`.
+        folder: of the run.
+        cache: folder for what is measured; the user's own if None.
 
     Raises:
         InvalidValue: this machine lacks the device, or the device the precision; or the processes
             cannot share a batch evenly.
     """
     place = choose_device(device)
-    precision = recipe.precision if recipe.precision != "auto" else _fast_precision(place)
-    choose_dtype(precision, place)
+    dtype = choose_dtype(recipe.precision, place, cache=cache, training=True)
+    precision = next(name for name, one in DTYPES.items() if one == dtype)
+    if precision != "fp32" and place.type == "cpu" and precision not in find_processor().precisions:
+        logger.warning(
+            f"this processor has no instructions for {precision} and emulates it: fp32 is faster"
+        )
+    limit_threads()
     # accelerate keeps the device and precision of the first run of a Python process for all
     AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(
@@ -81,15 +99,6 @@ def _check_share(recipe: Recipe, processes: int) -> None:
         raise InvalidValue("shapes.dynamic_batch", True, "false with several processes")
 
 
-def _fast_precision(device: torch.device) -> str:
-    """bf16 where the device computes in it; on a GPU without, fp16; else fp32."""
-    try:
-        choose_dtype("bf16", device)
-    except InvalidValue:
-        return "fp16" if device.type == "cuda" else "fp32"
-    return "bf16"
-
-
 def free_memory() -> int | None:
     """Bytes of memory that this process can still get; None where the system does not say."""
     found = []
@@ -100,23 +109,7 @@ def free_memory() -> int | None:
         found = [int(fields["MemAvailable"].split()[0]) * 1024]
     except (ValueError, OSError, KeyError, AttributeError):
         pass
-    for folder, limit, used, cached in (
-        ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
-        (
-            "/sys/fs/cgroup/memory",
-            "memory.limit_in_bytes",
-            "memory.usage_in_bytes",
-            "total_inactive_file",
-        ),
-    ):
-        try:
-            most, taken = (int(Path(folder, name).read_text("ascii")) for name in (limit, used))
-            lines = Path(folder, "memory.stat").read_text("ascii").splitlines()
-            # files that were read count as taken, but make room when it is needed
-            spare = next((int(line.split()[1]) for line in lines if line.split()[0] == cached), 0)
-        except (OSError, ValueError, IndexError):
-            continue
-        found.append(most - taken + spare)
+    found += [free for _, free in memory_limits()]
     return min(found) if found else None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..augment import AUGMENTATIONS, MIXERS, TRANSFORMS, Compose, Transform, create, load_transform
+from ..cache import find_budget
 from ..datasets.check import require_objects, require_sound
 from ..datasets.dataset import Dataset
 from ..datasets.loader import Augmentation, TrainingSet, open_training_set
@@ -88,12 +89,13 @@ def open_augmented(
         largest_size: (height, width) of the largest images that the network gets.
         cache: folder for decoded images; the user's own if None.
     """
+    home = Path(cache) if cache is not None else default_cache()
     return open_training_set(
         dataset,
         make_augmentation(recipe.augment, input_spec=input_spec),
         long_side=max(largest_size),
-        folder=(Path(cache) if cache is not None else default_cache()) / "images",
-        budget=int(recipe.loader.store_gigabytes * GIGABYTE),
+        folder=home / "images",
+        budget=min(int(recipe.loader.store_gigabytes * GIGABYTE), find_budget(home)),
         mixers=make_mixers(recipe.augment, input_spec=input_spec),
     )
 

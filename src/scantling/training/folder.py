@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 import platform
 import sys
 from collections.abc import Iterable, Mapping
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidSettings, InvalidValue, unreadable
-from ..io import write_file
+from ..io import count_cores, write_file
 from .recipe import current_name
 from .resolve import ResolvedRecipe
 
@@ -208,7 +207,7 @@ def write_environment(folder: RunFolder, accelerator: "Accelerator") -> None:
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
+        "cores": count_cores(),
         "device": str(accelerator.device),
         "precision": accelerator.mixed_precision,
         "processes": accelerator.num_processes,

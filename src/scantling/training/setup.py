@@ -160,7 +160,13 @@ def _open(
         resolved = fit_to_length(resolved, len(dataset))
     model, anchors = prepare_for_training(model, dataset, resolved.recipe)
 
-    accelerator = open_accelerator(args.device, resolved.recipe, args.trackers, folder)
+    accelerator = open_accelerator(
+        args.device,
+        resolved.recipe,
+        args.trackers,
+        folder,
+        cache=None if cache is None else Path(cache),
+    )
     device = accelerator.device
     loss = loss_for(model, resolved.recipe)
     loss.to(device)

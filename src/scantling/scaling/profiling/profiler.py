@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ...engines.hardware import count_cores, describe_machine, find_processor
+from ...engines.hardware import describe_machine, find_processor
 from ...engines.runtimes import find_installed
 from ...errors import InvalidValue, MissingPackage, UnknownName
+from ...io import count_cores
 from ..device_profile import ChainSample, DeviceProfile, Peak, Residuals, engine_version
 from ..latency.fitting import cross_validate
 from ..latency.operation_table import OperationTable
@@ -131,10 +132,10 @@ def choose_runner(engine: str, device: str, precision: str, threads: int | None)
         raise InvalidValue("device", device, "cuda: tensorrt runs on a GPU")
     if engine == "onnxruntime" and precision != "fp32":
         raise InvalidValue("precision", precision, "fp32 for onnxruntime")
-    processor = find_processor()
-    computes = {"fp32": True, "bf16": processor.has_bf16, "fp16": processor.has_fp16}
-    if where == "cpu" and not computes[precision]:
-        raise InvalidValue("precision", precision, "one that this processor computes in")
+    computed = find_processor().precisions
+    if where == "cpu" and precision not in computed:
+        expected = f"one that this processor computes in: {', '.join(computed)}"
+        raise InvalidValue("precision", precision, expected)
     if threads is not None and not 1 <= threads <= 1024:
         raise InvalidValue("threads", threads, "a number from 1 to 1024")
     return ChainRunner(engine, precision, where, threads or count_cores())

@@ -1,0 +1,43 @@
+"""The files that a model is loaded from; found without torch."""
+
+from pathlib import Path
+
+from .hub import OFFICIAL
+
+ALONE = (".safetensors", ".pt", ".pth")
+
+
+def list_model_files(
+    model: str | Path,
+    *,
+    weights: str | Path | None = None,
+    names: str | Path | None = None,
+    cache: Path,
+) -> list[Path] | None:
+    """All files that `load_model` reads for the same arguments; the model itself depends on them.
+
+    Args:
+        model, weights, names: as of `load_model`.
+        cache: folder of downloads.
+
+    Returns:
+        None where one of them is missing, or it cannot be told so simply.
+    """
+    path = Path(model)
+    given = None if weights is None else Path(weights)
+    named = None if names is None else Path(names)
+    suffix = path.suffix.lower()
+    if named is not None and named.suffix.lower() == ".data":
+        return None  # names another file
+    if suffix == ".cfg":
+        beside = path.with_suffix(".names")
+        named = named or (beside if beside.is_file() else None)
+        found = [path, given or path.with_suffix(".weights"), named]
+    elif suffix in ALONE and given is None:
+        found = [path, named]
+    elif str(model) in OFFICIAL and given is None:
+        found = [cache / OFFICIAL[str(model)].file_name, named]
+    else:
+        return None
+    files = [one for one in found if one is not None]
+    return files if all(one.is_file() for one in files) else None
