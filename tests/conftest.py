@@ -1,4 +1,4 @@
-"""Where the real weights and images are, what a test needs, and how many threads it may take."""
+"""Where weights and images are, what a test needs, and how many threads it may take."""
 
 import gc
 import os
@@ -12,6 +12,7 @@ import pytest
 
 from logged import logged_lines
 from markers import find_absent
+from once import make_once
 from scantling.engines.openvino_engine import keep_signal_stack
 
 ROOT = Path(__file__).parents[1]
@@ -35,20 +36,32 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 os.environ["SCANTLING_ENGINE"] = "torch"
 
 
+REAL = Path(os.environ.get("SCANTLING_ASSETS", ROOT.parent / "shared" / "assets"))
+
+
 @pytest.fixture(scope="session")
-def assets() -> Path:
+def real_assets() -> Path:
     """The folder of real weights, images and reference results; absent, the test is skipped.
 
-    In continuous integration (`CI=true`) absence is a failure: a run that checks nothing must not
-    look like one that passed.
+    In continuous integration (`CI=true`) absence is a failure: a run that checks less must not
+    look like one that checks all.
     """
-    folder = Path(os.environ.get("SCANTLING_ASSETS", ROOT.parent / "shared" / "assets"))
-    if not folder.is_dir():
-        message = f"no assets at {folder}; set SCANTLING_ASSETS to the folder that holds them"
+    if not REAL.is_dir():
+        message = f"no assets at {REAL}; set SCANTLING_ASSETS to the folder that holds them"
         if os.environ.get("CI") == "true":
             pytest.fail(message)
         pytest.skip(message)
-    return folder
+    return REAL
+
+
+@pytest.fixture(scope="session")
+def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of weights and images: the real ones, or what stands in for them."""
+    if REAL.is_dir():
+        return REAL
+    from stand_in import make_stand_in  # late: it needs torch, and the tests of a board have none
+
+    return make_once(tmp_path_factory, "stand-in", make_stand_in)
 
 
 @pytest.fixture

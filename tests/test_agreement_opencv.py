@@ -18,9 +18,9 @@ MIN_SCORE = 0.25
 SCORE, PIXELS = 0.005, 1.0  # how far a score, and an edge, may be apart
 
 
-def reference(assets: Path, network: str) -> dict[str, list[dict[str, Any]]]:
+def reference(real_assets: Path, network: str) -> dict[str, list[dict[str, Any]]]:
     """What OpenCV found, by image."""
-    path = assets / "refs" / "opencv_dnn" / "detections.json"
+    path = real_assets / "refs" / "opencv_dnn" / "detections.json"
     found: dict[str, list[dict[str, Any]]] = json.loads(path.read_text())[network]
     return found
 
@@ -56,8 +56,8 @@ def as_found(
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_every_reference_detection_is_found_and_nothing_else(network: str, assets: Path):
-    cfg = assets / "weights" / f"{NETWORKS[network]}.cfg"
+def test_every_reference_detection_is_found_and_nothing_else(network: str, real_assets: Path):
+    cfg = real_assets / "weights" / f"{NETWORKS[network]}.cfg"
     predictor = scantling.load(
         cfg,
         weights=cfg.with_suffix(".weights"),
@@ -67,17 +67,17 @@ def test_every_reference_detection_is_found_and_nothing_else(network: str, asset
         resize_mode="stretch",
         clip=False,
     )
-    expected = reference(assets, network)
+    expected = reference(real_assets, network)
     assert len(expected) == 7
     for name, objects in expected.items():
-        (path,) = (assets / "images").rglob(name)
+        (path,) = (real_assets / "images").rglob(name)
         found = [as_found(one.name, one.score, one.box) for one in predictor(path)]
         assert unmatched(objects, found) == ([], []), name
 
 
-def test_the_command_line_finds_the_same(assets: Path, capsys: pytest.CaptureFixture[str]):
-    cfg = assets / "weights" / "yolov4-tiny-coco" / "yolov4-tiny.cfg"
-    image = assets / "images" / "darknet" / "dog.jpg"
+def test_the_command_line_finds_the_same(real_assets: Path, capsys: pytest.CaptureFixture[str]):
+    cfg = real_assets / "weights" / "yolov4-tiny-coco" / "yolov4-tiny.cfg"
+    image = real_assets / "images" / "darknet" / "dog.jpg"
     options = ["--image-size", "416", "--device", "cpu", "--json"]
     options += ["--set", "resize_mode=stretch", "--set", "clip=false"]
     names = str(cfg.with_name("coco.names"))
@@ -87,7 +87,7 @@ def test_the_command_line_finds_the_same(assets: Path, capsys: pytest.CaptureFix
     found = [as_found(one["name"], one["score"], one["box"]) for one in detections]
 
     assert [one[0] for one in found] == ["dog", "truck", "bicycle", "car"]
-    assert unmatched(reference(assets, "yolov4-tiny@416")["dog.jpg"], found) == ([], [])
+    assert unmatched(reference(real_assets, "yolov4-tiny@416")["dog.jpg"], found) == ([], [])
 
 
 def test_a_difference_would_be_noticed():

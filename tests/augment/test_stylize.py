@@ -61,6 +61,7 @@ def test_strength_goes_from_the_image_to_the_style(pair):
     assert distances == sorted(distances)
 
 
+@pytest.mark.usefixtures("real_assets")
 def test_an_image_in_its_own_style_is_itself(pair):
     image, _ = pair
     assert np.abs(stylize(image, image).astype(int) - image).max() <= 2

@@ -145,4 +145,4 @@ def test_threads_that_want_more_than_the_processors_are_seen_to_wait():
 def test_timing_gives_what_was_done():
     result, sample = timed(lambda: 42)
     assert result == 42
-    assert 0 <= sample.value < 1
+    assert 0 <= sample.value < 60

@@ -9,11 +9,12 @@ import os
 import runpy
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from once import make_once
 
 ABSENT = "torch torchvision accelerate onnx onnxscript timm effdet safetensors"
 PREAMBLE = f"""
@@ -35,22 +36,7 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         return Path(os.environ["SCANTLING_BOARD_FILES"])
     script = runpy.run_path(str(Path(__file__).with_name("make_files.py")))
     assets = request.getfixturevalue("assets")
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    try:
-        (shared / "board-draft").mkdir()  # one worker makes them, the others wait for it
-    except FileExistsError:
-        return wait_for(shared / "board")
-    script["make_files"](assets, shared / "board-draft")
-    return (shared / "board-draft").rename(shared / "board")
-
-
-def wait_for(folder: Path) -> Path:
-    for _ in range(3000):
-        if folder.is_dir():
-            return folder
-        time.sleep(0.1)
-    pytest.fail(f"nobody made {folder}")
+    return make_once(tmp_path_factory, "board", lambda folder: script["make_files"](assets, folder))
 
 
 def start(code: str, *words: object, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -62,7 +48,7 @@ def start(code: str, *words: object, folder: Path) -> subprocess.CompletedProces
         text=True,
         cwd=folder,
         env=environment,
-        timeout=300,
+        timeout=600,
     )
 
 

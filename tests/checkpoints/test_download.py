@@ -266,6 +266,7 @@ def test_server_that_says_nothing_times_out(target):
             download(url, target, size=1, timeout=0.1)
 
 
+@pytest.mark.usefixtures("real_assets")
 def test_official_weights_are_taken_from_the_cache(assets, tmp_path):
     cached = tmp_path / "yolov4-tiny.weights"
     cached.write_bytes((assets / "weights/yolov4-tiny-coco/yolov4-tiny.weights").read_bytes())

@@ -63,6 +63,7 @@ def test_name_cfg_and_native_file_are_the_same_network(tiny, tmp_path):
     assert named.names == from_cfg.names == native.names == DARKNET_COCO_NAMES
 
 
+@pytest.mark.usefixtures("real_assets")
 def test_name_uses_the_official_weights_of_the_cache(tiny, tmp_path):
     shutil.copy(tiny / "yolov4-tiny.weights", tmp_path)
     model = load_model("yolov4-tiny", cache=tmp_path)

@@ -1,6 +1,12 @@
-"""OpenCV's own darknet reader, given the same cfg and weights: an engine that we did not write."""
+"""OpenCV's own darknet reader, given the same cfg and weights: an engine that we did not write.
+
+OpenCV 5 reads no darknet files. There, what OpenCV 4 made of the same is read from a file: see
+`opencv_references`.
+"""
 
 import re
+import zlib
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import cv2
@@ -9,9 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from opencv_references import LIVE, keep_reference, read_reference
 from scantling.darknet import DarknetNetwork, WeightsHeader, stored_tensors, write_weights
 from scantling.darknet.layers import WeightedShortcut
 from scantling.heads.yolo_decoding import decode_level
+
+SAMPLE = 24  # rows of a level that are kept; of a small one all
 
 
 def resized(text: str, side: int) -> str:
@@ -26,34 +35,45 @@ def unthresholded(text: str) -> str:
     return re.sub(r"(?m)^\[(yolo|region)\]", r"[\1]\nthresh=0\nnms_threshold=0", text)
 
 
+def uniform(shape: tuple[int, ...], seed: int) -> torch.Tensor:
+    """Random numbers of 0 to 1 that are the same on every machine."""
+    return torch.from_numpy(np.random.default_rng(seed).random(shape, np.float32))
+
+
 def images(count: int, side: int, seed: int = 1) -> torch.Tensor:
     """(count, 3, side, side) images with patches of light and shade, 0 to 1."""
-    generator = torch.Generator().manual_seed(seed)
-    coarse = torch.rand(count, 3, side // 16, side // 16, generator=generator)
-    fine = torch.rand(count, 3, side, side, generator=generator)
+    coarse = uniform((count, 3, side // 16, side // 16), seed).double()
+    fine = uniform((count, 3, side, side), seed + 1)
     patches = F.interpolate(coarse, size=(side, side), mode="bilinear", align_corners=False)
-    return 0.7 * patches + 0.3 * fine
+    return (0.7 * patches + 0.3 * fine.double()).float()
 
 
 @torch.no_grad()
 def randomise(network: DarknetNetwork, batch: torch.Tensor, seed: int = 0) -> None:
-    """Random weights under which every map of `batch` stays of the order of 1."""
-    generator = torch.Generator().manual_seed(seed)
-    for module in network.modules():
+    """Random weights under which every map of `batch` stays of the order of 1.
+
+    They are the same on every machine: the statistics of the norms are computed in float64.
+    """
+    for place, module in enumerate(network.modules()):
+        own = 10_000 * seed + 3 * place
+
+        def between(tensor: torch.Tensor, low: float, high: float, first: int = own) -> None:
+            tensor.copy_(low + (high - low) * uniform(tuple(tensor.shape), first))
+
         if isinstance(module, nn.Conv2d):
-            fan_in = module.weight[0].numel()
-            module.weight.normal_(0, (1 / fan_in) ** 0.5, generator=generator)
+            reach = (3 / module.weight[0].numel()) ** 0.5
+            between(module.weight, -reach, reach)
             if module.bias is not None:
                 module.weight.mul_(0.5)
-                module.bias.uniform_(-0.5, 0.5, generator=generator)
+                between(module.bias, -0.5, 0.5, own + 1)
         elif isinstance(module, nn.BatchNorm2d):
-            module.weight.uniform_(0.7, 1.3, generator=generator)
-            module.bias.uniform_(0, 1, generator=generator)
+            between(module.weight, 0.7, 1.3)
+            between(module.bias, 0, 1, own + 1)
             module.momentum = 1.0  # the statistics of this one batch
         elif isinstance(module, WeightedShortcut):
-            module.weight.uniform_(0.5, 1.5, generator=generator)
-    network.train()(batch)
-    network.eval()
+            between(module.weight, 0.5, 1.5)
+    network.double().train()(batch.double())
+    network.float().eval()
 
 
 def use_opencv_epsilon(network: nn.Module) -> None:
@@ -63,15 +83,91 @@ def use_opencv_epsilon(network: nn.Module) -> None:
             module.eps = 1e-6
 
 
+@dataclass(frozen=True)
+class Rows:
+    """What OpenCV made of one level, or a sample of it.
+
+    Args:
+        count: of all rows.
+        place: (R,) which rows these are.
+        values: (R, 5 + K) centre, width and height as a share of the image, objectness,
+            objectness · class; by row, column, anchor.
+        mean: (5 + K,) of all rows.
+        largest: of the box columns, without their sign, and of the scores.
+    """
+
+    count: int
+    place: np.ndarray
+    values: np.ndarray
+    mean: np.ndarray
+    largest: np.ndarray
+
+    @classmethod
+    def whole(cls, values: np.ndarray) -> "Rows":
+        """All rows of a level."""
+        largest = np.array([np.abs(values[:, :4]).max(), values[:, 5:].max()])
+        mean = values.mean(0, dtype=np.float64)
+        return cls(len(values), np.arange(len(values)), values, mean, largest)
+
+    def sample(self, most: int) -> "Rows":
+        """So many of the rows at most, evenly apart."""
+        place = np.unique(np.linspace(0, self.count - 1, min(most, self.count)).astype(np.int64))
+        return Rows(self.count, place, self.values[place], self.mean, self.largest)
+
+
 def opencv_boxes(
-    cfg: str, network: DarknetNetwork, blob: np.ndarray, folder: Path
-) -> list[np.ndarray]:
+    name: str,
+    cfg: str,
+    network: DarknetNetwork,
+    blob: np.ndarray,
+    folder: Path,
+    *,
+    same: bool = True,
+) -> list[Rows]:
     """What OpenCV makes of the cfg and the network's weights, per detection layer, finest first.
 
-    Returns:
-        per level (A · H · W, 5 + K): centre, width and height as a share of the image, objectness,
-        objectness · class; by row, column, anchor.
+    Args:
+        name: under which it is kept for OpenCV 5.
+        same: whether OpenCV is to make the same of it each time.
+
+    Raises:
+        cv2.error: OpenCV cannot.
     """
+    given = fingerprint(cfg, network, blob)
+    if not LIVE:
+        return levels_of(read_reference(name, given))
+    try:
+        found = [Rows.whole(level) for level in run_opencv(cfg, network, blob, folder)]
+    except cv2.error:
+        keep_reference(name, given, {}, same=same)
+        raise
+    samples = [level.sample(SAMPLE if level.count > 100 else 100) for level in found]
+    parts = {
+        f"{number} {part}": value
+        for number, sample in enumerate(samples)
+        for part, value in vars(sample).items()
+    }
+    keep_reference(name, given, parts, same=same)
+    return found
+
+
+def levels_of(parts: dict[str, np.ndarray]) -> list[Rows]:
+    """The levels, of what was kept of them."""
+    names = [field.name for field in fields(Rows)]
+    count = len({key.split()[0] for key in parts})
+    return [Rows(*(parts[f"{number} {name}"] for name in names)) for number in range(count)]
+
+
+def fingerprint(cfg: str, network: DarknetNetwork, blob: np.ndarray) -> str:
+    """Tells other inputs than those of a reference apart, and not the last bits of one."""
+    weights = sum(float(tensor.detach().double().abs().sum()) for tensor in stored_tensors(network))
+    return f"{zlib.crc32(cfg.encode())} {weights:.5g} {float(blob.sum(dtype=np.float64)):.5g}"
+
+
+def run_opencv(
+    cfg: str, network: DarknetNetwork, blob: np.ndarray, folder: Path
+) -> list[np.ndarray]:
+    """(A · H · W, 5 + K) of each detection layer, finest first, by OpenCV 4."""
     path = folder / "oracle.weights"
     write_weights(path, stored_tensors(network), WeightsHeader())
     weights = np.fromfile(path, np.uint8)
@@ -104,16 +200,19 @@ def our_boxes(network: DarknetNetwork, blob: np.ndarray) -> list[np.ndarray]:
     return found
 
 
-def relative_difference(ours: np.ndarray, theirs: np.ndarray) -> float:
+def relative_difference(ours: np.ndarray, theirs: Rows) -> float:
     """The largest difference, columns without objectness, as a share of the largest value.
 
     OpenCV runs its own NMS on `[region]` and sets the scores that it suppresses to 0; those are
     left out.
     """
-    boxes, scores = np.delete(theirs, 4, axis=1)[:, :4], theirs[:, 5:]
-    assert ours.shape == (len(boxes), 4 + scores.shape[1])
+    assert ours.shape == (int(theirs.count), 4 + theirs.values.shape[1] - 5)
+    boxes, scores = theirs.values[:, :4], theirs.values[:, 5:]
     kept = scores > 0
     assert kept.any()
-    box_difference = np.abs(ours[:, :4] - boxes).max() / np.abs(boxes).max()
-    score_difference = np.abs(ours[:, 4:] - scores)[kept].max() / scores.max()
-    return float(max(box_difference, score_difference))
+    rows, (box, score) = ours[theirs.place], theirs.largest
+    box_difference = np.abs(rows[:, :4] - boxes).max() / box
+    score_difference = np.abs(rows[:, 4:] - scores)[kept].max() / score
+    means = np.abs(ours.mean(0, dtype=np.float64) - np.delete(theirs.mean, 4))
+    mean_difference = max(means[:4].max() / box, means[4:].max() / score if kept.all() else 0)
+    return float(max(box_difference, score_difference, mean_difference))

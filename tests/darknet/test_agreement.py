@@ -5,6 +5,7 @@ OpenCV also divides by sqrt(variance + 1e-6) where darknet has 1e-5, which amoun
 weights, and runs an NMS of its own on `[region]`; `opencv_oracle` keeps both out of the comparison.
 """
 
+from importlib.resources import files
 from pathlib import Path
 
 import cv2
@@ -21,6 +22,7 @@ from opencv_oracle import (
 
 from scantling.darknet import build_cfg_network, load_cfg_network, read_cfg, stored_tensors
 from scantling.errors import InvalidCfg
+from stand_in import DATA, HEADER, thin_cfg, thin_weights
 
 # Parameters and values in the `.weights`, counted from the published files by someone else.
 COUNTS = {
@@ -82,11 +84,11 @@ def test_every_published_cfg_gives_the_output_of_opencv(assets: Path, tmp_path: 
     text = text.replace(before, after)
     network = build_cfg_network(spec.replace(cfg=text, image_size=side))
 
-    batch = images(4, side)
+    batch = images(2, side)
     randomise(network, batch)
     use_opencv_epsilon(network)
     blob = batch[:1].numpy()
-    theirs = opencv_boxes(text, network, blob, tmp_path)
+    theirs = opencv_boxes(f"cfg {name}", text, network, blob, tmp_path)
     for ours, reference in zip(our_boxes(network, blob), theirs, strict=True):
         assert relative_difference(ours, reference) < 2e-4
 
@@ -111,19 +113,39 @@ def test_every_cfg_of_the_assets_is_tested_or_refused(assets: Path):
     ],
 )
 def test_real_weights_give_the_output_of_opencv(
-    assets: Path, tmp_path: Path, folder: str, name: str, image: str
+    real_assets: Path, tmp_path: Path, folder: str, name: str, image: str
 ):
-    cfg = assets / "weights" / folder / f"{name}.cfg"
+    cfg = real_assets / "weights" / folder / f"{name}.cfg"
     spec, network, header = load_cfg_network(cfg, cfg.with_suffix(".weights"))
     assert header is not None
     assert (header.major, header.minor, header.revision) == (0, 2, 5)
 
-    picture = cv2.imread(str(assets / "images" / "darknet" / f"{image}.jpg"))
+    picture = cv2.imread(str(real_assets / "images" / "darknet" / f"{image}.jpg"))
     height, width = spec.image_size
     blob = cv2.dnn.blobFromImage(picture, 1 / 255, (width, height), swapRB=True)
-    theirs = opencv_boxes(spec.cfg, network, blob, tmp_path)
+    theirs = opencv_boxes(f"{name} {image}", spec.cfg, network, blob, tmp_path)
     for ours, reference in zip(our_boxes(network, blob), theirs, strict=True):
         assert relative_difference(ours, reference) < 2e-3
+    use_opencv_epsilon(network)
+    for ours, reference in zip(our_boxes(network, blob), theirs, strict=True):
+        assert relative_difference(ours, reference) < 2e-5
+
+
+@pytest.mark.parametrize("image", ["bus", "dog", "giraffe"])
+def test_trained_weights_of_ours_give_the_output_of_opencv(tmp_path: Path, image: str):
+    """Wherever the tests run: nothing of it lies outside the repository."""
+    tiny = (files("scantling.darknet") / "cfg" / "yolov4-tiny.cfg").read_text()
+    cfg = tmp_path / "thin.cfg"
+    cfg.write_text(thin_cfg(tiny))
+    arrays = b"".join(array.tobytes() for array in thin_weights())
+    cfg.with_suffix(".weights").write_bytes(HEADER + arrays)
+    spec, network, _ = load_cfg_network(cfg, cfg.with_suffix(".weights"))
+
+    picture = cv2.imread(str(DATA / "stand_in" / f"{image}.jpg"))
+    height, width = spec.image_size
+    blob = cv2.dnn.blobFromImage(picture, 1 / 255, (width, height), swapRB=True)
+    theirs = opencv_boxes(f"thin {image}", spec.cfg, network, blob, tmp_path)
+    assert max(reference.largest[1] for reference in theirs) > 0.5  # it has learned something
     use_opencv_epsilon(network)
     for ours, reference in zip(our_boxes(network, blob), theirs, strict=True):
         assert relative_difference(ours, reference) < 2e-5

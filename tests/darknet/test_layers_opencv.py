@@ -72,7 +72,7 @@ def test_every_layer_that_opencv_has_gives_its_output(build: Build, tmp_path: Pa
     randomise(network, batch)
     use_opencv_epsilon(network)
     cfg = (tmp_path / "small.cfg").read_text()
-    theirs = opencv_boxes(cfg, network, batch[:1].numpy(), tmp_path)
+    theirs = opencv_boxes(name, cfg, network, batch[:1].numpy(), tmp_path)
     for ours, reference in zip(our_boxes(network, batch[:1].numpy()), theirs, strict=True):
         assert relative_difference(ours, reference) < 1e-5
 
@@ -115,13 +115,13 @@ def test_opencv_is_no_judge_where_it_departs_from_darknet(build: Build, tmp_path
     cfg = (tmp_path / "small.cfg").read_text()
     blob = batch[:1].numpy()
     try:
-        theirs = opencv_boxes(cfg, network, blob, tmp_path)[0]
+        (theirs, *_) = opencv_boxes(name, cfg, network, blob, tmp_path, same=False)
     except cv2.error:
         return
     ours = our_boxes(network, blob)[0]
-    if len(ours) == len(theirs):
-        ours = np.insert(ours, 4, theirs[:, 4], axis=1)  # objectness, which we do not tell apart
-        assert not np.allclose(ours, theirs, rtol=1e-2, atol=1e-3)
+    if len(ours) == theirs.count:
+        values = np.delete(theirs.values, 4, axis=1)  # objectness, which we do not tell apart
+        assert not np.allclose(ours[theirs.place], values, rtol=1e-2, atol=1e-3)
 
 
 def test_silu_is_swish_of_torch_and_of_opencv(build: Build, tmp_path: Path):
@@ -133,7 +133,7 @@ def test_silu_is_swish_of_torch_and_of_opencv(build: Build, tmp_path: Path):
     randomise(network, batch)
     use_opencv_epsilon(network)
     cfg = (tmp_path / "small.cfg").read_text().replace("silu", "swish")
-    theirs = opencv_boxes(cfg, network, batch[:1].numpy(), tmp_path)
+    theirs = opencv_boxes("silu", cfg, network, batch[:1].numpy(), tmp_path)
     for ours, reference in zip(our_boxes(network, batch[:1].numpy()), theirs, strict=True):
         assert relative_difference(ours, reference) < 1e-5
 

@@ -109,7 +109,7 @@ def test_decoding_is_that_of_opencv_whatever_the_last_activation(
     randomise(network, batch)
     use_opencv_epsilon(network)
     cfg = (tmp_path / "small.cfg").read_text()
-    (theirs,) = opencv_boxes(cfg, network, batch[:1].numpy(), tmp_path)
+    (theirs,) = opencv_boxes(f"{activation} {options}", cfg, network, batch[:1].numpy(), tmp_path)
     (ours,) = our_boxes(network, batch[:1].numpy())
     assert relative_difference(ours, theirs) < 2e-5
 

@@ -190,7 +190,8 @@ def test_cells_that_are_not_whole_are_opencvs(chain: Chain, tmp_path: Path):
     network, batch = chain
     use_opencv_epsilon(network)
     blob = batch[:1].numpy()
-    (theirs,) = opencv_boxes((tmp_path / "small.cfg").read_text(), network, blob, tmp_path)
+    cfg = (tmp_path / "small.cfg").read_text()
+    (theirs,) = opencv_boxes("sizes", cfg, network, blob, tmp_path)
     (ours,) = our_boxes(network, blob)
     assert len(ours) == 9 * 9 * 3
     assert relative_difference(ours, theirs) < 2e-5

@@ -67,6 +67,7 @@ def convert_on(source: Path, folder: Path, formats: tuple[str, ...]) -> list:
     return done
 
 
+@pytest.mark.usefixtures("real_assets")
 def test_bccd_comes_through_every_format_with_the_same_boxes(assets: Path, tmp_path: Path):
     source = assets / "datasets/bccd"
     first = convert_dataset(source, tmp_path / "start", to="coco")
@@ -96,6 +97,7 @@ def test_bccd_comes_through_every_format_with_the_same_boxes(assets: Path, tmp_p
     ]
 
 
+@pytest.mark.usefixtures("real_assets")
 def test_first128_comes_through_yolo_and_coco_exactly_and_voc_to_rounding(
     first128: Path, tmp_path: Path
 ):
@@ -207,6 +209,7 @@ def test_boxes_at_every_edge_are_read_back_without_a_finding(tmp_path: Path):
         assert_same(found, made, within=0.5 + 1e-8 if to == "voc" else 1e-8)
 
 
+@pytest.mark.usefixtures("real_assets")
 def test_only_the_splits_that_were_asked_for_are_converted(assets: Path, tmp_path: Path):
     done = convert_dataset(assets / "datasets/bccd", tmp_path / "out", to="yolo", splits=["val"])
     assert [one.split for one in done.splits] == ["val"]

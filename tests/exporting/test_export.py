@@ -145,6 +145,7 @@ def test_a_full_disk_is_told(small: Model, tmp_path: Path, monkeypatch: pytest.M
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("real_assets")
 @pytest.mark.parametrize("to", ["onnx", pytest.param("openvino", marks=pytest.mark.needs("nncf"))])
 def test_int8_says_what_it_was_calibrated_on_and_is_near(
     to: str, small: Model, data: Path, tmp_path: Path, logged: list[str]

@@ -16,7 +16,7 @@ def readers() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "scantling-prefetch"]
 
 
-def wait_for(condition: object, seconds: float = 3) -> bool:
+def wait_for(condition: object, seconds: float = 300) -> bool:
     """Whether it comes true in time."""
     end = time.monotonic() + seconds
     while not condition() and time.monotonic() < end:
@@ -47,15 +47,16 @@ def test_no_more_is_read_ahead_than_asked(depth):
 
 
 def test_reading_goes_on_while_the_consumer_works():
+    read: list[int] = []
+
     def items() -> Iterator[int]:
         for number in range(10):
-            time.sleep(0.03)
+            read.append(number)
             yield number
 
-    start = time.perf_counter()
-    for _ in prefetch(items()):
-        time.sleep(0.03)
-    assert time.perf_counter() - start < 0.5  # one after the other: 0.6
+    for number in prefetch(items()):
+        least = min(number + 1, 9)
+        assert wait_for(lambda least=least: read[-1] >= least)
 
 
 def test_an_error_comes_after_the_items_before_it():
@@ -84,9 +85,7 @@ def test_closing_stops_the_reader_and_closes_what_it_read():
 
     ahead = prefetch(items())
     next(ahead)
-    start = time.perf_counter()
     ahead.close()
-    assert time.perf_counter() - start < 0.5
     assert closed == ["scantling-prefetch"]
     assert not readers()
     assert list(ahead) == []
@@ -117,13 +116,12 @@ def test_a_reader_that_hangs_does_not_hold_up_the_consumer():
 
     def items() -> Iterator[int]:
         yield 0
-        released.wait(20)
+        released.wait()
 
     ahead = prefetch(items())
     next(ahead)
-    start = time.perf_counter()
     ahead.close()
-    assert time.perf_counter() - start < 2
+    assert readers()  # it still hangs
     released.set()
     assert wait_for(lambda: not readers())
 
@@ -133,7 +131,7 @@ def test_a_chain_closes_while_its_middle_waits_for_its_beginning():
 
     def items() -> Iterator[int]:
         yield 0
-        released.wait(20)
+        released.wait()
 
     first = prefetch(items())
     second = prefetch(number + 1 for number in first)

@@ -127,6 +127,7 @@ def test_a_file_that_was_cut_off_is_refused_never_filled_up(kind, kept, assets):
         decode_image(data[: int(len(data) * kept)], "dog")
 
 
+@pytest.mark.usefixtures("real_assets")
 def test_a_progressive_jpeg_that_was_cut_off_is_refused(assets):
     picture = PIL.Image.open(assets / "images/darknet/dog.jpg")
     data = encoded(picture, "JPEG", progressive=True)
@@ -145,20 +146,21 @@ def test_a_jpeg_with_thousands_of_scans_is_refused_before_it_is_decoded():
 
 
 def test_a_jpeg_of_nothing_but_empty_segments_ends():
-    start = time.perf_counter()
+    start = time.thread_time()  # of this processor, whatever else it does
     with pytest.raises(InvalidSource):
         decode_image(b"\xff\xd8" + b"\xff\xfe\0\2" * 3_000_000, "x")
-    assert time.perf_counter() - start < 5
+    assert time.thread_time() - start < 30
 
 
 @pytest.mark.parametrize(
     ("width", "height"), [(30_000, 30_000), (2**31 - 1, 2**31 - 1), (2**20, 200)]
 )
-def test_an_image_with_too_many_pixels_is_refused_before_it_is_decoded(width, height):
-    start = time.perf_counter()
+def test_an_image_with_too_many_pixels_is_refused_before_it_is_decoded(
+    width, height, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delattr(cv2, "imdecode")
     with pytest.raises(InvalidSource, match=f"^x: is {width} × {height} pixels, more than"):
         decode_image(empty_png(width, height), "x")
-    assert time.perf_counter() - start < 0.1
 
 
 def test_the_limit_on_pixels_is_the_callers():
@@ -176,13 +178,14 @@ def test_a_small_tiff_with_huge_tiles_is_refused():
         decode_image(data, "x")
 
 
-def test_a_png_whose_last_chunk_claims_gigabytes_is_refused_at_once():
+def test_a_png_whose_last_chunk_claims_gigabytes_is_refused_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.delattr(cv2, "imdecode")
     data = encoded(four_colours(), "PNG")
     claim = data[:-12] + struct.pack(">I", 0xEE00_0000) + data[-8:]
-    start = time.perf_counter()
     with pytest.raises(InvalidSource, match="is cut off"):
         decode_image(claim, "x")
-    assert time.perf_counter() - start < 0.1
 
 
 @pytest.mark.parametrize("size", [(0, 0), (0, 5), (5, 0)])

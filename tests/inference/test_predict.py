@@ -39,7 +39,7 @@ def photos(assets: Path) -> list[Path]:
 
 def threads() -> int:
     """Ours that are alive, after those that are ending had a moment."""
-    for _ in range(100):
+    for _ in range(5000):
         ours = [one for one in threading.enumerate() if one.name.startswith("scantling")]
         if not ours:
             return 0
@@ -93,6 +93,7 @@ def test_bad_images_are_reported_in_order_and_the_rest_goes_on(
     assert all((one.frame.problem is None) == (one.detections is not None) for one in results)
 
 
+@pytest.mark.usefixtures("real_assets")
 def test_frames_of_a_video_come_in_order(predictor: Predictor, assets: Path):
     results = list(predict(predictor, assets / "video" / "road.mp4", batch_size=4))
     assert [one.frame.index for one in results] == list(range(38))
@@ -110,7 +111,7 @@ def test_the_reader_runs_ahead_but_not_far(predictor: Predictor):
 
     with closing(predictor.stream(images(), batch_size=2)) as stream:
         next(stream)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 300
         while made < 5 and time.monotonic() < deadline:
             time.sleep(0.01)  # nobody asks for more meanwhile
         time.sleep(0.3)
@@ -160,12 +161,11 @@ def test_leaving_does_not_wait_for_a_source_that_is_silent(predictor: Predictor)
 
     def images() -> Iterator[np.ndarray]:
         yield np.zeros((32, 32, 3), np.uint8)
-        release.wait(60)
+        release.wait()
 
     with closing(predictor.stream(images())) as stream:
         next(stream)
-        start = time.monotonic()
-    assert time.monotonic() - start < 10
+    assert not release.is_set()  # and here we are
     release.set()
     assert threads() == 0
 
@@ -182,6 +182,7 @@ def test_an_error_of_the_source_reaches_the_caller(predictor: Predictor):
     assert threads() == 0
 
 
+@pytest.mark.usefixtures("real_assets")
 def test_boxes_are_cut_off_at_the_edge_unless_told(cfg: Path, assets: Path):
     image = assets / "images" / "darknet" / "giraffe.jpg"
     free = load(cfg, device="cpu", clip=False)(image)

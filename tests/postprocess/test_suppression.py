@@ -164,7 +164,7 @@ def selections(kind: str) -> st.SearchStrategy[Selection]:
 
 @pytest.mark.parametrize("kind", REFERENCE)
 def test_every_kind_equals_taking_one_box_after_the_other(kind):
-    @settings(max_examples=1500, deadline=None)
+    @settings(max_examples=400, deadline=None)
     @given(batch=batches(), chosen=selections(kind))
     def check(batch: tuple[np.ndarray, np.ndarray], chosen: Selection) -> None:
         assert_as_one_by_one(*batch, chosen)

@@ -168,6 +168,7 @@ def tiny_weights(assets: Path) -> Path:
     return assets / "weights" / "yolov4-tiny-coco" / "yolov4-tiny.weights"
 
 
+@pytest.mark.usefixtures("real_assets")
 def test_the_command_drops_a_level_of_real_weights_and_the_rest_still_finds_objects(
     assets: Path, tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -18,7 +18,7 @@ from scantling.cli import main
 
 EVERY_UPDATE = {"save_minutes": 1e-9}
 UPDATES = 12  # of the run: two epochs of 24 images, four an update
-PATIENCE = 120  # seconds
+PATIENCE = 600  # seconds
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> list[Found]:
         )
         for rank in ("0", "1")
     ]
-    errors = [process.communicate(timeout=200)[1] for process in running]
+    errors = [process.communicate(timeout=600)[1] for process in running]
     assert [process.returncode for process in running] == [0, 0], errors
     return [torch.load(out / f"{rank}-of-2.pt") for rank in (0, 1)]
 

@@ -210,6 +210,7 @@ def test_tensorboard_gets_every_figure_of_every_epoch(tmp_path: Path):
         assert found == [(row["step"], pytest.approx(row[name])) for row in rows]
 
 
+@pytest.mark.usefixtures("real_assets")
 def test_the_split_for_validation_comes_before_the_one_for_testing(assets: Path, tmp_path: Path):
     """BCCD has train, trainval, val and test; by the alphabet test would come first."""
     run = open_run(

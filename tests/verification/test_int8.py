@@ -54,6 +54,7 @@ def names(verification: Verification) -> list[str]:
     return [fault.name for fault in verification.faults]
 
 
+@pytest.mark.usefixtures("real_assets")
 def test_int8_calibrated_on_photographs_passes(quantised: Make, tiny: Model, assets: Path):
     file = quantised("photographs", photographs(assets))
     verification = verify(file, against=tiny, engine="openvino", cache=file.parent)

@@ -18,6 +18,7 @@ def test_coco_first_128_says_where_its_images_are(assets: Path):
         read_dataset(assets / "datasets" / "coco-val2017-first128")
 
 
+@pytest.mark.usefixtures("real_assets")
 def test_coco_first_128_has_the_objects_of_its_lines(assets: Path, tmp_path: Path):
     folder = assets / "datasets" / "coco-val2017-first128"
     names = "".join(f"  {place}: class {place}\n" for place in range(80))
@@ -40,6 +41,7 @@ def test_coco_first_128_has_the_objects_of_its_lines(assets: Path, tmp_path: Pat
     assert not dataset.errors
 
 
+@pytest.mark.usefixtures("real_assets")
 @pytest.mark.parametrize(("split", "count"), [("train", 205), ("val", 87), ("test", 72)])
 def test_bccd_has_the_objects_of_its_annotations(assets: Path, split: str, count: int):
     root = assets / "datasets" / "bccd"

@@ -229,6 +229,7 @@ def test_every_kind_of_darknet_level_is_decoded_as_the_network_does(assets: Path
         same([one.numpy() for one in got], answer(model, images))
 
 
+@pytest.mark.usefixtures("real_assets")
 @pytest.mark.parametrize("format_", FORMATS)
 def test_nms_in_a_graph_keeps_what_select_keeps(format_: str, tiny: Model, photograph: np.ndarray):
     images = np.stack([resize_and_pad(photograph, (256, 256))[0], noise(1, 256, 256)[0]])
