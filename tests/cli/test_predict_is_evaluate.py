@@ -46,7 +46,7 @@ def data(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("size", "save"), [("416", "jsonl"), ("64", "images,jsonl")])
+@pytest.mark.parametrize(("size", "save"), [("416", "jsonl"), ("96", "images,jsonl")])
 def test_what_predict_saves_has_the_ap_that_evaluate_says(
     assets: Path, data: Path, tmp_path: Path, capsys, size: str, save: str
 ):
