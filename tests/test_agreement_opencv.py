@@ -65,6 +65,9 @@ def test_every_reference_detection_is_found_and_nothing_else(network: str, real_
         device="cpu",
         image_size=int(network.rpartition("@")[2]),
         resize_mode="stretch",
+        selection=scantling.Selection(
+            iou_threshold=0.45
+        ),  # of the reference; the cfgs say beta_nms=0.6
         clip=False,
     )
     expected = reference(real_assets, network)
