@@ -56,6 +56,25 @@ def test_a_bad_image_is_named_at_the_end_and_the_rest_is_done(
     assert len(Path("there/detections.jsonl").read_text().splitlines()) == 3
 
 
+def test_only_some_classes_are_kept_each_with_its_own_threshold(
+    desk: Path, capsys: pytest.CaptureFixture[str]
+):
+    def found(*words: str) -> list[tuple[str, float]]:
+        assert main(["predict", "photos/dog.jpg", *MODEL, "--json", *words]) == 0
+        record = json.loads(capsys.readouterr().out)
+        return [(one["name"], one["score"]) for one in record["detections"]]
+
+    every = found("--min-score", "0.05")
+    assert found("--min-score", "0.05", "--classes", "dog,2") == [
+        one for one in every if one[0] in ("dog", "car")
+    ]
+    assert found("--min-score", "0.05", "--set", "class_scores=dog=0.9999,car=0.1") == [
+        one for one in every if one[1] > {"dog": 0.9999, "car": 0.1}.get(one[0], 0.05)
+    ]
+    assert main(["predict", "photos/dog.jpg", *MODEL, "--classes", "dgo"]) == 2
+    assert "Did you mean 'dog'" in capsys.readouterr().err
+
+
 def test_json_is_all_there_is_on_standard_output(desk: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["predict", "photos", *MODEL, "--json"]) == 2
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

@@ -17,7 +17,6 @@ from .options import (
     PRECISION_HELP,
     RESULT,
     RUNNABLE_HELP,
-    SPEED,
     DeviceOption,
     EngineOption,
     FormatSetting,
@@ -80,7 +79,7 @@ class EvaluateOptions(InferenceSettings):
     device: DeviceOption = "auto"
     engine: EngineOption = "auto"
     precision: Annotated[
-        Literal["fp32", "bf16", "fp16", "auto"] | None, option(SPEED, PRECISION_HELP, rare=True)
+        Literal["fp32", "bf16", "fp16", "auto"] | None, Setting(PRECISION_HELP)
     ] = None
     batch_size: Annotated[int, Setting("Images that the network sees at once.", min=1)] = 1
     format: FormatSetting = None

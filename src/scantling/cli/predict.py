@@ -58,6 +58,10 @@ class PredictOptions(InferenceSettings):
         float | None,
         option(RESULT, "Keep objects that score more; 0.25, or an exported file's own."),
     ] = None
+    classes: Annotated[
+        str | None,
+        option(RESULT, "Keep only these classes, by name or label.", metavar="NAME,…", rare=True),
+    ] = None
     iou_threshold: Annotated[
         float | None,
         option(RESULT, "Overlap from which two boxes are one; 0.45, or an exported file's own."),
@@ -104,6 +108,9 @@ class PredictOptions(InferenceSettings):
         Literal["fp32", "bf16", "fp16", "auto"] | None, option(SPEED, PRECISION_HELP)
     ] = None
     batch_size: BatchSizeOption = 1
+    class_scores: Annotated[
+        str | None, Setting("Other thresholds for some classes, such as person=0.5,car=0.3.")
+    ] = None
     max_detections: Annotated[
         int | None, Setting("The most an image keeps; 300, or an exported file's own.")
     ] = None
@@ -190,8 +197,28 @@ def choose_selection(options: "PredictOptions | EvaluateOptions") -> dict[str, A
     """Fields of `Selection` that the options set; the rest is as the model or protocol has it."""
     from ..postprocess import Selection
 
-    asked = {field.name: getattr(options, field.name) for field in fields(Selection)}
+    asked = {field.name: getattr(options, field.name, None) for field in fields(Selection)}
+    if asked["classes"] is not None:
+        asked["classes"] = tuple(one.strip() for one in asked["classes"].split(","))
+    if asked["class_scores"] is not None:
+        asked["class_scores"] = parse_class_scores(asked["class_scores"])
     return {name: value for name, value in asked.items() if value is not None}
+
+
+def parse_class_scores(given: str) -> dict[str, float]:
+    """`person=0.5,car=0.3` → the threshold of each class.
+
+    Raises:
+        InvalidValue: it is not of that form.
+    """
+    found = {}
+    for part in given.split(","):
+        name, _, score = part.rpartition("=")
+        try:
+            found[name.strip()] = float(score)
+        except ValueError:
+            raise InvalidValue("class_scores", given, "such as person=0.5,car=0.3") from None
+    return found
 
 
 def has_many(sources: Sequence[str]) -> bool:

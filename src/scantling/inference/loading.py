@@ -232,10 +232,10 @@ def _choose_selection(asked: Selection | Mapping[str, Any] | None, usual: Select
 
 def _warn_of_inner_nms(metadata: Metadata, asked: Selection) -> None:
     """Warn where NMS inside an exported file has removed what is asked for."""
-    if asked.min_score < metadata.min_score:
+    if asked.lowest_score < metadata.min_score:
         logger.warning(
             f"the file has NMS inside and leaves out what scores {metadata.min_score:g} or less; "
-            f"a lower one, {asked.min_score:g}, brings nothing back"
+            f"a lower one, {asked.lowest_score:g}, brings nothing back"
         )
     if asked.iou_threshold > metadata.iou_threshold:
         logger.warning(

@@ -96,7 +96,7 @@ class Predictor:
         self.engine = engine
         self.names = names
         self.input_spec = input_spec
-        self.selection = selection or Selection()
+        self.selection = (selection or Selection()).with_labels(names)
         self.plan = plan or InferencePlan()
         self.clip = clip
         self.fast_decode = fast_decode

@@ -10,12 +10,10 @@ the result depends on nothing but the numbers that came in.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,13 +22,9 @@ from ..structures import Candidates, FloatArray, IntArray
 from . import suppression
 from .fusion import Regions, fuse
 from .suppression import Ranked
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
+from .thresholds import rows_of_arrays, rows_of_tensors
 
 MERGES = ("nms", "wbf")
-WIDE = 32  # classes from which on a reduction by OpenCV pays
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +49,9 @@ class Selection:
         sigma: width of the Gaussian of `soft-gaussian`: score · exp(−IoU² / sigma).
         beta: of `diou`: IoU − (d² / c²)^beta, with the distance d of the centres and the diagonal
             c of the enclosing box. 1 in the paper; darknet has 0.6, for its `greedynms` too.
+        classes: names or labels of the only classes that are kept; None for all.
+        class_scores: for some classes, by name or label, another `min_score`. Names of classes are
+            those of a model: a `Predictor` knows them, `select` takes labels.
 
     Raises:
         InvalidValue: a number is out of its range, or `merge` is neither.
@@ -71,6 +68,8 @@ class Selection:
     max_candidates: int = 5000
     sigma: float = 0.5
     beta: float = 1.0
+    classes: tuple[str | int, ...] | None = None
+    class_scores: Mapping[str | int, float] | None = None
 
     def __post_init__(self) -> None:
         lookup(NMS, self.nms, "kind of NMS")
@@ -85,6 +84,61 @@ class Selection:
         for name in ("sigma", "beta"):
             if not 0 < getattr(self, name) < np.inf:
                 raise InvalidValue(name, getattr(self, name), "a number above 0")
+        for label, score in (self.class_scores or {}).items():
+            if not 0 <= score <= 1:
+                raise InvalidValue(f"class_scores of {label}", score, "a number from 0 to 1")
+        if self.classes is not None and not self.classes:
+            raise InvalidValue("classes", self.classes, "one class or more, or None for all")
+
+    def with_labels(self, names: Sequence[str]) -> Selection:
+        """The same with the labels of a model in place of the names of its classes.
+
+        Raises:
+            UnknownName, InvalidValue: the model has no class of that name or label.
+        """
+        if self.classes is None and self.class_scores is None:
+            return self
+        labels = {name: label for label, name in enumerate(names)}
+
+        def find(given: str | int) -> int:
+            if isinstance(given, str) and (given in labels or not given.isdecimal()):
+                return lookup(labels, given, "class of the model")
+            if not 0 <= int(given) < len(names):
+                raise InvalidValue("class", given, f"a name, or a label from 0 to {len(names) - 1}")
+            return int(given)
+
+        classes, given_scores = self.classes, self.class_scores
+        return replace(
+            self,
+            classes=None if classes is None else tuple(find(one) for one in classes),
+            class_scores=(
+                None if given_scores is None else {find(one): s for one, s in given_scores.items()}
+            ),
+        )
+
+    @property
+    def lowest_score(self) -> float:
+        """The lowest threshold of any class."""
+        return min([self.min_score, *(self.class_scores or {}).values()])
+
+    def limits(self, count: int) -> FloatArray:
+        """(1,) or, where classes differ, (count,): what a score of each label must be above."""
+        if self.classes is None and not self.class_scores:
+            return np.array([self.min_score], np.float32)
+        limits = np.full(count, self.min_score, np.float32)
+        for label, score in (self.class_scores or {}).items():
+            limits[_as_label(label, count)] = score
+        if self.classes is not None:
+            others = np.ones(count, np.bool_)
+            others[[_as_label(label, count) for label in self.classes]] = False
+            limits[others] = np.inf
+        return limits
+
+
+def _as_label(given: str | int, count: int) -> int:
+    if isinstance(given, str) or not 0 <= given < count:
+        raise InvalidValue("class", given, f"a label from 0 to {count - 1}")
+    return given
 
 
 # Every kind of NMS: kind(ranked, settings) → (S,) scores after it, 0 for what is removed.
@@ -99,10 +153,10 @@ NMS: dict[str, Callable[[Ranked, Selection], FloatArray]] = {
         beta=settings.beta,
     ),
     "soft-linear": lambda ranked, settings: suppression.soft_linear(
-        ranked, threshold=settings.iou_threshold, min_score=settings.min_score
+        ranked, threshold=settings.iou_threshold, min_score=settings.lowest_score
     ),
     "soft-gaussian": lambda ranked, settings: suppression.soft_gaussian(
-        ranked, sigma=settings.sigma, min_score=settings.min_score
+        ranked, sigma=settings.sigma, min_score=settings.lowest_score
     ),
     "none": lambda ranked, _: ranked.scores,
 }
@@ -149,8 +203,9 @@ def rank(
         given = f"boxes {tuple(boxes.shape)}, scores {tuple(scores.shape)}"
         raise InvalidValue("candidates", given, "boxes (N, P, 4) and scores (N, P, K)")
     images = len(boxes)
-    read = _rows_of_arrays if isinstance(boxes, np.ndarray) else _rows_of_tensors
-    boxes, scores, image = read(boxes, scores, settings)
+    read = rows_of_arrays if isinstance(boxes, np.ndarray) else rows_of_tensors
+    limits = settings.limits(scores.shape[2])
+    boxes, scores, image = read(boxes, scores, limits, settings.max_candidates)
     sound = np.isfinite(boxes).all(axis=1)
     if keep is not None:
         sound &= keep(boxes, image)
@@ -159,12 +214,13 @@ def rank(
     if not np.isfinite(scores).all():
         scores = np.where(np.isfinite(scores), scores, np.float32(-1))
     if settings.multi_label:
-        flat = np.flatnonzero(_among_best(scores, image, images, settings))
+        flat = np.flatnonzero(_among_best(scores, image, images, settings, limits))
         row = flat // scores.shape[1]
     else:
         best = scores.argmax(1)
         single = scores[np.arange(len(scores)), best][:, None]
-        row = np.flatnonzero(_among_best(single, image, images, settings))
+        limits = limits[best][:, None] if len(limits) > 1 else limits
+        row = np.flatnonzero(_among_best(single, image, images, settings, limits))
         flat = row * scores.shape[1] + best[row]
     label = flat - row * scores.shape[1]
     found = sort(
@@ -219,57 +275,8 @@ def suppress(
     return _split(ranked, NMS[settings.nms](ranked, settings), settings)
 
 
-def _rows_of_arrays(
-    boxes: FloatArray, scores: FloatArray, settings: Selection
-) -> tuple[FloatArray, FloatArray, IntArray]:
-    """Boxes with a score above the threshold, their scores, and the image of each."""
-    classes = scores.shape[2]
-    passed = scores.astype(np.float32, copy=False) > np.float32(settings.min_score)
-    row = _rows_with_any(passed.reshape(-1, classes))
-    return (
-        boxes.reshape(-1, 4).take(row, axis=0).astype(np.float32, copy=False),
-        scores.reshape(-1, classes).take(row, axis=0).astype(np.float32, copy=False),
-        row // max(1, boxes.shape[1]),
-    )
-
-
-def _rows_with_any(passed: NDArray[np.bool_]) -> IntArray:
-    """The rows in which anything is true."""
-    if passed.shape[1] >= WIDE and len(passed):  # several times faster than looking at each
-        bits = np.ascontiguousarray(passed).view(np.uint8)
-        return np.flatnonzero(np.asarray(cv2.reduce(bits, 1, cv2.REDUCE_MAX)))
-    row: IntArray = np.flatnonzero(passed) // passed.shape[1]
-    return row[np.diff(row, prepend=-1) > 0]
-
-
-def _rows_of_tensors(
-    boxes: Tensor, scores: Tensor, settings: Selection
-) -> tuple[FloatArray, FloatArray, IntArray]:
-    """The same, found on the tensors' device and brought over in one piece.
-
-    On a processor numpy looks at the very same memory.
-    """
-    import torch
-
-    if boxes.device.type == scores.device.type == "cpu" and scores.dtype == torch.float32:
-        return _rows_of_arrays(boxes.detach().float().numpy(), scores.detach().numpy(), settings)
-    min_score = float(np.float32(settings.min_score))
-    best = scores.detach().amax(-1).float()
-    passed = ~(best <= min_score)  # a NaN passes: it may hide a good score of another class
-    image, row = passed.nonzero(as_tuple=True)
-    most = min(settings.max_candidates, best.shape[1])
-    if len(row) > most:  # only boxes among an image's best can hold its best candidates
-        sound = torch.isfinite(best) & torch.isfinite(boxes).all(-1)
-        ordered = torch.where(passed & sound, best, 0).topk(most, 1)
-        passed &= (best >= ordered.values[:, -1:]) | ~sound
-        image, row = passed.nonzero(as_tuple=True)
-    parts = [boxes.detach()[image, row], scores.detach()[image, row], image[:, None]]
-    rows = torch.cat([part.float() for part in parts], 1).cpu().numpy()
-    return rows[:, :4], rows[:, 4:-1], rows[:, -1].astype(np.int64)
-
-
 def _among_best(
-    scores: FloatArray, image: IntArray, images: int, settings: Selection
+    scores: FloatArray, image: IntArray, images: int, settings: Selection, limits: FloatArray
 ) -> NDArray[np.bool_]:
     """(R, K) which scores pass, and are as good as the `max_candidates`-th best of their image.
 
@@ -279,22 +286,28 @@ def _among_best(
         scores: (R, K), finite.
         image: (R,) the image of each row, in order.
         images: how many images there are.
-        settings: `min_score` and `max_candidates`.
+        settings: `max_candidates`.
+        limits: what each must be above, of a shape like `scores` or (K,) or (1,).
     """
-    passed: NDArray[np.bool_] = scores > np.float32(settings.min_score)
+    passed: NDArray[np.bool_] = scores > limits
     most = settings.max_candidates
     ends = np.cumsum(np.bincount(image, minlength=images))
     for start, end in pairwise([0, *ends.tolist()]):
         own = scores[start:end][passed[start:end]]
         excess = len(own) - most
         if excess > 0:
-            passed[start:end] = scores[start:end] >= np.partition(own, excess)[excess]
+            passed[start:end] &= scores[start:end] >= np.partition(own, excess)[excess]
     return passed
 
 
 def _split(ranked: Ranked, scores: FloatArray, settings: Selection) -> list[Ranked]:
     """What is left of each image, best first."""
-    left = np.flatnonzero(scores > np.float32(settings.min_score))
+    limits: FloatArray | np.float32 = np.float32(settings.min_score)
+    if settings.class_scores:  # of the other classes nothing has come so far
+        known, place = np.unique(ranked.labels, return_inverse=True)
+        least = [settings.class_scores.get(one, settings.min_score) for one in known.tolist()]
+        limits = np.array(least, np.float32)[place]
+    left = np.flatnonzero(scores > limits)
     left = left[np.argsort(-scores[left], kind="stable")]
     if ranked.images > 1:
         left = left[np.argsort(ranked.image[left], kind="stable")]
