@@ -6,7 +6,6 @@ from ..specs import find_spec
 from ..specs.schema import ModelSpec
 from .scenes import IMAGE_SIZE
 
-EPOCHS_A_MINUTE = 9
 CHANNELS = (16, 32, 64, 128, 256)  # a quarter of yolov4-tiny's, of the last stage half
 STEM_CHANNELS = 8
 BATCH = 16

@@ -1,7 +1,8 @@
 """Run the demo: draw a data set, train, evaluate, predict."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -21,11 +22,15 @@ from ..inference.outputs import Outputs
 from ..io import write_file
 from ..reports.drawing import encode_image
 from ..training import EpochDone, open_run
-from .recipe import EPOCHS_A_MINUTE, make_settings, thin_tiny
+from .fitting import EPOCHS_A_MINUTE, FEWEST_EPOCHS, Fit, fit_training, limited_threads, time_steps
+from .recipe import make_settings, thin_tiny
 from .scenes import NAMES, draw_dataset
+
+logger = logging.getLogger(__name__)
 
 IMAGES = 800  # to learn from; a tenth as many to watch the training, a fifth to judge the result
 LEAST_IMAGES = 10
+REST = 0.5  # minutes of drawing, evaluating and predicting, on two idle cores
 PICTURES = 12
 SHEET_IMAGES = 24
 EVALUATION_BATCH = 8
@@ -77,8 +82,9 @@ def demo(
     Args:
         folder: for all that it makes; must not be there, or be empty.
         seed: of the drawings, the first weights and the training.
-        minutes: about how long on two CPU cores that have nothing else to do. It sets the number
-            of epochs, so that the result does not depend on the machine.
+        minutes: for training, at most; the rest takes half a minute on two idle cores. It sets
+            the number of epochs. Where a step of training, timed first, takes too long for them
+            there are fewer.
         images: to learn from.
         progress: called with the stage (`draw`, `train`, `evaluate`, `predict`), how much of it is
             done, how much there is, and a word about it.
@@ -95,11 +101,11 @@ def demo(
     if home.exists() and (not home.is_dir() or any(home.iterdir())):
         raise InvalidValue("out", str(home), "a folder that is empty or not there")
     home.mkdir(parents=True, exist_ok=True)
-    with _one_thread():
-        return _run(home, images, max(1, round(EPOCHS_A_MINUTE * minutes)), seed, progress)
+    with limited_threads(1):
+        return _run(home, images, minutes, seed, progress)
 
 
-def _run(home: Path, images: int, epochs: int, seed: int, progress: Progress) -> Demo:
+def _run(home: Path, images: int, minutes: float, seed: int, progress: Progress) -> Demo:
     """Run every stage in an empty folder."""
     clock = _Clock()
     data, sheet = _draw(home, seed, images, progress)
@@ -107,7 +113,9 @@ def _run(home: Path, images: int, epochs: int, seed: int, progress: Progress) ->
     progress("train", 0, 1, "getting ready")
     start = home / "thin.safetensors"
     _save_start(start, seed)
-    model = _train(home / "run", start, data, epochs, seed, progress)
+    # evaluating and predicting take about half as long as drawing did
+    left = 60 * (minutes + REST) - 1.5 * clock.seconds["draw"]
+    model = _train(home / "run", start, data, seed, (images, minutes, left), progress)
     clock.take("train")
     evaluation = evaluate(
         model,
@@ -133,20 +141,6 @@ def _run(home: Path, images: int, epochs: int, seed: int, progress: Progress) ->
         stats=evaluation.stats,
         seconds=clock.seconds,
     )
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Limit torch to one thread; the loader has another.
-
-    A network this thin gains little by more, and loses much where other work takes the cores.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class _Clock:
@@ -190,15 +184,31 @@ def _save_start(path: Path, seed: int) -> None:
 
 
 def _train(
-    folder: Path, start: Path, data: Path, epochs: int, seed: int, progress: Progress
+    folder: Path,
+    start: Path,
+    data: Path,
+    seed: int,
+    time: tuple[int, float, float],
+    progress: Progress,
 ) -> Path:
-    """Train, and return the best weights."""
-    with TemporaryDirectory(prefix=".images-", dir=folder.parent) as cache:
+    """Train, and return the best weights.
+
+    Args:
+        folder: of the run.
+        start: the model.
+        data: to train on.
+        seed: of the training.
+        time: images to learn from, minutes that were asked for, and seconds that are left.
+        progress: as of `demo`.
+    """
+    with TemporaryDirectory(prefix=".images-", dir=folder.parent) as cache, limited_threads(1):
+        fit = _fit(start, data, seed, Path(cache), time)
+        torch.set_num_threads(fit.threads)
         run = open_run(
             start,
             data,
             recipe="scaled-yolov4",
-            settings=make_settings(epochs, seed),
+            settings=make_settings(fit.epochs, seed),
             device="cpu",
             out=folder,
             cache=cache,
@@ -211,6 +221,23 @@ def _train(
                     note += f", AP50 {event.evaluation.stats['AP50'] or 0:.2f}"
             progress("train", run.state.done, total, note)
     return run.folder.best
+
+
+def _fit(start: Path, data: Path, seed: int, cache: Path, time: tuple[int, float, float]) -> Fit:
+    """Time a few steps of training, and choose epochs and threads by them."""
+    images, minutes, left = time
+    begin = perf_counter()
+    if EPOCHS_A_MINUTE * minutes <= FEWEST_EPOCHS:  # there is nothing to choose
+        return fit_training({1: 0.0}, images=images, minutes=minutes, seconds=left)
+    steps = time_steps(start, data, seed=seed, folder=cache)
+    left -= perf_counter() - begin
+    fit = fit_training(steps, images=images, minutes=minutes, seconds=left)
+    late = "" if fit.seconds <= left else ", longer than was planned: this machine is slow or busy"
+    logger.info(
+        f"a step takes {1e3 * min(steps.values()):.0f} ms: {fit.epochs} epochs "
+        f"with {fit.threads} threads, about {fit.seconds:.0f} s{late}"
+    )
+    return fit
 
 
 def _predict(folder: Path, model: Path, images: Sequence[str], progress: Progress) -> Path:
