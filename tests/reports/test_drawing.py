@@ -78,9 +78,9 @@ def test_draw_keeps_the_whole_tag_inside_the_picture(box):
 
 
 def test_draw_leaves_the_score_out_where_the_picture_is_too_narrow_for_it():
-    narrow = detections([[0, 30, 60, 90]], image_size=(100, 62), names=("class 0",))
-    drawn = draw(grey(100, 62), narrow)
-    bare = draw(grey(100, 62), narrow, with_scores=False)
+    narrow = detections([[0, 30, 50, 90]], image_size=(100, 52), names=("class 0",))
+    drawn = draw(grey(100, 52), narrow)
+    bare = draw(grey(100, 52), narrow, with_scores=False)
     assert changed(bare)[20:28].any()
     assert np.array_equal(drawn, bare)
 
