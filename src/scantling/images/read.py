@@ -37,9 +37,8 @@ MAX_BYTES = 2**29
 MinSize = Callable[[tuple[int, int]], tuple[int, int]]
 # How much larger than needed a reduced copy must be: nearer, small objects suffer.
 REDUCE_MARGIN = 2.0
-# OpenCV's flags for a JPEG, in RGB. (It forgets that flag where it reads a PAM.) What libjpeg does
-# faster than decoding the whole, by the share of each side: the flags called grey are of the share
-# alone, colour is another bit.
+# OpenCV's flags for a JPEG in RGB, by the share of each side that libjpeg decodes faster than the
+# whole: the flags called grey are of the share alone, colour is another bit.
 WHOLE = cv2.IMREAD_COLOR_RGB
 REDUCED = {
     8: cv2.IMREAD_REDUCED_GRAYSCALE_8 | WHOLE,
@@ -47,8 +46,7 @@ REDUCED = {
     2: cv2.IMREAD_REDUCED_GRAYSCALE_2 | WHOLE,
 }
 
-# How to turn an image upright, by its EXIF orientation: exchange the axes first?, then flip (what
-# cv2.flip calls 0: top and bottom, 1: left and right, -1: both).
+# How to turn an image upright, by its EXIF orientation: exchange the axes?, then cv2.flip by what.
 TURNS: dict[int, tuple[bool, int | None]] = {
     1: (False, None), 2: (False, 1), 3: (False, -1), 4: (False, 0),
     5: (True, None), 6: (True, 1), 7: (True, -1), 8: (True, 0),
