@@ -12,8 +12,9 @@ from scantling.specs import SIZES, ModelSpec
 
 @pytest.mark.parametrize("name", ["yolov4-tiny", "efficientdet-lite0"])
 def test_analyze_prints_a_row_for_each_part_and_the_findings(
-    name: str, capsys: pytest.CaptureFixture[str]
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setenv("COLUMNS", "250")  # else the table goes on below
     assert main(["analyze", name]) == 0
     out = capsys.readouterr().out
     assert f"{SIZES[name].parameters:,} parameters" in out

@@ -20,7 +20,7 @@ def predictors(assets: Path) -> tuple[Predictor, Predictor]:
     folder = assets / "weights" / "yolov4-tiny-coco"
     cfg, weights = folder / "yolov4-tiny.cfg", folder / "yolov4-tiny.weights"
     fast = load(cfg, weights=weights, device="cpu", resize_mode="letterbox", fast_decode=True)
-    exact = Predictor(fast.engine, fast.names, input_spec=fast.input_spec, fast_decode=False)
+    exact = Predictor(fast.engine, fast.names, input_spec=fast.input_spec, selection=fast.selection)
     return fast, exact
 
 

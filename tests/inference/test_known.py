@@ -14,7 +14,7 @@ from scantling.inference import Predictor, load
 from scantling.inference.loading import open_predictor
 from small_models import write_cfg, write_model
 
-pytest.importorskip("openvino")
+pytestmark = pytest.mark.needs("openvino")
 IMAGE = np.random.default_rng(0).integers(0, 255, (50, 70, 3), np.uint8)
 ALL = {"min_score": 0.0}
 

@@ -75,7 +75,7 @@ def test_a_hostile_file_is_refused(text: str, problem: str, tmp_path: Path):
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path):
-    with pytest.raises(InvalidSpec, match=r"none\.json.*cannot be read"):
+    with pytest.raises(InvalidSpec, match=r"none\.json.*there is no such file"):
         find_spec(str(tmp_path / "none.json"))
 
 

@@ -95,7 +95,8 @@ def load_automl(path: Path, spec: ModelSpec | CfgSpec) -> Model:
         *(Malformed, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError),
         *(RuntimeError, ValueError),
     ) as error:
-        foreign = find_foreign_file(path) if not zipfile.is_zipfile(path) else None
+        with path.open("rb") as file:
+            foreign = None if file.read(2) == b"PK" else find_foreign_file(path)
         problem = f"it is {foreign}" if foreign else f"it is damaged ({str(error)[:100]})"
         raise InvalidCheckpoint(source, problem, "Write it anew with numpy.savez") from error
 

@@ -6,7 +6,7 @@ from scantling.checkpoints import create_model
 from scantling.engines.graphs import make_metadata, to_onnx
 from scantling.specs.metadata import GraphForm
 
-pytest.importorskip("onnx")
+pytestmark = pytest.mark.needs("onnx")
 SIDES = {"batch", "height", "width"}
 
 
