@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from ..engines import Engine, Pending
 from ..images.crops import Crop, PreparedImage, Size
 from ..postprocess.fusion import Regions
-from ..postprocess.selection import Selection, cut, sort, suppress
-from ..postprocess.suppression import Ranked
+from ..postprocess.selection import Selection, suppress
+from ..postprocess.suppression import Ranked, cut, sort
 from ..structures import Candidates, FloatArray, Image, IntArray
 
 CUT_SHARE = 0.02  # of a tile: nearer to its edge than this, a box ends there
@@ -229,7 +229,9 @@ def _merge(
     for number in np.flatnonzero(np.bincount(owner, minlength=images)[owner] > 1).tolist():
         start, end = np.searchsorted(which, [number, number + 1])
         boxes[start:end] = crops[number].placement.undo(boxes[start:end], clip=False)
-    ranked = sort(boxes, scores, labels, owner[which], images=images, settings=settings)
+    ranked = sort(
+        boxes, scores, labels, owner[which], images=images, class_aware=settings.class_aware
+    )
     return cut(ranked, settings.max_candidates)
 
 

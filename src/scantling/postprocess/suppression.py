@@ -20,10 +20,7 @@ from ..structures import FloatArray, IntArray
 Measure = Callable[[FloatArray, FloatArray], FloatArray]
 
 PAIRS = 1 << 15  # pairs of boxes compared at once: what stays in a processor's cache
-SOFT_PAIRS = 1 << 22  # pairs that soft NMS holds at once, unless a single group has more
 WORTH = 0.7  # share of the boxes that a round of leaders may leave if another is to follow
-UNIT = 2.0**40  # soft NMS counts in whole numbers of 1 / UNIT of a natural logarithm
-GONE = 150.0  # a decay by exp(−150) leaves 0 of any float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +45,45 @@ class Ranked:
 
     def __len__(self) -> int:
         return len(self.scores)
+
+
+def sort(
+    boxes: FloatArray,
+    scores: FloatArray,
+    labels: IntArray,
+    image: IntArray,
+    *,
+    images: int,
+    class_aware: bool,
+) -> Ranked:
+    """Boxes with one score and label each, by image, then best first; equals in their order."""
+    order = np.argsort(-scores, kind="stable")
+    if images > 1:
+        order = order[np.argsort(image[order], kind="stable")]
+    labels, image = labels[order], image[order]
+    group = image * (labels.max(initial=0) + 1) + labels if class_aware else image
+    return Ranked(boxes[order], scores[order], labels, image, group, images)
+
+
+def cut(ranked: Ranked, most: int) -> Ranked:
+    """The best of each image."""
+    counts = np.bincount(ranked.image, minlength=ranked.images)
+    if counts.max(initial=0) <= most:
+        return ranked
+    place = np.arange(len(ranked)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return take(ranked, place < most)
+
+
+def take(ranked: Ranked, which: NDArray[np.bool_] | IntArray) -> Ranked:
+    """Some of the candidates, in their order."""
+    return Ranked(
+        ranked.boxes[which],
+        ranked.scores[which],
+        ranked.labels[which],
+        ranked.image[which],
+        ranked.group[which],
+        ranked.images,
+    )
 
 
 def greedy(
@@ -76,9 +112,9 @@ def greedy(
     """
 
     def measure(a: FloatArray, b: FloatArray) -> FloatArray:
-        return _iou(a, b) if beta is None else distance_iou(a[:4].T, b[:4].T, beta=beta)
+        return iou_of_shapes(a, b) if beta is None else distance_iou(a[:4].T, b[:4].T, beta=beta)
 
-    shapes = _shapes(ranked.boxes)
+    shapes = shapes_of(ranked.boxes)
     counts = np.bincount(ranked.image, minlength=ranked.images)
     starts = np.cumsum(counts) - counts
     missing = np.full(ranked.images, max_detections)
@@ -100,32 +136,14 @@ def greedy(
     return scores
 
 
-def soft_linear(ranked: Ranked, *, threshold: float, min_score: float) -> FloatArray:
-    """Multiply a score by 1 − IoU for each better box that overlaps it by more than `threshold`.
-
-    Returns:
-        (S,) scores; what falls to `min_score` or below no longer affects others.
-    """
-    return _decay(ranked, threshold, min_score, lambda overlap: -np.log1p(-overlap))
-
-
-def soft_gaussian(ranked: Ranked, *, sigma: float, min_score: float) -> FloatArray:
-    """Multiply a score by exp(−IoU² / sigma) for each better box that overlaps it.
-
-    Returns:
-        (S,) scores; what falls to `min_score` or below no longer affects others.
-    """
-    return _decay(ranked, 0.0, min_score, lambda overlap: overlap * overlap / sigma)
-
-
-def _shapes(boxes: FloatArray) -> FloatArray:
+def shapes_of(boxes: FloatArray) -> FloatArray:
     """(5, S) left, top, right, bottom and area of each box: compared often, so kept together."""
     with np.errstate(over="ignore", invalid="ignore"):  # boxes as wide as float32 allows
         return np.concatenate([boxes.T, area(boxes)[None]])
 
 
-def _iou(a: FloatArray, b: FloatArray) -> FloatArray:
-    """As `boxes.iou`, of `_shapes`; NaN, which is above nothing, where neither box has an area."""
+def iou_of_shapes(a: FloatArray, b: FloatArray) -> FloatArray:
+    """As `boxes.iou`, of `shapes_of`; NaN, above nothing, where neither box has an area."""
     width = np.minimum(a[2], b[2])
     width -= np.maximum(a[0], b[0])
     height = np.minimum(a[3], b[3])
@@ -144,7 +162,7 @@ def _block_members(group: IntArray, block: int) -> int:
     return max(1, int(block * len(group) / max(1.0, float(np.linalg.norm(sizes)))))
 
 
-def _pairs(
+def pairs_in_groups(
     shapes: FloatArray,
     first: IntArray,
     second: IntArray,
@@ -187,7 +205,7 @@ def _overlap_any(
     low = np.searchsorted(group[kept], group[current], side="left")
     high = np.searchsorted(group[kept], group[current], side="right")
     found = np.zeros(len(current), np.bool_)
-    for i, _, _ in _pairs(shapes, current, kept, low, high, measure, threshold):
+    for i, _, _ in pairs_in_groups(shapes, current, kept, low, high, measure, threshold):
         found[i] = True
     return found
 
@@ -198,8 +216,8 @@ def _settle(
     """Greedy NMS among the current boxes alone, which stand best first in each group."""
     current = current[np.argsort(group[current], kind="stable")]
     led, current = _follow_leaders(group, shapes, current, measure, threshold)
-    low, high = _rest_of_group(group[current])
-    found = list(_pairs(shapes, current, current, low, high, measure, threshold))
+    low, high = rest_of_group(group[current])
+    found = list(pairs_in_groups(shapes, current, current, low, high, measure, threshold))
     better = np.concatenate([np.empty(0, np.int64), *(i for i, _, _ in found)])
     worse = np.concatenate([np.empty(0, np.int64), *(j for _, j, _ in found)])
     removed = np.zeros(len(current), np.bool_)
@@ -240,74 +258,6 @@ def _follow_leaders(
     return led, current
 
 
-def _rest_of_group(group: IntArray) -> tuple[IntArray, IntArray]:
+def rest_of_group(group: IntArray) -> tuple[IntArray, IntArray]:
     """For each place in a sorted array: where those after it of the same group begin and end."""
     return np.arange(1, len(group) + 1), np.searchsorted(group, group, side="right")
-
-
-def _decay(
-    ranked: Ranked,
-    threshold: float,
-    min_score: float,
-    weigh: Callable[[NDArray[np.float64]], NDArray[np.float64]],
-) -> FloatArray:
-    """Soft NMS, some groups at a time.
-
-    A product of floats depends on the order of its factors, and with it would the ranking of boxes
-    that are nearly equal. So the logarithms are added, rounded to whole numbers.
-    """
-    order = np.argsort(ranked.group, kind="stable")
-    shapes = _shapes(ranked.boxes[order])
-    low, high = _rest_of_group(ranked.group[order])
-    level = np.rint(np.log(ranked.scores[order].astype(np.float64)) * UNIT).astype(np.int64)
-    floor = _floor(min_score)
-
-    pairs_until = np.concatenate([[0], np.cumsum(high - low)])
-    part = pairs_until[high] // SOFT_PAIRS  # the same for all of a group
-    for number in np.unique(part):
-        first = np.flatnonzero(part == number)
-        pairs = list(
-            _pairs(shapes, first, np.arange(len(order)), low[first], high[first], _iou, threshold)
-        )
-        a = np.concatenate([first[i] for i, _, _ in pairs]).astype(np.int32)
-        b = np.concatenate([j for _, j, _ in pairs]).astype(np.int32)
-        overlap = np.concatenate([found for _, _, found in pairs]).astype(np.float64)
-        with np.errstate(divide="ignore", over="ignore"):
-            weight = np.minimum(weigh(overlap), GONE)
-        _settle_softly(level, a, b, np.rint(weight * UNIT).astype(np.int64), floor)
-    scores = np.empty_like(ranked.scores)
-    with np.errstate(under="ignore"):
-        scores[order] = np.exp(level / UNIT)
-    return scores
-
-
-def _floor(min_score: float) -> int:
-    """The level at which a box no longer counts."""
-    level = np.log(np.float64(np.float32(min_score))) if min_score > 0 else -GONE
-    return int(np.rint(level * UNIT))
-
-
-def _settle_softly(
-    level: IntArray, a: NDArray[np.int32], b: NDArray[np.int32], weight: IntArray, floor: int
-) -> None:
-    """Lower `level`, in place, until every box is settled.
-
-    A box above all its unsettled neighbours is settled: levels only fall, so the sequential
-    algorithm will take it before any of them. Then they are lowered for it, once.
-
-    Args:
-        level: (S,) scaled logarithms of the scores.
-        a: one box of each overlapping pair, the one that wins where levels are equal.
-        b: the other box of each.
-        weight: by how much the better of them lowers the other.
-        floor: a box at or below it lowers nobody.
-    """
-    while len(a):
-        a_wins = level[a] >= level[b]
-        better, worse = np.where(a_wins, a, b), np.where(a_wins, b, a)
-        contested = np.zeros(len(level), np.bool_)
-        contested[worse] = True
-        open_ = contested[better]
-        np.subtract.at(level, worse[~open_], weight[~open_])
-        open_ &= level[worse] > floor
-        a, b, weight = a[open_], b[open_], weight[open_]
