@@ -65,8 +65,7 @@ def write_data(source: Path, folder: Path, names: tuple[str, ...]) -> None:
 def write_expected(model: Model, folder: Path) -> None:
     """What the model itself finds, and one large photograph."""
     photos = sorted((folder / "data" / "images" / "val").iterdir())
-    nms = model.spec.nms
-    predictor = load(model, Selection(min_score=MIN_SCORE, nms=nms.kind, beta=nms.beta))
+    predictor = load(model, Selection(min_score=MIN_SCORE))
     found = {photo.name: predictor(photo).to_dict()["detections"] for photo in photos}
     judged = evaluate(
         load(model, selection_for(choose_protocol("coco"))), folder / "data" / "data.yaml"
