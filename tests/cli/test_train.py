@@ -117,7 +117,7 @@ def test_frozen_parts_stay_as_they_are(desk: Path, capsys: pytest.CaptureFixture
         (["train", "thin.cfg", "--data", "nowhere", "--image-size", "a"], ["--image-size"]),
         ([*RUN, "--out", "set"], ["a folder that is empty", "--resume"]),
         ([*RUN, "--track", "tensorbord"], ["Did you mean 'tensorboard'?"]),
-        ([*RUN, "--image-size", "0"], ["0"]),
+        ([*RUN, "--image-size", "0"], ["image_size", "0"]),
         (
             [
                 "train", "thin.cfg", "--data", "nowhere", "--epochs", "0",
