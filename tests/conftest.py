@@ -36,6 +36,10 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 os.environ["SCANTLING_ENGINE"] = "torch"
 
 
+# Tests that import OpenVINO themselves report it to nobody, as the package does.
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+
+
 REAL = Path(os.environ.get("SCANTLING_ASSETS", ROOT.parent / "shared" / "assets"))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from ..cache import can_keep, find_budget, free_bytes, list_entries
 from ..io import default_cache
 from .hardware import LEVEL_VARIABLES, describe_machine, find_processor
+from .openvino_engine import without_telemetry
 from .precision import fast_precision, macs_measured, measure_precisions
 from .runtimes import ENGINES
 
@@ -50,7 +51,8 @@ def _try_engine(name: str) -> dict[str, Any]:
     """Whether an engine works, its devices, or why it does not."""
     module = MODULES.get(name, name)
     try:
-        imported = import_module(module)
+        with without_telemetry():
+            imported = import_module(module)
         return {"works": True, "devices": _devices(name, imported), "why": ""}
     except ModuleNotFoundError as error:
         packages = " or ".join(ENGINES[name].packages)

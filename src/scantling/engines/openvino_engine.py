@@ -38,10 +38,7 @@ def open_openvino(path: Path, metadata: Metadata, settings: EngineSettings) -> F
     if settings.device.startswith("cuda"):
         expected = "cpu or auto: the engine openvino runs on the processor"
         raise InvalidValue("device", settings.device, expected)
-    try:
-        import openvino
-    except ModuleNotFoundError as error:
-        raise MissingPackage("openvino", "The engine openvino") from error
+    openvino = import_openvino("The engine openvino")
     processor = find_processor()
     arithmetic = choose_arithmetic(
         settings.precision,
@@ -270,6 +267,41 @@ class _Stack(ctypes.Structure):
     """`stack_t` of Linux."""
 
     _fields_ = (("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+def import_openvino(feature: str) -> Any:
+    """The package openvino, which reports to nobody that it was imported.
+
+    Args:
+        feature: what needs it, for the message.
+
+    Raises:
+        MissingPackage: it is not installed.
+    """
+    try:
+        with without_telemetry():
+            import openvino
+    except ImportError as error:
+        raise MissingPackage("openvino", feature) from error
+    return openvino
+
+
+@contextmanager
+def without_telemetry() -> Iterator[None]:
+    """Import OpenVINO or NNCF in here: neither finds the package that they report their use by.
+
+    With it, both send every import and every conversion to their makers, over the network and in
+    processes of their own, unless the user has refused beforehand.
+    """
+    package = "openvino_telemetry"
+    known = package in sys.modules
+    if not known:
+        sys.modules[package] = None  # type: ignore[assignment]  # an ImportError to who asks
+    try:
+        yield
+    finally:
+        if not known:
+            del sys.modules[package]
 
 
 @contextmanager

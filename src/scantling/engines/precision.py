@@ -228,7 +228,11 @@ def _copy(network: Any) -> Any:
 
 def _in_openvino(names: Sequence[str]) -> Runs:
     import numpy as np
-    from openvino import Core, Model, opset13
+
+    from .openvino_engine import import_openvino, keep_signal_stack
+
+    openvino = import_openvino("A measurement in OpenVINO")
+    from openvino import opset13
 
     random = np.random.default_rng(0)
     images = opset13.parameter([IMAGES, 3, SIDE, SIDE], np.float32)
@@ -237,14 +241,12 @@ def _in_openvino(names: Sequence[str]) -> Runs:
         weights = random.normal(0, 0.05, (out, channels, 3, 3)).astype(np.float32)
         found = opset13.convolution(found, weights, [stride] * 2, [1, 1], [1, 1], [1, 1])
         found = opset13.prelu(found, np.full(1, SLOPE, np.float32))
-    model, core = Model([found], [images]), Core()
+    model, core = openvino.Model([found], [images]), openvino.Core()
     given = random.random((IMAGES, 3, SIDE, SIDE), np.float32)
     hints = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
     requests = {}
     for name in names:
         settings = {"INFERENCE_PRECISION_HINT": hints[name], "INFERENCE_NUM_THREADS": 1}
-        from .openvino_engine import keep_signal_stack
-
         with keep_signal_stack():
             requests[name] = core.compile_model(model, "CPU", settings).create_infer_request()
     return {name: partial(one.infer, [given]) for name, one in requests.items()}

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ...checkpoints import Model
 from ...errors import MissingPackage
 from ...specs.metadata import KEY, Metadata
-from ..openvino_engine import keep_signal_stack
+from ..openvino_engine import keep_signal_stack, without_telemetry
 from .openvino_file import to_openvino, write_openvino
 from .quantizable import CalibrationInputs, Progress, QuantizableGraph
 
@@ -66,7 +66,8 @@ def _quantise(plain: openvino.Model, ignored: list[str], inputs: _WithProgress) 
     """A copy in 8 bits, except for the operations of these names, biases corrected."""
     with _quiet(), keep_signal_stack():
         try:
-            import nncf
+            with without_telemetry():
+                import nncf
         except ImportError as error:
             raise MissingPackage("nncf", "INT8 for OpenVINO", extra="openvino") from error
         made: openvino.Model = nncf.quantize(

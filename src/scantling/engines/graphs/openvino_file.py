@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...checkpoints import Model
-from ...errors import MissingPackage
 from ...specs.metadata import KEY, Metadata
 from ..files import output_names
 from ..formats.format import writes
+from ..openvino_engine import import_openvino
 from .graph import INPUT, ExportGraph, trace
 from .nms_ops import keep_in_openvino
 
@@ -29,7 +29,7 @@ def to_openvino(model: Model, metadata: Metadata) -> openvino.Model:
     Raises:
         MissingPackage: openvino is not installed.
     """
-    ov = _import_openvino()
+    ov = import_openvino("A graph for OpenVINO")
     from openvino.frontend import ConversionExtension
 
     extension = ConversionExtension("scantling.keep.default", partial(keep_in_openvino, metadata))
@@ -57,7 +57,7 @@ def write_openvino(graph: openvino.Model, path: Path) -> None:
         InvalidExport: the path has another suffix, or nothing can be written there.
         MissingPackage: openvino is not installed.
     """
-    ov = _import_openvino()
+    ov = import_openvino("A graph for OpenVINO")
     metadata = Metadata.model_validate_json(graph.get_rt_info(KEY).astype(str))
     with writes(path, ".xml"):
         path.with_suffix(".bin").unlink(missing_ok=True)  # mapped by whoever reads the old one
@@ -109,11 +109,3 @@ def _name_in_order(graph: openvino.Model) -> None:
     """Number the operations: their own names count what this process made before."""
     for place, operation in enumerate(graph.get_ordered_ops()):
         operation.set_friendly_name(f"{operation.get_type_name()}_{place}")
-
-
-def _import_openvino() -> Any:
-    try:
-        import openvino
-    except ImportError as error:
-        raise MissingPackage("openvino", "A graph for OpenVINO") from error
-    return openvino

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...engines.onnxruntime_engine import choose_providers, session_options
-from ...engines.openvino_engine import keep_signal_stack
+from ...engines.openvino_engine import import_openvino, keep_signal_stack
 from ...errors import InvalidValue, MissingPackage
 from .chain import CELL_ANCHORS, OFFSET_ANCHORS, Chain, ChainStep
 
@@ -231,8 +231,7 @@ def run_in_onnxruntime(
 
 def run_in_openvino(chain: Chain, *, precision: str, threads: int) -> Callable[[], Any]:
     """Return a function that runs the chain once in OpenVINO."""
-    import openvino
-
+    openvino = import_openvino("A chain in OpenVINO")
     properties = {
         "INFERENCE_PRECISION_HINT": HINTS[precision],
         "NUM_STREAMS": "1",
