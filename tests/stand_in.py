@@ -2,12 +2,14 @@
 
 `tests/data/stand_in` holds a yolov4-tiny with a quarter of its channels, which learned seven drawn
 shapes under names of COCO, and drawings that it has not seen; `tools/make_stand_in.py` makes both.
-Its folder is laid out as the real one, and the network in the place of the official yolov4-tiny has
-all of its channels: those that the thin one lacks are random, and nothing that it finds reads them.
+The folder made of them is laid out as the real one, with the published examples of evaluation in
+`tests/data/refs`. The network in the place of the official yolov4-tiny has all of its channels:
+those that the thin one lacks are random, and nothing that it finds reads them.
 """
 
 import re
 import shutil
+import struct
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -56,6 +58,7 @@ def make_stand_in(folder: Path) -> None:
     for name in PHOTOS:
         shutil.copy(DATA / "stand_in" / f"{name}.jpg", folder / "images" / "darknet")
     shutil.copy(DATA / "stand_in" / "bus.jpg", folder / "images")
+    shutil.copytree(DATA / "refs", folder / "refs")
     draw_data(folder / "datasets" / "coco-val2017-first128", COCO_NAMES)
     film(folder / "video" / "road.mp4")
 
@@ -169,3 +172,16 @@ def film(path: Path) -> None:
         part = large[:720, 4 * frame : 4 * frame + 1280]
         video.write(np.ascontiguousarray(part[..., ::-1]))
     video.release()
+    path.write_bytes(with_index_first(path.read_bytes()))
+
+
+def with_index_first(mp4: bytes) -> bytes:
+    """The video with its index before its frames: one that is cut off can be read so far."""
+    start = mp4.rindex(b"moov") - 4
+    first = struct.unpack_from(">I", mp4)[0]  # length of the file's type
+    index = bytearray(mp4[start:])
+    table = index.index(b"stco") + 8  # where in the file frames begin
+    count = struct.unpack_from(">I", index, table)[0]
+    places = struct.unpack_from(f">{count}I", index, table + 4)
+    struct.pack_into(f">{count}I", index, table + 4, *(place + len(index) for place in places))
+    return mp4[:first] + bytes(index) + mp4[first:start]

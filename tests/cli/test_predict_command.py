@@ -84,7 +84,6 @@ def test_json_is_all_there_is_on_standard_output(desk: Path, capsys: pytest.Capt
     assert not Path("runs").exists()
 
 
-@pytest.mark.usefixtures("real_assets")
 def test_options_reach_the_selection(desk: Path, capsys: pytest.CaptureFixture[str]):
     def found(*options: str) -> list[dict]:
         assert main(["predict", "photos/dog.jpg", *MODEL, "--json", *options]) == 0

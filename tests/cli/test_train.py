@@ -5,14 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import cv2
 import pytest
 from safetensors.torch import load_file
 
+from doomed import run_doomed
 from scantling import load
 from scantling.cli import main
 from scantling.training import stop_signals
@@ -20,7 +19,6 @@ from scantling.training import stop_signals
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from small import NAMES, SETTINGS, words, write_cfg, write_set
 
-PATIENCE = 120  # seconds
 GIVEN = words({**SETTINGS, "shapes.range": 1, "loader.workers": 0})
 RUN = ["train", "thin.cfg", "--data", "set/data.yaml", "--device", "cpu", *GIVEN]
 
@@ -144,24 +142,20 @@ def test_a_mistake_gets_one_message_code_2_and_no_folder(
     assert not list(desk.glob("runs/*"))
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_run_after_the_update_and_it_can_go_on(
-    number: int, code: int, desk: Path, capsys: pytest.CaptureFixture[str]
+    desk: Path, capsys: pytest.CaptureFixture[str]
 ):
     """The second epoch of the stopped and resumed run is that of a run in one piece."""
     assert main([*RUN, "--out", "whole"]) == 0
-    epochs = 2
-    stopped = [*RUN, "--out", "r", "--epochs", str(epochs), "--set", "save_minutes=1e-9"]
-    sender = threading.Thread(target=send_when_saved, args=(desk / "r", number))
-    sender.start()
-    assert main(stopped) == code
-    sender.join()
-    err = capsys.readouterr().err
-    assert "scantling train --resume r" in err
+    stopped = [*RUN, "--out", "r", "--epochs", "2", "--set", "save_minutes=1e-9"]
+    status, said = run_doomed(stopped, Path("r/state.safetensors"), 0, signal.SIGTERM)
+    assert status == 143, said
+    assert "scantling train --resume r" in said
     assert main(["train", "--resume", "r"]) == 0
     assert (desk / "r/last.safetensors").read_bytes() == (
         desk / "whole/last.safetensors"
     ).read_bytes()
+    capsys.readouterr()
     assert main(["train", "--resume", "r"]) == 0
     assert "Nothing is left to do" in capsys.readouterr().out
 
@@ -181,14 +175,6 @@ def test_the_first_signal_asks_for_an_end_and_the_second_is_one(
             os.kill(os.getpid(), signal.SIGINT)
     with stop_signals() as stop:
         assert not stop()
-
-
-def send_when_saved(run: Path, number: int) -> None:
-    """Send a signal to this process once the run has saved itself."""
-    limit = time.monotonic() + PATIENCE
-    while not (run / "state.safetensors").exists() and time.monotonic() < limit:
-        time.sleep(0.001)
-    os.kill(os.getpid(), number)
 
 
 def test_a_run_whose_data_changed_is_not_resumed(desk: Path, capsys: pytest.CaptureFixture[str]):

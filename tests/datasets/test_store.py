@@ -81,7 +81,7 @@ def test_many_processes_fill_one_store_and_one_is_killed(tmp_path: Path):
         worker.start()
     workers[0].kill()
     for worker in workers:
-        worker.join(60)
+        worker.join(600)
     assert [worker.exitcode for worker in workers[1:]] == [0, 0]
     plain = make(paths, None)
     assert all(np.array_equal(plain.read(i), store.read(i)) for i in range(12))

@@ -170,7 +170,6 @@ def figures(block: str) -> list[str]:
     return [line.rsplit("=", 1)[1].strip() for line in block.splitlines()]
 
 
-@pytest.mark.usefixtures("real_assets")
 def test_all_twelve_figures_of_the_coco_example_come_out_from_the_file(reference):
     document, results, printed = reference
     ours = ours_of(document, results)
@@ -181,7 +180,6 @@ def test_all_twelve_figures_of_the_coco_example_come_out_from_the_file(reference
     assert figures(format_coco_block(ours)) == figures(printed)
 
 
-@pytest.mark.usefixtures("real_assets")
 def test_all_twelve_figures_of_the_coco_example_come_out_from_a_dataset(reference):
     document, results, printed = reference
     ours = truth_from(document)
@@ -222,7 +220,6 @@ def test_the_limit_of_detections_holds_per_image_and_class_when_these_change_tog
     assert not differences(ours, by_pycocotools(document, results))
 
 
-@pytest.mark.usefixtures("real_assets")
 def test_nothing_is_printed_or_logged(reference, capfd, caplog):
     document, results, _ = reference
     ours_of(document, results)
@@ -230,7 +227,6 @@ def test_nothing_is_printed_or_logged(reference, capfd, caplog):
     assert not caplog.records
 
 
-@pytest.mark.usefixtures("real_assets")
 def test_the_figures_of_a_class_are_the_means_over_its_own_table(reference):
     document, results, _ = reference
     ours = ours_of(document, results)

@@ -51,7 +51,6 @@ def test_no_detections_are_written_and_read(tmp_path: Path, tables):
     assert len(read_results(path, truth)) == 0
 
 
-@pytest.mark.usefixtures("real_assets")
 def test_results_from_elsewhere_keep_their_numbers(assets: Path):
     folder = assets / "refs" / "coco_eval"
     truth = truth_from(json.loads((folder / "instances_val2014_100.json").read_text()))

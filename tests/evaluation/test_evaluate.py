@@ -232,7 +232,6 @@ def test_the_results_file_of_a_run_gives_its_figures_again(
     }
 
 
-@pytest.mark.usefixtures("real_assets")
 def test_coco_s_own_fake_results_give_its_published_block(assets: Path):
     folder = assets / "refs" / "coco_eval"
     evaluation = evaluate_results(

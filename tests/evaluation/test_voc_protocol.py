@@ -133,7 +133,6 @@ def sample(assets: Path) -> tuple[GroundTruth, DetectionTable]:
     return truth, DetectionTable(detections[:, 2:], detections[:, 1], labels, where)
 
 
-@pytest.mark.usefixtures("real_assets")
 def test_the_published_sample_has_its_published_11_point_figure(sample):
     truth, found = sample
     result = evaluate_voc(truth, found, points=11, iou=0.3, inclusive=True)
@@ -141,7 +140,6 @@ def test_the_published_sample_has_its_published_11_point_figure(sample):
     assert result.ap.tolist() == [result.mean_ap]
 
 
-@pytest.mark.usefixtures("real_assets")
 def test_the_published_sample_has_its_published_area(sample):
     # published as 24.56, the sum of products of figures cut to four decimals; exactly it is:
     exact = 1 / 15 * 1 + 1 / 15 * 2 / 3 + 4 / 15 * 3 / 7 + 1 / 15 * 7 / 23

@@ -127,11 +127,10 @@ def test_a_file_that_was_cut_off_is_refused_never_filled_up(kind, kept, assets):
         decode_image(data[: int(len(data) * kept)], "dog")
 
 
-@pytest.mark.usefixtures("real_assets")
 def test_a_progressive_jpeg_that_was_cut_off_is_refused(assets):
     picture = PIL.Image.open(assets / "images/darknet/dog.jpg")
     data = encoded(picture, "JPEG", progressive=True)
-    assert decode_image(data, "x").shape == (576, 768, 3)
+    assert decode_image(data, "x").shape == (picture.height, picture.width, 3)
     with pytest.raises(InvalidSource, match="no end marker"):
         decode_image(data[: len(data) // 2], "x")
 

@@ -297,7 +297,7 @@ def test_paths_on_standard_input_are_answered_one_by_one(tmp_path):
             assert process.stdout.readline().decode() == answer
         process.stdin.close()
         assert process.stdout.read() == b""
-        assert process.wait(10) == 0
+        assert process.wait(300) == 0
 
 
 def test_a_program_ends_while_its_reader_waits_on_standard_input():
@@ -317,6 +317,6 @@ def test_a_program_ends_while_its_reader_waits_on_standard_input():
         stderr=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     ) as process:
-        assert process.wait(15) == 0
+        assert process.wait(300) == 0
         assert process.stderr.read() == b""
         process.stdin.close()

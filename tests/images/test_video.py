@@ -169,7 +169,7 @@ def test_a_camera_on_the_web_that_vanishes_is_a_problem(monkeypatch):
         server.handle_error = lambda *_: None
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}/live"
-        *frames, last = read_sources(address, limits=Limits(timeout=3))
+        *frames, last = read_sources(address, limits=Limits(timeout=60))
         server.shutdown()
     assert len(frames) > 30
     assert abs(int(frames[0].image.mean()) - 90) <= 2

@@ -1,24 +1,19 @@
 """A run that is killed without a warning and resumed ends as one that never was."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from small import SETTINGS, words, write_cfg, write_set
 
+from doomed import run_doomed
 from scantling.cli import main
 
 EVERY_UPDATE = {"save_minutes": 1e-9}
 UPDATES = 12  # of the run: two epochs of 24 images, four an update
-PATIENCE = 600  # seconds
 
 
 @pytest.fixture(scope="module")
@@ -47,27 +42,10 @@ def resume(folder: Path, name: str) -> list[str]:
     return ["train", "--resume", str(folder / name)]
 
 
-def kill_after(arguments: list[str], run: Path, updates: int, delay: float = 0.0) -> None:
-    """Start a command, and kill it once the run has saved so many updates and a moment passed.
-
-    After 0 updates means as soon as there is something to resume.
-    """
-    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # sums depend on their number
-    with subprocess.Popen(
-        [sys.executable, "-m", "scantling", *arguments],
-        env=os.environ | threads,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        limit = time.monotonic() + PATIENCE
-        while not reached(run, updates) and process.poll() is None and time.monotonic() < limit:
-            time.sleep(0.005)
-        time.sleep(delay)
-        process.kill()
-
-
-def reached(run: Path, updates: int) -> bool:
-    return saved(run) >= updates if updates else (run / "settings.json").exists()
+def kill_after(arguments: list[str], file: Path, times: int, delay: float = 0.0) -> None:
+    """Run a command that is killed without a warning."""
+    status, said = run_doomed(arguments, file, times, delay=delay)
+    assert status == -signal.SIGKILL, said
 
 
 def saved(run: Path) -> int:
@@ -95,41 +73,30 @@ def check_same(folder: Path, name: str) -> None:
 
 def test_a_run_killed_twice_ends_with_the_same_bytes(desk: Path):
     """Within each epoch once; its images come from a process, those of the other from a thread."""
-    rng = np.random.default_rng(1)
-    steps = rng.integers(1, UPDATES // 2), rng.integers(UPDATES // 2, UPDATES)
-    kill_after(train(desk, "twice", {"loader.workers": 1}), desk / "twice", int(steps[0]))
+    state = desk / "twice" / "state.safetensors"
+    kill_after(train(desk, "twice", {"loader.workers": 1}), state, UPDATES // 3)
     first = saved(desk / "twice")
-    assert 1 <= first < UPDATES
-    kill_after(resume(desk, "twice"), desk / "twice", int(steps[1]))
-    assert first < saved(desk / "twice") <= UPDATES
+    assert 1 <= first < UPDATES // 2
+    kill_after(resume(desk, "twice"), state, UPDATES // 2)
+    assert UPDATES // 2 < saved(desk / "twice") < UPDATES
     assert main(resume(desk, "twice")) == 0
     check_same(desk, "twice")
 
 
 def test_a_run_killed_before_anything_was_saved_begins_again_the_same(desk: Path):
-    kill_after(train(desk, "early", {"save_minutes": 60.0}), desk / "early", 0)
-    assert saved(desk / "early") == 0
+    run = desk / "early"
+    kill_after(train(desk, "early", {"loader.workers": 0}), run / "state.safetensors", 0)
+    assert saved(run) == 0
     assert main(resume(desk, "early")) == 0
     check_same(desk, "early")
 
 
 def test_ctrl_c_reaches_the_workers_too_and_nothing_is_lost(desk: Path):
     """A terminal sends it to every process of the run."""
-    run, threads = desk / "stopped", {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-    with subprocess.Popen(
-        [sys.executable, "-m", "scantling", *train(desk, "stopped", {"loader.workers": 1})],
-        env=os.environ | threads,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        limit = time.monotonic() + PATIENCE
-        while not reached(run, 1) and process.poll() is None and time.monotonic() < limit:
-            time.sleep(0.005)
-        os.killpg(process.pid, signal.SIGINT)
-        _, said = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 130, said
+    run = desk / "stopped"
+    arguments = train(desk, "stopped", {"loader.workers": 1})
+    status, said = run_doomed(arguments, run / "state.safetensors", 1, signal.SIGINT, group=True)
+    assert status == 130, said
     assert f"scantling train --resume {run}" in said
     assert "Traceback" not in said
     assert 1 <= saved(run) < UPDATES
@@ -142,7 +109,8 @@ def test_ctrl_c_reaches_the_workers_too_and_nothing_is_lost(desk: Path):
 def test_a_run_killed_at_a_random_moment_ends_with_the_same_bytes(desk: Path, seed: int):
     rng = np.random.default_rng(seed)
     name, workers = f"random{seed}", seed % 2
-    step, delay = int(rng.integers(1, UPDATES)), float(rng.uniform(0, 0.3))
-    kill_after(train(desk, name, {"loader.workers": workers}), desk / name, step, delay)
+    step, delay = int(rng.integers(1, UPDATES)), float(rng.uniform(0.001, 0.3))
+    state = desk / name / "state.safetensors"
+    kill_after(train(desk, name, {"loader.workers": workers}), state, step, delay)
     assert main(resume(desk, name)) == 0
     check_same(desk, name)
