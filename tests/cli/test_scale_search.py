@@ -49,7 +49,7 @@ def test_scale_prints_json_and_nothing_else(capsys: pytest.CaptureFixture[str]):
         (["--macs", "1G", "--set", "flops=2G"], "not both"),
         ([], "expected one of --latency"),
         (["--min-object", "20px"], "expected one of --latency"),
-        (["--macs", "1G", "--verify"], "--device-profile"),
+        (["--macs", "1G", "--set", "verify=true"], "--device-profile"),
         (["--macs", "1G", "--set", "kind=cps"], "Did you mean 'csp'"),
         (["--macs", "1G", "--like", "efficientdet", "--set", "kind=csp"], "efficientdet"),
         (["--macs", "1G", "--out", "fit.yaml"], ".json"),
@@ -82,7 +82,7 @@ def test_verify_exits_3_when_the_model_is_slower_than_the_budget(
         "--macs",
         "50M",
     ]
-    assert main(["scale", *words, "--verify"]) == 3
+    assert main(["scale", *words, "--set", "verify=true"]) == 3
     captured = capsys.readouterr()
     assert "and is missed" in captured.out
     assert "made up" in captured.err

@@ -82,6 +82,7 @@ def test_files_of_a_folder_that_are_left_out_are_counted_by_kind(
     np.testing.assert_array_equal(frames[0].image, frames[2].image)
     (record,) = caplog.records
     told = "3 files were left out: 1 HEIC, 1 JP2, 1 raw (NEF); convert them to JPEG or PNG"
+    told += " (HEIC is read after: pip install pillow-heif)"
     assert record.getMessage() == f"{tmp_path}: {told}"
     caplog.clear()
     list(read_sources(f"{tmp_path}/*"))

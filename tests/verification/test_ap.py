@@ -66,3 +66,34 @@ def test_the_verdict_says_how_far_off_the_file_is_and_what_was_allowed():
     assert verdict(Figure("AP lost", 0.02, 0.01, at_least=False)).startswith(
         "It is NOT the model: boxes: AP lost 0.02"
     )
+
+
+@pytest.mark.parametrize(
+    ("lost", "error", "passed", "open_"),
+    [
+        (0.0097, 0.016, True, True),  # within, by a hair of its interval
+        (0.0120, 0.016, True, True),  # beyond, but not surely
+        (0.0300, 0.016, False, False),  # surely beyond
+        (0.0034, 0.005, True, False),  # surely within
+        (-0.02, 0.016, True, False),
+        (0.0120, float("nan"), False, False),  # of too few images there is no interval
+    ],
+)
+def test_a_limit_within_the_interval_decides_nothing_and_the_verdict_says_so(
+    lost: float, error: float, passed: bool, open_: bool
+):
+    figure = Figure("AP lost", lost, 0.01, at_least=False, error=error)
+    assert (figure.holds, bool(figure.doubt)) == (passed, open_)
+    words = verdict(figure)
+    assert words.startswith("It is the model") == passed
+    told = f"is at most 0.01 cannot be told from so few images: the interval is {lost - error:.4f}"
+    assert (told in words) == open_
+    stage = Stage("ap", (figure,), "64 labelled images")
+    record = Verification("a", "b", "c", "int8", (stage,)).to_dict()["stages"][0]["figures"][0]
+    assert record["decided"] == (not open_)
+
+
+def test_a_figure_that_must_not_be_less_has_its_interval_too():
+    assert Figure("AP", 0.29, 0.3, error=0.02).holds
+    assert not Figure("AP", 0.27, 0.3, error=0.02).holds
+    assert not Figure("AP", 0.29, 0.3).holds

@@ -1,5 +1,6 @@
 """scantling cache — what is kept between runs, and removing it."""
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import typer
 from ..errors import lookup, printable
 from ..io import default_cache
 from .command import option
-from .options import INPUT, CacheFolder
+from .options import INPUT, CacheFolder, JsonOption
 from .output import WORKED
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class CacheOptions:
     clear: Annotated[
         bool, option(INPUT, "Remove them; downloads only where they are named.", "--clear")
     ] = False
+    json: JsonOption = False
     cache: CacheFolder = None
 
 
@@ -51,6 +53,9 @@ def cache(options: CacheOptions) -> int:
         freed = remove(going)
         entries = [entry for entry in list_entries(folder, names) if entry.kind in wanted]
     record = describe(folder, entries, wanted)
+    if options.json:
+        typer.echo(json.dumps(record | ({} if freed is None else {"removed": freed})))
+        return WORKED
     if freed is not None:
         typer.echo(f"Removed {freed / 1e6:,.1f} MB.")
         if any(entry.kind == DOWNLOADS for entry in entries):

@@ -89,7 +89,8 @@ COUNTERPARTS = {
         "train {cfg} --data {data} --weights {weights}",
         {"-mAP_epochs": "--set evaluate_every={}", "-nogpu": "--device cpu"},
         {},
-        "--epochs says how long a run is, not max_batches: max_batches × batch / images",
+        "the run is as long as max_batches says: max_batches × batch / images epochs; --epochs N"
+        " for another length",
     ),
     "map": Counterpart(
         "evaluate {cfg} --data {data} --weights {weights} --protocol darknet",

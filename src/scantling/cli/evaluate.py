@@ -17,6 +17,7 @@ from .options import (
     PRECISION_HELP,
     RESULT,
     RUNNABLE_HELP,
+    ClassScoresSetting,
     DeviceOption,
     EngineOption,
     FormatSetting,
@@ -28,7 +29,7 @@ from .options import (
     WeightsOption,
 )
 from .output import WORKED
-from .predict import choose_selection, load_predictor
+from .predict import choose_selection, load_predictor, parse_class_scores, parse_classes
 
 if TYPE_CHECKING:
     from ..evaluation import Evaluation
@@ -63,6 +64,10 @@ class EvaluateOptions(InferenceSettings):
             metavar="DATA=MODEL",
         ),
     ] = None
+    classes: Annotated[
+        str | None,
+        option(INPUT, "Count only these classes, by name or label.", metavar="NAME,…", rare=True),
+    ] = None
     max_data_errors: MaxDataErrorsOption = 0
     detections: Annotated[
         Path | None,
@@ -94,6 +99,7 @@ class EvaluateOptions(InferenceSettings):
     min_score: Annotated[
         float | None, Setting("Keep objects that score more; 0.001, of darknet 0.005.")
     ] = None
+    class_scores: ClassScoresSetting = None
     iou_threshold: Annotated[
         float | None, Setting("Overlap from which two boxes are one; 0.6 of coco, else 0.45.")
     ] = None
@@ -166,7 +172,9 @@ def judge_file(options: EvaluateOptions) -> "Evaluation":
         split=options.split,
         format=options.format,
         protocol=choose_protocol(options.protocol, points=options.points),
+        classes=parse_classes(options.classes),
         min_score=options.min_score,
+        class_scores=parse_class_scores(options.class_scores),
         limit=options.limit,
         max_data_errors=options.max_data_errors,
     )
@@ -175,7 +183,13 @@ def judge_file(options: EvaluateOptions) -> "Evaluation":
 def run_model(options: EvaluateOptions) -> "Evaluation":
     """The evaluation of a model, run on the images."""
     from ..datasets.readers import describe_dataset
-    from ..evaluation import choose_protocol, evaluate as run, open_data, protocol_settings
+    from ..evaluation import (
+        choose_protocol,
+        evaluate as run,
+        find_labels,
+        open_data,
+        protocol_settings,
+    )
     from .output import image_bar, note
 
     protocol = choose_protocol(options.protocol, points=options.points)
@@ -188,13 +202,18 @@ def run_model(options: EvaluateOptions) -> "Evaluation":
         max_data_errors=options.max_data_errors,
     )
     note(f"{options.data}: {describe_dataset(dataset)}")
-    selection = protocol_settings(protocol) | choose_selection(options)
+    classes = parse_classes(options.classes)
+    if classes is not None:
+        find_labels(dataset, classes)
+    chosen = {name: one for name, one in choose_selection(options).items() if name != "classes"}
+    selection = protocol_settings(protocol) | chosen
     predictor = load_predictor(options, selection, many=True)
     with image_bar("evaluate") as progress:
         evaluation = run(
             predictor,
             dataset,
             protocol=protocol,
+            classes=classes,
             rename_classes=renamed,
             known_classes_only=options.known_classes_only,
             limit=options.limit,

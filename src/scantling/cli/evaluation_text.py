@@ -44,9 +44,10 @@ def class_lines(evaluation: "Evaluation") -> list[str]:
         lines.append(f"of these, data = model: {spelt}")
     if classes.unjudged:
         names = ", ".join(classes.unjudged)
-        what = "is not in the data, and what is found of it is left out"
-        if left > 1:
-            what = "are not in the data, and what is found of them is left out"
+        chosen = evaluation.metrics.protocol.classes is not None
+        where = "among those that count" if chosen else "in the data"
+        verb, them = ("is", "it") if left == 1 else ("are", "them")
+        what = f"{verb} not {where}, and what is found of {them} is left out"
         lines.append(f"{counted(left, 'class', 'classes')} of the model {what}: {names}")
     return lines
 

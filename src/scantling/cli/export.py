@@ -19,11 +19,13 @@ from .options import (
     RESULT,
     SPEED,
     CacheFolder,
+    ClassScoresSetting,
     ImageSizeOption,
     JsonOption,
     WeightsOption,
 )
 from .output import CHECK_FAILED, WORKED, image_bar, note
+from .predict import parse_class_scores, parse_classes
 
 if TYPE_CHECKING:
     from ..exporting import Exported
@@ -83,6 +85,10 @@ class ExportOptions:
     ] = 0.25
     iou_threshold: Annotated[float, Setting("Of NMS, as min_score.")] = 0.45
     max_detections: Annotated[int, Setting("The most an image keeps, as min_score.", min=1)] = 300
+    classes: Annotated[
+        str | None, Setting("Only these classes, by name or label, as min_score: person,car.")
+    ] = None
+    class_scores: ClassScoresSetting = None
     split: Annotated[
         str | None, Setting("Split of the data; for int8 train by default, if there is one.")
     ] = None
@@ -181,6 +187,8 @@ def run_export(
         min_score=options.min_score,
         iou_threshold=options.iou_threshold,
         max_detections=options.max_detections,
+        classes=parse_classes(options.classes),
+        class_scores=parse_class_scores(options.class_scores),
         check=options.check,
         cache=options.cache,
         progress=progress,

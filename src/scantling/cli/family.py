@@ -9,16 +9,7 @@ import typer
 
 from ..errors import InvalidValue, printable
 from .command import Setting, option, parse_image_size
-from .options import (
-    BUDGET,
-    DATA_HELP,
-    INPUT,
-    RESULT,
-    CameraSizeSetting,
-    JsonOption,
-    LikeOption,
-    NumClassesOption,
-)
+from .options import BUDGET, DATA_HELP, INPUT, RESULT, CameraSizeSetting, JsonOption, LikeOption
 from .output import WORKED
 
 if TYPE_CHECKING:
@@ -50,7 +41,6 @@ class FamilyOptions:
         str | None, option(INPUT, f"Labelled images, which give the anchors. {DATA_HELP}")
     ] = None
     like: LikeOption = "both"
-    num_classes: NumClassesOption = None
     out: Annotated[Path, option(RESULT, "Folder for the specs and the page.", metavar="FOLDER")] = (
         Path("family")
     )
@@ -58,6 +48,9 @@ class FamilyOptions:
     kind: Annotated[
         Literal["tiny", "csp", "plain", "osa", "mbconv", "mbconv-lite"] | None,
         Setting("Kind of network of all members; by default the one that ranks highest."),
+    ] = None
+    num_classes: Annotated[
+        int | None, Setting("Classes of the models; those of --data, or 80, by default.", min=1)
     ] = None
     camera_size: CameraSizeSetting = None
     split: Annotated[str | None, Setting("Split of the data; train by default.")] = None

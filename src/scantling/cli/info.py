@@ -81,6 +81,7 @@ def describe_metadata(metadata: "Metadata") -> dict[str, Any]:
             f"score {metadata.min_score:g}",
             f"IoU {metadata.iou_threshold:g}",
             f"at most {metadata.max_detections}",
+            *describe_classes(metadata),
         ],
         "nms": "greedy" if form["gives"] == "detections" else describe_nms(metadata.spec.nms),
         "source": metadata.source,
@@ -88,6 +89,14 @@ def describe_metadata(metadata: "Metadata") -> dict[str, Any]:
         "producer": metadata.producer,
         "spec": facts["spec"],
     }
+
+
+def describe_classes(metadata: "Metadata") -> list[str]:
+    """The classes that an exported file keeps, and thresholds of their own, where it has such."""
+    names = metadata.names
+    kept = ", ".join(names[label] for label in metadata.classes or ())
+    own = [f"{names[label]} {score:g}" for label, score in metadata.class_scores.items()]
+    return [*([f"only {kept}"] if kept else []), *own]
 
 
 def open_model(options: InfoOptions) -> "Model":

@@ -36,6 +36,10 @@ ImageSizeOption = Annotated[
 NAMES_HELP = "File of class names, one a line; by default the .names beside a .cfg."
 NamesOption = Annotated[Path | None, option(MODEL, NAMES_HELP, rare=True)]
 
+ClassScoresSetting = Annotated[
+    str | None, Setting("Other thresholds for some classes, such as person=0.5,car=0.3.")
+]
+
 DataArgument = Annotated[str, typer.Argument(help=DATA_HELP)]
 FormatSetting = Annotated[
     str | None, Setting("Format of the data: {datasets.readers:READERS}; found out by default.")

@@ -17,6 +17,7 @@ from .options import (
     SIZE,
     SPEED,
     BatchSizeOption,
+    ClassScoresSetting,
     DeviceOption,
     EngineOption,
     ImageSizeOption,
@@ -108,9 +109,7 @@ class PredictOptions(InferenceSettings):
         Literal["fp32", "bf16", "fp16", "auto"] | None, option(SPEED, PRECISION_HELP)
     ] = None
     batch_size: BatchSizeOption = 1
-    class_scores: Annotated[
-        str | None, Setting("Other thresholds for some classes, such as person=0.5,car=0.3.")
-    ] = None
+    class_scores: ClassScoresSetting = None
     max_detections: Annotated[
         int | None, Setting("The most an image keeps; 300, or an exported file's own.")
     ] = None
@@ -198,20 +197,25 @@ def choose_selection(options: "PredictOptions | EvaluateOptions") -> dict[str, A
     from ..postprocess import Selection
 
     asked = {field.name: getattr(options, field.name, None) for field in fields(Selection)}
-    if asked["classes"] is not None:
-        asked["classes"] = tuple(one.strip() for one in asked["classes"].split(","))
-    if asked["class_scores"] is not None:
-        asked["class_scores"] = parse_class_scores(asked["class_scores"])
+    asked["classes"] = parse_classes(options.classes)
+    asked["class_scores"] = parse_class_scores(options.class_scores)
     return {name: value for name, value in asked.items() if value is not None}
 
 
-def parse_class_scores(given: str) -> dict[str, float]:
-    """`person=0.5,car=0.3` → the threshold of each class.
+def parse_classes(given: str | None) -> tuple[str, ...] | None:
+    """`person,car` → the names; None stays None."""
+    return None if given is None else tuple(one.strip() for one in given.split(","))
+
+
+def parse_class_scores(given: str | None) -> dict[str | int, float] | None:
+    """`person=0.5,car=0.3` → the threshold of each class; None stays None.
 
     Raises:
         InvalidValue: it is not of that form.
     """
-    found = {}
+    if given is None:
+        return None
+    found: dict[str | int, float] = {}
     for part in given.split(","):
         name, _, score = part.rpartition("=")
         try:

@@ -26,7 +26,7 @@ RENAMED: dict[str, tuple[str, ...]] = {
     "--batch-size": ("--set batch_size",),
     "--bandwidth": ("--set bandwidth", "--device-profile"),
     "--cache": ("SCANTLING_CACHE=FOLDER before the command",),
-    "--classes": ("--num-classes",),
+    "--classes": ("--num-classes", "--set num_classes"),
     "--conf": ("--min-score", "--set min_score"),
     "--csv": ("--out",),
     "--device": ("--device-profile",),

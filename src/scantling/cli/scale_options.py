@@ -10,7 +10,6 @@ from .command import Setting, option
 from .options import (
     BUDGET,
     DATA_HELP,
-    DEVICE,
     INPUT,
     MODEL_HELP,
     NAMES_HELP,
@@ -64,10 +63,6 @@ class ScaleOptions:
     ] = None
     like: LikeOption = "both"
     num_classes: NumClassesOption = None
-    verify: Annotated[
-        bool,
-        option(DEVICE, "Build the choice and measure it on this machine.", "--verify", rare=True),
-    ] = False
     drop_level: Annotated[
         int,
         option(
@@ -99,6 +94,7 @@ class ScaleOptions:
     flops: Annotated[str | None, Setting("In place of --macs: two for each, such as 10G.")] = None
     camera_size: CameraSizeSetting = None
     split: Annotated[str | None, Setting("Split of the data; train by default.")] = None
+    verify: Annotated[bool, Setting("Build the choice and measure it on this machine.")] = False
     figure: Annotated[Path | None, Setting("PNG of the Pareto front to write.")] = None
     weights: Annotated[
         Path | None, Setting("With --drop-level: weights of a .cfg, or in place of a name's own.")

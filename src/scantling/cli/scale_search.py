@@ -81,7 +81,7 @@ def check_search(options: ScaleOptions) -> None:
     if options.macs is not None and options.flops is not None:
         raise InvalidValue("flops", options.flops, "--macs or this, not both")
     if options.verify and options.device_profile is None:
-        raise InvalidValue("--verify", True, "--device-profile FILE beside it, to hold it against")
+        raise InvalidValue("verify", True, "--device-profile FILE beside it, to hold it against")
     if options.weights is not None or options.names is not None:
         raise InvalidValue("--set weights or names", "given", "a MODEL and --drop-level beside it")
 

@@ -64,7 +64,11 @@ _NET: Rules = {
     **_all("refused", "images are RGB", "channels", inert=3),
     **_all("supported", "letterbox or stretch, in prediction and training", "letter_box"),
     **_all("supported", "images of one batch and of one update", "batch subdivisions"),
-    **_all("supported", "steps are shares of it; --epochs says how long a run is", "max_batches"),
+    **_all(
+        "supported",
+        "how long a run is, in epochs of the data; --epochs for another length",
+        "max_batches",
+    ),
     **_all("supported", "the optimizer", "learning_rate momentum decay"),
     **_all(
         "supported",

@@ -23,17 +23,21 @@ SHARED = (
 )
 
 
-def cfg_recipe(spec: CfgSpec, levels: Sequence[int]) -> dict[str, Any]:
+def cfg_recipe(
+    spec: CfgSpec, levels: Sequence[int], *, images: int | None = None
+) -> dict[str, Any]:
     """The settings of `[net]` and `[yolo]` as nested tables of a recipe.
 
-    How long the run is (`max_batches`) is left to the recipe: steps become shares of it. Not taken
-    are anchors that no level has (an object that one of them fits best has no best anchor in
-    darknet; `loss.other_anchors` does so here), and how strong self-adversarial training is:
-    `adversarial_lr` scales raw gradients. What else a run goes without is logged as a warning.
+    The run is as long as `max_batches` says, in whole epochs, where the images are counted; steps
+    are shares of it. Not taken are anchors that no level has (an object that one of them fits best
+    has no best anchor in darknet; `loss.other_anchors` does so here), and how strong
+    self-adversarial training is: `adversarial_lr` scales raw gradients. What else a run goes
+    without is logged as a warning.
 
     Args:
         spec: the cfg.
         levels: its detection layers, finest first; what the cfg sets a level comes in that order.
+        images: in the data; None leaves the number of epochs out.
 
     Raises:
         InvalidCfg: as `read_sections`; or something that a recipe has no words for.
@@ -45,6 +49,7 @@ def cfg_recipe(spec: CfgSpec, levels: Sequence[int]) -> dict[str, Any]:
     _warn(net, layers)
     batch = net.integer("batch", 1, low=1)
     return {
+        **_length(net, images),
         "batch": max(1, batch // net.integer("subdivisions", 1, low=1)),
         "nominal_batch": batch,
         "optimizer": {
@@ -98,6 +103,14 @@ def _frozen(layers: Sequence[Section]) -> list[str]:
     ]
     frozen = range(max(stops, default=-1) + 1)
     return [f"layers.{index}" for index in frozen if layers[index].kind in WITH_WEIGHTS]
+
+
+def _length(net: Section, images: int | None) -> dict[str, Any]:
+    """The epochs that `max_batches` updates of `batch` images are; nothing where it says none."""
+    updates = net.integer("max_batches", 0, high=10**9)
+    if not images or not updates:
+        return {}
+    return {"epochs": max(1, round(updates * net.integer("batch", 1, low=1) / images))}
 
 
 def _schedule(net: Section) -> dict[str, Any]:

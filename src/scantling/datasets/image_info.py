@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidSource
 from ..images.headers import READERS, read_header
+from ..images.heic import is_readable, reads_heic
 from ..images.read import MAX_PIXELS, decode_image, read_bytes
 from ..images.unended import end_jpeg
 from ..io import count_cores
@@ -87,7 +88,8 @@ def read_image_info(
     """
     wanted = list(dict.fromkeys(paths))
     infos: dict[Path, ImageInfo] = {}
-    with ImageInfoCache(cache, tag=cv2.__version__, settle_seconds=settle_seconds) as store:
+    tag = cv2.__version__ + ("+heic" if reads_heic() else "")
+    with ImageInfoCache(cache, tag=tag, settle_seconds=settle_seconds) as store:
         signatures = {path: sign(path) for path in wanted}
         for path, values in store.find(signatures).items():
             known = unpack(values)
@@ -122,7 +124,7 @@ def inspect_image(path: Path, *, lock: AbstractContextManager[object] = NO_LOCK)
     try:
         header = read_header(data, str(path))
     except InvalidSource as error:
-        is_image = any(signature.match(data) for _, signature, _ in READERS)
+        is_image = is_readable(data) or any(one.match(data) for _, one, _ in READERS)
         code = "E304" if is_image else "E303"
         return ImageInfo(error.problem, code, digest=digest)
     known = ImageInfo("", "", header.kind, header.size, header.orientation, digest)

@@ -33,6 +33,7 @@ from .report import (
     summarise,
     warnings_of,
 )
+from .subset import find_labels
 from .tables import DetectionTable, DetectionTableBuilder, GroundTruth, make_ground_truth
 from .uncertainty import ApLost, compare_metrics, describe_images
 from .voc import VocResult, evaluate_darknet, evaluate_voc
@@ -73,6 +74,7 @@ __all__ = [
     "evaluate_darknet",
     "evaluate_results",
     "evaluate_voc",
+    "find_labels",
     "format_coco_block",
     "make_ground_truth",
     "match_detections",

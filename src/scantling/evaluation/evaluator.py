@@ -3,16 +3,15 @@
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-
 from ..datasets.check import require_objects, require_sound
 from ..datasets.dataset import Dataset
 from ..datasets.readers import read_dataset
-from ..errors import InvalidData, InvalidValue
+from ..errors import InvalidData
 from ..inference import Prediction, Predictor, load
 from ..inference.predictor import STAGES
 from ..postprocess import Selection
@@ -20,6 +19,15 @@ from ..specs.classes import match_class_names
 from .coco_results import read_results
 from .evaluation import Evaluation, Seconds, choose_protocol, compute_metrics
 from .protocol import OF_THE_MODEL, Protocol
+from .subset import (
+    choose_classes,
+    find_labels,
+    first_images,
+    keep_labels,
+    min_scores,
+    only_classes,
+    without_classes,
+)
 from .tables import DetectionTableBuilder, make_ground_truth
 
 KEPT_WITHOUT_LIMIT = 5000  # detections of an image under a protocol that keeps all
@@ -32,6 +40,7 @@ def evaluate(
     split: str | None = None,
     format: str | None = None,  # noqa: A002 - what every function of the data calls it
     protocol: str | Protocol = "coco",
+    classes: Sequence[str | int] | None = None,
     rename_classes: Mapping[str, str] | None = None,
     known_classes_only: bool = False,
     limit: int | None = None,
@@ -54,6 +63,9 @@ def evaluate(
         split: which part of it; the one meant for evaluation if None.
         format: of the data, where it cannot be found out.
         protocol: `coco`, `voc07`, `voc12`, `darknet`, or settings of one's own.
+        classes: names or labels of the only classes of the data that count: objects and detections
+            of others are left out, as by COCO's `params.catIds`. None for all, or for those that
+            the selection of the model keeps.
         rename_classes: name of a class in the data → its name in the model, where they differ.
         known_classes_only: leave out objects of classes that the model does not know.
         limit: only the first so many images.
@@ -71,19 +83,14 @@ def evaluate(
     """
     rules = choose_protocol(protocol)
     whole = open_data(data, split=split, format=format, max_data_errors=max_data_errors)
-    dataset = first_images(whole, limit)
+    labels = None if classes is None else find_labels(whole, classes)
     with ExitStack() as stack:
         predictor = model
         if not isinstance(predictor, Predictor):
             predictor = stack.enter_context(load(predictor, selection=protocol_settings(rules)))
-        classes = match_class_names(
-            predictor.names,
-            dataset.names,
-            source=str(dataset.source),
-            rename_classes=rename_classes,
-            known_classes_only=known_classes_only,
-        )
-        dataset = without_classes(dataset, classes.unknown)
+        match = partial(match_class_names, predictor.names, known_classes_only=known_classes_only)
+        chosen, matched = choose_classes(whole, labels, predictor, match, rename_classes or {})
+        dataset = without_classes(first_images(chosen, limit), matched.unknown)
         start = perf_counter()
         stream = predictor.stream_files(
             [image.path for image in dataset.images],
@@ -91,17 +98,17 @@ def evaluate(
             rectangular=rectangular,
             workers=workers,
         )
-        collected = _Collected(dataset, DetectionTableBuilder(classes.labels), max_data_errors)
+        collected = _Collected(dataset, DetectionTableBuilder(matched.labels), max_data_errors)
         collected.add_all(stream, progress)
     middle = perf_counter()
-    detections, run = collected.builder.build(), _as_run(rules, predictor)
-    metrics = compute_metrics(make_ground_truth(dataset), detections, run)
+    run = _as_run(rules, predictor, None if chosen is whole else chosen.names)
+    metrics = compute_metrics(make_ground_truth(dataset), collected.builder.build(), run)
     seconds = collected.seconds
     return Evaluation(
         dataset,
         len(whole),
         metrics,
-        classes,
+        matched,
         model=_describe(predictor, batch_size, rectangular),
         unreadable=tuple(collected.unreadable),
         seconds=Seconds(**seconds, images=middle - start, evaluation=perf_counter() - middle),
@@ -153,7 +160,9 @@ def evaluate_results(
     split: str | None = None,
     format: str | None = None,  # noqa: A002 - what every function of the data calls it
     protocol: str | Protocol = "coco",
+    classes: Sequence[str | int] | None = None,
     min_score: float | None = None,
+    class_scores: Mapping[str | int, float] | None = None,
     limit: int | None = None,
     max_data_errors: int = 0,
 ) -> Evaluation:
@@ -163,8 +172,9 @@ def evaluate_results(
         results: COCO's detection results, a JSON list of image_id, category_id, bbox and score. Ids
             are those of the data set.
         data: as for `evaluate`, and so are `split`, `format`, `limit` and `max_data_errors`.
-        protocol: as for `evaluate`.
+        protocol, classes: as for `evaluate`.
         min_score: detections below are left out; None for what the protocol itself demands.
+        class_scores: for some classes of the data, by name or label, another `min_score`.
 
     Raises:
         InvalidData: the data or the results cannot be read, or do not belong to one another.
@@ -174,12 +184,23 @@ def evaluate_results(
     whole = open_data(
         data, split=split, format=format, max_data_errors=max_data_errors, with_images=False
     )
+    labels = None if classes is None else find_labels(whole, classes)
     detections = read_results(Path(results), make_ground_truth(whole))
-    dataset = first_images(whole, limit)
-    kept = (detections.image_index < len(dataset)) & (detections.scores >= floor)
+    dataset = first_images(whole if labels is None else only_classes(whole, labels), limit)
+    least, own = min_scores(whole, floor, class_scores or {})
+    kept = (detections.image_index < len(dataset)) & (detections.scores >= least[detections.labels])
     start = perf_counter()
-    rules = replace(rules, min_score=floor, nms="as given", kept=None, clip=False)
-    metrics = compute_metrics(make_ground_truth(dataset), detections.take(kept), rules)
+    rules = replace(
+        rules,
+        min_score=floor,
+        nms="as given",
+        kept=None,
+        clip=False,
+        classes=None if labels is None else dataset.names,
+        class_scores=own,
+    )
+    found = keep_labels(detections.take(kept), labels)
+    metrics = compute_metrics(make_ground_truth(dataset), found, rules)
     return Evaluation(
         dataset,
         len(whole),
@@ -198,6 +219,7 @@ def protocol_settings(protocol: str | Protocol) -> dict[str, Any]:
         "min_score": rules.min_score,
         "iou_threshold": rules.nms_iou,
         "max_detections": rules.kept or KEPT_WITHOUT_LIMIT,
+        "class_scores": None,  # an exported file may have its own
         **own,
     }
 
@@ -236,24 +258,6 @@ def open_data(
     return dataset
 
 
-def first_images(dataset: Dataset, count: int | None) -> Dataset:
-    """Keep only the first images of a data set; all if None."""
-    if count is None or count >= len(dataset):
-        return dataset
-    if count < 1:
-        raise InvalidValue("limit", count, "one image or more")
-    kept = dataset.objects.take(dataset.objects.image_index < count)
-    return replace(dataset, images=dataset.images[:count], objects=kept)
-
-
-def without_classes(dataset: Dataset, names: tuple[str, ...]) -> Dataset:
-    """Remove the objects of some classes; the names stay in the list of classes."""
-    if not names:
-        return dataset
-    kept = np.array([name not in names for name in dataset.names])[dataset.objects.labels]
-    return replace(dataset, objects=dataset.objects.take(kept))
-
-
 def _problem(prediction: Prediction, dataset: Dataset) -> str | None:
     """Why an image cannot be evaluated, if it cannot."""
     found, stated = prediction.detections, dataset.images[prediction.frame.index].size
@@ -281,9 +285,10 @@ def _check_readable(
         )
 
 
-def _as_run(protocol: Protocol, predictor: Predictor) -> Protocol:
-    """The protocol with the predictor's actual settings."""
+def _as_run(protocol: Protocol, predictor: Predictor, classes: tuple[str, ...] | None) -> Protocol:
+    """The protocol with the predictor's actual settings, and the only classes that count."""
     selection = predictor.selection
+    scores = selection.class_scores or {}
     kind = "WBF" if selection.merge == "wbf" else selection.nms
     if kind == "diou":
         kind = f"diou (beta {selection.beta:g})"
@@ -294,6 +299,8 @@ def _as_run(protocol: Protocol, predictor: Predictor) -> Protocol:
         nms=kind if selection.class_aware else f"{kind} across classes",
         nms_iou=selection.iou_threshold,
         clip=predictor.clip,
+        classes=classes,
+        class_scores={predictor.names[int(label)]: score for label, score in scores.items()},
     )
 
 

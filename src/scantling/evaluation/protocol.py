@@ -2,7 +2,7 @@
 
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -56,6 +56,8 @@ class Protocol:
         class_agnostic: whether a detection may match an object of another class.
         fixed_points: whether `points` is part of its definition.
         cuts_files: whether detections of a results file are cut at `min_score` too.
+        classes: names of the only classes that count; None for all of the data.
+        class_scores: other values of `min_score`, by the name of the class.
 
     Raises:
         InvalidValue: an empty name, or a number out of range.
@@ -77,6 +79,8 @@ class Protocol:
     class_agnostic: bool = False
     fixed_points: bool = False
     cuts_files: bool = False
+    classes: tuple[str, ...] | None = None
+    class_scores: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.name.strip():
@@ -88,6 +92,11 @@ class Protocol:
                 raise InvalidValue(what, value, "a number between 0 and 1")
         if self.points < 0 or self.points == 1:
             raise InvalidValue("points", self.points, "0 for the area, or 2 and more")
+
+    @property
+    def lowest_score(self) -> float:
+        """The lowest threshold of any class."""
+        return min([self.min_score, *self.class_scores.values()])
 
     def to_record(self) -> dict[str, Any]:
         """Its settings as plain values, for JSON."""
@@ -105,16 +114,19 @@ class Protocol:
             limits = f"best {self.max_detections[-1]} per image{unit} ({limits})"
         nms = self.nms if self.nms == "as given" else f"{self.nms} {self.nms_iou:g}"
         area = "area under the curve"
+        own = ", ".join(f"{name} {score:g}" for name, score in self.class_scores.items())
+        classes = "" if self.classes is None else ", ".join(self.classes)
         return ", ".join(
             [
                 f"{self.title}: IoU {ious}",
                 f"{self.points} recall points" if self.points else area,
-                f"scores from {self.min_score:g}",
+                f"scores from {self.min_score:g}{f' ({own})' if own else ''}",
                 limits,
                 self.crowds,
                 f"NMS {nms}",
                 "boxes clipped" if self.clip else "boxes not clipped",
                 *(["inclusive pixels"] if self.inclusive else []),
                 *(["classes not told apart"] if self.class_agnostic else []),
+                *([f"of these classes alone: {classes}"] if classes else []),
             ]
         )

@@ -226,7 +226,7 @@ def _compute_darknet(
         detections,
         points=protocol.points,
         iou=protocol.ious[0],
-        min_score=protocol.min_score,
+        min_score=protocol.lowest_score,
     )
 
 

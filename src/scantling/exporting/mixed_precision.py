@@ -16,6 +16,7 @@ from ..errors import ExportDiffers
 from ..inference.predictor import Predictor
 from ..specs.metadata import Metadata
 from ..structures import Candidates, FloatArray
+from ..verification import Figure
 from .calibration import Calibrated, Images
 from .speed import open_on_cpu
 
@@ -127,6 +128,7 @@ def choose_fp32_layers(trials: Trials, *, max_ap_drop: float, progress: Progress
         return MixedPrecision(fp32_layers, None)
     logger.info(f"{precision}: {found}, on {trials.calibrated.judged}")
     if found.lost <= max_ap_drop:
+        _tell_of_doubt(found, max_ap_drop)
         return MixedPrecision(fp32_layers, found)
     ranked = _rank(trials, progress)
     count = 1
@@ -136,10 +138,12 @@ def choose_fp32_layers(trials: Trials, *, max_ap_drop: float, progress: Progress
             layer for layer in graph.layers if layer in graph.always_fp32 or layer in worst
         )
         if len(fp32_layers) > MOST * len(graph.layers):
+            doubt = _doubt(found, max_ap_drop)
             raise ExportDiffers(
                 trials.metadata.source,
                 f"{precision}: {found}, on {trials.calibrated.judged}: more than "
-                f"{max_ap_drop:g}, even with half of the layers left as they are",
+                f"{max_ap_drop:g}, even with half of the layers left as they are"
+                + (f"; {doubt}" if doubt else ""),
                 ADVICE[precision],
             )
         found = compare_metrics(before, trials.measure(fp32_layers, dataset)) or found
@@ -147,7 +151,21 @@ def choose_fp32_layers(trials: Trials, *, max_ap_drop: float, progress: Progress
             f"with {len(fp32_layers)} of {len(graph.layers)} layers left as they are: {found}"
         )
         count *= 2
+    _tell_of_doubt(found, max_ap_drop)
     return MixedPrecision(fp32_layers, found)
+
+
+def _tell_of_doubt(found: "ApLost", max_ap_drop: float) -> None:
+    """Warn where the limit lies in the interval of what is lost: the images cannot decide."""
+    doubt = _doubt(found, max_ap_drop)
+    if doubt:
+        logger.warning(f"by these images {found}: {doubt}")
+
+
+def _doubt(found: "ApLost", max_ap_drop: float) -> str:
+    """The words of `verify` for a limit that lies in the interval; empty where it does not."""
+    figure = Figure("AP lost", found.lost, max_ap_drop, at_least=False, error=found.error)
+    return figure.doubt
 
 
 def _rank(trials: Trials, progress: Progress) -> list[tuple[str, ...]]:

@@ -1,6 +1,7 @@
 """Export a model: write it, verify it, and only then put it in its place."""
 
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -74,6 +75,8 @@ def export(
     min_score: float = 0.25,
     iou_threshold: float = 0.45,
     max_detections: int = 300,
+    classes: Sequence[str | int] | None = None,
+    class_scores: Mapping[str | int, float] | None = None,
     check: bool = True,
     cache: str | Path | None = None,
     progress: Progress = lambda _done, _total: None,
@@ -99,6 +102,8 @@ def export(
             until it holds. None for that of `MAX_AP_DROP`.
         min_score, iou_threshold, max_detections: of a graph that gives detections, those inside it;
             else the ones that its user usually wants.
+        classes: names or labels of the only classes that are found, and
+        class_scores: for some classes another `min_score`: both as the thresholds.
         check: compare what was written with the model.
         progress: told the steps of calibrating that are done, and how many there are.
 
@@ -110,7 +115,11 @@ def export(
     chosen = choose_format(to, precision)
     limit = _check_settings(chosen, precision, data, max_ap_drop)
     thresholds = Selection(
-        min_score=min_score, iou_threshold=iou_threshold, max_detections=max_detections
+        min_score=min_score,
+        iou_threshold=iou_threshold,
+        max_detections=max_detections,
+        classes=None if classes is None else tuple(classes),
+        class_scores=class_scores,
     )
     loaded = (
         model
@@ -126,6 +135,10 @@ def export(
         min_score=thresholds.min_score,
         iou_threshold=thresholds.iou_threshold,
         max_detections=thresholds.max_detections,
+    )
+    labelled = thresholds.with_labels(metadata.names)
+    metadata = metadata.replace(
+        classes=labelled.classes, class_scores=dict(labelled.class_scores or {})
     )
     _tell_of_nms(metadata)
     target = _target(out, metadata, chosen)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from ..errors import InvalidSource
 from .avif import read_avif
+from .heic import ADVICE, SIGNATURE, is_readable, read_heic
 
 # Parts (chunks, segments) looked at in one file. Real ones hold tens, and a million takes half a
 # second; a file made of nothing but empty parts must not keep the reader busy for ever.
@@ -22,6 +23,7 @@ MAX_PARTS = 1_000_000
 # Each scan of a progressive JPEG goes over the whole image again, however few bytes it has.
 MAX_SCANS = 500
 
+TIFF_BITS = 258
 TIFF_WIDTH, TIFF_HEIGHT, TIFF_ORIENTATION, TIFF_TILE_WIDTH, TIFF_TILE_HEIGHT = (
     256,
     257,
@@ -39,6 +41,7 @@ class Header:
     size: tuple[int, int]  # (height, width) as stored, before turning
     orientation: int = 1  # 1 to 8, as EXIF counts; 1 is upright
     ended: bool = True  # False: a JPEG without its end marker, which may have all its rows or not
+    deep: bool = False  # of 16 bits a value, as far as is known
 
 
 class _Damaged(Exception):
@@ -59,6 +62,8 @@ def read_header(data: bytes, source: str) -> Header:
                 raise InvalidSource(source, f"the {kind} data {error}") from error
             except (struct.error, IndexError) as error:
                 raise InvalidSource(source, f"the {kind} data is cut off in its header") from error
+    if is_readable(data):
+        return Header("HEIC", *read_heic(data, source))
     raise InvalidSource(source, _describe_unknown(data))
 
 
@@ -118,7 +123,7 @@ def _read_png(data: bytes) -> Header:
         if position > len(data):
             break
         if name == b"IEND":
-            return Header("PNG", (height, width), orientation)
+            return Header("PNG", (height, width), orientation, deep=data[24] == 16)
         if name == b"IHDR" and body != 16:
             raise _Damaged("gives its size twice")
         if name == b"eXIf":
@@ -175,15 +180,20 @@ def _read_tiff(data: bytes) -> Header:
     if height and width:  # the decoder makes room for a whole tile, however small the image
         height = max(height, tags.get(TIFF_TILE_HEIGHT, 0))
         width = max(width, tags.get(TIFF_TILE_WIDTH, 0))
-    return Header("TIFF", (height, width))  # OpenCV turns a TIFF itself, whatever it is told
+    deep = tags.get(TIFF_BITS, 1) > 8  # of several channels it is the place of their bits
+    return Header(
+        "TIFF", (height, width), deep=deep
+    )  # OpenCV turns a TIFF itself, whatever it is told
 
 
 def _read_pnm(data: bytes) -> Header:
     space = rb"(?:\s|#[^\n]*\n)+"
-    found = re.match(rb"P[1-6]" + space + rb"(\d{1,9})" + space + rb"(\d{1,9})\s", data[:4096])
+    pattern = rb"P[1-6]" + space + rb"(\d{1,9})" + space + rb"(\d{1,9})\s(?:\s*(\d{1,9})\s)?"
+    found = re.match(pattern, data[:4096])
     if not found:
         raise _Damaged("gives no size")
-    return Header("PNM", (int(found[2]), int(found[1])))
+    deep = data[1:2] in b"2356" and int(found[3] or 0) > 255
+    return Header("PNM", (int(found[2]), int(found[1])), deep=deep)
 
 
 def _read_avif(data: bytes) -> Header:
@@ -242,7 +252,7 @@ READERS: tuple[tuple[str, re.Pattern[bytes], Callable[[bytes], Header]], ...] = 
 )
 # What people hand over instead, and what to do about it.
 NOT_IMAGES: tuple[tuple[re.Pattern[bytes], str], ...] = (
-    (re.compile(rb"....ftyp(hei|hev|mif1|msf1)", re.DOTALL), "HEIC; convert it to JPEG or PNG"),
+    (SIGNATURE, f"HEIC; convert it to JPEG or PNG, or have it read: {ADVICE}"),
     (re.compile(rb"....ftyp", re.DOTALL), "a video; give it a suffix such as .mp4"),
     (
         re.compile(rb"RIFF....AVI |\x1aE\xdf\xa3", re.DOTALL),

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from ..io import OUTPUT_MARK
+from . import heic
 from .fetch import without_password
 from .read import describe_mode, is_pil_image
 
@@ -39,7 +40,7 @@ VIDEO_SUFFIXES = frozenset(
 )  # fmt: skip
 # Images that are not read, by suffix: what to call them where a folder is read without them.
 UNREAD_IMAGES = {
-    ".heic": "HEIC", ".heif": "HEIC", ".hif": "HEIC", ".jp2": "JP2", ".j2k": "JP2", ".jpf": "JP2",
+    **dict.fromkeys(heic.SUFFIXES, "HEIC"), ".jp2": "JP2", ".j2k": "JP2", ".jpf": "JP2",
     ".jpx": "JP2", ".j2c": "JP2", ".jxl": "JPEG XL", ".jxr": "JPEG XR", ".dng": "raw (DNG)",
     ".cr2": "raw (CR2)", ".cr3": "raw (CR3)", ".nef": "raw (NEF)", ".arw": "raw (ARW)",
     ".orf": "raw (ORF)", ".rw2": "raw (RW2)", ".raf": "raw (RAF)", ".raw": "raw", ".psd": "PSD",
@@ -92,20 +93,27 @@ def locate_url(url: str) -> Location:
 def kind_by_suffix(path: str) -> Literal["image", "video"] | None:
     """Whether a file counts as an image or a video when a folder or a pattern is read."""
     suffix = PurePosixPath(path).suffix.lower()
-    if suffix in IMAGE_SUFFIXES:
+    if is_image_suffix(suffix):
         return "image"
     return "video" if suffix in VIDEO_SUFFIXES else None
 
 
+def is_image_suffix(suffix: str) -> bool:
+    """Whether files with a suffix, in small letters, are images; of HEIC where a plug-in is."""
+    return suffix in IMAGE_SUFFIXES or (suffix in heic.SUFFIXES and heic.reads_heic())
+
+
 def describe_left_out(names: Iterable[str]) -> str:
     """`2 files were left out: 1 HEIC, 1 JP2`, of names of images that are not read; else empty."""
-    kinds = Counter(
-        kind for name in names if (kind := UNREAD_IMAGES.get(PurePosixPath(name).suffix.lower()))
-    )
+    suffixes = (PurePosixPath(name).suffix.lower() for name in names)
+    unread = (one for one in suffixes if one in UNREAD_IMAGES and not is_image_suffix(one))
+    kinds = Counter(UNREAD_IMAGES[suffix] for suffix in unread)
     count = sum(kinds.values())
     what = "1 file was" if count == 1 else f"{count:,} files were"
     shown = ", ".join(f"{number:,} {kind}" for kind, number in sorted(kinds.items()))
-    return f"{what} left out: {shown}; convert them to JPEG or PNG" if count else ""
+    advice = "convert them to JPEG or PNG"
+    advice += f" (HEIC is read after: {heic.ADVICE})" if "HEIC" in kinds else ""
+    return f"{what} left out: {shown}; {advice}" if count else ""
 
 
 def describe_suffixes() -> str:

@@ -21,6 +21,8 @@ import numpy as np
 from ..errors import InvalidSource, InvalidValue
 from ..structures import Image
 from .headers import read_header
+from .heic import decode_heic
+from .low_bits import DARK, warn_of_low_bits, warn_of_values
 from .unended import end_jpeg
 
 # mallopt(3): what is freed at the end of the heap goes back to the system from so many bytes on;
@@ -188,12 +190,10 @@ def decode_reduced(
     except cv2.error:
         image = None
     if image is None:
-        raise InvalidSource(
-            source,
-            f"the {header.kind} data cannot be decoded: it is damaged, cut off, or of a kind that"
-            f" OpenCV {cv2.__version__} does not read",
-        )
+        image = decode_heic(data, source, header.kind, header.size)
     rgb = np.asarray(image if is_jpeg else cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+    if header.deep and rgb.max() < DARK:
+        warn_of_low_bits(data, source)
     upright = orient(rgb, header.orientation)
     return upright, whole if reduced else (upright.shape[0], upright.shape[1])
 
@@ -282,6 +282,7 @@ def _from_pil(value: Any, source: str) -> Image:
     try:
         orientation = value.getexif().get(0x0112, 1)
         if value.mode.startswith("I;16"):  # PIL would cut values off at 255
+            warn_of_values(int(np.asarray(value).max(initial=0)), str(name))
             array = (np.asarray(value) >> 8).astype(np.uint8)
         else:
             array = np.asarray(value.convert("RGB"))

@@ -1,7 +1,7 @@
 """Images, folders, videos and streams → what is in them."""
 
 import logging
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import fields, replace
 from importlib import import_module
 from pathlib import Path
@@ -209,10 +209,12 @@ def selection_of(metadata: Metadata, asked: Selection | Mapping[str, Any] | None
         nms=nms.kind,
         max_detections=metadata.max_detections,
         beta=nms.beta,
+        classes=metadata.classes,
+        class_scores=dict(metadata.class_scores.items()) or None,
     )
     chosen = _choose_selection(asked, own)
     if metadata.form.gives == "detections":
-        _warn_of_inner_nms(metadata, chosen)
+        _warn_of_inner_nms(metadata, own, chosen)
     return chosen
 
 
@@ -230,9 +232,17 @@ def _choose_selection(asked: Selection | Mapping[str, Any] | None, usual: Select
     return replace(usual, **(asked or {}))
 
 
-def _warn_of_inner_nms(metadata: Metadata, asked: Selection) -> None:
-    """Warn where NMS inside an exported file has removed what is asked for."""
-    if asked.lowest_score < metadata.min_score:
+def _warn_of_inner_nms(metadata: Metadata, own: Selection, asked: Selection) -> None:
+    """Warn where NMS inside an exported file has removed what is asked for.
+
+    Args:
+        metadata: of the file.
+        own: what is inside it.
+        asked: what its user wants.
+    """
+    if own.classes is not None or own.class_scores:
+        _warn_of_inner_classes(metadata.names, own, asked)
+    elif asked.lowest_score < metadata.min_score:
         logger.warning(
             f"the file has NMS inside and leaves out what scores {metadata.min_score:g} or less; "
             f"a lower one, {asked.lowest_score:g}, brings nothing back"
@@ -246,6 +256,18 @@ def _warn_of_inner_nms(metadata: Metadata, asked: Selection) -> None:
         logger.warning(
             f"the file gives {metadata.max_detections} detections of an image at most, "
             f"not {asked.max_detections}"
+        )
+
+
+def _warn_of_inner_classes(names: Sequence[str], own: Selection, asked: Selection) -> None:
+    """Warn of the classes of which thresholds inside an exported file leave out more than asked."""
+    count = len(names)
+    inside, wanted = (one.with_labels(names).limits(count) for one in (own, asked))
+    fewer = [name for name, lower in zip(names, (wanted < inside).tolist(), strict=True) if lower]
+    if fewer:
+        logger.warning(
+            "the file has NMS inside, with classes or thresholds of its own: lower ones bring "
+            f"nothing back of {', '.join(fewer[:5])}{' and others' if len(fewer) > 5 else ''}"
         )
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidValue, lookup
+from ..specs.classes import find_label
 from ..structures import Candidates, FloatArray, IntArray
 from . import soft_suppression, suppression
 from .fusion import Regions, fuse
@@ -103,21 +104,14 @@ class Selection:
         """
         if self.classes is None and self.class_scores is None:
             return self
-        labels = {name: label for label, name in enumerate(names)}
-
-        def find(given: str | int) -> int:
-            if isinstance(given, str) and (given in labels or not given.isdecimal()):
-                return lookup(labels, given, "class of the model")
-            if not 0 <= int(given) < len(names):
-                raise InvalidValue("class", given, f"a name, or a label from 0 to {len(names) - 1}")
-            return int(given)
-
-        classes, given_scores = self.classes, self.class_scores
+        classes, scores = self.classes, self.class_scores
         return replace(
             self,
-            classes=None if classes is None else tuple(find(one) for one in classes),
+            classes=None if classes is None else tuple(find_label(one, names) for one in classes),
             class_scores=(
-                None if given_scores is None else {find(one): s for one, s in given_scores.items()}
+                None
+                if scores is None
+                else {find_label(one, names): score for one, score in scores.items()}
             ),
         )
 

@@ -179,6 +179,21 @@ def shown_names(names: Sequence[str]) -> list[str]:
     ]
 
 
+def find_label(given: str | int, names: Sequence[str], *, what: str = "class of the model") -> int:
+    """The label of a class that is given by its name, or by the label itself.
+
+    Raises:
+        UnknownName: there is no class of that name.
+        InvalidValue: there is no such label.
+    """
+    labels = {name: label for label, name in enumerate(names)}
+    if isinstance(given, str) and (given in labels or not given.isdecimal()):
+        return lookup(labels, given, what)
+    if not 0 <= int(given) < len(names):
+        raise InvalidValue(what, given, f"a name, or a label from 0 to {len(names) - 1}")
+    return int(given)
+
+
 def canonical_name(name: str) -> str:
     """The spelling under which classes are compared: `TVmonitor` and `tv` are the same.
 

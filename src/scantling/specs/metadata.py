@@ -21,6 +21,7 @@ PT2_ADVICE = (
 )
 
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
+Label = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 # Sha256 in hexadecimal; see `scantling.engines.graphs.fingerprint`.
 Fingerprint = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -100,6 +101,9 @@ class Metadata(Frozen):
         levels: how raw predictions are decoded, finest level first.
         min_score, iou_threshold, max_detections: the thresholds that its user usually wants; of a
             graph that gives detections, those inside it.
+        classes: labels of the only classes that its user wants; None for all.
+        class_scores: thresholds of some classes in place of `min_score`, by label. Both, as
+            `min_score`, are inside a graph that gives detections.
         source: the file or name that was exported.
         fingerprint: of the description and the weights that were exported.
         calibration: the images that an INT8 graph was calibrated on, or that judged another.
@@ -118,6 +122,8 @@ class Metadata(Frozen):
     min_score: Share = 0.25
     iou_threshold: Share = 0.45
     max_detections: Positive = 300
+    classes: Annotated[tuple[Label, ...], Field(min_length=1)] | None = None
+    class_scores: dict[Label, Share] = Field(default_factory=dict)
     source: str
     fingerprint: Fingerprint
     calibration: Calibration | None = None
@@ -134,4 +140,7 @@ class Metadata(Frozen):
             raise ValueError(f"the spec is not that of kind {self.kind!r}")
         if len(self.names) != self.spec.num_classes:
             raise ValueError(f"{len(self.names)} names for {self.spec.num_classes} classes")
+        highest = max([0, *(self.classes or ()), *self.class_scores])
+        if highest >= len(self.names):
+            raise ValueError(f"a threshold of class {highest}, but {len(self.names)} classes")
         return self

@@ -22,6 +22,7 @@ def fit_to_length(resolved: ResolvedRecipe, images: int) -> ResolvedRecipe:
         resolved: the settings of the run.
         images: of the data.
     """
+    _tell_of_cfg(resolved, images)
     shorter = {
         name: value
         for name, value in _shorter(resolved.recipe, images).items()
@@ -69,6 +70,16 @@ def _with(resolved: ResolvedRecipe, values: dict[str, float]) -> ResolvedRecipe:
     return replace(resolved, recipe=recipe, sources=sources)
 
 
+def _tell_of_cfg(resolved: ResolvedRecipe, images: int) -> None:
+    """Log how many epochs the updates of a cfg are."""
+    recipe, source = resolved.recipe, resolved.sources.get("epochs", "")
+    if source.endswith(".cfg"):
+        logger.info(
+            f"{source}: max_batches × batch / {images:,} images is {_run_of(recipe.epochs)}; "
+            "--epochs N for another length"
+        )
+
+
 def _tell_what_is_left(resolved: ResolvedRecipe) -> None:
     """Log where a value of the user's leaves no epoch with mosaic, or was limited."""
     recipe, run = resolved.recipe, _run_of(resolved.recipe.epochs)
@@ -86,4 +97,4 @@ def _tell_what_is_left(resolved: ResolvedRecipe) -> None:
 
 
 def _run_of(epochs: int) -> str:
-    return f"a run of {epochs} epoch{'s' if epochs > 1 else ''}"
+    return f"a run of {epochs:,} epoch{'s' if epochs > 1 else ''}"

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import takewhile
 
 import numpy as np
 
@@ -83,7 +84,14 @@ class StepPlan:
             # then sizes change no number of images, and drawing them takes its time
             one_size = self.recipe.replace(shapes=shapes.replace(range=1.0))
             return replace(self, recipe=one_size).updates
-        return sum(1 for _ in self._walk())
+        if shapes.dynamic_batch:
+            return sum(1 for _ in self._walk())
+        # once the warm-up is over, every epoch has as many
+        schedule, batches = self.recipe.schedule, self.per_epoch
+        warmup = self.recipe.warmup_batches(batches) if schedule.warmup_accumulation else 0
+        first = min(self.recipe.epochs, -(-warmup // batches))
+        counted = sum(1 for _ in takewhile(lambda step: step[1] < first, self._walk()))
+        return counted + (self.recipe.epochs - first) * -(-batches // self._accumulation(warmup))
 
     def iterate(self, *, start: int = 0) -> Iterator[TrainStep]:
         """Iterate over every update, from the `start`-th."""

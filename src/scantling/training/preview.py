@@ -92,7 +92,7 @@ def draw_preview(
     layers = read_layers(recipe, settings)
     loaded = prepare_model(model or USUAL, dataset.names)
     if not names_a_recipe(layers):
-        layers = [recipe_of_model(loaded), *layers]
+        layers = [recipe_of_model(loaded, images=len(dataset)), *layers]
     resolved = fit_to_length(resolve_recipe(layers), len(dataset))
     own = resolved.recipe
     size = choose_image_size(loaded, own)

@@ -167,12 +167,17 @@ def recipe_name(model: str, *, head: str) -> str:
     return FAMILIES[head][max(begins, key=len)]
 
 
-def recipe_of_model(model: "Model") -> tuple[str, Mapping[str, Any]]:
-    """The source and settings of a model's own recipe: those of its cfg, or of its family."""
+def recipe_of_model(model: "Model", *, images: int) -> tuple[str, Mapping[str, Any]]:
+    """The source and settings of a model's own recipe: those of its cfg, or of its family.
+
+    Args:
+        model: whose.
+        images: in the data: a cfg says how long a run is in updates.
+    """
     spec = model.spec
     if isinstance(spec, CfgSpec):
         network = cast("DarknetNetwork", model.network)
-        return f"{spec.name}.cfg", cfg_recipe(spec, network.detection_layers)
+        return f"{spec.name}.cfg", cfg_recipe(spec, network.detection_layers, images=images)
     name = recipe_name(spec.name, head=spec.head_kind)
     return f"recipe {name}", RECIPES[name]
 

@@ -154,7 +154,7 @@ def _open(
     torch.manual_seed(args.seed)  # of the fresh weights
     model = prepare_model(args.model, dataset.names, weights=args.weights, cache=cache)
     if fresh and not names_a_recipe(layers):
-        layers = [recipe_of_model(model), *layers]
+        layers = [recipe_of_model(model, images=len(dataset)), *layers]
     resolved = resolve_recipe(layers)
     if fresh:
         resolved = fit_to_length(resolved, len(dataset))

@@ -86,11 +86,12 @@ def compare_ap(comparator: Comparator, ap: ApLimit) -> tuple[Stage, list[Fault]]
         (ReferenceEngine(reference, metadata.image_size), reference.metadata),
         (comparator.engine, metadata),
     )
+    inside = metadata.form.gives == "detections" and metadata.classes is not None
+    kept = tuple(metadata.names[label] for label in metadata.classes or ()) if inside else None
+    selection = replace(selection_for("coco"), classes=kept)
     found = []
     for number, (engine, own) in enumerate(both):
-        predictor = Predictor(
-            engine, own.names, input_spec=own.input_spec, selection=selection_for("coco")
-        )
+        predictor = Predictor(engine, own.names, input_spec=own.input_spec, selection=selection)
 
         def show(done: int, _total: int, before: int = number * images) -> None:
             if ap.progress is not None:

@@ -116,16 +116,21 @@ class BoxComparison:
         self.images = images
         back = np.empty_like(columns)
         back[columns] = np.arange(len(columns))
-        lowest = metadata.min_score if metadata.form.gives == "detections" else LOWEST
-        self.selection = Selection(
-            min_score=lowest,
-            iou_threshold=metadata.iou_threshold,
-            max_detections=MOST if lowest == LOWEST else metadata.max_detections,
+        self.selection = (
+            comparator.selection()
+            if metadata.form.gives == "detections"
+            else Selection(
+                min_score=LOWEST, iou_threshold=metadata.iou_threshold, max_detections=MOST
+            )
         )
         right = self.reference.metadata
         self.expected = self._detect(self.reference, right.input_spec)
         predictor = Predictor(
-            comparator.engine, right.names, input_spec=metadata.input_spec, selection=self.selection
+            comparator.engine,
+            right.names,
+            input_spec=metadata.input_spec,
+            # what a graph leaves out of classes it leaves out itself
+            selection=replace(self.selection, classes=None, class_scores=None),
         )
         self.given = [
             DetectionArrays(found.boxes, found.scores, back[found.labels])
@@ -154,7 +159,8 @@ class BoxComparison:
         usual = self.metadata.min_score
         if self.metadata.form.gives == "detections":
             # nothing is known of what lies just below: the very edge is left out
-            return {f"from {1.2 * usual:.2g}": min(1.2 * usual, 1.0)}
+            edge = 1.2 * max([usual, *self.metadata.class_scores.values()])
+            return {f"from {edge:.2g}": min(edge, 1.0)}
         ranked = [np.sort(one.scores)[::-1][:PER_IMAGE] for one in self.expected]
         low = min([float(scores[-1]) for scores in ranked if len(scores)], default=LOWEST)
         low = max(2 * LOWEST, min(low, usual / 2))

@@ -142,12 +142,18 @@ class Comparator:
         return Output(boxes[rows], output.scores[rows], raw)
 
     def selection(self) -> Selection:
-        """NMS inside a graph that gives detections, as its metadata has it."""
+        """NMS inside a graph that gives detections, as its metadata has it.
+
+        Labels are those of the reference.
+        """
         metadata = self.metadata
+        label_of = {column: label for label, column in enumerate(self.columns.tolist())}
         return Selection(
             min_score=metadata.min_score,
             iou_threshold=metadata.iou_threshold,
             max_detections=metadata.max_detections,
+            classes=metadata.classes and tuple(label_of[one] for one in metadata.classes),
+            class_scores={label_of[one]: own for one, own in metadata.class_scores.items()},
         )
 
     def _run_candidate(self, sample: SampleImage) -> AnyOutput:

@@ -275,6 +275,8 @@ def _of_selection(
         ("non-maximum suppression goes across classes", replace(own, class_aware=False)),
         ("there is no non-maximum suppression", replace(own, nms="none")),
         ("only the best class of a box counts", replace(own, multi_label=False)),
+        ("all classes have one threshold", replace(own, class_scores=None)),
+        ("it gives every class", replace(own, classes=None)),
         *(
             (f"it keeps scores from {score:g}", replace(own, min_score=score))
             for score in (0.001, 0.01, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5)

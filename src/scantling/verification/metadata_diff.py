@@ -46,6 +46,12 @@ def compare_metadata(metadata: Metadata, right: Metadata) -> tuple[list[Fault], 
         wrongly = [f"{a!r} for {b!r}" for a, b in pairs if a != b]
         more = f" and {len(wrongly) - 3} more" if len(wrongly) > 3 else ""
         faults.append(Fault(NAMES, "metadata", f"it says {', '.join(wrongly[:3])}{more}"))
+    kept = [metadata.names[label] for label in metadata.classes or ()]
+    scores = [f"{metadata.names[one]} {score:g}" for one, score in metadata.class_scores.items()]
+    if kept:
+        notes.append(f"its user gets these classes alone, says its metadata: {', '.join(kept)}")
+    if scores:
+        notes.append(f"its metadata has thresholds of some classes: {', '.join(scores)}")
     return faults, notes
 
 

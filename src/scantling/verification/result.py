@@ -39,10 +39,26 @@ class Figure:
 
     @property
     def holds(self) -> bool:
-        """Whether it keeps its limit. Not a number keeps none."""
+        """Whether it keeps its limit, as far as its interval can tell. Not a number keeps none."""
         if self.limit is None:
             return True
-        return self.value >= self.limit if self.at_least else self.value <= self.limit
+        slack = self.error if self.error is not None and math.isfinite(self.error) else 0.0
+        if self.at_least:
+            return self.value + slack >= self.limit
+        return self.value - slack <= self.limit
+
+    @property
+    def doubt(self) -> str:
+        """What its interval leaves open: whether the limit, which lies in it, is kept; or empty."""
+        if self.limit is None or self.error is None or not math.isfinite(self.error):
+            return ""
+        if abs(self.value - self.limit) >= self.error:
+            return ""
+        low, high = self.value - self.error, self.value + self.error
+        return (
+            f"whether {self.name} is {self.shown_limit} cannot be told from so few images: the"
+            f" interval is {low:.4f} to {high:.4f}; four times as many halve it"
+        )
 
     @property
     def shown(self) -> str:
@@ -150,6 +166,7 @@ class Verification:
         ]
         if not told:
             return "It is the model: its metadata agree, and nothing else was compared."
+        told += [figure.doubt for stage in self.stages for figure in stage.figures if figure.doubt]
         return f"It is the model, within what {self.precision} is allowed: {'; '.join(told)}."
 
     def describe_failure(self) -> str:
@@ -214,6 +231,7 @@ def _stage_record(stage: Stage) -> dict[str, Any]:
             "error": _finite(figure.error),
             "usual_limit": _finite(figure.limit if figure.usual is None else figure.usual),
             "holds": figure.holds,
+            "decided": not figure.doubt,
         }
         for figure in stage.figures
     ]

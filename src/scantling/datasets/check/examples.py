@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from ...errors import InvalidSource
-from ...images.paths import IMAGE_SUFFIXES
+from ...images.paths import is_image_suffix
 from ...images.read import read_image
 from ...reports import Picture
 from ...reports.drawing import WHITE, draw, encode_image
@@ -33,7 +33,7 @@ def draw_example(finding: Finding, result: CheckResult) -> Picture | None:
         None where it is about no image, or about one that cannot be shown.
     """
     path = finding.image
-    if path is None and finding.file.suffix.lower() in IMAGE_SUFFIXES:
+    if path is None and is_image_suffix(finding.file.suffix.lower()):
         path = finding.file
     image = None if path is None else _draw(path, finding, result)
     if image is None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ...errors import InvalidSource
 from ...images.headers import Header, read_header
-from ...images.paths import IMAGE_SUFFIXES, describe_left_out
+from ...images.paths import describe_left_out, is_image_suffix
 from ...images.read import check_regular, read_bytes
 from ..dataset import ImageId
 from ..findings import Problems, data_error
@@ -85,7 +85,7 @@ class Folders:
 
 def is_image(name: str) -> bool:
     """Whether a file name has the suffix of an image, and is not hidden."""
-    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and name[0] != "."  # noqa: PTH122
+    return is_image_suffix(os.path.splitext(name)[1].lower()) and name[0] != "."  # noqa: PTH122
 
 
 def find_images(folder: Path) -> list[str]:

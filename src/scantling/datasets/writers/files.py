@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Literal
 
-from ...images.paths import IMAGE_SUFFIXES
+from ...images.paths import is_image_suffix
 from .values import Dropped, SplitPlan
 
 ImageMode = Literal["link", "copy", "symlink"]
@@ -87,7 +87,7 @@ def _place(source: Path, target: Path, images: ImageMode) -> None:
 
 def _clean(path: Path, *, spaces: bool) -> tuple[str, str]:
     """Stem and suffix of a file name, without what cannot stand in a line of UTF-8."""
-    suffix = path.suffix if path.suffix.lower() in IMAGE_SUFFIXES else ""
+    suffix = path.suffix if is_image_suffix(path.suffix.lower()) else ""
     stem = path.name.removesuffix(suffix)
     stem = "".join(letter if letter.isprintable() else "_" for letter in stem).strip()
     if stem[:1] in ("", ".", "#"):  # hidden, or a remark in a list

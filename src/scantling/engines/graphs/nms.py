@@ -5,12 +5,15 @@ is the one step for which ONNX and OpenVINO have an operation each: the operatio
 it until a graph is translated, see `nms_ops`.
 """
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...postprocess import Selection
 from ...specs.metadata import Metadata
 
+ABOVE_ALL = 2.0  # the threshold of a class that is left out: no score is as high
 MAX_CANDIDATES = 5000  # that NMS looks at in an image, as `postprocess.Selection` has it
 
 
@@ -21,13 +24,22 @@ class Suppress(nn.Module):
     first; rows of score 0 hold nothing.
 
     Args:
-        metadata: its thresholds, and how many detections an image may have.
+        metadata: its thresholds and classes, and how many detections an image may have.
     """
 
     def __init__(self, metadata: Metadata) -> None:
         super().__init__()
         self.num_classes = len(metadata.names)
-        self.min_score = metadata.min_score
+        selection = Selection(
+            min_score=metadata.min_score,
+            classes=metadata.classes,
+            class_scores=dict(metadata.class_scores.items()),
+        )
+        limits = np.minimum(selection.limits(self.num_classes), ABOVE_ALL)
+        self.limits: float | Tensor = metadata.min_score
+        if len(limits) > 1:
+            del self.limits
+            self.register_buffer("limits", torch.from_numpy(limits), persistent=False)
         self.iou_threshold = metadata.iou_threshold
         self.max_detections = metadata.max_detections
         self.candidates = max(MAX_CANDIDATES, metadata.max_detections)
@@ -52,7 +64,7 @@ class Suppress(nn.Module):
         Of those that are too weak or not finite the score is 0.
         """
         sound = (boxes.abs() < torch.inf).all(dim=2, keepdim=True)
-        passed = (scores > self.min_score) & (scores < torch.inf) & sound
+        passed = (scores > self.limits) & (scores < torch.inf) & sound
         scores = torch.where(passed, scores, torch.zeros_like(scores))
         # of an open size, as many empty rows as might be missing; else those that are
         missing = MAX_CANDIDATES if self.any_size else self.max_detections - boxes.shape[1]

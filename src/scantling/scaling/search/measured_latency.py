@@ -83,7 +83,7 @@ def verify_latency(
         MissingPackage: the engine is not installed here.
     """
     if scaled.device is None:
-        raise InvalidValue("--verify", True, "a device profile too: --device-profile box.json")
+        raise InvalidValue("verify", True, "a device profile too: --device-profile box.json")
     profile = scaled.device.profile
     warnings = _doubts(scaled.device)
     for one in warnings:
