@@ -9,6 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from fuzz_data import DATA_SETS
+from fuzz_models import MODELS
+
 
 @dataclass(frozen=True)
 class Reader:
@@ -113,4 +116,5 @@ READERS: dict[str, Reader] = {
     "onnx": Reader(".onnx", make_onnx, read_exported),
     "openvino": Reader(".xml", make_openvino, read_exported),
     "tensorrt": Reader(".engine", make_engine, read_exported),
+    **{name: Reader(*row) for name, row in (MODELS | DATA_SETS).items()},
 }

@@ -6,6 +6,9 @@ from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
 
+LONGEST_LINE, LONGEST_MESSAGE = 2_000, 40_000  # letters of what is told; the rest is cut
+# How libraries say that they got no memory, in a RuntimeError.
+_OUT_OF_MEMORY = ("allocate memory", "out of memory", "bad_alloc", "Failed to allocate")
 _SHOWN = 100  # names in a message, before only the nearest are
 # What has near names that are other things: only letters left out or in disorder are an error of
 # typing there.
@@ -13,7 +16,13 @@ ALIKE = frozenset({"kind of NMS", "loss", "normalisation", "precision", "protoco
 
 
 class ScantlingError(Exception):
-    """Base class. The command line prints the message alone, without a traceback."""
+    """Base class. The command line prints the message alone, without a traceback.
+
+    Names in it come from files of others: see `as_message`.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(as_message(message))
 
 
 class UnknownName(ScantlingError):
@@ -23,7 +32,7 @@ class UnknownName(ScantlingError):
         names = sorted(known)
         shown = ", ".join(names)
         if len(names) > _SHOWN:
-            near = get_close_matches(name, names, n=10, cutoff=0.0)
+            near = get_close_matches(name[:LONGEST_LINE], names, n=10, cutoff=0.0)
             shown = f"{', '.join(near)} and {len(names) - len(near)} others"
         super().__init__(
             f"No {what} is called {name!r}.{_hint_of(what, name, names)} Known: {shown}."
@@ -41,7 +50,7 @@ class InvalidValue(ScantlingError):
     """Say which setting, what was given, and what is expected."""
 
     def __init__(self, setting: str, given: object, expected: str) -> None:
-        super().__init__(f"{setting} is {given!r}; expected {expected}.")
+        super().__init__(f"{setting} is {_spell(given)}; expected {expected}.")
         self.setting = setting
         self.given = given
         self.expected = expected
@@ -66,8 +75,7 @@ class InvalidCheckpoint(ScantlingError):
     """Say which checkpoint does not fit, and what was expected."""
 
     def __init__(self, source: str, problem: str, fix: str) -> None:
-        # names in the problem come from untrusted files: nothing that steers a terminal
-        super().__init__(f"Checkpoint {source}: {printable(problem)}. {fix}.")
+        super().__init__(f"Checkpoint {source}: {problem}. {fix}.")
 
 
 class UnsafeCheckpoint(InvalidCheckpoint):
@@ -78,16 +86,14 @@ class InvalidExport(ScantlingError):
     """Say which exported file cannot be used, or which model cannot be exported, and what to do."""
 
     def __init__(self, source: str, problem: str, fix: str) -> None:
-        # the problem may quote an untrusted file: nothing that steers a terminal
-        super().__init__(f"Export {source}: {printable(problem)}. {fix}.")
+        super().__init__(f"Export {source}: {problem}. {fix}.")
 
 
 class InvalidProfile(ScantlingError):
     """Say which device profile cannot be used, why, and what to do."""
 
     def __init__(self, source: str, problem: str, fix: str) -> None:
-        # the problem may quote an untrusted file: nothing that steers a terminal
-        super().__init__(f"Device profile {source}: {printable(problem)}. {fix}.")
+        super().__init__(f"Device profile {source}: {problem}. {fix}.")
 
 
 class ExportDiffers(ScantlingError):
@@ -222,6 +228,38 @@ def printable(text: object, *, limit: int | None = None, keep: str = "") -> str:
     return "".join(c if c.isprintable() or c in keep else "\ufffd" for c in shown)
 
 
+def as_message(text: object) -> str:
+    r"""What is told to a person, whatever it quotes: `printable`, and cut.
+
+    A line that follows another is set in, so that none of a quoted name can pass for a message.
+
+    >>> as_message("a\x1b[31mb\nscantling: all is well")
+    'a\ufffd[31mb\n  scantling: all is well'
+    """
+    lines = str(text)[:LONGEST_MESSAGE].split("\n")
+    shown = [printable(line, limit=LONGEST_LINE) for line in lines]
+    return "\n".join([shown[0], *(line if line[:2] == "  " else f"  {line}" for line in shown[1:])])
+
+
+def describe_excess(error: BaseException) -> str | None:
+    """What to tell where something that was given is too large; None for another error.
+
+    >>> describe_excess(OverflowError("int too large to convert to float"))
+    'a number that was given is too large (int too large to convert to float). Give a smaller one.'
+    """
+    said = f" ({str(error)[:300]})" if str(error) else ""
+    if isinstance(error, OverflowError):
+        return f"a number that was given is too large{said}. Give a smaller one."
+    if isinstance(error, RecursionError):
+        return "what was given is nested too deep: lists or tables within others. Flatten it."
+    if isinstance(error, MemoryError) or any(word in str(error) for word in _OUT_OF_MEMORY):
+        return (
+            f"there is not enough memory for this{said}. Use a smaller image size, fewer images at"
+            " once, fewer workers, or a smaller file."
+        )
+    return None
+
+
 def counted(count: int, what: str, plural: str | None = None) -> str:
     """So many of something, in words.
 
@@ -239,8 +277,9 @@ def unreadable(error: BaseException) -> str:
     """
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return "there is no such file"
-    reason = getattr(error, "strerror", None) or str(error)
-    return f"it cannot be read ({reason[:200]})"
+    reason = (getattr(error, "strerror", None) or str(error))[:200]
+    # what is no file is said by `io.regular_size`
+    return f"it {reason}" if reason.startswith("is ") else f"it cannot be read ({reason})"
 
 
 def nearest_hint(name: str, known: Iterable[str], *, same_letters: bool = False) -> str:
@@ -255,7 +294,7 @@ def nearest_hint(name: str, known: Iterable[str], *, same_letters: bool = False)
     names = list(known)
     nearest = [one for one in names if _bare(one) == _bare(name)]
     if not nearest and not same_letters:
-        nearest = get_close_matches(name, names, n=1)
+        nearest = get_close_matches(name[:LONGEST_LINE], names, n=1)
     return f" Did you mean {nearest[0]!r}?" if nearest else ""
 
 
@@ -264,6 +303,14 @@ def _hint_of(what: str, name: str, names: list[str]) -> str:
     if what in ALIKE:
         names = [one for one in names if set(_bare(name)) <= set(_bare(one))]
     return nearest_hint(name, names, same_letters=what == "activation")
+
+
+def _spell(value: object) -> str:
+    """A value as Python writes it, whatever it is."""
+    try:
+        return repr(value)
+    except (ValueError, RecursionError):  # of 5,000 digits; lists within lists
+        return f"a value of type {type(value).__name__} that is too large to be shown"
 
 
 def _bare(name: str) -> str:

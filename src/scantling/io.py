@@ -3,6 +3,7 @@
 Also what text files look like that come from elsewhere.
 """
 
+import errno
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import stat
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from itertools import count
 from math import ceil
 from pathlib import Path, PurePosixPath
@@ -79,10 +81,33 @@ def find_foreign(data: bytes, *, may_be_xml: bool = False) -> str | None:
 def find_foreign_file(path: Path, *, may_be_xml: bool = False) -> str | None:
     """As `find_foreign`, of a file that turned out not to be what it is called; for its error."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return find_foreign(file.read(512), may_be_xml=may_be_xml)
     except OSError:
         return None
+
+
+def regular_size(path: str | os.PathLike[str]) -> int:
+    """The size in bytes of a file; OSError for a pipe or a device, which may make one wait."""
+    try:
+        status = Path(path).stat()
+    except ValueError as error:  # a zero byte in it, or half a character
+        raise OSError(errno.EINVAL, "is no name that a file can have") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, f"is a {describe_mode(status.st_mode)}, not a file")
+    return status.st_size
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """A file to be read; raises as `regular_size`."""
+    regular_size(path)
+    return path.open("rb")
+
+
+def describe_mode(mode: int) -> str:
+    """What kind of thing a path is, from `os.stat(path).st_mode`."""
+    kinds = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
+    return kinds.get(stat.S_IFMT(mode), "device")
 
 
 def split_lines(text: str) -> list[str]:

@@ -384,7 +384,7 @@ def test_garbage_is_refused(tmp_path, data):
 
 def test_a_path_that_is_no_file_is_refused(tmp_path):
     for path, problem in (
-        (tmp_path, "cannot be read"),
+        (tmp_path, "it is a folder, not a file"),
         (tmp_path / "missing.pt", "there is no such file"),
     ):
         with pytest.raises(InvalidCheckpoint, match=problem):

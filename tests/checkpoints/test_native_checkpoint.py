@@ -205,8 +205,14 @@ HEADERS = {
         set_at("spec", "backbone", "outputs", value=9),
         "9 outputs, but the stages have 4 strides",
     ),
-    "a billion blocks": (set_at("spec", "backbone", "stages", 0, "depth", value=10**9), "1000000"),
-    "a billion channels": (set_at("spec", "backbone", "stem_channels", value=10**9), "shape"),
+    "a billion blocks": (
+        set_at("spec", "backbone", "stages", 0, "depth", value=10**9),
+        "depth is 1000000000",
+    ),
+    "a billion channels": (
+        set_at("spec", "backbone", "stem_channels", value=10**9),
+        "channels is 1000000000",
+    ),
     "channels beyond all numbers": (
         set_at("spec", "backbone", "stem_channels", value=10**18),
         "describes no network",

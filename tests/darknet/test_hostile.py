@@ -31,6 +31,10 @@ HOSTILE = {
         NET + "[conv]\nfilters=65536\nstride=32\n[conv]\nfilters=65536\n" + head("linear"),
         "weights here make more than",
     ),
+    "an image that fills the memory": (
+        "[net]\nwidth=16384\nheight=16384\n" + CONV + "stride=2\n" + head("linear"),
+        "its output would be 3×16384×16384",
+    ),
     "too many values": (NET + "[upsample]\nstride=64\n" * 4 + head("linear"), "output would be"),
     "stride 0": (NET + "[conv]\nstride=0\n" + head("linear"), "stride=0 is out of range"),
     "a size that does not fit where maps are joined": (

@@ -163,7 +163,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path):
 
 def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(InvalidWeights, match="no regular file"):
+    with pytest.raises(InvalidWeights, match="it is a pipe, not a file"):
         read_weights(tmp_path / "pipe", pair())
 
 

@@ -68,7 +68,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path):
 
 def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(InvalidSource, match="no regular file"):
+    with pytest.raises(InvalidSource, match="is a pipe, not a file"):
         read_data(tmp_path / "pipe")
 
 

@@ -155,7 +155,7 @@ def test_pipes_and_devices_are_refused_without_waiting(tmp_path):
         os.mkfifo(tmp_path / name)
         assert "is a pipe" in problems(tmp_path / name)[0]
     assert [message.split(": ")[1] for message in problems(tmp_path)] == [
-        "is a pipe, not an image file"
+        "is a pipe, not a file"
     ] * 2
     assert "is a device" in problems("/dev/zero")[0]
 

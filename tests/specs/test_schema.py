@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from scantling.errors import InvalidSpec, UnknownName
+from scantling.errors import InvalidSpec, InvalidValue, UnknownName
 from scantling.specs import CATALOG, InputSpec, ModelSpec, find_spec
 
 
@@ -60,8 +60,10 @@ def test_more_outputs_than_stages_are_refused():
 
 
 def test_an_unknown_field_is_an_error():
-    with pytest.raises(ValidationError, match="extra_forbidden"):
+    with pytest.raises(UnknownName, match="No field of ModelSpec is called 'colour'"):
         CATALOG["yolov4"].replace(colour="red")
+    with pytest.raises(InvalidValue, match="num_classes is 0; expected greater than 0"):
+        CATALOG["yolov4"].replace(num_classes=0)
 
 
 def test_an_old_name_beside_its_new_one_is_an_error():

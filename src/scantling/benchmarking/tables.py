@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from ..inference.predictor import STAGES
+from ..reports.csv_cells import as_cell
 from .outcome import Benchmark, BenchmarkRow
 from .timings import Ratio, Spread
 
@@ -190,13 +191,8 @@ def _write(columns: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([[_harmless(cell) for cell in line] for line in lines])
+    writer.writerows([[as_cell(cell) for cell in line] for line in lines])
     return out.getvalue()
-
-
-def _harmless(cell: object) -> object:
-    """Text that a spreadsheet does not take for a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@") else cell
 
 
 def _or_empty(value: float | None) -> float | str:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..detector import Detector
 from ..errors import InvalidCheckpoint, InvalidSpec, unreadable
-from ..io import find_foreign_file
+from ..io import find_foreign_file, open_regular
 from ..necks.pyramid import Pyramid
 from ..specs import CfgSpec, ModelSpec
 from ..specs.classes import default_class_names
@@ -85,7 +85,7 @@ def load_automl(path: Path, spec: ModelSpec | CfgSpec) -> Model:
             source, f"google/automl has no {spec.name}", "Name an EfficientDet such as d0 or lite0"
         )
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             check_directory(stream, path.stat().st_size)
             with zipfile.ZipFile(stream) as archive:
                 return _load(archive, spec, source)
@@ -95,7 +95,7 @@ def load_automl(path: Path, spec: ModelSpec | CfgSpec) -> Model:
         *(Malformed, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError),
         *(RuntimeError, ValueError),
     ) as error:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             foreign = None if file.read(2) == b"PK" else find_foreign_file(path)
         problem = f"it is {foreign}" if foreign else f"it is damaged ({str(error)[:100]})"
         raise InvalidCheckpoint(source, problem, "Write it anew with numpy.savez") from error

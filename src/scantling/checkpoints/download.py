@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import DownloadFailed
+from ..io import open_regular
 
 Progress = Callable[[int, int], None]  # bytes so far, bytes in all
 
@@ -160,7 +161,7 @@ def _check(url: str, path: Path, size: int | None, sha256: str | None) -> None:
     if size is not None and actual != size:
         problem = f"{path} has {actual if actual < size else f'more than {size}'} bytes, not {size}"
     elif sha256 is not None:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         if not digest.startswith(sha256):
             rest = "" if len(sha256) == len(digest) else "…"

@@ -15,15 +15,16 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from ..errors import InvalidCheckpoint, ScantlingError, printable, unreadable
-from ..io import atomic_write, find_foreign_file
+from ..io import atomic_write, find_foreign_file, regular_size
 from ..specs import CfgSpec, ModelSpec
+from ..specs.catalog import check_proportions
 from ..specs.frozen import Frozen
+from ..specs.parsing import parse_json
 from .model import Model, build_empty, build_from_state
 
 FORMAT = "scantling"
 VERSION = 1
 _TYPES = {torch.float32: "F32", torch.int64: "I64"}
-_STAGE_LIMIT = 4096  # blocks in one stage, far above any network
 
 
 class NativeHeader(Frozen):
@@ -90,6 +91,7 @@ def load_native(path: Path) -> Model:
             spec. Nothing is allocated before that is known.
     """
     try:
+        regular_size(path)
         with safe_open(str(path), framework="pt") as file:
             header = _read_header(file.metadata(), path)
             shapes = {
@@ -151,7 +153,7 @@ def _read_header(metadata: dict[str, str] | None, path: Path) -> NativeHeader:
             "Give a file that scantling saved; for other weights, name the model as well",
         )
     try:
-        version = json.loads(metadata[FORMAT]).get("version")
+        version = parse_json(metadata[FORMAT]).get("version")
         if version != VERSION:
             raise InvalidCheckpoint(
                 str(path), f"it has version {version!r} of the format", f"Expected {VERSION}"
@@ -164,7 +166,7 @@ def _read_header(metadata: dict[str, str] | None, path: Path) -> NativeHeader:
         ) from error
     except InvalidCheckpoint:
         raise
-    except (ScantlingError, ValueError, AttributeError, RecursionError) as error:
+    except (ScantlingError, ValueError, AttributeError) as error:
         raise InvalidCheckpoint(
             str(path), f"its header is not valid: {str(error)[:200]}", "Fetch the file again"
         ) from error
@@ -183,6 +185,7 @@ def _empty_network(spec: ModelSpec | CfgSpec, tensors: int | None, path: Path) -
     """
     try:
         if tensors is not None and isinstance(spec, ModelSpec):
+            check_proportions(spec, spec.name)
             _check_depth(spec, tensors)
         return build_empty(spec)
     except (ScantlingError, ValueError, TypeError, RuntimeError, ArithmeticError) as error:
@@ -194,8 +197,8 @@ def _empty_network(spec: ModelSpec | CfgSpec, tensors: int | None, path: Path) -
 def _check_depth(spec: ModelSpec, tensors: int) -> None:
     depths = [stage.depth for stage in spec.backbone.stages]
     neck = spec.neck
-    depths += [neck.depth * neck.levels, neck.spp_depth or 0, neck.spp_lead or 0]
-    if sum(depths) > tensors or max(depths) > _STAGE_LIMIT:
+    depths += [neck.depth * neck.levels, neck.spp_depth or 0, neck.spp_lead or 0, spec.head.depth]
+    if sum(depths) > tensors:
         raise ValueError(f"{sum(depths)} blocks, but the file has {tensors} tensors")
 
 

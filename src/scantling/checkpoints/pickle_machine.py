@@ -2,7 +2,8 @@
 
 The machine imports nothing and calls nothing of the pickle's choosing: what would be a call
 becomes a value by the rules of `pickle_rules`, or is refused. Its time and memory are bounded by
-`MAX_STEPS` and by the size of the pickle.
+`MAX_STEPS`, by the size of the pickle, and by what `pickle_rules.Allowance` charges for copies and
+keys.
 """
 
 import pickletools
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from . import pickle_rules as rules
-from .pickle_rules import Global, Malformed, Record, Refused, StoredTensor, TensorStorage
+from .pickle_rules import Allowance, Global, Malformed, Record, Refused, StoredTensor, TensorStorage
 
 MAX_STEPS = 1_000_000  # opcodes; the largest published network takes about 150 thousand
 MAX_PROTOCOL = 5
@@ -50,6 +51,7 @@ class _Machine:
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
         self.storages: dict[str, TensorStorage] = {}
+        self.allowance = Allowance()
 
     def result(self) -> Any:
         if len(self.stack) != 1 or self.marks:
@@ -126,12 +128,12 @@ def _stack_global(machine: _Machine, _: Any) -> None:
 
 def _reduce(machine: _Machine, _: Any) -> None:
     arguments = machine.pop()
-    machine.push(rules.call(machine.pop(), arguments))
+    machine.push(rules.call(machine.pop(), arguments, machine.allowance))
 
 
 def _new_object(machine: _Machine, _: Any) -> None:
     arguments = machine.pop()
-    machine.push(rules.create(machine.pop(), arguments))
+    machine.push(rules.create(machine.pop(), arguments, machine.allowance))
 
 
 def _new_object_with_keywords(machine: _Machine, _: Any) -> None:
@@ -142,13 +144,13 @@ def _new_object_with_keywords(machine: _Machine, _: Any) -> None:
 
 def _object(machine: _Machine, _: Any) -> None:
     kind, *arguments = machine.pop_mark() or [None]
-    machine.push(rules.create(kind, tuple(arguments)))
+    machine.push(rules.create(kind, tuple(arguments), machine.allowance))
 
 
 def _instance(machine: _Machine, argument: str) -> None:
     arguments = tuple(machine.pop_mark())
     _take_global(machine, *_split_name(argument))
-    machine.push(rules.create(machine.pop(), arguments))
+    machine.push(rules.create(machine.pop(), arguments, machine.allowance))
 
 
 def _build(machine: _Machine, _: Any) -> None:
@@ -165,10 +167,10 @@ def _describe(value: object) -> str:
     return str(value) if isinstance(value, Global) else f"an object of type {type(value).__name__}"
 
 
-def _pairs(items: list[Any]) -> list[tuple[Any, Any]]:
+def _pairs(machine: _Machine, items: list[Any]) -> list[tuple[Any, Any]]:
     if len(items) % 2:
         raise Malformed("a dictionary has a key without a value")
-    keys = [rules.container_key(key) for key in items[::2]]
+    keys = map(machine.allowance.key, items[::2])
     return list(zip(keys, items[1::2], strict=True))
 
 
@@ -176,7 +178,7 @@ def _set_items(machine: _Machine, items: list[Any]) -> None:
     target = machine.top()
     if not isinstance(target, dict):
         raise Refused(f"sets an item of {_describe(target)}")
-    target.update(_pairs(items))
+    target.update(_pairs(machine, items))
 
 
 def _set_item(machine: _Machine, _: Any) -> None:
@@ -196,7 +198,7 @@ def _add_items(machine: _Machine, _: Any) -> None:
     target = machine.top()
     if not isinstance(target, set):
         raise Refused(f"adds an item to {_describe(target)}")
-    target.update(rules.container_key(item) for item in items)
+    target.update(map(machine.allowance.key, items))
 
 
 def _push_tuple(length: int) -> Callable[[_Machine, Any], None]:
@@ -215,7 +217,7 @@ def _pop(machine: _Machine, _: Any) -> None:
 
 
 def _frozen_set(machine: _Machine, _: Any) -> None:
-    machine.push(frozenset(rules.container_key(item) for item in machine.pop_mark()))
+    machine.push(frozenset(map(machine.allowance.key, machine.pop_mark())))
 
 
 def _persistent(machine: _Machine, _: Any) -> None:
@@ -263,7 +265,7 @@ _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     "TUPLE2": _push_tuple(2),
     "TUPLE3": _push_tuple(3),
     "LIST": lambda machine, _: machine.push(machine.pop_mark()),
-    "DICT": lambda machine, _: machine.push(dict(_pairs(machine.pop_mark()))),
+    "DICT": lambda machine, _: machine.push(dict(_pairs(machine, machine.pop_mark()))),
     "FROZENSET": _frozen_set,
     "APPEND": lambda machine, _: _extend(machine, [machine.pop()]),
     "APPENDS": lambda machine, _: _extend(machine, machine.pop_mark()),

@@ -10,6 +10,7 @@ of packages that are not installed, as Scaled-YOLOv4's files are.
 """
 
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import prod
@@ -41,6 +42,8 @@ ITEM_SIZES = {
     "uint8": 1,
 }
 MAX_DIMENSIONS = 16
+MAX_COST = 64 * 2**20  # of one pickle, in bytes that are copied
+ITEM_COST = 64  # of one item of a container, or of one comparison of keys
 MAX_ELEMENTS = 2**48  # far above any file, far below where arithmetic on sizes could surprise
 
 # Harmless values of the standard library and of numpy that training scripts leave in checkpoints.
@@ -121,12 +124,61 @@ class StoredTensor:
     stride: tuple[int, ...]
 
 
+_KEYS = (str, int, float, bytes, type(None), Global)
+
+
 class Refused(Exception):
     """A pickle asks for something that is not allowed."""
 
 
 class Malformed(Exception):
     """A pickle that is not well formed, or past a limit."""
+
+
+class Allowance:
+    """What the value of one pickle may cost beyond its steps, each of which costs next to nothing.
+
+    A copy costs its length; a key has to be compared with all others of the same hash, which
+    whoever wrote the pickle may have chosen.
+    """
+
+    def __init__(self) -> None:
+        self._left = MAX_COST
+        self._first: dict[int, Any] = {}  # the first key of each hash
+        self._others: Counter[int] = Counter()  # how many others have it
+
+    def charge(self, value: object) -> None:
+        """Pay for a copy of a value, as deep as `call` makes it.
+
+        Raises:
+            Malformed: the pickle costs more than any network does.
+        """
+        if isinstance(value, (str, bytes)):
+            self._pay(len(value))
+        elif isinstance(value, (tuple, list, dict, set, frozenset)):
+            self._pay(ITEM_COST * len(value))
+
+    def key(self, value: object) -> Any:
+        """`value`, if it is one that can be a key in bounded time.
+
+        Raises:
+            Malformed: it is a container of containers, or something else that networks do not use;
+                or the keys so far cost more than any network's.
+        """
+        parts = value if isinstance(value, tuple) else (value,)
+        if len(parts) > 64 or not all(isinstance(part, _KEYS) for part in parts):
+            raise Malformed(f"a dictionary has a key of type {type(value).__name__}")
+        if not isinstance(value, (str, bytes)):  # whose hashes nobody can choose
+            hashed = hash(value)
+            if self._first.setdefault(hashed, value) != value:
+                self._others[hashed] += 1
+                self._pay(ITEM_COST * len(parts) * self._others[hashed])
+        return value
+
+    def _pay(self, cost: int) -> None:
+        self._left -= cost
+        if self._left < 0:
+            raise Malformed("making its values takes more time or memory than any network does")
 
 
 def is_allowed_name(name: Global) -> bool:
@@ -139,12 +191,12 @@ def is_allowed_name(name: Global) -> bool:
     return name.module.split(".")[0] not in _GUARDED
 
 
-def call(function: object, arguments: object) -> Any:
+def call(function: object, arguments: object, allowance: Allowance) -> Any:
     """What `function(*arguments)` stands for.
 
     Raises:
         Refused: the function is not on the list.
-        Malformed: the arguments do not fit.
+        Malformed: the arguments do not fit, or all calls together cost too much.
     """
     if not isinstance(function, Global):
         raise Refused("calls a value that is not a named function")
@@ -157,10 +209,14 @@ def call(function: object, arguments: object) -> Any:
     build, fewest, most = _CALLS[str(function)]
     if not fewest <= len(arguments) <= most:
         raise Malformed(f"{function} is called with {len(arguments)} arguments")
+    for argument in arguments:
+        allowance.charge(argument)
+    if build in (_ordered_dict, _set):  # whose keys are chosen
+        return build(*arguments, allowance=allowance)
     return build(*arguments)
 
 
-def create(kind: object, arguments: object) -> Any:
+def create(kind: object, arguments: object, allowance: Allowance) -> Any:
     """What an instance of the class `kind` stands for: an inert record, or a plain container.
 
     Raises:
@@ -171,7 +227,7 @@ def create(kind: object, arguments: object) -> Any:
     if not isinstance(arguments, tuple):
         raise Malformed(f"{kind} is made without a tuple of arguments")
     if str(kind) in _CALLS:
-        return call(kind, arguments)
+        return call(kind, arguments, allowance)
     if str(kind) in STORAGES or str(kind) in _INERT_NAMES or not is_allowed_name(kind):
         raise Refused(f"makes an instance of {kind}")
     return Record(kind, arguments)
@@ -196,20 +252,6 @@ def storage(identifier: object) -> TensorStorage:
     if len(identifier) == 6 and identifier[5] is not None:
         raise Malformed(f"tensor storage {key} is a view of another, as before torch 0.4")
     return TensorStorage(key, STORAGES[str(kind)], length)
-
-
-def container_key(key: object) -> Any:
-    """`key`, if it is one that can be hashed in bounded time.
-
-    Raises:
-        Malformed: it is a container of containers, or something else that networks do not use.
-    """
-    simple = (str, int, float, bytes, type(None), Global)
-    if isinstance(key, simple):
-        return key
-    if isinstance(key, tuple) and len(key) <= 64 and all(isinstance(k, simple) for k in key):
-        return key
-    raise Malformed(f"a dictionary has a key of type {type(key).__name__}")
 
 
 def _is_count(value: object) -> bool:
@@ -242,7 +284,7 @@ def _parameter(data: object, *_: object) -> StoredTensor:
     return data
 
 
-def _ordered_dict(*arguments: object) -> dict[Any, Any]:
+def _ordered_dict(*arguments: object, allowance: Allowance) -> dict[Any, Any]:
     """From nothing, a dict, or a list of pairs."""
     if not arguments:
         return {}
@@ -254,15 +296,15 @@ def _ordered_dict(*arguments: object) -> dict[Any, Any]:
     for pair in pairs:
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise Malformed("an OrderedDict is not made from pairs")
-        result[container_key(pair[0])] = pair[1]
+        result[allowance.key(pair[0])] = pair[1]
     return result
 
 
-def _set(*arguments: object) -> frozenset[Any]:
+def _set(*arguments: object, allowance: Allowance) -> frozenset[Any]:
     items = arguments[0] if arguments else ()
     if not isinstance(items, (list, tuple)):
         raise Malformed("a set is not made from a list")
-    return frozenset(container_key(item) for item in items)
+    return frozenset(map(allowance.key, items))
 
 
 def _size(*arguments: object) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ from .pickle_rules import Record, StoredTensor
 from .torch_files import TorchFile, read_torch_file
 
 MAX_TENSORS = 100_000
-MAX_MODULES = 100_000
+MAX_MEMBERS = 2_000_000  # of all modules together, as often as they are named
 MAX_DEPTH = 64  # modules within modules
 MAX_NAME = 512  # characters in the name of a tensor
 # Where scripts put the network; of timm's two, the averaged one, which is what it evaluates.
@@ -78,8 +78,8 @@ def module_tensors(module: Record, source: str) -> dict[str, StoredTensor]:
     seen = 0
     while pending:
         prefix, record, depth = pending.pop()
-        seen += 1
-        if depth > MAX_DEPTH or seen > MAX_MODULES or len(prefix) > MAX_NAME:
+        seen += _count_members(record)
+        if depth > MAX_DEPTH or seen > MAX_MEMBERS or len(prefix) > MAX_NAME:
             raise InvalidCheckpoint(
                 source, "its modules nest without end", "No known network looks like this"
             )
@@ -97,6 +97,13 @@ def module_tensors(module: Record, source: str) -> dict[str, StoredTensor]:
         ]
         pending.extend(reversed(children))
     return tensors
+
+
+def _count_members(record: Any) -> int:
+    """How much there is to look at: a pickle may name one module, however large, many times."""
+    state = record.state if isinstance(record, Record) else None
+    parts = state.values() if isinstance(state, dict) else ()
+    return 1 + len(parts) + sum(len(part) for part in parts if isinstance(part, (dict, set)))
 
 
 def _own_tensors(prefix: str, module: Record) -> dict[str, StoredTensor]:

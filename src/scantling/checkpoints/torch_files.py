@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidCheckpoint, UnsafeCheckpoint, unreadable
-from ..io import find_foreign
+from ..io import find_foreign, open_regular
 from .pickle_machine import run_pickle
 from .pickle_rules import ITEM_SIZES, Malformed, Refused, StoredTensor, TensorStorage
 
@@ -25,6 +25,7 @@ MAX_PICKLE = 32 * 2**20  # bytes; that of the largest published network has 1.5 
 MAX_DIRECTORY = 16 * 2**20  # bytes of the table of contents
 _LONGEST_TAIL = 56 + 20 + 22 + 65_535  # the two ends of the table, and a comment
 MAX_HEAD = 32 * 2**20  # bytes that the pickles of the old format may take
+MOST_READS = 8  # how often the numbers of a file may be read, if tensors share them
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
 _REFETCH = "Fetch the file again, or save it anew with torch.save"
@@ -56,7 +57,7 @@ def read_torch_file(path: Path) -> TorchFile:
         InvalidCheckpoint: it is damaged, or was not written by `torch.save`.
     """
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             start = stream.read(512)
             stream.seek(0)
             if start[257:262] == b"ustar":
@@ -88,9 +89,22 @@ def read_tensors(
     Raises:
         InvalidCheckpoint: the file is damaged, or holds fewer bytes than it promised.
     """
-    with file.path.open("rb") as stream:
+    left = MOST_READS * sum(extent.length for extent in file.extents.values())
+    with open_regular(file.path) as stream:
         for name, tensor in stored.items():
+            left -= _span(tensor) * ITEM_SIZES[tensor.storage.dtype]
+            if left < 0:
+                problem = "its tensors share their numbers, or leave most of them out"
+                raise InvalidCheckpoint(str(file.path), problem, _REFETCH)
             yield name, _read_tensor(file, stream, tensor)
+
+
+def _span(stored: StoredTensor) -> int:
+    """How many numbers lie from the first of a tensor to its last."""
+    if 0 in stored.shape:
+        return 0
+    steps = zip(stored.shape, stored.stride, strict=True)
+    return 1 + sum((size - 1) * step for size, step in steps)
 
 
 def _read_tensor(file: TorchFile, stream: IO[bytes], stored: StoredTensor) -> Tensor:
@@ -98,9 +112,7 @@ def _read_tensor(file: TorchFile, stream: IO[bytes], stored: StoredTensor) -> Te
     if 0 in stored.shape:
         return torch.empty(stored.shape, dtype=dtype)
     item = ITEM_SIZES[stored.storage.dtype]
-    span = 1 + sum(
-        (size - 1) * step for size, step in zip(stored.shape, stored.stride, strict=True)
-    )
+    span = _span(stored)
     extent = file.extents[stored.storage.key]
     stream.seek(extent.start + stored.offset * item)
     data = bytearray(span * item)

@@ -12,7 +12,7 @@ import typer
 import typer.main
 
 from .. import __version__
-from ..errors import NeedsTorch, ScantlingError
+from ..errors import NeedsTorch, ScantlingError, describe_excess
 from ..io import count_cores
 from .analyze import AnalyzeOptions, analyze
 from .benchmark import BenchmarkOptions, benchmark
@@ -29,7 +29,7 @@ from .evaluate import EvaluateOptions, evaluate
 from .export import ExportOptions, export
 from .family import FamilyOptions, family
 from .info import InfoOptions, info
-from .output import TERMINATED, USER_CAN_FIX, WORKED, logged_as_notes
+from .output import TERMINATED, USER_CAN_FIX, WORKED, logged_as_notes, tell
 from .predict import PredictOptions, predict
 from .renamed import advise, advise_assignment, option_of
 from .scale import scale
@@ -76,10 +76,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     advice = _advise_assignment(sys.argv[1:] if argv is None else argv)
     if advice is not None:
-        typer.echo(f"scantling: {advice}", err=True)
+        tell(advice)
         return USER_CAN_FIX
     try:
-        _keep_to_quota()
+        _prepare_process()
         with _termination_as_exit(), logged_as_notes():
             code = typer.main.get_command(build_app()).main(
                 args=None if argv is None else list(argv),
@@ -88,25 +88,34 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
             return code or WORKED
     except typer.TyperException as error:
-        typer.echo(
-            f"scantling: {_explain(error, sys.argv[1:] if argv is None else argv)}", err=True
-        )
+        tell(_explain(error, sys.argv[1:] if argv is None else argv))
     except (ScantlingError, OSError) as error:
-        typer.echo(f"scantling: {error}", err=True)
+        tell(error)
+    except (MemoryError, RecursionError, OverflowError, RuntimeError) as error:
+        excess = describe_excess(error)
+        if excess is None:
+            raise
+        tell(excess)
     except ModuleNotFoundError as error:
         if error.name not in NOT_ON_A_BOARD:
             raise
-        typer.echo(f"scantling: {NeedsTorch('This command')}", err=True)
+        tell(NeedsTorch("This command"))
     except SystemExit as stop:
         return int(stop.code or WORKED)
     return USER_CAN_FIX
 
 
-def _keep_to_quota() -> None:
-    """Tell libraries that are loaded later how many cores there are, where a container has fewer.
+def _prepare_process() -> None:
+    """Tell libraries that are loaded later what they do not find out, or say between our lines.
 
-    They count those of the machine, or of the affinity at best.
+    That is how many cores there are, where a container has fewer: they count those of the machine,
+    or of the affinity at best. And what is wrong with an image or a video, which we say ourselves.
     """
+    while (opened := os.open(os.devnull, os.O_RDWR)) < 3:
+        pass  # in place of a standard stream that is closed: else the next file that is written is
+    os.close(opened)
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     affinity = getattr(os, "sched_getaffinity", None)
     cores = count_cores()
     if affinity and cores < len(affinity(0)):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ..engines.hardware import MOST_IMAGES
 from ..errors import InvalidValue, printable
 from .command import Setting, option, parse_image_size
 from .options import MODEL, RESULT, DeviceProfileOption, ImageSizeOption, JsonOption, WeightsOption
@@ -32,7 +33,9 @@ class AnalyzeOptions:
     ]
     weights: WeightsOption = None
     image_size: ImageSizeOption = None
-    batch_size: Annotated[int, option(MODEL, "Images that the network sees at once.", min=1)] = 1
+    batch_size: Annotated[
+        int, option(MODEL, "Images that the network sees at once.", min=1, max=MOST_IMAGES)
+    ] = 1
     precision: Annotated[
         Literal["fp32", "bf16", "fp16", "int8"],
         option(MODEL, "Number format of weights and maps; int8 counts one byte for each."),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..engines.hardware import PRECISIONS
+from ..engines.hardware import MOST_IMAGES, PRECISIONS
 from ..engines.runtimes import ENGINES
 from ..errors import InvalidValue, lookup
 from .command import Setting, option, parse_image_size
@@ -175,6 +175,6 @@ def parse_counts(given: Sequence[str] | None, option: str) -> list[int]:
     """
     words = split_list(given)
     for word in words:
-        if not word.isdecimal() or not 0 < int(word) < 10_000:
+        if not word.isdecimal() or not 0 < int(word[:9]) <= MOST_IMAGES:
             raise InvalidValue(option, word, "whole numbers from 1, such as 1 or 1,2,4")
     return [int(word) for word in words]

@@ -7,7 +7,6 @@ import inspect
 import os
 import re
 import sys
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -18,11 +17,12 @@ import typer
 from typer.models import ArgumentInfo
 
 from ..errors import InvalidSettings, InvalidValue, nearest_hint, unreadable
-from ..io import count_cores
+from ..io import count_cores, open_regular
 from .output import BROKEN_PIPE
 
 Options = TypeVar("Options")
 OPTIONS = "Options"  # the panel of what belongs to no other
+MOST = {int: 2**31 - 1, float: 1e30}  # that a number may be, by its type, where no less is said
 MOST_STREAMS = 8  # that `auto` takes: each has a copy of the network's working memory
 SET_HELP = "One of the settings below, or a .toml file of them; may be repeated."
 
@@ -34,10 +34,12 @@ class Setting:
     Args:
         help: what it is.
         min: the least that it may be.
+        max: the most.
     """
 
     help: str
     min: float | None = None
+    max: float | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,9 @@ def as_command(options: Callable[..., Options], run: Callable[[Options], int]) -
 
     def command(**given: Any) -> None:
         try:
-            raise typer.Exit(run(options(**fill(options, given))))
+            filled = fill(options, given)
+            _check_values(filled)
+            raise typer.Exit(run(options(**filled)))
         except BrokenPipeError:
             # the reader left (`| head`); Python would complain when it flushes at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -125,6 +129,20 @@ def fill(options: Callable[..., object], given: dict[str, Any]) -> dict[str, Any
         if rest:
             filled["set"] = rest
     return filled
+
+
+def _check_values(filled: Mapping[str, Any]) -> None:
+    """Refuse what no option means, and what neither arithmetic nor a file system bears.
+
+    Raises:
+        InvalidValue: a number larger than any is, or that is none; a zero byte in a text or path.
+    """
+    for name, value in filled.items():
+        if isinstance(value, (str, Path)) and "\0" in str(value):
+            raise InvalidValue(name, str(value), "text without a zero byte")
+        most = MOST.get(type(value))
+        if most is not None and not abs(value) <= most:
+            raise InvalidValue(name, value, f"a number up to {most:g}")
 
 
 def help_option(
@@ -243,9 +261,11 @@ def read_settings(
             message = error.errors()[0]["msg"]
             problems.append(f"{name}: {text!r} given; {message[:1].lower()}{message[1:]}")
             continue
-        least = known[name].min
+        least, most = known[name].min, known[name].max
         if least is not None and found[name] < least:
             problems.append(f"{name}: {text!r} given; expected {least:g} or more")
+        if most is not None and found[name] > most:
+            problems.append(f"{name}: {text!r} given; expected {most:g} or less")
     if problems:
         raise InvalidSettings(problems)
     return found, rest
@@ -253,16 +273,19 @@ def read_settings(
 
 def _split(words: Sequence[str], *, files: bool) -> Iterator[tuple[str, str, str]]:
     """(the word, its name, its value) of each word, and of each line of a file that is named."""
+    from ..specs.parsing import MAX_BYTES, parse_toml
+
     for word in words:
         name, sign, text = word.partition("=")
         if sign or not files or not word.endswith(".toml"):
             yield word, name.strip(), text.strip()
             continue
         try:
-            content = tomllib.loads(Path(word).read_text("utf-8"))
+            with open_regular(Path(word)) as file:
+                content = parse_toml(file.read(MAX_BYTES + 1).decode("utf-8-sig"))
         except OSError as error:
             raise InvalidSettings([f"{word}: {unreadable(error)}"]) from error
-        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except ValueError as error:
             raise InvalidSettings([f"{word}: cannot be read as TOML: {error}"]) from error
         for key, value in content.items():
             yield f"{key}={value}", key, str(value)
@@ -296,6 +319,6 @@ def parse_streams(text: str, *, many: bool) -> int:
     """
     if text == "auto":
         return min(MOST_STREAMS, count_cores()) if many else 1
-    if not text.isascii() or not text.isdigit() or not int(text[:9]) >= 1:
-        raise InvalidValue("streams", text, "a number from 1, or auto")
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= 1024:
+        raise InvalidValue("streams", text, "a number from 1 to 1024, or auto")
     return int(text[:9])

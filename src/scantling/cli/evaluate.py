@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ..engines.hardware import MOST_IMAGES
 from ..errors import InvalidValue
 from .command import Setting, option
 from .options import (
     DATA_HELP,
     INPUT,
+    MOST_WORKERS,
     NAMES_HELP,
     PRECISION_HELP,
     RESULT,
@@ -86,7 +88,9 @@ class EvaluateOptions(InferenceSettings):
     precision: Annotated[
         Literal["fp32", "bf16", "fp16", "auto"] | None, Setting(PRECISION_HELP)
     ] = None
-    batch_size: Annotated[int, Setting("Images that the network sees at once.", min=1)] = 1
+    batch_size: Annotated[
+        int, Setting("Images that the network sees at once.", min=1, max=MOST_IMAGES)
+    ] = 1
     format: FormatSetting = None
     names: Annotated[Path | None, Setting(NAMES_HELP)] = None
     known_classes_only: Annotated[
@@ -115,7 +119,9 @@ class EvaluateOptions(InferenceSettings):
     rectangular: Annotated[
         bool, Setting("Less padding: faster, not the same to the last digit.")
     ] = False
-    workers: Annotated[int, Setting("Processes that read images; 0 for threads.", min=0)] = 0
+    workers: Annotated[
+        int, Setting("Processes that read images; 0 for threads.", min=0, max=MOST_WORKERS)
+    ] = 0
 
 
 def evaluate(options: EvaluateOptions) -> int:

@@ -129,7 +129,7 @@ def parse_form(options: ExportOptions) -> "GraphForm":
 
     batch: int | None = None
     if options.batch_size != "dynamic":
-        batch = int(options.batch_size) if options.batch_size.isdecimal() else 0
+        batch = int(options.batch_size[:9]) if options.batch_size.isdecimal() else 0
         if not 1 <= batch <= LARGEST_BATCH:
             expected = f"a number from 1 to {LARGEST_BATCH}, or dynamic"
             raise InvalidValue("--batch-size", options.batch_size, expected)

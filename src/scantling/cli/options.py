@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from ..engines.hardware import MOST_IMAGES
 from ..engines.runtimes import ENGINES, check_engine
 from ..errors import InvalidValue
 from .command import FromEnvironment, Setting, option
@@ -24,6 +25,8 @@ DATA_HELP = (
     " them is found out."
 )
 SIZE = "N|HxW"
+MOST_THREADS = 1024
+MOST_WORKERS = 256  # processes
 
 ModelOption = Annotated[str, option(MODEL, RUNNABLE_HELP)]
 WeightsOption = Annotated[
@@ -73,7 +76,7 @@ PRECISION_HELP = (
     " file's own."
 )
 BatchSizeOption = Annotated[
-    int, option(SPEED, "Images that the network sees at once.", rare=True, min=1)
+    int, option(SPEED, "Images that the network sees at once.", rare=True, min=1, max=MOST_IMAGES)
 ]
 
 DeviceProfileOption = Annotated[
@@ -132,9 +135,9 @@ class InferenceSettings:
             " model's own."
         ),
     ] = None
-    threads: Annotated[int | None, Setting("Processor threads; one a core by default.", min=1)] = (
-        None
-    )
+    threads: Annotated[
+        int | None, Setting("Processor threads; one a core by default.", min=1, max=MOST_THREADS)
+    ] = None
     streams: Annotated[
         str,
         Setting(

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 import typer
 
-from ..errors import InvalidSource, counted, printable
+from ..errors import InvalidSource, as_message, counted, printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
@@ -36,9 +36,19 @@ LISTED = 100  # failures that are repeated at the end
 SECONDS_BETWEEN_DRAWS = 0.25  # of a progress bar that must not disturb what it shows
 
 
+def tell(text: object) -> None:
+    """Tell the user something on standard error, whatever it quotes: see `as_message`."""
+    typer.echo(as_message(f"scantling: {text}"), err=True)
+
+
 def note(text: str) -> None:
-    """Tell the user something that was concluded without being asked for."""
-    typer.echo(f"scantling: {printable(text)}", err=True)
+    """Tell the user something that was concluded without being asked for, in one line."""
+    tell(printable(text))
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether standard output or error is one; None where it was closed."""
+    return stream is not None and stream.isatty()
 
 
 class _Notes(logging.Handler):
@@ -80,7 +90,7 @@ def progress_bar(*columns: "str | ProgressColumn", **more: Any) -> "Progress":
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    return Progress(*columns, console=console, disable=not sys.stderr.isatty(), **more)
+    return Progress(*columns, console=console, disable=not is_terminal(sys.stderr), **more)
 
 
 @contextmanager
@@ -149,12 +159,12 @@ class PredictionPrinter:
         self._failures: list[str] = []
         self._seconds: Counter[str] = Counter()
         self._start = perf_counter()
-        shown = sys.stderr.isatty()
+        shown = is_terminal(sys.stderr)
         total = count_images(sources) if shown else None
         self._bar = Progress(
             console=Console(stderr=True),
             disable=not shown or total == 1,
-            redirect_stdout=sys.stdout.isatty(),  # else the lines belong in a file or a pipe
+            redirect_stdout=is_terminal(sys.stdout),  # else the lines belong in a file or a pipe
         )
         self._task = self._bar.add_task("predict", total=total)
 

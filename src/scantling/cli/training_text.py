@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
 from ..errors import counted, printable
+from .output import is_terminal
 
 if TYPE_CHECKING:
     from ..training import EpochDone, Run, StepDone
@@ -41,8 +42,8 @@ class TrainingPrinter:
             TextColumn("{task.fields[figures]}", table_column=Column(no_wrap=True, ratio=1)),
             expand=True,
             console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
-            redirect_stdout=sys.stdout.isatty(),  # else the lines belong in a file or a pipe
+            disable=not is_terminal(sys.stderr),
+            redirect_stdout=is_terminal(sys.stdout),  # else the lines belong in a file or a pipe
         )
         self._score = self._terms = ""
         self._task = self._bar.add_task(

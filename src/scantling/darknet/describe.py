@@ -5,15 +5,14 @@ from os import PathLike
 from pathlib import Path
 
 from ..errors import InvalidCfg, unreadable
-from ..io import find_foreign, split_lines
+from ..io import find_foreign, open_regular, split_lines
 from ..specs import CfgSpec, InputSpec, NmsSpec
 from ..specs.classes import DARKNET_COCO_NAMES, unnamed_classes
+from ..specs.frozen import MAX_SIDE
 from ..specs.level import MAX_ANCHORS, Anchor, Level
 from ..specs.nms import DARKNET_DIOU
 from .cfg import MAX_CHARACTERS, Section, parse_cfg
 from .options import DETECTION, check_options
-
-MAX_SIDE = 1 << 14
 
 
 def read_cfg(path: str | PathLike[str]) -> CfgSpec:
@@ -87,10 +86,8 @@ def default_darknet_names(count: int) -> tuple[str, ...]:
 
 
 def _read_text(path: Path) -> str:
-    if path.exists() and not path.is_file():  # opening a pipe would wait for ever
-        raise InvalidCfg(str(path), 1, "", "it is no regular file", "Give the path of a .cfg file")
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             data = file.read(MAX_CHARACTERS + 1)
     except OSError as error:
         raise InvalidCfg(

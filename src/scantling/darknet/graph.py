@@ -9,7 +9,7 @@ from .cfg import Section
 from .options import DETECTION
 
 # Far above every published network; what is larger is a mistake or an attack.
-MAX_VALUES = 1 << 30  # of one feature map
+MAX_VALUES = 1 << 29  # of one feature map: 2 GiB in fp32
 MAX_WEIGHTS = 1 << 29  # of a network
 
 

@@ -26,6 +26,7 @@ from .graph import (
     MAX_WEIGHTS,
     Shape,
     Step,
+    check_shape,
     find_logit_layers,
     find_predictor,
     find_sources,
@@ -159,7 +160,7 @@ def build_cfg_network(spec: CfgSpec) -> DarknetNetwork:
     logits = find_logit_layers(sections, sources)
     sizes = find_sizes(sections, sources)
     _check_size(spec, net, sizes)
-    image = Shape(3, *spec.image_size, (Fraction(1), Fraction(1)))
+    image = check_shape(net, Shape(3, *spec.image_size, (Fraction(1), Fraction(1))))
 
     modules, shapes = _build_layers(sections, sources, image, frozenset(logits.values()))
     levels = {

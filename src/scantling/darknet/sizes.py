@@ -7,11 +7,11 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from ..specs.frozen import MAX_SIDE
 from ..specs.sizes import SizeRule
 from .build import pool_window
 from .cfg import Section
 from .convolution import convolution_window
-from .describe import MAX_SIDE
 from .graph import IMAGE
 from .options import DETECTION
 

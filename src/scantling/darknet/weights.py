@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidWeights, unreadable
-from ..io import atomic_write, find_foreign
+from ..io import atomic_write, find_foreign, open_regular
 
 _VERSION = Struct("<3i")
 _SEEN_SHORT = Struct("<I")  # before version 0.2
@@ -88,7 +88,7 @@ def read_weights(
     path = Path(path)
     partial = partial or _PARTIAL_NAME.search(path.name) is not None
     try:
-        with _open(path) as file:
+        with open_regular(path) as file:
             header = _read_header(file, path)
             given = _count_values(file, header, path)
             filled = _tensors_to_fill(tensors, given, path, header, num_classes, partial=partial)
@@ -134,17 +134,10 @@ def count_floats(path: str | PathLike[str]) -> int:
     """
     path = Path(path)
     try:
-        with _open(path) as file:
+        with open_regular(path) as file:
             return _count_values(file, _read_header(file, path), path)
     except OSError as error:
         raise _unreadable(path, error) from error
-
-
-def _open(path: Path) -> BinaryIO:
-    """The file; opening a pipe would wait for ever."""
-    if path.exists() and not path.is_file():
-        raise InvalidWeights(str(path), "it is no regular file", "Give the path of a .weights file")
-    return path.open("rb")
 
 
 def _unreadable(path: Path, error: OSError) -> InvalidWeights:

@@ -5,9 +5,10 @@ from os import PathLike
 from pathlib import Path
 
 from ..errors import InvalidSource, InvalidValue, nearest_hint
-from ..io import find_foreign, split_lines
+from ..io import find_foreign, open_regular, split_lines
 
 MAX_BYTES = 1 << 22
+MAX_PATH = 1024  # letters
 
 _PATHS = ("train", "valid", "names", "backup", "results", "labels", "map", "difficult")
 _WORDS = ("classes", "eval", "top")
@@ -140,6 +141,8 @@ def _resolve(text: str, folder: Path) -> Path:
 
 def places_of(text: str, folder: Path) -> tuple[Path, ...]:
     """Where a path of a `.data` file in a folder is looked for, in turn."""
+    if len(text) > MAX_PATH:  # each end of it would be looked for
+        return (Path(text),)
     parts = [part for part in text.replace("\\", "/").split("/") if part not in ("", ".")]
     near = [part for part in parts if part != ".."]
     beside = (folder.joinpath(*near[place:]) for place in range(len(near)))
@@ -164,10 +167,8 @@ def _count(path: Path, found: dict[str, str], key: str) -> int | None:
 
 
 def _read_lines(path: Path) -> list[str]:
-    if path.exists() and not path.is_file():  # opening a pipe would wait for ever
-        raise InvalidSource(str(path), "is no regular file")
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise InvalidSource(str(path), f"cannot be read ({error.strerror})") from error

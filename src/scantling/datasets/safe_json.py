@@ -12,6 +12,10 @@ from .safe_text import check_utf8, read_small
 # In memory a file of numbers takes some 10 times its size, one of nothing but brackets 30 times.
 MAX_BYTES = 2**31
 
+# Whole numbers that are ids lie below, as in every data base: of larger ones somebody may choose as
+# many as they like with one and the same hash.
+MAX_ID = 2**63 - 1
+
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -39,6 +43,11 @@ def parse_json(data: bytes, path: Path) -> tuple[Any, str]:
         raise data_error("E104", path, "lists or objects are nested too deep") from error
     except ValueError as error:  # a whole number of thousands of digits
         raise data_error("E103", path, f"is not JSON that can be read: {error}") from error
+
+
+def is_id(value: object) -> bool:
+    """Whether a value can be an id, and the key of a dictionary: text, or a whole number."""
+    return type(value) is str or (type(value) is int and -MAX_ID <= value <= MAX_ID)
 
 
 def find_lines(text: str, key: str, places: Iterable[int]) -> dict[int, int]:

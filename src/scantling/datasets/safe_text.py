@@ -41,9 +41,7 @@ def read_small(path: Path, *, max_bytes: int) -> bytes:
             raise data_error("E230", path, f"has {size:,} bytes, more than {max_bytes:,}")
         return read_bytes(path, max_bytes=max_bytes)
     except InvalidSource as error:
-        raise data_error(
-            "E101", path, error.problem.replace("not an image file", "not a file")
-        ) from error
+        raise data_error("E101", path, error.problem) from error
 
 
 def check_utf8(data: bytes, path: Path) -> bytes:
@@ -56,6 +54,9 @@ def check_utf8(data: bytes, path: Path) -> bytes:
     if not data[:1].isdigit() or data[3:4] == b":":
         _refuse_foreign(data, path)
     data = data.removeprefix(b"\xef\xbb\xbf")
+    if b"\0" in data:  # in no text, and in no path
+        line = data.count(b"\n", 0, data.index(b"\0")) + 1
+        raise data_error("E102", path, "holds a zero byte, as no text does", line=line)
     if not data.isascii():
         try:
             data.decode("utf-8")
@@ -212,6 +213,8 @@ def _checked(events: Iterator[Any], path: Path) -> Iterator[Any]:
     for event in events:
         if isinstance(event, yaml.events.AliasEvent) or getattr(event, "anchor", None):
             raise _refused(path, "an anchor or alias", event)
+        if "\0" in getattr(event, "value", ""):
+            raise _refused(path, "a zero byte", event)
         if getattr(event, "tag", None):
             raise _refused(path, f"a tag {str(event.tag)[:60]!r}", event)
         depth += isinstance(event, yaml.events.CollectionStartEvent)

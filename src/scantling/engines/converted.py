@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..cache import can_keep, make_room
 from ..errors import InvalidExport, ScantlingError
-from ..io import default_cache
+from ..io import default_cache, open_regular
 from ..specs.metadata import GraphForm, Metadata
 from .contract import EngineSettings
 from .files import read_metadata
@@ -106,9 +106,11 @@ def versions() -> str:
 def is_whole(path: Path, metadata: Metadata) -> bool:
     """Whether a file is there, as it was written, and of this model."""
     try:
-        whole = _seal(path).read_text() == _digest(path) and read_metadata(path) == metadata
+        with open_regular(_seal(path)) as stream:
+            seal = stream.read(1024)
+        whole = seal == _digest(path).encode() and read_metadata(path) == metadata
         path.touch()
-    except (OSError, UnicodeDecodeError, InvalidExport):
+    except (OSError, InvalidExport):
         return False
     return whole
 
@@ -121,7 +123,7 @@ def _digest(path: Path) -> str:
     """Of the bytes of a file, and of the weights beside it."""
     found = hashlib.sha256()
     for one in _files(path):
-        with one.open("rb") as stream:
+        with open_regular(one) as stream:
             found.update(hashlib.file_digest(stream, "sha256").digest())
     return found.hexdigest()
 

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from ..errors import InvalidExport, lookup
+from ..errors import InvalidExport, lookup, unreadable
 from ..heads import HEADS, HeadKind, RawLayout
 from ..images.letterbox import find_placement
+from ..io import regular_size
 from ..specs.metadata import PT2_ADVICE, Metadata
 from ..structures import Candidates, FloatArray
 from .formats import FORMATS
@@ -38,13 +39,11 @@ def read_metadata(path: str | Path) -> Metadata:
         known = ", ".join(one.suffix for one in FORMATS.values())
         problem = f"its suffix is {path.suffix.lower()!r}"
         raise InvalidExport(str(path), problem, f"Name a file that ends {known}")
-    if not path.is_file():
-        raise InvalidExport(str(path), "there is no such file", "Check the name")
     try:
+        regular_size(path)
         data = kind.read_metadata(path)
     except OSError as error:
-        problem = f"it cannot be read: {error.strerror or error}"
-        raise InvalidExport(str(path), problem, "Check the file") from error
+        raise InvalidExport(str(path), unreadable(error), "Check the name") from error
     if data is None:
         raise InvalidExport(str(path), "it says nothing of the model in it", AGAIN)
     return parse_metadata(data, str(path))

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..io import count_cores, find_control_groups, read_system_file
 
+MOST_IMAGES = 1 << 16  # at once: far above what any memory holds
 PRECISIONS = ("fp32", "bf16", "fp16")
 WAITED = 0.03  # share of its time from which on a sample whose threads waited is disturbed
 _THREADS = Path("/proc/self/task")  # Linux only

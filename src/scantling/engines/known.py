@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import InvalidExport
+from ..io import open_regular
 from .contract import Engine, EngineSettings
 from .converted import folder_of, is_whole, key_of, versions
 from .file_engine import FileEngine
@@ -77,7 +78,7 @@ def _key(files: Sequence[Path], suffix: str, settings: EngineSettings) -> str:
     """What changes with everything that a converted file depends on, as `.{hash}.known`."""
     found = hashlib.sha256(f"{suffix} {settings.size} {versions()}".encode())
     for path in files:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             found.update(f"{path.suffix} {path.stem} ".encode(errors="surrogateescape"))
             found.update(hashlib.file_digest(stream, "sha256").digest())
     return f"{found.hexdigest()[:32]}.known"

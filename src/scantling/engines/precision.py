@@ -15,12 +15,13 @@ from time import process_time
 from typing import Any
 
 from ..errors import InvalidValue
-from ..io import default_cache, write_file
+from ..io import default_cache, open_regular, write_file
 from .hardware import PRECISIONS, Processor, find_processor, instruction_level, package_version
 
 logger = logging.getLogger(__name__)
 
 KEPT = "precision.json"  # in the cache folder: what was measured, by processor and level
+MAX_BYTES = 1 << 20  # of that file
 WORTH_IT = 1.1  # a reduced precision is less exact; a gain below this is none
 SECONDS, FEWEST, MOST = 0.3, 4, 40  # of a measurement; turns of it
 # (channels in, out, stride) of the convolutions that are timed, on images of a side
@@ -276,8 +277,9 @@ def _measured(found: object, reduced: Sequence[str]) -> dict[str, float] | None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+        with open_regular(path) as file:
+            found = json.loads(file.read(MAX_BYTES))
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -6,6 +6,7 @@ The metrics equal pycocotools' to the last bit. Source: https://cocodataset.org/
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from types import MappingProxyType, SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,15 @@ class CocoClassStats:
     recall: float  # AR at the most detections
 
 
+class _Tables(NamedTuple):
+    """Precision, recall and scores of the L classes that have objects: the others are all -1."""
+
+    labels: IntArray  # (L,) ascending
+    precision: Columns  # (T, R, L, A, M)
+    recall: Columns  # (T, L, A, M)
+    scores: Columns  # (T, R, L, A, M)
+
+
 @dataclass(frozen=True, eq=False)
 class CocoResult:
     """Result of the COCO protocol. T IoUs, R recalls, K classes, A areas, M limits.
@@ -54,9 +64,7 @@ class CocoResult:
         ious: (T,) thresholds.
         areas: (lowest, highest) in square pixels, by name, `all` first.
         max_detections: (M,) limits per image and class, ascending.
-        precision: (T, R, K, A, M), -1 where there is no object.
-        recall: (T, K, A, M), -1 where there is no object.
-        scores: (T, R, K, A, M) at which that recall is reached.
+        tables: of the classes that have objects.
         stats: COCO's metrics by name: AP, AP50, AP75, APsmall, APmedium, APlarge, AR1, AR10,
             AR100, ARsmall, ARmedium, ARlarge; from 0 to 1, or -1.
     """
@@ -66,17 +74,35 @@ class CocoResult:
     ious: tuple[float, ...]
     areas: Mapping[str, tuple[float, float]]
     max_detections: tuple[int, ...]
-    precision: Columns
-    recall: Columns
-    scores: Columns
+    tables: _Tables
     stats: Mapping[str, float]
+
+    @property
+    def precision(self) -> Columns:
+        """(T, R, K, A, M), -1 where there is no object."""
+        return self._of_all(self.tables.precision, 2)
+
+    @property
+    def recall(self) -> Columns:
+        """(T, K, A, M), -1 where there is no object."""
+        return self._of_all(self.tables.recall, 1)
+
+    @property
+    def scores(self) -> Columns:
+        """(T, R, K, A, M) at which that recall is reached."""
+        return self._of_all(self.tables.scores, 2)
+
+    def _of_all(self, table: Columns, axis: int) -> Columns:
+        whole = np.full((*table.shape[:axis], len(self.names), *table.shape[axis + 1 :]), -1.0)
+        whole[(slice(None),) * axis + (self.tables.labels,)] = table
+        return whole
 
     def average_precision(
         self, *, iou: float | None = None, area: str = "all", label: int | None = None
     ) -> float:
         """AP over all IoUs or at one, over all classes or of one; -1 where undefined."""
-        table = self.precision[self._rows(iou)][..., list(self.areas).index(area), -1]
-        return _mean(table[:, :, self._classes(label)])
+        table = self.tables.precision[..., list(self.areas).index(area), -1]
+        return _mean(table[:, :, self._classes(label)][self._rows(iou)])
 
     def average_recall(
         self,
@@ -88,8 +114,8 @@ class CocoResult:
     ) -> float:
         """AR over all IoUs or at one, at a limit of detections; -1 where undefined."""
         place = -1 if limit is None else self.max_detections.index(limit)
-        table = self.recall[self._rows(iou)][..., list(self.areas).index(area), place]
-        return _mean(table[:, self._classes(label)])
+        table = self.tables.recall[..., list(self.areas).index(area), place]
+        return _mean(table[:, self._classes(label)][self._rows(iou)])
 
     def class_stats(self) -> tuple[tuple[str, ...], list[Row]]:
         """Column names, and the metrics of each class; None where undefined."""
@@ -98,8 +124,8 @@ class CocoResult:
 
     def mean_precision(self, recalls: Columns) -> Columns:
         """(T, R) class mean of precision at each IoU and recall; NaN without objects."""
-        table = self.precision[:, :, :, 0, -1]
-        known = table[0, 0] > -1  # (K,) classes with objects
+        table = self.tables.precision[:, :, :, 0, -1]
+        known = table[0, 0] > -1  # (L,) classes with objects that count
         if not known.any():
             return np.full((len(self.ious), len(recalls)), np.nan)
         mean: Columns = table[:, :, known].mean(axis=2)
@@ -111,7 +137,11 @@ class CocoResult:
 
     def per_class(self) -> tuple[CocoClassStats, ...]:
         """Metrics of every class, by label."""
-        return tuple(self._figures(label) for label in range(len(self.names)))
+        known = set(self.tables.labels.tolist())
+        return tuple(
+            self._figures(label) if label in known else CocoClassStats(name, *(-1.0,) * 7)
+            for label, name in enumerate(self.names)
+        )
 
     def _figures(self, label: int) -> CocoClassStats:
         small, medium, large = (
@@ -134,9 +164,11 @@ class CocoResult:
         return np.arange(len(ious)) if iou is None else np.flatnonzero(ious == iou)
 
     def _classes(self, label: int | None) -> IntArray:
+        """Places in the tables."""
         if label is not None:
-            return np.array([label])
-        return np.argsort(self.category_ids, kind="stable")  # a mean depends on its order
+            return np.flatnonzero(self.tables.labels == label)
+        ids = np.asarray(self.category_ids)[self.tables.labels]
+        return np.argsort(ids, kind="stable")  # a mean depends on its order
 
 
 def evaluate_coco(
@@ -177,17 +209,18 @@ def evaluate_coco(
         catIds=[0],
         imgIds=[],
     )
-    shape = (len(ious), len(COCO_RECALLS), len(names), len(areas), len(limits))
+    table = ByClass(truth, detections, most=limits[-1], class_agnostic=class_agnostic)
+    labels = np.unique(table.truth_group).astype(np.int64)
+    shape = (len(ious), len(COCO_RECALLS), len(labels), len(areas), len(limits))
     precision, scores = np.full(shape, -1.0), np.full(shape, -1.0)
     recall = np.full((shape[0], *shape[2:]), -1.0)
-    table = ByClass(truth, detections, most=limits[-1], class_agnostic=class_agnostic)
-    for label in range(len(names)):
+    for place, label in enumerate(labels.tolist()):
         counted = count_class(table, label, settings)
-        if counted is not None:
-            precision[:, :, label] = counted["precision"][:, :, 0]
-            scores[:, :, label] = counted["scores"][:, :, 0]
-            recall[:, label] = counted["recall"][:, 0]
-    bare = CocoResult(names, ids, tuple(ious), dict(areas), limits, precision, recall, scores, {})
+        precision[:, :, place] = counted["precision"][:, :, 0]
+        scores[:, :, place] = counted["scores"][:, :, 0]
+        recall[:, place] = counted["recall"][:, 0]
+    tables = _Tables(labels, precision, recall, scores)
+    bare = CocoResult(names, ids, tuple(ious), dict(areas), limits, tables, {})
     return replace(bare, stats=_stats(bare))
 
 

@@ -52,8 +52,8 @@ class ByClass:
         self.group, self.image = groups[1][order], image[order]
 
 
-def count_class(table: ByClass, label: int, settings: SimpleNamespace) -> dict[str, Columns] | None:
-    """Compute precision, recall and scores of one class; None where it has no objects.
+def count_class(table: ByClass, label: int, settings: SimpleNamespace) -> dict[str, Columns]:
+    """Compute precision, recall and scores of one class that has objects.
 
     Args:
         table: the objects and detections of all classes.
@@ -63,8 +63,6 @@ def count_class(table: ByClass, label: int, settings: SimpleNamespace) -> dict[s
     """
     truths = slice(*np.searchsorted(table.truth_group, [label, label + 1]).tolist())
     detected = slice(*np.searchsorted(table.group, [label, label + 1]).tolist())
-    if truths.start == truths.stop:
-        return None
     images = np.union1d(table.truth_image[truths], table.image[detected])
     truth_edges = truths.start + np.searchsorted(table.truth_image[truths], [*images, np.inf])
     detected_edges = detected.start + np.searchsorted(table.image[detected], [*images, np.inf])

@@ -15,8 +15,9 @@ from typing import Any, TextIO
 import numpy as np
 
 from ..datasets.dataset import ImageId
+from ..datasets.safe_json import is_id
 from ..errors import InvalidData
-from ..io import atomic_write, find_foreign_file
+from ..io import atomic_write, find_foreign_file, regular_size
 from .tables import DetectionTable, GroundTruth
 
 MOST_BYTES = 2 << 30
@@ -42,7 +43,7 @@ def read_results(path: Path, truth: GroundTruth) -> DetectionTable:
     """
     rows = _Rows(str(path), truth)
     try:
-        size = path.stat().st_size
+        size = regular_size(path)
         if size > MOST_BYTES:
             fix = "Split it by class, or leave out the lowest scores"
             raise InvalidData(str(path), f"{size} bytes are more than {MOST_BYTES}", fix)
@@ -137,10 +138,10 @@ class _Rows:
             box, score = one["bbox"], one["score"]
         except KeyError as error:
             raise self._wrong(number, f"it has no {error}") from None
-        if type(image) not in _IDS:
-            raise self._wrong(number, "its image_id is neither a whole number nor text")
-        if type(category) is not int:
-            raise self._wrong(number, "its category_id is no whole number")
+        if not is_id(image):
+            raise self._wrong(number, "its image_id is neither a whole number of 63 bits nor text")
+        if type(category) is not int or not is_id(category):
+            raise self._wrong(number, "its category_id is no whole number of 63 bits")
         if type(box) is not list or len(box) != 4:
             raise self._wrong(number, "its bbox is no list of four numbers")
         values = [*box, score]
@@ -158,7 +159,6 @@ class _Rows:
         return InvalidData(self._source, f"detection {number} (from 0): {problem}", _FORM)
 
 
-_IDS = (int, str)
 _NUMBERS = (int, float)
 
 

@@ -22,27 +22,38 @@ class Confusion:
 
     Args:
         names: of the K classes, by label.
-        counts: (K + 1, K + 1): a row is what an object is, a column what it was taken for. The last
-            column counts objects that were missed, the last row detections of nothing.
+        labels: (L,) of the classes that occur: of what is there or was found.
+        occurring: (L + 1, L + 1): a row is what an object is, a column what it was taken for. The
+            last column counts objects that were missed, the last row detections of nothing.
         min_score: detections below were left out.
         iou: what a pair needed at least.
     """
 
     names: tuple[str, ...]
-    counts: IntArray
+    labels: IntArray
+    occurring: IntArray
     min_score: float
     iou: float
 
+    @property
+    def counts(self) -> IntArray:
+        """(K + 1, K + 1): `occurring`, with a row and a column for every class."""
+        size = len(self.names) + 1
+        whole = np.zeros((size, size), np.int64)
+        places = [*self.labels.tolist(), size - 1]
+        whole[np.ix_(places, places)] = self.occurring
+        return whole
+
     def most_confused(self, count: int = 10) -> list[tuple[str, str, int]]:
         """Most frequent confusions: (true class, predicted class, count)."""
-        size = len(self.names)
-        mixed = self.counts[:size, :size] * (1 - np.eye(size, dtype=np.int64))
-        order = np.argsort(-mixed, axis=None, kind="stable")[:count]
-        rows, columns = np.unravel_index(order, mixed.shape)
+        rows, columns = np.nonzero(self.occurring[:-1, :-1])
+        mixed = rows != columns
+        rows, columns = rows[mixed], columns[mixed]
+        times = self.occurring[rows, columns]
+        names = [self.names[label] for label in self.labels.tolist()]
         return [
-            (self.names[row], self.names[column], int(mixed[row, column]))
-            for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
-            if mixed[row, column]
+            (names[rows[place]], names[columns[place]], int(times[place]))
+            for place in np.argsort(-times, kind="stable")[:count].tolist()
         ]
 
 
@@ -71,20 +82,20 @@ def confusion_matrix(
         len(detections), regular.take(order), beside=pairs.take(~real), iou=iou
     )
 
-    size = len(truth.names) + 1
+    labels = np.unique(np.concatenate([truth.labels, detections.labels]))
+    size = len(labels) + 1
     seen = np.zeros(len(truth), np.bool_)
     seen[matching.matched_object[matching.true_positive]] = True
     missed = truth.labels[~seen & ~truth.ignored]
     alarms = detections.labels[matching.false_positive]
-    rows = [
-        truth.labels[matching.matched_object[matching.true_positive]],
-        missed,
-        np.full(len(alarms), size - 1),
-    ]
-    columns = [detections.labels[matching.true_positive], np.full(len(missed), size - 1), alarms]
+    matched = truth.labels[matching.matched_object[matching.true_positive]]
+    taken_for = detections.labels[matching.true_positive]
+    is_row, is_column = (np.searchsorted(labels, own) for own in (matched, taken_for))
+    rows = [is_row, np.searchsorted(labels, missed), np.full(len(alarms), size - 1)]
+    columns = [is_column, np.full(len(missed), size - 1), np.searchsorted(labels, alarms)]
     flat = np.concatenate(rows) * size + np.concatenate(columns)
     counts = np.bincount(flat, minlength=size * size).reshape(size, size)
-    return Confusion(truth.names, counts.astype(np.int64), min_score, iou)
+    return Confusion(truth.names, labels, counts.astype(np.int64), min_score, iou)
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,7 @@ def draw_figures(evaluation: Evaluation) -> dict[str, bytes]:
     """Draw every figure: name → PNG bytes."""
     metrics = evaluation.metrics
     curves = metrics.curves
+    shown = [one for one in curves.classes if one.objects or len(one.scores)] or curves.classes[:1]
     figures = {
         "precision-recall": draw_precision_recall(
             RECALLS,
@@ -80,15 +81,15 @@ def draw_figures(evaluation: Evaluation) -> dict[str, bytes]:
         ),
         "f1": draw_f1(
             SCORES,
-            np.stack([curve.at(SCORES)[2] for curve in curves.classes]),
+            np.stack([curve.at(SCORES)[2] for curve in shown]),
             overall=curves.overall.at(SCORES)[2],
-            names=metrics.truth.names,
+            names=[curve.name for curve in shown],
             best=(metrics.best_score, curves.overall.best_f1),
             title=f"F1 at IoU {MATCH_IOU:.2f}",
         ),
         "confusion": draw_confusion(
-            metrics.confusion.counts,
-            names=metrics.truth.names,
+            metrics.confusion.occurring,
+            names=[metrics.truth.names[label] for label in metrics.confusion.labels.tolist()],
             title=f"Confusion at IoU {MATCH_IOU:.2f}, scores from {metrics.best_score:.3f}",
         ),
     }

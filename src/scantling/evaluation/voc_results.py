@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InvalidData
+from ..io import regular_size
 from .coco_results import refuse_unknown
 from .tables import DetectionTable, GroundTruth
 
@@ -79,6 +80,7 @@ def _voc_lines(path: Path) -> Iterator[tuple[int, tuple[str, float, float, float
     """Iterate over (line number, fields) of the lines that are not blank."""
     fix = "Write `image score left top right bottom`"
     try:
+        regular_size(path)
         with path.open(encoding="utf-8") as file:
             number = 0
             while text := file.readline(65_536):

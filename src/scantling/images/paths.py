@@ -16,14 +16,13 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from ..io import OUTPUT_MARK
+from ..io import OUTPUT_MARK, describe_mode
 from . import heic
 from .fetch import without_password
-from .read import describe_mode, is_pil_image
+from .read import is_pil_image
 
 # In a stream of locations: finding the next may take for ever, so hand on what has been read.
 PAUSE = None
-
 
 IMAGE_SUFFIXES = frozenset(
     (
@@ -185,6 +184,9 @@ def _locate_camera(number: int) -> Location:
 
 
 def _locate_standard_input() -> Iterator[Location | None]:
+    if sys.stdin is None:
+        yield Location("problem", "standard input", "is closed; expected paths, one a line")
+        return
     try:
         # A reader of its own: one that still waits when the program ends would hold the lock of
         # `sys.stdin`, on which Python's shutdown aborts.
@@ -263,7 +265,7 @@ def _locate_existing(path: str, mode: int) -> Iterator[Location]:
         is_video = Path(path).suffix.lower() in VIDEO_SUFFIXES
         yield Location("video" if is_video else "image", path, path)
     else:
-        yield Location("problem", path, f"is a {describe_mode(mode)}, not an image file")
+        yield Location("problem", path, f"is a {describe_mode(mode)}, not a file")
 
 
 def _locate_folder(folder: str) -> Iterator[Location]:

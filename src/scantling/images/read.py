@@ -7,7 +7,6 @@ converted by the decoder; of an animation, an MPO or a TIFF of several pages the
 
 import ctypes
 import os
-import stat
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import cv2
 import numpy as np
 
 from ..errors import InvalidSource, InvalidValue
+from ..io import regular_size
 from ..structures import Image
 from .headers import read_header
 from .heic import decode_heic
@@ -34,6 +34,7 @@ CHOSEN = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
 
 MAX_PIXELS = 178_956_970  # 0.5 GiB decoded; the limit at which Pillow refuses too
 MAX_BYTES = 2**29
+MAX_ARRAY = 2**30  # pixels of an image that is in memory already: 3 GiB
 
 # (height, width) of an image, upright → how large it must be at least once it is decoded
 MinSize = Callable[[tuple[int, int]], tuple[int, int]]
@@ -111,27 +112,11 @@ def check_regular(path: str | os.PathLike[str]) -> int:
     Raises:
         InvalidSource: no such file, no permission, or a folder, a pipe, a device.
     """
-    name = os.fspath(path)
     try:
-        status = Path(path).stat()
+        return regular_size(path)
     except OSError as error:
-        raise InvalidSource(name, (error.strerror or str(error)).lower()) from error
-    except ValueError as error:  # a zero byte in the name
-        raise InvalidSource(repr(name), f"is no file name: {error}") from error
-    if not stat.S_ISREG(status.st_mode):
-        raise InvalidSource(name, f"is a {describe_mode(status.st_mode)}, not an image file")
-    return status.st_size
-
-
-def describe_mode(mode: int) -> str:
-    """What kind of thing a path is, from `os.stat(path).st_mode`."""
-    if stat.S_ISDIR(mode):
-        return "folder"
-    if stat.S_ISFIFO(mode):
-        return "pipe"
-    if stat.S_ISSOCK(mode):
-        return "socket"
-    return "regular file" if stat.S_ISREG(mode) else "device"
+        problem = (error.strerror or str(error)).lower()
+        raise InvalidSource(os.fspath(path), problem) from error
 
 
 def decode_image(data: bytes, source: str, *, max_pixels: int = MAX_PIXELS) -> Image:
@@ -255,6 +240,7 @@ def is_pil_image(value: object) -> bool:
 
 
 def _from_array(array: np.ndarray[Any, Any], source: str) -> Image:
+    array = np.asarray(array)  # a matrix stays one of two axes, whatever is asked of it
     given = f"is an array of {array.dtype} of shape {array.shape}"
     if array.ndim == 4:
         raise InvalidSource(source, f"{given}; expected one image, not a batch: pass a list")
@@ -272,6 +258,8 @@ def _from_array(array: np.ndarray[Any, Any], source: str) -> Image:
         )
     if array.size == 0:
         raise InvalidSource(source, f"{given}; it has no pixels")
+    if array.shape[0] * array.shape[1] > MAX_ARRAY:  # views of one number can be of any size
+        raise InvalidSource(source, f"{given}, more than the limit of {MAX_ARRAY:,} pixels")
     if array.ndim == 2 or array.shape[2] == 1:
         array = np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2)
     return np.ascontiguousarray(array[..., :3])

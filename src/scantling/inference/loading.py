@@ -20,6 +20,7 @@ from .predictor import Prediction, Predictor
 
 logger = logging.getLogger(__name__)
 
+LONGEST_PART = 255  # letters of a file name: no usual system has longer ones
 Size = tuple[int, int]  # (height, width)
 
 
@@ -113,6 +114,8 @@ def open_predictor(
     Raises:
         ScantlingError: as `load`.
     """
+    for setting, given in (("model", model), ("weights", weights), ("names", names)):
+        _check_name(setting, given)
     if resize_mode is not None and resize_mode not in RESIZE_MODES:
         raise InvalidValue("resize_mode", resize_mode, "one of " + ", ".join(RESIZE_MODES))
     if is_exported(model):
@@ -135,6 +138,13 @@ def open_predictor(
         clip=clip,
         fast_decode=fast_decode,
     )
+
+
+def _check_name(setting: str, given: str | Path | None) -> None:
+    """Refuse what no file can be called: the system would say so of every question about it."""
+    parts = str(given).split("/")
+    if "\0" in str(given) or max(map(len, parts)) > LONGEST_PART:
+        raise InvalidValue(setting, str(given)[:LONGEST_PART], "a name, or the path of a file")
 
 
 def _open_model(

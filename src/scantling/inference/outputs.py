@@ -21,6 +21,7 @@ from ..io import (
     unused,
     write_file,
 )
+from ..reports.csv_cells import as_cell
 from ..reports.drawing import crop, draw, encode_image
 from ..structures import Detections, Image
 from .coco_output import CocoWriter
@@ -214,16 +215,16 @@ class CsvWriter:
 
     def __init__(self, folder: Path) -> None:
         path = unused(folder / "detections.csv")
-        self._file = path.open("x", encoding="utf-8", errors="backslashreplace", newline="")
+        self._file = path.open("x", encoding="utf-8", newline="")
         self._rows = csv.writer(self._file)
         self._rows.writerow(COLUMNS)
 
     def write(self, name: str, frame: Frame, detections: Detections | None) -> None:  # noqa: ARG002
         record = to_record(frame, detections)
         for found in record["detections"]:
-            what = (found["label"], found["name"], found["score"], *found["box"])
-            of_frame = (record[key] for key in ("source", "frame", "time", "reduced"))
-            self._rows.writerow((*of_frame, *what))
+            what = (found["label"], as_cell(found["name"]), found["score"], *found["box"])
+            of_frame = (record[key] for key in ("frame", "time", "reduced"))
+            self._rows.writerow((as_cell(record["source"]), *of_frame, *what))
         self._file.flush()
 
     def close(self) -> None:

@@ -15,7 +15,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from ..errors import InvalidSpec, InvalidValue, lookup, printable, unreadable
-from ..io import find_foreign, write_file
+from ..io import find_foreign, open_regular, write_file
+from .frozen import MAX_SIDE
+from .parsing import parse_json
 from .schema import ModelSpec
 
 FAMILIES = ("yolov4", "efficientdet")  # a module each; how the names of its variants begin
@@ -49,16 +51,30 @@ CATALOG = Catalog()
 SUFFIX = ".json"
 KEY = "spec"
 MAX_BYTES = 10**6
-# Far above any network: a file of somebody else's must not make a machine build one for hours.
+# Far above any network, for every number that a spec has: a file of somebody else's must not make a
+# machine build one for hours.
 LARGEST = {
+    "anchors": 1 << 16,
+    "beta": 1e6,
+    "bottleneck": 64,
     "channels": 1 << 15,
     "depth": 4096,
-    "image_size": 1 << 16,
+    "expand": 64,
+    "feature_strides": 1 << 10,
+    "groups": 1 << 15,
+    "image_size": MAX_SIDE,
     "kernel": 255,
+    "mean": 1e6,
+    "norm_eps": 1e6,
     "num_classes": 10**5,
     "outputs": 16,
+    "pad_value": 255,
+    "partial": 64,
+    "scale_xy": 100,
     "spp_depth": 64,
     "spp_lead": 64,
+    "squeeze": 64,
+    "std": 1e6,
     "stem_channels": 1 << 15,
     "stem_kernel": 255,
     "stem_stride": 64,
@@ -138,14 +154,14 @@ def read_spec(path: Path) -> ModelSpec:
         raise InvalidSpec(str(path), problems, "Write it with `scantling scale`") from error
     except InvalidSpec as error:
         raise InvalidSpec(str(path), printable(error, limit=300), "Change that") from error
-    _check_proportions(spec, path)
+    check_proportions(spec, str(path))
     return spec
 
 
 def _read_table(path: Path) -> Any:
     """What stands in the file, as plain values."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             data = stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise InvalidSpec(str(path), unreadable(error), "Give a .json file with a spec") from error
@@ -154,26 +170,26 @@ def _read_table(path: Path) -> Any:
             str(path), f"it is larger than {MAX_BYTES:,} bytes", "A spec takes a few thousand"
         )
     try:
-        return json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        return parse_json(data)
+    except ValueError as error:
         foreign = find_foreign(data)
         problem = f"it is {foreign}" if foreign else ""
         problem = problem or f"it is not JSON ({printable(error, limit=300)})"
         raise InvalidSpec(str(path), problem, "Give a .json file with a spec") from error
 
 
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number of JSON")
+def check_proportions(spec: ModelSpec, source: str) -> None:
+    """Refuse numbers with which a network would take hours to build.
 
-
-def _check_proportions(spec: ModelSpec, path: Path) -> None:
-    """Refuse numbers with which a network would take hours to build."""
+    Raises:
+        InvalidSpec: names the number, and the most that it may be.
+    """
     for name, value in _numbers(spec):
-        most = LARGEST.get(name)
-        if most is not None and value > most:
-            raise InvalidSpec(str(path), f"{name} is {value}", f"Expected {most} at most")
-    stages = spec.backbone.stages
-    blocks = sum(stage.depth for stage in stages) + spec.neck.depth * len(spec.neck.channels)
+        if not abs(value) <= LARGEST[name]:  # nor is it no number
+            raise InvalidSpec(source, f"{name} is {value}", f"Expected {LARGEST[name]} at most")
+    stages, neck, head = spec.backbone.stages, spec.neck, spec.head
+    levels = len(neck.channels)
+    blocks = sum(stage.depth for stage in stages) + (neck.depth + head.depth) * levels
     counts = {
         "stages": (len(stages), MOST_STAGES),
         "anchors of a level": (max(map(len, spec.head.anchors), default=0), MOST_ANCHORS),
@@ -181,20 +197,20 @@ def _check_proportions(spec: ModelSpec, path: Path) -> None:
     }
     for what, (count, allowed) in counts.items():
         if count > allowed:
-            raise InvalidSpec(str(path), f"it has {count} {what}", f"Expected {allowed} at most")
+            raise InvalidSpec(source, f"it has {count} {what}", f"Expected {allowed} at most")
     if not all(spec.head.anchors):
-        raise InvalidSpec(str(path), "a level has no anchors", "Give one at least")
+        raise InvalidSpec(source, "a level has no anchors", "Give one at least")
 
 
-def _numbers(part: object, name: str = "") -> Iterator[tuple[str, int]]:
-    """Every whole number inside a spec, with the name of the field that it is in."""
+def _numbers(part: object, name: str = "") -> Iterator[tuple[str, float]]:
+    """Every number inside a spec, with the name of the field that it is in."""
     if isinstance(part, BaseModel):
         for field in type(part).model_fields:
             yield from _numbers(getattr(part, field), field)
     elif isinstance(part, tuple):
         for item in part:
             yield from _numbers(item, name)
-    elif isinstance(part, int) and not isinstance(part, bool):
+    elif isinstance(part, (int, float)) and not isinstance(part, bool):
         yield name, part
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidSpec
+from .frozen import MAX_SIDE
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +35,8 @@ class SizeRule:
         """Whether the height or width of an image may be that many pixels."""
         if self.fitting is not None:
             return 0 <= side < len(self.fitting) and bool(self.fitting[side])
-        return side > 0 and self.divisor is not None and side % self.divisor == 0
+        in_range = 0 < side <= MAX_SIDE
+        return in_range and self.divisor is not None and side % self.divisor == 0
 
     def check(self, model: str, image_size: tuple[int, int]) -> None:
         """Refuse an image size that the network cannot take.
@@ -59,6 +61,8 @@ class SizeRule:
         given = "image " + " and ".join(f"{what} {side}" for what, side in wrong.items())
         if self.divisor is None:
             problem = f"{given}: feature maps that the network joins would differ in size"
+        elif max(wrong.values()) > MAX_SIDE:
+            return f"{given}: too large", f"{MAX_SIDE} pixels are the most"
         elif not any(side % self.divisor for side in wrong.values()):
             problem = f"{given}: too small or too large"
         else:

@@ -5,7 +5,7 @@ The caller logs, evaluates, saves and stops in its own `for`.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ..blocks import begin_update, set_progress
-from ..errors import TrainingDiverged
+from ..errors import InvalidSettings, TrainingDiverged
 from ..losses import Loss
 from ..structures import Batch, LossTerms, Targets
 from .optimizer import set_rates, set_training
@@ -140,7 +140,7 @@ class Trainer:
             with nullcontext() if last else accelerator.no_sync(network):
                 images = batch.images.to(accelerator.device, non_blocking=True)
                 images = self._attacked(plain, images, step.first_batch + place, strength)
-                with accelerator.autocast():
+                with accelerator.autocast(), _told_if_too_small(step.image_size):
                     raw = network(self.normalize(images))
                 targets = _to(batch.targets, accelerator.device)
                 terms = self.loss(raw, targets, step.image_size, all_reduce=self._all_reduce)
@@ -167,6 +167,20 @@ class Trainer:
     def _all_reduce(self, values: Tensor) -> Tensor:
         summed: Tensor = self.accelerator.reduce(values, reduction="sum")
         return summed
+
+
+@contextmanager
+def _told_if_too_small(image_size: tuple[int, int]) -> Iterator[None]:
+    """Say what torch means where a feature map of one image has one cell, and so no variance."""
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        height, width = image_size
+        problem = f"image_size: of {height}×{width} pixels a feature map has one cell, and a batch"
+        expected = "has one image: expected a larger image_size, or no batch of one image"
+        raise InvalidSettings([f"{problem} {expected}"]) from error
 
 
 def _to(targets: Targets, device: torch.device) -> Targets:

@@ -8,13 +8,18 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from ..engines.hardware import MOST_IMAGES
 from ..losses.settings import ScaledYolov4Settings
 from ..losses.table import LossSettings
-from ..specs.frozen import Frozen, Positive, Size
+from ..specs.frozen import Frozen, Size
 
 Share = Annotated[float, Field(ge=0, le=1)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Above = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+# No setting is larger than arithmetic with it bears: in float32, and of whole numbers in 64 bits.
+NotNegative = Annotated[float, Field(ge=0, le=1e38, allow_inf_nan=False)]
+Above = Annotated[float, Field(gt=0, le=1e38, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, le=10**9)]
+Positive = Annotated[int, Field(gt=0, le=10**9)]
+Images = Annotated[int, Field(gt=0, le=MOST_IMAGES)]
 
 # What groups were called in run folders that were written before.
 OLD_NAMES = {
@@ -84,7 +89,7 @@ class ScheduleSettings(Frozen):
     step_factor: Above = 0.1
     power: Above = 0.9
     warmup_epochs: NotNegative = 3.0
-    warmup_least: Annotated[int, Field(ge=0)] = 0
+    warmup_least: Count = 0
     warmup_power: Above = 1.0
     warmup_start: NotNegative = 0.0
     warmup_bias: NotNegative | None = None
@@ -217,7 +222,7 @@ class AnchorSettings(Frozen):
     least_recall: Share = 0.98
     fitness: Literal["ratio", "iou"] = "ratio"
     threshold: Above = 4.0
-    generations: Annotated[int, Field(ge=0)] = 1000
+    generations: Count = 1000
 
 
 class LoaderSettings(Frozen):
@@ -229,7 +234,7 @@ class LoaderSettings(Frozen):
     """
 
     workers: Annotated[int, Field(ge=0, le=256)] = 1
-    store_gigabytes: NotNegative = 20.0
+    store_gigabytes: Annotated[float, Field(ge=0, le=10**6)] = 20.0
 
 
 class Recipe(Frozen):
@@ -254,14 +259,14 @@ class Recipe(Frozen):
     """
 
     epochs: Positive = 300
-    batch: Positive = 16
-    nominal_batch: Positive = 64
+    batch: Images = 16
+    nominal_batch: Images = 64
     image_size: Size | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     compile: Literal["auto", "activations", "network", "none"] = "auto"
     freeze: tuple[str, ...] = ()
-    close_mosaic: Annotated[int, Field(ge=0)] = 0
+    close_mosaic: Count = 0
     save_minutes: Above = 10.0
     evaluate_every: Positive = 1
     optimizer: OptimizerSettings = OptimizerSettings()

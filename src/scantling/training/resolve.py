@@ -4,7 +4,6 @@ Weakest first: the field's default, the recipe of the model, the run file, the c
 """
 
 import json
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -16,6 +15,7 @@ from pydantic import ValidationError
 from ..errors import InvalidSettings
 from ..images.read import read_bytes
 from ..io import find_foreign
+from ..specs.parsing import MAX_BYTES, MAX_DEPTH, parse_toml
 from .recipe import OLD_NAMES, Recipe
 from .recipes import RECIPES
 from .setting_hints import hint_for
@@ -23,7 +23,6 @@ from .setting_hints import hint_for
 # (source, settings as nested tables), weakest first.
 SettingsLayers = Sequence[tuple[str, Mapping[str, Any]]]
 
-MAX_FILE = 1 << 20  # bytes of a run file
 # Settings that decide which others there are, and those others.
 CLEARED = {"loss.kind": "loss", "augment.kind": "augment.settings"}
 
@@ -110,10 +109,10 @@ def read_run_file(path: Path) -> dict[str, Any]:
         InvalidSource: it cannot be read.
         InvalidSettings: it is no TOML.
     """
-    data = read_bytes(path, max_bytes=MAX_FILE)
+    data = read_bytes(path, max_bytes=MAX_BYTES)
     try:
-        return tomllib.loads(data.decode("utf-8-sig"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        return parse_toml(data.decode("utf-8-sig"))
+    except ValueError as error:
         problem = find_foreign(data) or f"no TOML: {error}"
         raise InvalidSettings([f"{path}: is {problem}"]) from error
 
@@ -128,11 +127,14 @@ def parse_settings(words: Sequence[str]) -> dict[str, Any]:
     wrong = [word for word in words if not word.partition("=")[1] or not word.partition("=")[0]]
     if wrong:
         raise InvalidSettings([f"{word!r}: expected key=value" for word in wrong])
+    deep = [word for word in words if word.partition("=")[0].count(".") > MAX_DEPTH]
+    if deep:
+        raise InvalidSettings([f"{word[:60]!r}: no setting has so many parts" for word in deep])
     for word in words:
         name, _, text = word.partition("=")
         try:
-            value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+            value = parse_toml(f"value = {text}")["value"]
+        except ValueError:
             value = text
         _put(found, name.strip(), value, {})
     return found

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..blocks import read_past, write_past
 from ..errors import InvalidCheckpoint, unreadable
-from ..io import atomic_write
+from ..io import atomic_write, regular_size
 from ..structures import LossTerms
 from .ema import EMA
 from .recipe import current_name
@@ -108,6 +108,7 @@ def read_notes(path: Path) -> dict[str, Any]:
         InvalidCheckpoint: there is no such file, or it is no state of a run.
     """
     try:
+        regular_size(path)
         with safe_open(str(path), framework="pt") as file:
             header = json.loads((file.metadata() or {})[HEADER])
         if header["version"] != VERSION:

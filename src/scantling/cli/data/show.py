@@ -28,7 +28,7 @@ class DataShowOptions:
     split: Annotated[
         str | None, option(INPUT, "Split of the data; the one for evaluation by default.")
     ] = None
-    count: Annotated[int, option(INPUT, "How many images.", min=1)] = 16
+    count: Annotated[int, option(INPUT, "How many images.", min=1, max=10_000)] = 16
     augment: Annotated[
         list[str] | None,
         option(
@@ -54,8 +54,10 @@ class DataShowOptions:
     ] = None
     format: FormatSetting = None
     seed: Annotated[int, Setting("Another seed, other images.", min=0)] = 0
-    columns: Annotated[int | None, Setting("Images in a row.", min=1)] = None
-    cell: Annotated[int, Setting("Side of each image on the sheet, in pixels.", min=32)] = 320
+    columns: Annotated[int | None, Setting("Images in a row.", min=1, max=1000)] = None
+    cell: Annotated[
+        int, Setting("Side of each image on the sheet, in pixels.", min=32, max=4096)
+    ] = 320
 
 
 def show(options: DataShowOptions) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 from ...errors import nearest_hint
 from ..dataset import Dataset, ImageId, LabelledImage
 from ..findings import Finding, Problems, data_error, shorten
-from ..safe_json import find_lines, read_json
+from ..safe_json import MAX_ID, find_lines, is_id, read_json
 from .coco_objects import read_annotations
 from .files import Folders, HeaderReader, read_size
 from .layout import find_json_files
@@ -89,8 +89,10 @@ def _read_categories(
     """Names and ids, in the order of the ids."""
     by_id: dict[int, str] = {}
     for place, category in enumerate(categories):
-        if not isinstance(category, dict) or type(category.get("id")) is not int:
-            raise data_error("E103", file, f"categories[{place}] has no whole number as its id")
+        number = category.get("id") if isinstance(category, dict) else None
+        if type(number) is not int or not is_id(number):
+            problem = f"categories[{place}] has no whole number up to {MAX_ID:,} as its id"
+            raise data_error("E103", file, problem)
         name = category.get("name", "")
         if not isinstance(name, str):
             raise data_error("E108", file, f"categories[{place}] has no text as its name")
@@ -162,8 +164,9 @@ def _fault_of_image(entry: Any, by_id: dict[ImageId, int | None]) -> tuple[str, 
     if not isinstance(entry, dict):
         return "E110", f"is {shorten(entry)}; expected an image with id and file_name"
     image_id, name = entry.get("id"), entry.get("file_name")
-    if type(image_id) not in (int, str):
-        return "E110", f"its id is {shorten(image_id)}; expected a number or text"
+    if not is_id(image_id):
+        expected = f"a whole number up to {MAX_ID:,}, or text"
+        return "E110", f"its id is {shorten(image_id)}; expected {expected}"
     if not isinstance(name, str) or not name:
         return "E110", f"its file_name is {shorten(name)}; expected the name of a file"
     if image_id in by_id:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..dataset import ImageId
 from ..findings import shorten
+from ..safe_json import MAX_ID, is_id
 
 HUGE = 10**15  # a coordinate of more is no pixel of anything
 
@@ -38,6 +39,7 @@ def are_plain(
         and _only(map(type, images), {int, str})
         and _only(map(type, categories), {int})
         and _only(map(type, ids), {int, str})
+        and all(map(_are_ids, (images, categories, ids)))
         and _only(map(type, flags), {int, bool})
     ):
         return False
@@ -59,6 +61,12 @@ def are_plain(
     )
 
 
+def _are_ids(values: list[int | str]) -> bool:
+    """Whether none is too large for an id; asked before any of them becomes a key."""
+    numbers = [value for value in values if type(value) is int]
+    return not numbers or (min(numbers) >= -MAX_ID and max(numbers) <= MAX_ID)
+
+
 def _only(values: Iterable[Any], allowed: set[Any]) -> bool:
     return set(values) <= allowed
 
@@ -66,7 +74,7 @@ def _only(values: Iterable[Any], allowed: set[Any]) -> bool:
 def image_of(annotation: Any, by_id: dict[ImageId, int | None]) -> int | None:
     """The index of an annotation's image; None where it has no known one."""
     image_id = annotation.get("image_id") if isinstance(annotation, dict) else None
-    return by_id.get(image_id) if type(image_id) in (int, str) else None  # type: ignore[arg-type]
+    return by_id.get(image_id) if is_id(image_id) else None  # type: ignore[arg-type]
 
 
 def fault_of(
@@ -85,14 +93,16 @@ def fault_of(
         if annotation.get(key) is None:
             return "E201", f"has no {key}"
     image_id, category = annotation["image_id"], annotation["category_id"]
-    if type(image_id) not in (int, str) or image_id not in by_id:
+    if not is_id(image_id) or image_id not in by_id:
         return "E218", f"there is no image with the id {shorten(image_id)}"
     if type(category) is not int:
         return "E205", f"category_id is {shorten(category)}; expected a whole number"
-    if category not in labels:
+    if not is_id(category) or category not in labels:
         return "E206", f"there is no category with the id {shorten(category)}"
     number = annotation.get("id")
     if isinstance(number, (int, str)):
+        if not is_id(number):
+            return "E201", f"its id is {shorten(number)}; expected {MAX_ID:,} at most"
         if number in ids:
             return "E229", f"the id {shorten(number)} is there already"
         ids.add(number)

@@ -20,14 +20,17 @@ HeaderReader = Callable[[Path], Header]
 logger = logging.getLogger(__name__)
 
 BLOCK = 2**17  # bytes at the front of a JPEG in which its size is looked for first
-MAX_WALKED = 5_000_000  # files and folders
+MAX_IMAGES = 5_000_000
+MAX_OTHERS = 300_000  # names that are no images, and as many more as there are twice images
+MAX_FOLDERS = 300_000
+MAX_PARTS, MAX_LENGTH = 128, 4_096  # of a path: folders, letters
 MAX_LOOKED_AT = 2_000  # names in a folder, when only a hint is looked for
 
 _DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 class Folders:
-    """A cache of folder listings."""
+    """A cache of folder listings; of more folders than any data set has, it keeps no more."""
 
     def __init__(self) -> None:
         self._names: dict[str, frozenset[str]] = {}
@@ -36,12 +39,20 @@ class Folders:
 
     def names(self, folder: str) -> frozenset[str]:
         """All names in a folder; none where it cannot be listed."""
-        if folder not in self._names:
-            try:
-                self._names[folder] = frozenset(os.listdir(folder or "."))  # noqa: PTH208
-            except (OSError, ValueError):
-                self._names[folder] = frozenset()
-        return self._names[folder]
+        if (known := self._names.get(folder)) is not None:
+            return known
+        try:
+            found = frozenset(os.listdir(folder or "."))  # noqa: PTH208
+        except (OSError, ValueError):
+            found = frozenset()
+        if not self.is_full:
+            self._names[folder] = found
+        return found
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so many folders were asked for that only an attack can be the reason."""
+        return len(self._names) + len(self._called) > MAX_FOLDERS
 
     def has(self, path: str) -> bool:
         """Whether there is something at a path."""
@@ -51,10 +62,12 @@ class Folders:
     def find(self, path: str) -> str | None:
         """The path as its file and its folder are called where upper and lower case count.
 
-        None where nothing is called so, or more than one thing.
+        None where nothing is called so, or more than one thing; or the path is longer than any is.
         """
         if self.has(path):
             return path
+        if self.is_full or path.count("/") > MAX_PARTS or len(path) > MAX_LENGTH:
+            return None
         folder, name = os.path.split(path)
         called = self._folder(folder)
         found = None if called is None else self._spelling(called, name)
@@ -88,21 +101,48 @@ def is_image(name: str) -> bool:
     return is_image_suffix(os.path.splitext(name)[1].lower()) and name[0] != "."  # noqa: PTH122
 
 
-def find_images(folder: Path) -> list[str]:
+class Walk:
+    """Counts what lies in the folders that one data set names, or in which its patterns look.
+
+    A path such as `/` would be walked through for hours.
+    """
+
+    def __init__(self) -> None:
+        self._images = self._others = 0
+
+    def count(self, folder: Path, names: list[str]) -> list[str]:
+        """Take in the names in a folder; return the images among them.
+
+        Raises:
+            InvalidData: E230 there are too many of all folders together, or hardly an image.
+        """
+        images = list(filter(is_image, names))
+        self._images += len(images)
+        self._others += len(names) - len(images)
+        if self._images > MAX_IMAGES:
+            raise data_error("E230", folder, f"more than {MAX_IMAGES:,} images lie in it")
+        if self._others > MAX_OTHERS + 2 * self._images:
+            problem = f"more than {self._others - 1:,} files that are no images lie in it"
+            raise data_error("E230", folder, problem, fix="Name the folder of the images")
+        return images
+
+    def look_through(self, folder: str) -> None:
+        """Count all that lies in a folder and below; raises as `count`."""
+        for _, folders, files in os.walk(folder, followlinks=True):
+            self.count(Path(folder), folders + files)
+
+
+def find_images(folder: Path, walk: Walk) -> list[str]:
     """Paths of all images in a folder and below, sorted; hidden ones left out.
 
     Raises:
-        InvalidData: E230 there are more than `MAX_WALKED` files.
+        InvalidData: E230 as `Walk.count`.
     """
     found: list[str] = []
     others: list[str] = []
-    seen = 0
     for parent, folders, files in os.walk(folder):
-        seen += len(folders) + len(files)
-        if seen > MAX_WALKED:  # a path such as `/` would be walked through for hours
-            raise data_error("E230", folder, f"more than {MAX_WALKED:,} files lie in it")
+        images = sorted(walk.count(folder, folders + files))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        images = sorted(filter(is_image, files))
         found += [os.path.join(parent, name) for name in images]  # noqa: PTH118
         if len(images) < len(files):
             others += files

@@ -58,12 +58,14 @@ def find_label_places(image: str) -> tuple[str, ...]:
     the last place is beside the image.
     """
     beside = os.path.splitext(image)[0] + ".txt"  # noqa: PTH122 - of a hundred thousand paths
-    places = [
-        pattern.sub(r"\1labels\2", beside, count=1)
-        for pattern in (_IMAGES, _VOC_IMAGES)
-        if pattern.match(beside)
-    ]
-    return (*places, beside)
+    places = [_exchange(pattern, beside) for pattern in (_IMAGES, _VOC_IMAGES)]
+    return (*filter(None, places), beside)
+
+
+def _exchange(pattern: re.Pattern[str], path: str) -> str | None:
+    """A path with `labels` in place of the last folder of images; None where there is none."""
+    found = pattern.match(path)  # not `sub`, which would look from every letter on
+    return f"{found[1]}labels{found[2]}{path[found.end() :]}" if found else None
 
 
 def find_label_file(image: str, folders: Folders) -> tuple[str, bool]:
@@ -76,7 +78,7 @@ def find_label_file(image: str, folders: Folders) -> tuple[str, bool]:
     for path in places:
         if folders.has(path):
             return path, True
-    for path in (*places, _ANY_IMAGES.sub(r"\1labels\2", places[-1], count=1)):
+    for path in (*places, _exchange(_ANY_IMAGES, places[-1]) or places[-1]):
         called = folders.find(path)
         if called is not None and _is_label_of(image, called, folders):
             return called, True

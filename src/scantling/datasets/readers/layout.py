@@ -10,11 +10,12 @@ from pathlib import Path
 from ...errors import InvalidData
 from ..findings import Problems, data_error, shorten
 from ..safe_text import read_text, read_yaml
-from .files import Folders, find_image_folders, find_images, is_image
+from .files import Folders, Walk, find_image_folders, find_images, is_image
 from .label_files import Listed
 from .moved_paths import MovedPaths, split_path
 
 MAX_LIST = 2**28  # bytes: millions of paths
+FIXED = re.compile(r"([^*?\[/]*/)*")  # of a pattern: the folders in front of its first sign
 MAX_ENTRY = 4_096  # letters of one; with several `**` in it, looking may take for ever
 ROBOFLOW = "_annotations.coco.json"
 KIND = re.compile(r"(instances|person_keypoints|captions|stuff|panoptic|image_info)_(.+)")
@@ -115,32 +116,37 @@ def choose_split(splits: Sequence[str], wanted: str | None, source: Path) -> str
 
 
 def expand_entry(entry: str, bases: Sequence[Path], file: Path, *, line: int | None,
-                 key: str, problems: Problems) -> list[Listed]:  # fmt: skip
+                 key: str, problems: Problems, walk: Walk) -> list[Listed]:  # fmt: skip
     """Expand a folder, `.txt` list, image path or glob pattern to images.
 
     Args:
         entry: a path, absolute or from one of the bases; what is there is taken literally.
         bases: folders to look in, in turn.
         file: where it is written; `line` in it, under `key`.
+        walk: of the data set.
 
     Raises:
         InvalidData: E106 there is nothing of that name; E105 no image in it; as `read_list`.
     """
-    if "\0" in entry or len(entry) > MAX_ENTRY or entry.count("**") > 1:
+    fixed = FIXED.match(entry)[0]  # type: ignore[index]  # it may be empty
+    climbs = ".." in entry[len(fixed) :].split("/") and glob.has_magic(entry)
+    if "\0" in entry or len(entry) > MAX_ENTRY or entry.count("**") > 1 or climbs:
         problem = f"{key}: {shorten(entry)} is neither a path nor a pattern"
         raise data_error("E106", file, problem, line=line)
     for path in [os.path.join(base, entry) for base in bases]:  # noqa: PTH118
         if os.path.isdir(path):  # noqa: PTH112
-            return _or_none([Listed(image, file, line) for image in find_images(Path(path))],
+            return _or_none([Listed(image, file, line) for image in find_images(Path(path), walk)],
                             Path(path), file, line)  # fmt: skip
         if os.path.exists(path):  # noqa: PTH110 - False for a name that no file can have
             if path.lower().endswith(".txt"):
                 return read_list(Path(path), bases, problems)
             return [Listed(path, file, line)]
     if glob.has_magic(entry):
-        for path in [os.path.join(glob.escape(str(base)), entry) for base in bases]:  # noqa: PTH118
+        for base in bases:
+            path = os.path.join(glob.escape(str(base)), entry)  # noqa: PTH118
+            walk.look_through(os.path.join(base, fixed))  # noqa: PTH118
             if matches := sorted(glob.glob(path, recursive=True)):  # noqa: PTH207
-                return _from_matches(matches, Path(path), file, line)
+                return _from_matches(matches, Path(path), file, line, walk)
     raise _not_there(entry, bases, file, line, key)
 
 
@@ -189,11 +195,13 @@ def read_list(path: Path, bases: Sequence[Path], problems: Problems) -> list[Lis
     return listed
 
 
-def _from_matches(matches: list[str], pattern: Path, file: Path, line: int | None) -> list[Listed]:
+def _from_matches(
+    matches: list[str], pattern: Path, file: Path, line: int | None, walk: Walk
+) -> list[Listed]:
     found: list[str] = []
     for match in matches:
         if os.path.isdir(match):  # noqa: PTH112
-            found += find_images(Path(match))
+            found += find_images(Path(match), walk)
         elif is_image(os.path.basename(match)):  # noqa: PTH119
             found.append(match)
     return _or_none([Listed(image, file, line) for image in found], pattern, file, line)

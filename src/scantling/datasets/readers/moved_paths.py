@@ -8,6 +8,8 @@ from pathlib import Path
 from ..findings import Problems, shorten
 from .files import Folders
 
+MAX_PARTS = 64  # of a path that is looked for
+
 _DRIVE = re.compile(r"[A-Za-z]:(?=/|$)")
 
 
@@ -69,6 +71,8 @@ class MovedPaths:
         up = next((place for place, part in enumerate(parts) if part != ".."), len(parts))
         if up == len(parts) or ".." in parts[up:] or "\0" in written:
             return None
+        if len(parts) > MAX_PARTS or self._folders.is_full:
+            return None  # each end of the path is looked for in each folder
         if not up and not _leads_away(written) and (found := self._look("/".join(parts))):
             return found
         if self._moved is not None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from ...errors import InvalidData
 from ..findings import Problems, data_error
 from ..safe_text import read_text
-from .files import Folders, find_image_folders, find_images, is_image
+from .files import Folders, Walk, find_image_folders, find_images, is_image
 from .label_files import Listed
 from .layout import MAX_LIST, YAML, find_json_files, find_voc_roots, read_list
 from .table import read_names_file
@@ -77,7 +77,7 @@ def list_images(folder: PlainFolder, split: str, problems: Problems) -> list[Lis
     place = folder.splits[split]
     if not place.is_dir():
         return read_list(place, (), problems)
-    images = [Listed(path, place) for path in find_images(place)]
+    images = [Listed(path, place) for path in find_images(place, Walk())]
     if not images:
         raise data_error("E105", place, "there are no images in it")
     return images

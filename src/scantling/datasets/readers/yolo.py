@@ -8,7 +8,7 @@ from ...errors import InvalidData, nearest_hint
 from ..dataset import Dataset
 from ..findings import Problems, data_error, shorten
 from ..safe_text import read_yaml
-from .files import HeaderReader
+from .files import HeaderReader, Walk
 from .label_files import TextDataset, read_text_dataset
 from .label_text import Grammar
 from .layout import SPLITS, expand_entry, find_moved_entry, find_yaml, list_yamls
@@ -61,22 +61,28 @@ def read(source: Path, split: str, *, problems: Problems, reader: HeaderReader) 
     bases = _bases(content.get("path", ""), file, lines, problems)
     value = content[split]
     entries = value if isinstance(value, list) else [value]
-    listed = []
+    listed, walk = [], Walk()
     for entry in entries:
         if not isinstance(entry, str) or not entry:
             problem = f"{split} is {shorten(entry)}; expected a folder, list, pattern, or several"
             raise data_error("E103", file, problem, line=lines.get(split))
-        listed += _expand(entry, bases, file, lines.get(split), split, problems)
+        listed += _expand(entry, bases, file, lines.get(split), split, problems, walk)
     return read_text_dataset(
         TextDataset(source, "yolo", split, names, listed, grammar), problems, reader
     )
 
 
 def _expand(
-    entry: str, bases: list[Path], file: Path, line: int | None, split: str, problems: Problems
+    entry: str,
+    bases: list[Path],
+    file: Path,
+    line: int | None,
+    split: str,
+    problems: Problems,
+    walk: Walk,
 ) -> list[Any]:
     inner = entry.removeprefix("../")  # Roboflow writes ../train/images for train/images
-    places: dict[str, Any] = {"line": line, "key": split, "problems": problems}
+    places: dict[str, Any] = {"line": line, "key": split, "problems": problems, "walk": walk}
     try:
         return expand_entry(entry, bases, file, **places)
     except InvalidData as error:
@@ -118,7 +124,8 @@ def _names(value: Any, file: Path, lines: dict[str, int]) -> list[str]:
         raise data_error("E110", file, problem, line=line, fix="Write `names: [cat, dog]`")
     if isinstance(value, dict):
         try:
-            by_id = {int(key): name for key, name in value.items() if key.isascii()}
+            short = {key: name for key, name in value.items() if key.isascii() and len(key) < 19}
+            by_id = {int(key): name for key, name in short.items()}
         except ValueError:
             by_id = {}
         if len(by_id) != len(value):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import InvalidExport
-from ...io import find_foreign_file
+from ...io import find_foreign_file, open_regular
 from ...lazy import import_late
 from .format import AGAIN, Format
 
@@ -53,7 +53,7 @@ def read_metadata(path: Path) -> bytes | None:
         raise InvalidExport(str(path), "it is empty", AGAIN)
     if foreign := find_foreign_file(path):
         raise InvalidExport(str(path), f"it is {foreign}", AGAIN)
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         with data:
             return _Walk(data, str(path)).read_entry(KEY.encode())

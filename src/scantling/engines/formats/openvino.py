@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from xml.parsers import expat
 
 from ...errors import InvalidExport
-from ...io import find_foreign_file
+from ...io import find_foreign_file, open_regular
 from ...lazy import import_late
 from .format import AGAIN, Format
 
@@ -53,7 +53,7 @@ def read_metadata(path: Path) -> str | None:
     parser.StartDoctypeDeclHandler = walk.refuse_doctype
     parser.EntityDeclHandler = walk.refuse_doctype
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             parser.ParseFile(stream)
     except (expat.ExpatError, ValueError) as error:
         raise InvalidExport(source, f"it is not XML: {error}", AGAIN) from error

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import InvalidExport
-from ...io import find_foreign_file
+from ...io import find_foreign_file, open_regular
 from .format import AGAIN, MAX_METADATA, Format, writes
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def read_metadata(path: Path) -> bytes:
         InvalidExport: the file does not begin as `engine_header` writes it.
         OSError: it cannot be read.
     """
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         head = stream.read(len(MAGIC) + 4)
         if not head.startswith(MAGIC) or len(head) < len(MAGIC) + 4:
             foreign = find_foreign_file(path)

@@ -5,6 +5,7 @@ import io
 from dataclasses import asdict
 from typing import Any
 
+from ...reports.csv_cells import as_cell
 from ..costs import LayerCost, PartCost
 from .analysis import Analysis
 
@@ -166,4 +167,4 @@ def _cell(value: object) -> object:
     if isinstance(value, tuple):
         nested = any(isinstance(one, tuple) for one in value)
         return (" " if nested else "x").join(str(_cell(one)) for one in value)
-    return "" if value is None else value
+    return "" if value is None else as_cell(value)
