@@ -34,7 +34,12 @@ def commands(page: Path) -> list[list[str]]:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, assets: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def desk(
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    assets: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
     """A working folder with the files that the pages speak of."""
     weights = assets / "weights" / "yolov4-tiny-coco"
     for suffix in ("cfg", "weights"):
@@ -46,7 +51,8 @@ def desk(tmp_path: Path, assets: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("eagle.jpg", "horses.jpg"):
         shutil.copy(assets / "images" / "darknet" / name, tmp_path / "photos")
     write_street(tmp_path, assets / "datasets" / "coco-val2017-first128")
-    monkeypatch.setenv("SCANTLING_CACHE", str(tmp_path / "cache"))
+    cache = tmp_path_factory.getbasetemp() / "cache"  # one for all pages: they use the same models
+    monkeypatch.setenv("SCANTLING_CACHE", str(cache))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
