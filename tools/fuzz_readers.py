@@ -7,7 +7,12 @@ it needs itself, so that a process loads only what its own reader uses.
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from scantling.specs.metadata import Metadata
 
 from fuzz_data import DATA_SETS
 from fuzz_models import MODELS
@@ -105,16 +110,70 @@ def make_engine(_: Path) -> list[bytes]:
     return [engine_header(Metadata.model_validate_json(make_metadata())) + bytes(64)]
 
 
-def read_exported(path: Path) -> object:
+def read_exported(path: Path) -> "Metadata":
     """The metadata of an exported file."""
     from scantling.engines import read_metadata
 
     return read_metadata(path)
 
 
+def read_onnx(path: Path) -> None:
+    """An ONNX file; what is read has to be what onnx's own parser finds in it."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    from scantling.specs.metadata import Metadata
+
+    metadata = read_exported(path)
+    try:
+        model = onnx.load_from_string(path.read_bytes())
+    except DecodeError:
+        return  # so does the runtime
+    (entry,) = (one for one in model.metadata_props if one.key == "scantling")
+    assert Metadata.model_validate_json(entry.value) == metadata
+    assert not model.functions
+    assert not model.training_info
+    assert not model.graph.sparse_initializer
+    attributes = [one for node in model.graph.node for one in node.attribute]
+    tensors = [*model.graph.initializer, *(one.t for one in attributes)]
+    assert not any(one.external_data or one.data_location for one in tensors)
+    assert not any(one.HasField("g") or one.graphs for one in attributes)
+    assert not {"If", "Loop", "Scan"} & {node.op_type for node in model.graph.node}
+
+
+def read_openvino(path: Path) -> None:
+    """An OpenVINO file; what is read has to be what OpenVINO finds in it."""
+    import openvino
+
+    from scantling.engines.files import parse_metadata
+
+    metadata = read_exported(path)
+    try:
+        model = openvino.Core().read_model(path)
+    except RuntimeError:
+        return
+    assert parse_metadata(model.get_rt_info("scantling").astype(str), str(path)) == metadata
+    kinds = {one.get_type_name() for one in model.get_ops()}
+    assert not {"If", "Loop", "TensorIterator"} & kinds
+
+
+def run_exported(path: Path, engine: str) -> None:
+    """An exported file, opened and run on an image."""
+    import numpy as np
+
+    from scantling.engines import EngineSettings, open_engine
+
+    opened = open_engine(path, EngineSettings(engine=engine, threads=1, cache=path.parent))
+    height, width = opened.image_size
+    opened(np.zeros((1, height, width, 3), np.uint8))
+    opened.close()
+
+
 READERS: dict[str, Reader] = {
-    "onnx": Reader(".onnx", make_onnx, read_exported),
-    "openvino": Reader(".xml", make_openvino, read_exported),
+    "onnx": Reader(".onnx", make_onnx, read_onnx),
+    "onnxruntime": Reader(".onnx", make_onnx, partial(run_exported, engine="onnxruntime")),
+    "openvino": Reader(".xml", make_openvino, read_openvino),
+    "openvino-run": Reader(".xml", make_openvino, partial(run_exported, engine="openvino")),
     "tensorrt": Reader(".engine", make_engine, read_exported),
     **{name: Reader(*row) for name, row in (MODELS | DATA_SETS).items()},
 }

@@ -185,6 +185,13 @@ class WorkerLost(ScantlingError):
         )
 
 
+class NotEnoughMemory(ScantlingError):
+    """Say what needs more memory than there is, how much, and what to do."""
+
+    def __init__(self, what: str, problem: str, fix: str) -> None:
+        super().__init__(f"{what} needs more memory than there is: {problem}. {fix}.")
+
+
 class MissingPackage(ScantlingError):
     """Say which package a feature needs, and how to install it: by an extra of ours, if any."""
 

@@ -3,6 +3,7 @@
 import json
 import struct
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from scantling.checkpoints import load_model
 from scantling.engines import open_engine, read_metadata
 from scantling.engines.files import parse_metadata
+from scantling.engines.formats import onnx as formats
 from scantling.engines.formats.tensorrt import MAGIC, engine_header
 from scantling.errors import InvalidExport, ScantlingError
 from scantling.inference import load
@@ -24,11 +26,14 @@ IR = (
 LAYER = '<layer id="0" name="a" type="Parameter" version="opset1"></layer>'
 
 
-def field(number: int, value: bytes | int) -> bytes:
+HIDDEN = 1 << 32  # in a tag: protocol buffers in C++ drop this bit, and read the field behind it
+
+
+def field(number: int, value: bytes | int, hidden: int = 0) -> bytes:
     """One field of a protocol buffer."""
     if isinstance(value, int):
-        return bytes([number << 3]) + varint(value)
-    return varint(number << 3 | 2) + varint(len(value)) + value
+        return varint(number << 3 | hidden) + varint(value)
+    return varint(number << 3 | 2 | hidden) + varint(len(value)) + value
 
 
 def varint(value: int) -> bytes:
@@ -60,7 +65,7 @@ def ir(folder: Path, layers: str = LAYER, info: str = "", head: str = "") -> Pat
         (b"\x00" * 1000, "no ONNX"),
         (b"hello world, I am no model", "no ONNX"),
         (onnx()[:-3], "ends too early|no ONNX"),
-        (field(7, b"") + b"\x7a\xff\xff\xff\xff\x7f", "ends too early"),
+        (field(7, b"") + b"\x72\xff\xff\xff\xff\x07", "ends too early"),
         (field(1, 9), "no graph"),
         (onnx(metadata=b"{}"), "metadata does not hold"),
         (onnx(metadata=b"[" * 100_000), "metadata does not hold"),
@@ -76,6 +81,25 @@ def ir(folder: Path, layers: str = LAYER, info: str = "", head: str = "") -> Pat
         (field(7, field(5, field(1, varint(1 << 20) * 3) + field(4, b"1234"))), "claims"),
         (field(7, field(5, field(1, varint(1 << 60) * 50_000))), "claims"),
         (onnx(field(5, field(5, field(1, 1 << 40)))), "claims"),
+        # what another reader of protocol buffers would take otherwise
+        (onnx(field(4, b"Loop", HIDDEN)), "beyond its width"),
+        (onnx(field(5, field(6, b"", HIDDEN))), "beyond its width"),
+        (field(7, field(5, field(13, b"other.bin", HIDDEN))), "beyond its width"),
+        (field(7, field(5, field(14, 1, HIDDEN))), "beyond its width"),
+        (onnx(extra=field(25, b"", HIDDEN)), "beyond its width"),
+        (field(7, field(1, b"\xa2\x80\x80\x80\x80\x00" + b"\x04Loop")), "no ONNX"),  # six bytes
+        (field(7, field(1, b"\x22\x84\x80\x80\x80\x80\x00Loop")), "no ONNX"),
+        (field(7, b"") + field(1, 1 << 64), "beyond its width"),
+        (onnx(field(29, b"Loop")), "field 29"),
+        (onnx(field(4, 5)), "field 4 of kind 0"),
+        (onnx(b"\x23\x22\x04Loop\x24"), "field 4 of kind 3"),  # a group around it
+        (onnx(field(4, b"Relu") + field(4, b"Relu")), "field 4 twice"),
+        (onnx(field(5, field(5, b"") * 2)), "claims|twice"),
+        (onnx(extra=field(7, b"")), "field 7 twice"),
+        (onnx(extra=field(14, field(1, b"scantling") + field(2, b"{}"))), "twice"),
+        (onnx(field(5, field(22, field(1, field(13, b"x"))))), "sparse"),
+        (onnx(field(5, field(23, b""))), "sparse"),
+        (onnx(field(4, b"EPContext") + field(7, b"com.microsoft")), "another file: EPContext"),
     ],
 )
 def test_an_onnx_file_that_is_not_what_it_should_be_is_refused(tmp_path: Path, data, message):
@@ -87,8 +111,8 @@ def test_an_onnx_file_that_is_not_what_it_should_be_is_refused(tmp_path: Path, d
 
 def test_an_onnx_file_of_endless_small_fields_is_refused_soon(tmp_path: Path):
     path = tmp_path / "a.onnx"
-    path.write_bytes(field(7, b"\x08\x00" * 3_000_000))
-    with pytest.raises(InvalidExport, match="more than"):
+    path.write_bytes(field(7, field(1, b"\x0a\x00" * 1_100_000)))
+    with pytest.raises(InvalidExport, match="more than 1,000,000 fields"):
         read_metadata(path)
 
 
@@ -98,6 +122,11 @@ def test_an_onnx_file_of_endless_small_fields_is_refused_soon(tmp_path: Path):
         ('<!DOCTYPE a [<!ENTITY b "ha">]>', LAYER, "", "document type"),
         ("", LAYER.replace("Parameter", "Loop"), "", "Loop"),
         ("", LAYER.replace("Parameter", "TensorIterator"), "", "TensorIterator"),
+        ("", LAYER.replace("Parameter", "LOOP"), "", "LOOP"),  # OpenVINO takes it for Loop
+        ("", LAYER.replace("Parameter", "&#76;oop"), "", "Loop"),
+        ("", LAYER.replace("></layer>", "><then_body/></layer>"), "", "within an operation"),
+        ("", LAYER + "</layers><layers>", "", "'layers' twice"),
+        ("", LAYER, '<scantling value="{}"/><scantling value="[]"/>', "says twice"),
         ("", "<a>" * 100 + "</a>" * 100, "", "within one another"),
         ("", "", "", "no OpenVINO"),
         ("", LAYER + "<data offset='0' size='9999'/>", "", "cut short"),
@@ -116,10 +145,76 @@ def test_an_openvino_file_that_is_not_what_it_should_be_is_refused(
         read_metadata(ir(tmp_path, layers, info, head))
 
 
+@pytest.mark.parametrize("encoding", ["latin1", "UTF-16", "utf-7", "x\x1b"])
+def test_an_openvino_file_in_another_encoding_is_refused(tmp_path: Path, encoding: str):
+    path = ir(tmp_path)
+    text = path.read_text("utf-8").replace('"1.0"', f'"1.0" encoding="{encoding}"')
+    path.write_text(text, "utf-8")
+    with pytest.raises(InvalidExport, match=r"not in UTF-8|not XML") as raised:
+        read_metadata(path)
+    assert "\x1b" not in str(raised.value)
+    path.write_text(text.replace(encoding, "utf-8"), "utf-8")
+    with pytest.raises(InvalidExport, match="says nothing"):
+        read_metadata(path)
+
+
+@pytest.mark.parametrize("version", ['version="9"', "", 'version="11 "'])
+def test_an_openvino_file_of_an_unknown_version_is_refused(tmp_path: Path, version: str):
+    path = ir(tmp_path)
+    path.write_text(path.read_text("utf-8").replace('version="11"', version), "utf-8")
+    with pytest.raises(InvalidExport, match="of a version that is known"):
+        read_metadata(path)
+
+
+def test_openvino_takes_an_operation_in_capitals_for_the_same(exported: Path, tmp_path: Path):
+    """The reason why names of control flow are refused in any case."""
+    openvino = pytest.importorskip("openvino")
+    text = (exported / "static.xml").read_text("utf-8")
+    (tmp_path / "a.xml").write_text(text.replace('type="Convolution"', 'type="CONVOLUTION"'))
+    (tmp_path / "a.bin").write_bytes((exported / "static.bin").read_bytes())
+    kinds = [
+        one.get_type_name() for one in openvino.Core().read_model(tmp_path / "a.xml").get_ops()
+    ]
+    assert "Convolution" in kinds
+
+
+def test_the_fields_that_onnx_has_are_known_as_it_has_them():
+    onnx = pytest.importorskip("onnx")
+    kinds = {f"TYPE_{name}": 0 for name in ("INT64", "INT32", "UINT64", "ENUM")}
+    kinds |= {"TYPE_DOUBLE": 1, "TYPE_FLOAT": 5}
+    for message, fields in {
+        onnx.ModelProto: formats.MODEL,
+        onnx.GraphProto: formats.GRAPH,
+        onnx.NodeProto: formats.NODE,
+        onnx.AttributeProto: formats.ATTRIBUTE,
+        onnx.TensorProto: formats.TENSOR,
+        onnx.StringStringEntryProto: formats.ENTRY,
+        onnx.OperatorSetIdProto: formats.OPERATORS,
+    }.items():
+        theirs = message.DESCRIPTOR.fields_by_number
+        for number, known in fields.items():
+            one = theirs[number]
+            repeated = getattr(one, "is_repeated", None)  # of protobuf 7, where label is no more
+            if repeated is None:
+                repeated = one.label == one.LABEL_REPEATED
+            many = formats.MANY if repeated else 0
+            kind = next((k for name, k in kinds.items() if one.type == getattr(one, name)), 2)
+            assert known == kind | many, (message.__name__, number)
+
+
 def test_a_thousand_million_laughs_are_not_laughed(tmp_path: Path):
     entities = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10 if n else "ha"}">' for n in range(12))
     with pytest.raises(InvalidExport, match="document type"):
         read_metadata(ir(tmp_path, LAYER, "&e11;", f"<!DOCTYPE net [{entities}]>"))
+
+
+def test_an_openvino_file_of_one_endless_element_is_refused_soon(tmp_path: Path):
+    with pytest.raises(InvalidExport, match="more than 16,777,216 bytes"):
+        read_metadata(ir(tmp_path, f'<layer type="{"&quot;a" * 4_000_000}'))
+    start = process_time()
+    with pytest.raises(InvalidExport, match="not XML"):
+        read_metadata(ir(tmp_path, f'<layer type="{"&quot;a" * 1_000_000}'))
+    assert process_time() - start < 1  # read in small pieces, each from its beginning: 12 s
 
 
 def test_an_openvino_file_without_its_weights_is_refused(tmp_path: Path):
@@ -155,7 +250,7 @@ def test_the_metadata_of_an_engine_file_comes_back(exported: Path, tmp_path: Pat
 def test_metadata_that_claims_a_huge_input_is_refused(exported: Path):
     told = json.loads(read_metadata(exported / "static.onnx").model_dump_json())
     told["image_size"] = [1 << 40, 1 << 40]
-    with pytest.raises(InvalidExport, match="pixels"):
+    with pytest.raises(InvalidExport, match=r"pixels|less than or equal to 16384"):
         parse_metadata(json.dumps(told), "a")
     told["image_size"] = [96, 96]
     told["names"] = told["names"][:-1]

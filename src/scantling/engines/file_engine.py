@@ -1,19 +1,29 @@
 """An exported graph as an engine: batches cut to what the graph takes, and put together again."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InvalidExport, InvalidValue
+from ..errors import InvalidExport, InvalidValue, ScantlingError
 from ..specs.metadata import Metadata
 from ..structures import Candidates, FloatArray, Image
 from .files import as_candidates, output_names
 
 Size = tuple[int, int]  # (height, width)
 Outputs = dict[str, NDArray[Any]]
+# What errors of runtimes have in front of what happened: colours, kinds, places in their source.
+NOISE = re.compile(
+    r"\x1b\[[0-9;]*m|\[ONNXRuntimeError\] : \d+ : \w+ : |\S+\.(?:cc|cpp|hpp|h):\d+ (?:.*\) )?"
+)
+# Memory that running a file may take: networks of ours need less than 1 KiB for a pixel.
+LEAST_MEMORY = 2 << 30  # bytes
+PIXEL_MEMORY = 2048  # bytes for a pixel of the input
+WEIGHTS_MEMORY = 8  # times the size of the file
 
 
 class Session(Protocol):
@@ -42,7 +52,8 @@ class Running:
 
     def outputs(self) -> Outputs:
         """Wait for what the graph gives, for the whole batch."""
-        done = [part() for part in self.parts]
+        with run_errors(self.engine.source, self.engine.name):
+            done = [part() for part in self.parts]
         count = len(self.images)
         names = output_names(self.engine.metadata)
         if len(done) == 1:
@@ -68,6 +79,7 @@ class FileEngine:
         image_size: (height, width) of the usual input; the metadata's if None.
         streams: batches at once.
         description: one line for people.
+        source: what errors call it; the metadata's if empty.
 
     Raises:
         InvalidValue: the graph takes no images of this size.
@@ -83,12 +95,14 @@ class FileEngine:
         image_size: Size | None = None,
         streams: int = 1,
         description: str = "",
+        source: str = "",
     ) -> None:
         self.metadata = metadata
         self.name = name
         self.precision = precision
         self.streams = streams
         self.description = description
+        self.source = source or metadata.source
         self.whole_images = metadata.form.takes == "image"
         self.size_divisor: int | None = metadata.size_divisor if metadata.form.any_size else None
         self.in_background = True  # every runtime has threads of its own
@@ -114,7 +128,7 @@ class FileEngine:
 
         Raises:
             InvalidValue: the graph takes no images of this size.
-            InvalidExport: it gives something else than its metadata says.
+            InvalidExport: it gives something else than its metadata says, or cannot be run.
         """
         return self.submit(images).result()
 
@@ -135,10 +149,11 @@ class FileEngine:
         size = (images.shape[1], images.shape[2])
         self._check(size)
         batch = self._batch_for(len(images), size)
-        parts = [
-            self._session.start(self._feed(images[start : start + batch], batch))
-            for start in range(0, len(images), batch)
-        ]
+        with run_errors(self.source, self.name):
+            parts = [
+                self._session.start(self._feed(images[start : start + batch], batch))
+                for start in range(0, len(images), batch)
+            ]
         return Running(self, parts, images, size)
 
     def close(self) -> None:
@@ -184,6 +199,47 @@ class FileEngine:
                 )
         elif min(size) < 1 or size[0] % self.size_divisor or size[1] % self.size_divisor:
             raise InvalidValue("image_size", size, f"multiples of {self.size_divisor}")
+
+
+@contextmanager
+def run_errors(source: str, runtime: str) -> Iterator[None]:
+    """Around what runs a file: whatever its runtime raises is told as trouble with that file.
+
+    Raises:
+        InvalidExport: it failed, and why.
+    """
+    try:
+        yield
+    except ScantlingError:
+        raise
+    except Exception as error:  # those of the runtimes have no common base
+        problem = f"{runtime} cannot run it: {short_reason(error)}"
+        raise InvalidExport(
+            source, problem, "Export the model again, or try another engine"
+        ) from error
+
+
+def short_reason(error: Exception) -> str:
+    """What happened, in one line, out of an error of a runtime.
+
+    >>> short_reason(RuntimeError("Check 'a' failed at src/core/node.cpp:12:\\nno such shape"))
+    'no such shape'
+    """
+    lines = [line.strip() for line in NOISE.sub("", str(error)).splitlines() if line.strip()]
+    # ONNX Runtime says first what happened, OpenVINO last
+    told = lines[0 if "ONNXRuntimeError" in str(error) else -1] if lines else ""
+    nothing = "there is no memory for it" if isinstance(error, MemoryError) else ""
+    return told[:300] or nothing or type(error).__name__
+
+
+def memory_for(pixels: int, file_size: int) -> int:
+    """Bytes that running a file may take at once: more than any network of its input size needs.
+
+    Args:
+        pixels: of all images that it is given at once.
+        file_size: bytes of its weights.
+    """
+    return max(LEAST_MEMORY, PIXEL_MEMORY * pixels + WEIGHTS_MEMORY * file_size)
 
 
 def check_graph(metadata: Metadata, source: str, inputs: list[str], outputs: list[str]) -> None:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -231,6 +232,27 @@ def count_memory() -> int:
         return min([int(found[1]) * 1024, *limits])
     told = _ask("sysctl", "-n", "hw.memsize") if sys.platform == "darwin" else ""
     return int(told) if told.isdigit() else 0
+
+
+def free_memory() -> int | None:
+    """Bytes of memory that this process can still get; None where the system does not say."""
+    found = []
+    try:
+        found.append(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+        fields = dict(line.split(":", 1) for line in lines)
+        found = [int(fields["MemAvailable"].split()[0]) * 1024]
+    except (ValueError, OSError, KeyError, AttributeError):
+        pass
+    found += [free for _, free in memory_limits()]
+    with suppress(ImportError, OSError, ValueError, IndexError):  # not every system has it
+        import resource
+
+        most, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if most != resource.RLIM_INFINITY:
+            taken = Path("/proc/self/statm").read_text("ascii").split()[0]
+            found.append(most - int(taken) * os.sysconf("SC_PAGE_SIZE"))
+    return min(found) if found else None
 
 
 def memory_limits() -> Iterator[tuple[int, int]]:

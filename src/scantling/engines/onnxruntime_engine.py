@@ -2,18 +2,23 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from ..errors import InvalidExport, InvalidValue, MissingPackage
+from ..errors import InvalidValue, MissingPackage
 from ..io import count_cores
 from ..specs.metadata import Metadata
 from .contract import EngineSettings
-from .file_engine import FileEngine, Outputs, check_graph, check_input
+from .file_engine import FileEngine, Outputs, check_graph, check_input, memory_for, run_errors
+from .hardware import free_memory
 
-ERRORS_ONLY = 3
+ERRORS_ONLY, FATAL_ONLY = 3, 4
+USUAL_BATCH = 8  # images at once, of a graph that takes any number
+SHARE = 4  # of the free memory all graphs of a process may take one in so many, or what one needs
 KINDS = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 
 
@@ -49,11 +54,12 @@ def open_onnxruntime(
     )
     cores = settings.threads or count_cores()
     options = session_options(max(1, cores // settings.streams))
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
-    except Exception as error:  # its errors have no common base
-        problem = f"ONNX Runtime cannot run it: {str(error).splitlines()[0][:300]}"
-        raise InvalidExport(str(path), problem, "Export the model again") from error
+    pixels = prod(metadata.image_size) * (metadata.form.batch or USUAL_BATCH)
+    bound_memory(options, memory_for(pixels, path.stat().st_size))
+    with run_errors(str(path), "ONNX Runtime"):
+        session = onnxruntime.InferenceSession(
+            str(path), options, providers=providers, enable_fallback=0
+        )
     _check(session, metadata, str(path))
     used = session.get_providers()[0].removesuffix("ExecutionProvider")
     if where != "CPU" and used == "CPU":
@@ -65,6 +71,7 @@ def open_onnxruntime(
         OnnxSession(session, settings.streams),
         name="onnxruntime",
         precision=precision,
+        source=str(path),
         image_size=settings.size,
         streams=settings.streams,
         description=f"onnxruntime {onnxruntime.__version__}, {used}, {precision}, "
@@ -87,6 +94,28 @@ def session_options(threads: int) -> Any:
     options.log_severity_level = ERRORS_ONLY
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return options
+
+
+def bound_memory(options: Any, needed: int) -> None:
+    """Let a session take its memory where all sessions of this process do, which has a bound.
+
+    The first file decides about it: a quarter of the free memory, or what a network of its size may
+    need. ONNX Runtime has no bound for one session; where the caller has set one, it stays.
+
+    Args:
+        options: of the session.
+        needed: bytes that the first file may take.
+    """
+    import onnxruntime
+
+    free = free_memory()
+    most = needed if free is None else max(needed, free // SHARE)
+    where = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    with suppress(Exception):  # there is one: its errors have no common base
+        onnxruntime.create_and_register_allocator(where, onnxruntime.OrtArenaCfg(most, -1, -1, -1))
+    options.add_session_config_entry("session.use_env_allocators", "1")
 
 
 def choose_providers(
@@ -128,7 +157,11 @@ class OnnxSession:
     """
 
     def __init__(self, session: Any, streams: int) -> None:
+        import onnxruntime
+
         self._session = session
+        self._quiet = onnxruntime.RunOptions()  # what goes wrong is raised
+        self._quiet.log_severity_level = FATAL_ONLY
         self._names = [output.name for output in session.get_outputs()]
         self._pool = ThreadPoolExecutor(streams, "scantling-stream") if streams > 1 else None
 
@@ -145,7 +178,7 @@ class OnnxSession:
             self._pool.shutdown()
 
     def _run(self, images: NDArray[Any]) -> Outputs:
-        found = self._session.run(self._names, {"images": images})
+        found = self._session.run(self._names, {"images": images}, self._quiet)
         return dict(zip(self._names, found, strict=True))
 
 

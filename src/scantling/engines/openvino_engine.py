@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cache import can_keep, make_room
-from ..errors import InvalidExport, InvalidValue, MissingPackage
+from ..errors import InvalidValue, MissingPackage, counted
 from ..io import default_cache
 from ..specs.metadata import Metadata
 from .contract import EngineSettings
-from .file_engine import FileEngine, Outputs, check_graph, check_input
-from .hardware import find_processor
+from .file_engine import FileEngine, Outputs, check_graph, check_input, memory_for, run_errors
+from .hardware import find_processor, free_memory
 from .precision import choose_arithmetic, fast_precision
 
 KEPT = 12  # shapes of input that stay compiled; each has copies of the weights
@@ -58,22 +59,17 @@ def open_openvino(path: Path, metadata: Metadata, settings: EngineSettings) -> F
     folder = _cache_folder(settings.cache, SPARE * weights.stat().st_size)
     if folder is not None:
         core.set_property({"CACHE_DIR": str(folder)})
-    try:
+    with run_errors(str(path), "OpenVINO"):
         model = core.read_model(path)
         _check(model, metadata, str(path))
-        session = OpenVinoSession(core, model, metadata, properties, settings.streams, folder)
-    except RuntimeError as error:
-        raise InvalidExport(
-            str(path), f"OpenVINO cannot run it: {_short(error)}", "Export the model again"
-        ) from error
-    how = (
-        f"{cores} thread{'s' * (cores > 1)}, "
-        f"{settings.streams} stream{'s' * (settings.streams > 1)}"
-    )
+        size = weights.stat().st_size
+        session = OpenVinoSession(core, model, metadata, properties, settings.streams, size, folder)
+    how = f"{counted(cores, 'thread')}, {counted(settings.streams, 'stream')}"
     return FileEngine(
         metadata,
         session,
         name="openvino",
+        source=str(path),
         precision=arithmetic.name,
         image_size=settings.size,
         streams=settings.streams,
@@ -90,6 +86,7 @@ class OpenVinoSession:
         metadata: of the file.
         properties: for compiling.
         streams: requests at once.
+        file_size: bytes of its weights.
         kept: folder that OpenVINO keeps compiled models in, which is held to the cache's budget.
     """
 
@@ -100,9 +97,11 @@ class OpenVinoSession:
         metadata: Metadata,
         properties: dict[str, Any],
         streams: int,
+        file_size: int,
         kept: Path | None = None,
     ) -> None:
         self._kept = kept
+        self._file_size = file_size
         self._core = core
         self._model = model
         self._names = [_name(output) for output in model.outputs]
@@ -134,6 +133,8 @@ class OpenVinoSession:
             if self._fixed and not self._static:
                 model = self._model.clone()
                 model.reshape({"images": list(shape)})
+            most, free = memory_for(prod(shape), self._file_size), free_memory()
+            check_maps(model, most if free is None else min(most, free))
             with keep_signal_stack():
                 compiled = self._core.compile_model(model, "CPU", self._properties)
             if self._kept is not None:
@@ -209,12 +210,11 @@ class _Answer:
         """Wait for the outputs.
 
         Raises:
-            InvalidExport: OpenVINO failed.
+            RuntimeError: OpenVINO failed.
         """
         self.settle()
         if self._failure is not None:
-            problem = f"OpenVINO failed: {_short(self._failure)}"
-            raise InvalidExport("graph", problem, "Try another engine") from self._failure
+            raise self._failure
         return self._outputs
 
     def settle(self) -> None:
@@ -234,6 +234,43 @@ class _Answer:
             self._images = None
 
 
+def check_maps(model: Any, most: int) -> None:
+    """Refuse a graph whose maps, as far as their sizes are known, take more memory than that.
+
+    Args:
+        model: with the shape of its input.
+        most: bytes.
+
+    Raises:
+        MemoryError: what they take.
+    """
+    if sum(_bytes_of(output) for one in model.get_ops() for output in one.outputs()) <= most:
+        return
+    live: dict[Any, int] = {}  # bytes of the outputs that somebody has yet to read
+    readers: dict[Any, int] = {}
+    for operation in model.get_ordered_ops():
+        for output in operation.outputs():
+            place = (operation.get_name(), output.get_index())
+            live[place] = _bytes_of(output)
+            readers[place] = len(output.get_target_inputs())
+        taken = sum(live.values())
+        if taken > most:
+            raise MemoryError(f"its maps take {taken:,} bytes at once, {most:,} are the most")
+        for given in operation.input_values():
+            place = (given.get_node().get_name(), given.get_index())
+            readers[place] -= 1
+            if readers[place] == 0:
+                del live[place]
+
+
+def _bytes_of(output: Any) -> int:
+    """Bytes of what an operation gives; 0 of a constant, which the file holds, or an open shape."""
+    shape = output.get_partial_shape()
+    if output.get_node().get_type_name() == "Constant" or not shape.is_static:
+        return 0
+    return int(prod(output.get_shape()) * output.get_element_type().size)
+
+
 def _check(model: Any, metadata: Metadata, source: str) -> None:
     """Refuse a model that is not what its metadata says."""
     inputs = [_name(one) for one in model.inputs]
@@ -249,12 +286,6 @@ def _check(model: Any, metadata: Metadata, source: str) -> None:
 def _name(port: Any) -> str:
     names = sorted(port.get_names())
     return names[0] if names else ""
-
-
-def _short(error: Exception) -> str:
-    """The last line of an error, which says what happened rather than where."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[-1] if lines else "no reason given")[:300]
 
 
 def _cache_folder(cache: Path | None, needed: int) -> Path | None:

@@ -56,6 +56,7 @@ def open_tensorrt(path: Path, metadata: Metadata, settings: EngineSettings) -> F
         metadata,
         session,
         name="tensorrt",
+        source=str(path),
         precision=metadata.precision,
         image_size=settings.size,
         streams=settings.streams,

@@ -1,5 +1,7 @@
 """PyTorch as an engine: the network fused, in the memory layout and precision of its device."""
 
+import re
+import weakref
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -8,17 +10,21 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..blocks import FusibleMish, fuse_norms, replace_mish
 from ..checkpoints import Model
 from ..darknet import DarknetNetwork
 from ..detector import Detector
-from ..errors import InvalidValue, lookup
+from ..errors import InvalidValue, NotEnoughMemory, lookup
 from ..io import count_cores
 from ..structures import Candidates, FloatArray, Image
 from .contract import EngineSettings, Ready
+from .hardware import free_memory
 from .precision import fast_precision, torch_supports
 
+LARGE = 1 << 23  # pixels of all images from which on the memory of the maps is counted first
+NO_MEMORY = re.compile("allocate memory|not enough memory|out of memory", re.IGNORECASE)
 DTYPES: dict[str, torch.dtype] = {
     "fp32": torch.float32,
     "bf16": torch.bfloat16,
@@ -66,6 +72,7 @@ class TorchEngine:
         self._forward: Callable[..., Any] = (
             _compiled(self._network, self.device) if settings.compile else self._network
         )
+        self._fits: set[tuple[int, ...]] = set()  # shapes of large images that there is memory for
         self.precision = next(key for key, dtype in DTYPES.items() if dtype == self.dtype)
         limit_threads(settings.threads)
         self.description = self._describe(compiled=settings.compile)
@@ -85,6 +92,7 @@ class TorchEngine:
         """
         size = self.image_size if image_size is None else image_size
         self._check(size)
+        self._check_memory(images, size)
         shape = (images, *size, 3)
         if self.device.type == "cpu":
             # not by torch: it would fill the array with a pool of threads, see `in_background`
@@ -106,9 +114,19 @@ class TorchEngine:
         Raises:
             InvalidSpec: the network takes no images of that size.
             InvalidValue: images without pixels.
+            NotEnoughMemory: for so many images of that size.
         """
         image_size = (images.shape[1], images.shape[2])
         self._check(image_size)
+        self._check_memory(len(images), image_size)
+        try:
+            return self._predict(images, image_size)
+        except (MemoryError, RuntimeError) as error:
+            if not isinstance(error, MemoryError) and not NO_MEMORY.search(str(error)):
+                raise
+            raise _no_memory(len(images), image_size, "it was refused") from error
+
+    def _predict(self, images: Image, image_size: tuple[int, int]) -> Candidates:
         # (N, H, W, 3) seen as (N, 3, H, W) already is channels_last: nothing moves
         pixels = torch.from_numpy(images).to(self.device, non_blocking=True).permute(0, 3, 1, 2)
         # in fp32: bf16 does not hold all of the 256 levels after the division
@@ -131,6 +149,20 @@ class TorchEngine:
     def close(self) -> None:
         """There is nothing to let go of: the memory goes with the engine."""
 
+    def _check_memory(self, images: int, size: tuple[int, int]) -> None:
+        """Refuse large images that the maps of the network have no memory for.
+
+        On a processor, whose system would end the process without a word.
+        """
+        shape = (images, 3, *size)
+        if self.device.type != "cpu" or images * size[0] * size[1] < LARGE or shape in self._fits:
+            return
+        needed, free = count_map_bytes(self._network, shape, self.dtype), free_memory()
+        if free is not None and needed > free:
+            told = f"{needed / 1e9:.1f} GB for maps at once, {free / 1e9:.1f} GB are free"
+            raise _no_memory(images, size, told)
+        self._fits.add(shape)
+
     def _describe(self, *, compiled: bool) -> str:
         where = "CPU"
         if self.device.type == "cuda":
@@ -146,6 +178,54 @@ class TorchEngine:
     def _check(self, image_size: tuple[int, int]) -> None:
         if image_size != self.image_size:
             check_size(self._network, image_size, self._spec.name)
+
+
+class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the bytes of tensors that live at once; views count as what they are of."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.now = self.most = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        made = func(*args, **(kwargs or {}))
+        for one in made if isinstance(made, (tuple, list)) else (made,):
+            if not isinstance(one, torch.Tensor) or one._is_view():
+                continue
+            if all(one is not given for given in args):  # not in place
+                size = one.numel() * one.element_size()
+                self.now += size
+                self.most = max(self.most, self.now)
+                weakref.finalize(one, self._let_go, size)
+        return made
+
+    def _let_go(self, size: int) -> None:
+        self.now -= size
+
+
+def count_map_bytes(network: nn.Module, shape: tuple[int, ...], dtype: torch.dtype) -> int:
+    """Bytes that the maps of a network take at once, at most, without computing any.
+
+    Args:
+        network: stays as it is.
+        shape: (N, 3, H, W) of the images.
+        dtype: of the maps.
+    """
+    images = torch.empty(shape, dtype=dtype, device="meta")
+    own = int(images.numel() * images.element_size())
+    with torch.inference_mode(mode=False), torch.no_grad():
+        shadow = deepcopy(network).to("meta")
+        with _LiveBytes() as live:
+            shadow(images)
+    return own + int(live.most)
+
+
+def _no_memory(images: int, size: tuple[int, int], told: str) -> NotEnoughMemory:
+    shown = f"{images} image{'s' * (images > 1)} of {size[0]}×{size[1]} pixels"
+    fix = "Give a smaller image size, or fewer images at once"
+    return NotEnoughMemory(shown, told, fix)
 
 
 def _compiled(network: nn.Module, device: torch.device) -> Callable[..., Any]:

@@ -153,7 +153,8 @@ def export(
         if check and not chosen.engines:
             logger.info(f"not verified: no engine here runs {chosen.suffix} files")
         elif check:
-            verification = _verify(draft, target, loaded, chosen.engines[0], images)
+            engine = chosen.engines[0]
+            verification = _verify(draft, target, loaded, engine, images, thresholds)
             made = replace(made, verification=verification)
     return replace(made, path=target)
 
@@ -269,7 +270,12 @@ def _write_quantized(
 
 
 def _verify(
-    draft: Path, target: Path, model: Model, engine: str, images: list[str] | None
+    draft: Path,
+    target: Path,
+    model: Model,
+    engine: str,
+    images: list[str] | None,
+    thresholds: Selection,
 ) -> Verification:
     """Verify that what was written is the model.
 
@@ -280,11 +286,14 @@ def _verify(
         engine: that runs it.
         images: to compare on, which INT8 needs: it is near the model on such as it was calibrated
             for. Drawn scenes if None.
+        thresholds: that were asked for.
 
     Raises:
         ExportDiffers: it is not.
     """
-    found = verify(draft, against=model, engine=engine, images=images, stages=CHECKED)
+    found = verify(
+        draft, against=model, engine=engine, images=images, stages=CHECKED, thresholds=thresholds
+    )
     found = replace(found, file=str(target))
     if not found.passed:
         raise ExportDiffers(

@@ -1,7 +1,6 @@
 """The machine of a run: device, precision, processes, trackers, and the batch that fits memory."""
 
 import logging
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -13,7 +12,7 @@ from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
 from ..blocks import read_past, write_past
-from ..engines.hardware import find_processor, memory_limits
+from ..engines.hardware import find_processor, free_memory
 from ..engines.torch_engine import DTYPES, choose_device, choose_dtype, limit_threads
 from ..errors import InvalidValue, MissingPackage, lookup
 from ..losses import Loss
@@ -97,20 +96,6 @@ def _check_share(recipe: Recipe, processes: int) -> None:
         raise InvalidValue("batch", recipe.batch, expected)
     if recipe.shapes.dynamic_batch and processes > 1:
         raise InvalidValue("shapes.dynamic_batch", True, "false with several processes")
-
-
-def free_memory() -> int | None:
-    """Bytes of memory that this process can still get; None where the system does not say."""
-    found = []
-    try:
-        found.append(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-        fields = dict(line.split(":", 1) for line in lines)
-        found = [int(fields["MemAvailable"].split()[0]) * 1024]
-    except (ValueError, OSError, KeyError, AttributeError):
-        pass
-    found += [free for _, free in memory_limits()]
-    return min(found) if found else None
 
 
 @dataclass(frozen=True)

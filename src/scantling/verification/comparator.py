@@ -1,5 +1,6 @@
 """Candidate and reference side by side: their outputs for the same image, in the same form."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +14,7 @@ from ..specs.metadata import Metadata
 from ..specs.schema import InputSpec
 from ..structures import Candidates, FloatArray, Image, IntArray, Placement
 from .distance import AnyOutput, DetectionArrays, Output, choose_rows
-from .reference import InputChange, Reference, run_file
+from .reference import InputChange, Reference, run_batch, run_file
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +90,12 @@ class Comparator:
             self._candidate_outputs[sample] = self._run_candidate(sample)
         return self._candidate_outputs[sample]
 
+    def run_batch(self, samples: Sequence[SampleImage]) -> list[AnyOutput]:
+        """What the candidate gives for samples of one size that it is shown at once."""
+        images = np.stack([self._input_of(sample) for sample in samples])
+        outputs = run_batch(self.engine, self.metadata, images)
+        return [self._in_order(*pair) for pair in zip(outputs, samples, strict=True)]
+
     def expected(self, sample: SampleImage) -> AnyOutput:
         """What the candidate has to give: the reference's output in the candidate's form."""
         return self.as_candidate(self.reference_output(sample), sample)
@@ -157,8 +164,13 @@ class Comparator:
         )
 
     def _run_candidate(self, sample: SampleImage) -> AnyOutput:
-        image = sample.image if self.whole_images else sample.canvas
-        output = run_file(self.engine, self.metadata, image)
+        return self._in_order(run_file(self.engine, self.metadata, self._input_of(sample)), sample)
+
+    def _input_of(self, sample: SampleImage) -> Image:
+        return sample.image if self.whole_images else sample.canvas
+
+    def _in_order(self, output: Output, sample: SampleImage) -> AnyOutput:
+        """An output of the candidate, its classes in the order of the reference."""
         if self.form == "detections":
             return self._as_detections(output, sample)
         known = output.scores.shape[1] > self.columns.max(initial=-1)
@@ -181,5 +193,5 @@ class Comparator:
 
     def _clip(self, boxes: FloatArray, sample: SampleImage) -> FloatArray:
         """Boxes clipped to the image: whether the graph does so or not is no difference."""
-        image = sample.image if self.whole_images else sample.canvas
+        image = self._input_of(sample)
         return clip(np.nan_to_num(boxes), (image.shape[0], image.shape[1]))

@@ -15,6 +15,9 @@ from .distance import Output, soft_logit
 from .result import CLASSES, DECODING, STALE, Fault
 
 NAMES = "wrong class names"
+THRESHOLDS, NMS, SIZES = "useless thresholds", "another NMS", "other image sizes"
+# Thresholds that somebody may want of a file: beyond them predict shows nothing, or everything.
+USEFUL = {"min_score": (0, 0.9), "iou_threshold": (0.1, 0.95), "max_detections": (2, 1e5)}
 RESIZED = {"stretch": "stretched", "letterbox": "letterboxed", "corner": "put into the corner"}
 
 
@@ -36,6 +39,7 @@ def compare_metadata(metadata: Metadata, right: Metadata) -> tuple[list[Fault], 
     if metadata.levels != right.levels and len(metadata.levels) == len(right.levels):
         evidence = f"its metadata has {describe_levels(right.levels, metadata.levels)}"
         faults.append(Fault(DECODING, "metadata", evidence))
+    faults += compare_thresholds(metadata, right, notes)
     if (own.mean, own.std) != (wrong.mean, wrong.std):
         notes.append(
             f"its metadata has mean {wrong.mean} and std {wrong.std}, the model {own.mean} and "
@@ -53,6 +57,48 @@ def compare_metadata(metadata: Metadata, right: Metadata) -> tuple[list[Fault], 
     if scores:
         notes.append(f"its metadata has thresholds of some classes: {', '.join(scores)}")
     return faults, notes
+
+
+def compare_thresholds(metadata: Metadata, right: Metadata, notes: list[str]) -> list[Fault]:
+    """What `predict` takes from metadata: thresholds, the kind of NMS, the step of sizes.
+
+    Its exporter may have wanted other thresholds, so only those are faults that leave next to
+    nothing of what the graph gives, or all of it; others are told, where the graph says nothing
+    of them.
+
+    Args:
+        metadata: of the candidate.
+        right: of the reference.
+        notes: where differences that are no faults are told.
+    """
+    found: list[Fault] = []
+    for name, (least, most) in USEFUL.items():
+        value, own = getattr(metadata, name), getattr(right, name)
+        if value == own:
+            continue
+        told = f"its metadata has {name} {value:g} in place of {own:g}"
+        if not least <= value <= most:
+            evidence = f"{told}; of use are {least:g} to {most:g}. Export it again without that"
+            found.append(Fault(THRESHOLDS, "metadata", evidence))
+        elif metadata.form.gives != "detections":
+            notes.append(f"{told}, which is what predict begins with")
+    highest = USEFUL["min_score"][1]
+    for label, score in metadata.class_scores.items():
+        if score > highest and right.class_scores.get(label) != score:
+            evidence = f"its metadata has class_scores {score:g} of {metadata.names[label]}"
+            found.append(
+                Fault(THRESHOLDS, "metadata", f"{evidence}; of use is {highest:g} at most")
+            )
+    nms, own_nms = metadata.spec.nms, right.spec.nms
+    if nms != own_nms:
+        evidence = f"its metadata has nms {nms.kind}, beta {nms.beta:g}"
+        found.append(
+            Fault(NMS, "metadata", f"{evidence} in place of {own_nms.kind}, {own_nms.beta:g}")
+        )
+    if metadata.form.any_size and metadata.size_divisor != right.size_divisor:
+        evidence = f"size_divisor {metadata.size_divisor} in place of {right.size_divisor}"
+        found.append(Fault(SIZES, "metadata", f"its metadata has {evidence}"))
+    return found
 
 
 def _as_color(value: int | tuple[int, int, int]) -> tuple[int, int, int]:

@@ -60,10 +60,12 @@ class Reference(Protocol):
     Attributes:
         metadata: its own; the levels say how raw predictions are decoded.
         description: one line for people.
+        any_size: whether it takes images of other sizes than its usual one.
     """
 
     metadata: Metadata
     description: str
+    any_size: bool
 
     def run(self, canvas: Image, *, change: InputChange | None = None) -> Output | None:
         """Its output for an (H, W, 3) canvas; None where its input cannot be changed so."""
@@ -87,6 +89,8 @@ class ModelReference:
         source: what it is called.
         device: where it runs.
     """
+
+    any_size = True
 
     def __init__(
         self, model: Model, *, image_size: Size, source: str, device: torch.device
@@ -152,6 +156,7 @@ class FileReference:
     def __init__(self, engine: Engine, metadata: Metadata, *, source: str) -> None:
         self.metadata = metadata
         self.description = f"{source}, {engine.description}"
+        self.any_size = metadata.form.any_size
         self._engine = engine
 
     def run(self, canvas: Image, *, change: InputChange | None = None) -> Output | None:
@@ -168,25 +173,36 @@ class FileReference:
 
 
 def run_file(engine: Engine, metadata: Metadata, image: Image) -> Output:
-    """The output of a file for an (H, W, 3) image; in a fixed batch, of its last image.
+    """The output of a file for an (H, W, 3) image; of a fixed batch of it, the last."""
+    batch = np.repeat(np.ascontiguousarray(image)[None], metadata.form.batch or 1, axis=0)
+    return run_batch(engine, metadata, batch)[-1]
 
-    Boxes are in pixels of that image; of a graph that gives raw predictions, of the canvas.
+
+def run_batch(engine: Engine, metadata: Metadata, images: Image) -> list[Output]:
+    """The outputs of a file for (N, H, W, 3) images, which it is given at once.
+
+    Boxes are in pixels of the images; of a graph that gives raw predictions, of the canvas.
 
     Raises:
         InvalidExport: it gives arrays of other shapes than its metadata promises.
     """
-    batch = np.repeat(np.ascontiguousarray(image)[None], metadata.form.batch or 1, axis=0)
-    outputs = engine.run(batch)
-    size, read = (image.shape[0], image.shape[1]), metadata
+    outputs = engine.run(images)
+    size, read = (images.shape[1], images.shape[2]), metadata
     # a graph that resizes images does not say how it did
     if metadata.form.gives == "raw" and metadata.form.takes == "image":
         size = metadata.image_size
         read = metadata.model_copy(update={"form": GraphForm(gives="raw")})
     decoded = as_candidates(outputs, read, size)
-    raw: tuple[FloatArray, ...] = ()
-    if metadata.form.gives == "raw":
-        raw = tuple(np.asarray(outputs[name][-1], np.float32) for name in output_names(metadata))
-    return Output(np.asarray(decoded.boxes[-1]), np.asarray(decoded.scores[-1]), raw)
+    boxes, scores = np.asarray(decoded.boxes), np.asarray(decoded.scores)
+    names = output_names(metadata) if metadata.form.gives == "raw" else ()
+    return [
+        Output(
+            boxes[row],
+            scores[row],
+            tuple(np.asarray(outputs[name][row], np.float32) for name in names),
+        )
+        for row in range(len(boxes))
+    ]
 
 
 def decode(raw: Sequence[FloatArray], metadata: Metadata, levels: Sequence[Level]) -> Output | None:

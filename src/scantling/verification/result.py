@@ -2,7 +2,8 @@
 
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,10 @@ class Stage:
     figures: tuple[Figure, ...]
     compared: str
     seconds: float = 0.0
+
+    def extended(self, figures: Sequence[Figure], *, seconds: float) -> "Stage":
+        """The same with more figures, and how long it took in all."""
+        return replace(self, figures=(*self.figures, *figures), seconds=seconds)
 
     @property
     def passed(self) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 
@@ -16,10 +17,12 @@ from ..engines.graphs import make_metadata
 from ..errors import InvalidValue
 from ..images import read_sources
 from ..images.read import read_image
+from ..postprocess import Selection
 from ..specs.metadata import Metadata, Precision
 from ..structures import Image
 from .ap import ApLimit, choose_judged, compare_ap
 from .boxes import compare_boxes
+from .claims import compare_claims
 from .comparator import Comparator, make_sample
 from .metadata_diff import check_names_and_weights, compare_metadata, match_columns
 from .reference import open_reference
@@ -51,6 +54,7 @@ def verify(
     stages: Sequence[str] = STAGES,
     cache: str | Path | None = None,
     progress: Progress | None = None,
+    thresholds: Selection | None = None,
 ) -> Verification:
     """Check that a file computes what its model does, and name the fault if it does not.
 
@@ -73,6 +77,7 @@ def verify(
         stages: which comparisons, of `STAGES`; `ap` only where there is data.
         cache: folder for downloaded weights.
         progress: called with the images done and in all, while the AP is measured.
+        thresholds: that the file is meant to have; those of its model if None.
 
     Raises:
         InvalidExport: the file is damaged, or is not what its metadata says.
@@ -105,9 +110,19 @@ def verify(
         )
         stack.callback(reference.close)
         columns = match_columns(metadata.names, reference.metadata.names)
+        reference.metadata = _with_thresholds(reference.metadata, thresholds)
         comparator = Comparator(reference, running, metadata, columns=columns)
         found = _compare(comparator, shown, real, stages=stages, ap=ap)
         return replace(found, file=str(file))
+
+
+def _with_thresholds(metadata: Metadata, thresholds: Selection | None) -> Metadata:
+    if thresholds is None:
+        return metadata
+    names = ("min_score", "iou_threshold", "max_detections")
+    wanted: dict[str, object] = {name: getattr(thresholds, name) for name in names}
+    wanted["class_scores"] = dict(thresholds.with_labels(metadata.names).class_scores or {})
+    return metadata.model_copy(update=wanted)
 
 
 def open_candidate(
@@ -153,11 +168,10 @@ def _compare(
     """
     metadata, right = comparator.metadata, comparator.reference.metadata
     metadata_faults, notes = compare_metadata(metadata, right)
-    done: list[Stage] = []
-    faults: list[Fault] = []
-    sound = True
+    done, faults, sound = list[Stage](), list[Fault](), True
     if "tensors" in stages:
         height, width = metadata.image_size
+        start = perf_counter()
         count = SAMPLES - (height * width > LARGE)
         samples = [
             make_sample(image, right.input_spec, metadata.image_size) for image in images[:count]
@@ -168,6 +182,10 @@ def _compare(
             comparator, samples, tensors.faults, agree=tensors.stage.passed
         )
         notes += more
+        usual = metadata.form.batch == 1 and not metadata.form.any_size
+        if tensors.stage.passed and not (faults or usual):
+            figures, faults = compare_claims(comparator, samples, tensors.tolerances)
+            done = [done[0].extended(figures, seconds=perf_counter() - start)]
         sound = bool(np.isfinite(list(tensors.tolerances.values())).all())
     if "boxes" in stages and sound:
         explained = any(fault.stage == "tensors" for fault in faults)

@@ -77,10 +77,10 @@ def compare_tensors(
     if not np.isfinite(list(error.values())).all():
         return _unlike(comparator, samples, error, perf_counter() - start)
     tolerances = nominal_tolerances(comparator.metadata.precision, list(error))
-    if _exceeds(error, tolerances):
+    if exceeds(error, tolerances):
         tolerances = own_tolerances(comparator, samples)
     faults: list[Fault] = []
-    if _exceeds(error, tolerances):
+    if exceeds(error, tolerances):
         # noise first: a mistake that explain knows would show on noise as well
         found = calibrated_on_noise(comparator, samples, error) or explain(
             comparator, samples, tolerances
@@ -91,14 +91,15 @@ def compare_tensors(
         if real != ON_SCENES:  # of which INT8 that was calibrated on photographs may know little
             faults = faults or calibrated_on_noise(comparator, samples, error)
     usual = nominal_tolerances(comparator.metadata.precision, list(error))
-    figures = [*_figures(error, tolerances, real, usual), *_statistics(own, given)]
-    figures += _figures(_noise_error(comparator, NOISES[0])[1], None, f"{NOISES[0]} noise")
+    figures = [*error_figures(error, tolerances, real, usual), *_statistics(own, given)]
+    figures += error_figures(_noise_error(comparator, NOISES[0])[1], None, f"{NOISES[0]} noise")
     compared = f"{len(samples)} {real}, and noise"
     stage = Stage("tensors", tuple(figures), compared, perf_counter() - start)
     return Tensors(stage, tuple(faults), tolerances)
 
 
-def _exceeds(error: RelativeErrors, tolerances: RelativeErrors) -> bool:
+def exceeds(error: RelativeErrors, tolerances: RelativeErrors) -> bool:
+    """Whether any error is beyond its tolerance."""
     return any(value > tolerances[name] for name, value in error.items())
 
 
@@ -169,7 +170,7 @@ def calibrated_on_noise(
     return []
 
 
-def _figures(
+def error_figures(
     error: RelativeErrors,
     tolerances: RelativeErrors | None,
     on: str,
@@ -216,7 +217,7 @@ def _unlike(
     own = comparator.expected(samples[0])
     given = comparator.candidate_output(samples[0])
     evidence = f"it gives {_shapes(given)} where the model gives {_shapes(own)}"
-    stage = Stage("tensors", tuple(_figures(error, error, "shapes")), evidence, seconds)
+    stage = Stage("tensors", tuple(error_figures(error, error, "shapes")), evidence, seconds)
     figures = tuple(Figure(f.name, float("nan"), 0.0, unit=f.unit) for f in stage.figures)
     stage = Stage("tensors", figures, evidence, seconds)
     return Tensors(stage, (Fault(OTHER, "tensors", evidence),), error)

@@ -1,10 +1,15 @@
-"""OpenVINO: its entry in `FORMATS`, and a reader of metadata that checks the file without it."""
+"""OpenVINO: its entry in `FORMATS`, and a reader of metadata that checks the file without it.
+
+OpenVINO reads the same file after this, with a parser of its own, so what that one could take
+otherwise is refused: encodings but UTF-8, parts that come twice. It knows operations by their names
+in any case.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 from xml.parsers import expat
 
 from ...errors import InvalidExport
@@ -21,9 +26,13 @@ MAX_BYTES = 128 << 20
 MAX_ELEMENTS = 3_000_000
 MAX_DEPTH = 24
 MAX_ENTRY = 8 << 20  # characters of the metadata
+LONGEST_TAG = 16 << 20  # bytes of an element's own text, which expat reads anew for each chunk
+CHUNK = 4 << 20
+VERSIONS = ("10", "11")  # others OpenVINO gives to its readers of other formats
 SHARED = 16  # times the weights that all constants together may claim: equal ones lie together
 SMALL = 1 << 20  # bytes that they may claim in any case
-CONTROL_FLOW = frozenset(("If", "Loop", "TensorIterator"))
+CONTROL_FLOW = frozenset(("if", "loop", "tensoriterator"))  # in small letters
+BODIES = frozenset(("body", "then_body", "else_body"))
 
 
 def read_metadata(path: Path) -> str | None:
@@ -50,11 +59,12 @@ def read_metadata(path: Path) -> str | None:
     walk = _Walk(parser, source, KEY, weights.stat().st_size)
     parser.StartElementHandler = walk.start
     parser.EndElementHandler = walk.end
+    parser.XmlDeclHandler = walk.check_encoding
     parser.StartDoctypeDeclHandler = walk.refuse_doctype
     parser.EntityDeclHandler = walk.refuse_doctype
     try:
         with open_regular(path) as stream:
-            parser.ParseFile(stream)
+            walk.read(stream)
     except (expat.ExpatError, ValueError) as error:
         raise InvalidExport(source, f"it is not XML: {error}", AGAIN) from error
     if walk.layers == 0:
@@ -77,6 +87,17 @@ class _Walk:
 
     def __post_init__(self) -> None:
         self._open: list[str] = []
+        self._sections: set[str] = set()  # the elements within the outermost
+
+    def read(self, stream: BinaryIO) -> None:
+        """Parse a file, in time that its length bounds."""
+        fed = 0
+        while chunk := stream.read(CHUNK):
+            self.parser.Parse(chunk, False)
+            fed += len(chunk)
+            if fed - self.parser.CurrentByteIndex > LONGEST_TAG:
+                raise self.wrong(f"an element of it has more than {LONGEST_TAG:,} bytes")
+        self.parser.Parse(b"", True)
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         self.elements += 1
@@ -85,13 +106,23 @@ class _Walk:
             raise self.wrong("it has too many elements, or too many within one another")
         if self._open[0] != "net":
             raise self.wrong("it is no OpenVINO model")
+        if len(self._open) == 1 and attributes.get("version") not in VERSIONS:
+            raise self.wrong("it is no OpenVINO model of a version that is known")
+        if len(self._open) == 2:
+            if name in self._sections:
+                raise self.wrong(f"it has the part {name[:60]!r} twice")
+            self._sections.add(name)
         if self._open == ["net", "rt_info", self.key]:
+            if self.found is not None:
+                raise self.wrong("it says twice what model is in it")
             self.found = attributes.get("value", "")[: MAX_ENTRY + 1]
         elif name == "layer":
             self.layers += 1
             kind = attributes.get("type", "")
-            if kind in CONTROL_FLOW:
+            if kind.casefold() in CONTROL_FLOW:
                 raise self.wrong(f"it has control flow in it: {kind}")
+        elif name.casefold() in BODIES:
+            raise self.wrong("it has control flow in it: a graph within an operation")
         elif name == "data" and "offset" in attributes and "size" in attributes:
             self.check_weights(attributes["offset"], attributes["size"])
 
@@ -108,6 +139,11 @@ class _Walk:
         self.claimed += int(size)
         if self.claimed > max(SMALL, SHARED * self.weights):
             raise self.wrong(f"its constants claim more than {self.claimed:,} bytes in all")
+
+    def check_encoding(self, _version: str, encoding: str | None, _standalone: int) -> None:
+        """Refuse text that OpenVINO would read as other letters."""
+        if encoding is not None and encoding.casefold() not in ("utf-8", "utf8"):
+            raise self.wrong(f"it is in {encoding[:30]!r}, not in UTF-8")
 
     def refuse_doctype(self, *_: object) -> None:
         raise self.wrong("it declares a document type or entities")
