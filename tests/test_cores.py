@@ -98,19 +98,21 @@ def test_torch_takes_no_more_threads_than_there_are_cores(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ):
     torch = pytest.importorskip("torch")
-    from scantling.engines.torch_engine import limit_threads
+    from scantling.engines.torch_engine import torch_threads, usual_threads
 
     told: list[int] = []
     monkeypatch.setattr(torch, "get_num_threads", lambda: told[-1] if told else HOST)
     monkeypatch.setattr(torch, "set_num_threads", told.append)
-    limit_threads()
-    assert told == []
+    with torch_threads(usual_threads()):
+        assert told == []
     machine.put({"own": "0::/\n", "cpu.max": "200000 100000\n"})
-    limit_threads()
-    limit_threads()
-    assert told == [2]
-    limit_threads(5)  # asked for
-    assert told == [2, 5]
+    with torch_threads(usual_threads()):
+        assert told == [2]
+        with torch_threads(usual_threads()):
+            assert told == [2]
+    with torch_threads(5):  # asked for
+        assert told == [2, HOST, 5]
+    assert told == [2, HOST, 5, HOST]
 
 
 def test_commands_tell_libraries_of_the_quota(machine: Machine, monkeypatch: pytest.MonkeyPatch):

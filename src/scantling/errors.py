@@ -192,6 +192,13 @@ class NotEnoughMemory(ScantlingError):
         super().__init__(f"{what} needs more memory than there is: {problem}. {fix}.")
 
 
+class EngineUnusable(ScantlingError):
+    """Say which engine can be used no more, or not here, why, and what to do."""
+
+    def __init__(self, engine: str, problem: str, fix: str) -> None:
+        super().__init__(f"The engine {engine} {problem}. {fix}.")
+
+
 class MissingPackage(ScantlingError):
     """Say which package a feature needs, and how to install it: by an extra of ours, if any."""
 

@@ -126,6 +126,23 @@ def test_a_reader_that_hangs_does_not_hold_up_the_consumer():
     assert wait_for(lambda: not readers())
 
 
+def test_closing_waits_for_the_item_that_is_being_made_where_others_use_its_maker():
+    made = []
+
+    def items() -> Iterator[int]:
+        yield 0
+        time.sleep(1.2)  # longer than a reader of cameras is waited for
+        made.append(1)
+        yield 1
+
+    ahead = prefetch(items(), patience=None)
+    assert next(ahead) == 0
+    assert wait_for(readers)
+    ahead.close()
+    assert made == [1]
+    assert not readers()
+
+
 def test_a_chain_closes_while_its_middle_waits_for_its_beginning():
     released = threading.Event()
 

@@ -247,28 +247,71 @@ def test_every_public_name_is_there():
         _ = scantling.nonsense
 
 
-def test_outputs_without_a_class_are_never_reported():
-    """EfficientDet has an output for each of COCO's ids, ten of which name nothing."""
+class Engine:
+    """Finds the same box in every image."""
 
-    class Engine:
-        image_size = (64, 64)
-        size_divisor = None
-        whole_images = False
-        in_background = False
-        streams = 1
+    image_size = (64, 64)
+    size_divisor = None
+    whole_images = False
+    in_background = False
+    streams = 1
 
-        def new_batch(self, images: int, image_size: tuple[int, int] | None = None) -> np.ndarray:
-            return np.zeros((images, *(image_size or self.image_size), 3), np.uint8)
+    def new_batch(self, images: int, image_size: tuple[int, int] | None = None) -> np.ndarray:
+        return np.zeros((images, *(image_size or self.image_size), 3), np.uint8)
 
-        def __call__(self, images: np.ndarray) -> Candidates:
-            boxes = np.tile(np.array([[8, 8, 40, 40]], np.float32), (len(images), 1, 1))
-            scores = np.zeros((len(images), 1, 90), np.float32)
-            scores[..., [10, 11]] = 0.9, 0.95  # id 11 is the fire hydrant, id 12 is no class
-            return Candidates(boxes, scores)
+    def __call__(self, images: np.ndarray) -> Candidates:
+        boxes = np.tile(np.array([[8, 8, 40, 40]], np.float32), (len(images), 1, 1))
+        scores = np.zeros((len(images), 1, 90), np.float32)
+        scores[..., [10, 11]] = 0.9, 0.95  # id 11 is the fire hydrant, id 12 is no class
+        return Candidates(boxes, scores)
+
+    def submit(self, images: np.ndarray) -> Ready:
+        return Ready(self(images))
+
+
+@pytest.mark.parametrize("streams", [1, 3])
+def test_a_stream_that_is_left_is_done_with_the_engine(streams: int):
+    """As a GPU's or OpenVINO's: it works in the background, and a batch takes long."""
+
+    class Slow(Engine):
+        in_background = True
+        under_way = 0
 
         def submit(self, images: np.ndarray) -> Ready:
-            return Ready(self(images))
+            self.under_way += 1
+            answer = Ready(self(images))
+            if self.streams == 1:
+                self.work()
+            else:
+                answer = Waiting(answer.candidates, self)
+            return answer
 
+        def work(self) -> None:
+            time.sleep(1.2)
+            self.under_way -= 1
+
+    class Waiting(Ready):
+        def __init__(self, candidates: Candidates, engine: Slow) -> None:
+            super().__init__(candidates)
+            object.__setattr__(self, "engine", engine)
+
+        def result(self) -> Candidates:
+            self.engine.work()
+            return super().result()
+
+    engine = Slow()
+    engine.streams = streams
+    predictor = Predictor(engine, COCO_ID_NAMES, input_spec=InputSpec())
+    stream = predictor.stream([np.zeros((64, 64, 3), np.uint8)] * 10)
+    next(stream)
+    while not engine.under_way:  # the next one
+        time.sleep(0.001)
+    stream.close()
+    assert engine.under_way == 0
+
+
+def test_outputs_without_a_class_are_never_reported():
+    """EfficientDet has an output for each of COCO's ids, ten of which name nothing."""
     predictor = Predictor(Engine(), COCO_ID_NAMES, input_spec=InputSpec())
     found = predictor(np.zeros((64, 64, 3), np.uint8))
     assert found.class_names == ["fire hydrant"]

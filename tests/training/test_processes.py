@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from one_process import CASES, normalise_case, train_case
+from accelerate import Accelerator
+from one_process import CASES, normalise_case, share_case, train_case
 from torch import Tensor, nn
 
 Found = dict[str, dict[str, Tensor]]
@@ -59,3 +60,13 @@ def test_sync_norm_is_batch_norm_of_the_joint_batch(together: list[Found]):
     for found in together:
         for name in ("running_mean", "running_var", "num_batches_tracked"):
             torch.testing.assert_close(found["norm"][name], alone[name], rtol=1e-5, atol=1e-5)
+
+
+def test_processes_share_the_images_of_an_evaluation_out(together: list[Found], tmp_path: Path):
+    alone = share_case(Accelerator(cpu=True), tmp_path / "images")
+    assert alone["seen"] == 5
+    first, second = (found["share"] for found in together)
+    assert (int(first["seen"]), int(second["seen"])) == (3, 2)
+    assert first["places"].tolist() == alone["places"].tolist() == [0, 1, 2, 3, 4]
+    torch.testing.assert_close(first["scores"], alone["scores"], rtol=1e-4, atol=1e-6)
+    assert not len(second["places"])

@@ -1,18 +1,22 @@
 """One contender in a process of its own: to its first boxes, and how much memory it took.
 
 It is started by its path (see `process`), so that nothing is loaded that predicting does not need.
-It reads one line of JSON and writes two: the first when the first image is done.
+It reads one line of JSON and writes two: the first when the first image is done. It ends when its
+standard input does, for then the program that started it is no more.
 """
 
 import json
+import os
 import sys
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 
 def main() -> int:
     """Do what the line on standard input says."""
     told = json.loads(sys.stdin.readline())
+    Thread(target=_end_with_input, daemon=True).start()
     from scantling.errors import ScantlingError
     from scantling.inference import load
     from scantling.postprocess import Selection
@@ -57,6 +61,12 @@ def peak_device_memory() -> int | None:
     if torch is None or not torch.cuda.is_available() or not torch.cuda.is_initialized():
         return None
     return int(torch.cuda.max_memory_allocated())
+
+
+def _end_with_input() -> None:
+    while os.read(0, 1024):  # not by `sys.stdin`, whose lock Python would wait for at its end
+        pass
+    os._exit(1)
 
 
 def _tell(facts: dict[str, Any]) -> None:

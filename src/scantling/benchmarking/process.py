@@ -81,6 +81,9 @@ def run_isolated(
         finally:
             timer.cancel()
             process.kill()  # of no effect on one that has ended
+            with suppress(BrokenPipeError):  # what it never read
+                if process.stdin is not None:
+                    process.stdin.close()
 
 
 def _listen(
@@ -96,7 +99,7 @@ def _listen(
     reader.start()
     with suppress(BrokenPipeError):  # it ended already: its output says why
         stdin.write(told + "\n")
-        stdin.close()
+        stdin.flush()  # and stays open: its end ends the process
     seconds = None
     facts: dict[str, Any] = {}
     for line in stdout:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from ..darknet import (
     DarknetNetwork,
     build_cfg_network,
@@ -36,6 +38,7 @@ CHECKPOINTS = (".safetensors", ".pt", ".pth")
 _PARTIAL = re.compile(r"\.conv\.\d+$")  # yolov4-tiny.conv.29: the first 29 layers
 
 
+@torch.random.fork_rng(devices=[])  # a network is first built with random weights
 def load_model(
     model: str | Path,
     *,

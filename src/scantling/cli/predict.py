@@ -129,6 +129,7 @@ def predict(options: PredictOptions) -> int:
         fast_decode=options.fast_decode,
     )
     with (
+        predictor,
         Outputs(kinds, options.out) as outputs,
         PredictionPrinter(options.sources, as_json=options.json) as report,
         closing(

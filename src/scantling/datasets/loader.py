@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from ..errors import InvalidData, InvalidSource, InvalidValue, WorkerLost
+from ..images.preprocess import end_with_parent
 from ..images.sources import prefetch
 from ..structures import Batch, FloatArray, Image, IntArray, Sample, Targets
 from .dataset import Dataset, ImageId
@@ -202,7 +203,7 @@ def load_batches(
         raise InvalidValue("workers", workers, "0 or more")
     if workers == 0:
         made = (_tensors(training_set.arrays(task)) for task in tasks)
-        yield from prefetch(map(_pinned, made) if pinned else made, depth=AHEAD)
+        yield from prefetch(map(_pinned, made) if pinned else made, depth=AHEAD, patience=None)
         return
     from torch.utils.data import DataLoader
 
@@ -257,6 +258,7 @@ class _Tasks:
 
 
 def _start_worker(_: int) -> None:
+    end_with_parent()
     cv2.setNumThreads(1)  # the workers are the threads
     # Ctrl-C and most schedulers reach every process of a group. The run finishes its update with
     # the batches of its workers, and ends them then; asked a second time to end, they do.

@@ -5,14 +5,13 @@ take little longer, left it at 0.82.
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-import torch
-
+from ..engines.torch_engine import torch_threads
 from ..io import count_cores
 from ..training import StepDone, open_run
 from .recipe import BATCH, make_settings
@@ -78,22 +77,11 @@ def time_steps(start: Path, data: Path, *, seed: int, folder: Path) -> dict[int,
     # a generator that is left early ends its loader
     with closing(_steps_only(run.events())) as events:
         for threads in sorted({1, min(4, count_cores())}):
-            with limited_threads(threads):
+            with torch_threads(threads):
                 seconds = list(_time(events))
             if seconds:
                 taken[threads] = median(seconds)
     return taken
-
-
-@contextmanager
-def limited_threads(threads: int) -> Iterator[None]:
-    """Give torch so many threads for a while."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _steps_only(events: Iterator[object]) -> Generator[StepDone, None, None]:

@@ -15,14 +15,15 @@ import torch
 from ..checkpoints import create_model, save_model
 from ..datasets.contact_sheets import dataset_sheet
 from ..datasets.readers import read_dataset
+from ..engines.torch_engine import torch_threads
 from ..errors import InvalidValue
 from ..evaluation import evaluate, save_report
-from ..inference import load
+from ..inference import predict
 from ..inference.outputs import Outputs
 from ..io import write_file
 from ..reports.drawing import encode_image
 from ..training import EpochDone, open_run
-from .fitting import EPOCHS_A_MINUTE, FEWEST_EPOCHS, Fit, fit_training, limited_threads, time_steps
+from .fitting import EPOCHS_A_MINUTE, FEWEST_EPOCHS, Fit, fit_training, time_steps
 from .recipe import make_settings, thin_tiny
 from .scenes import NAMES, draw_dataset
 
@@ -101,7 +102,7 @@ def demo(
     if home.exists() and (not home.is_dir() or any(home.iterdir())):
         raise InvalidValue("out", str(home), "a folder that is empty or not there")
     home.mkdir(parents=True, exist_ok=True)
-    with limited_threads(1):
+    with torch_threads(1):
         return _run(home, images, minutes, seed, progress)
 
 
@@ -201,7 +202,7 @@ def _train(
         time: images to learn from, minutes that were asked for, and seconds that are left.
         progress: as of `demo`.
     """
-    with TemporaryDirectory(prefix=".images-", dir=folder.parent) as cache, limited_threads(1):
+    with TemporaryDirectory(prefix=".images-", dir=folder.parent) as cache, torch_threads(1):
         fit = _fit(start, data, seed, Path(cache), time)
         torch.set_num_threads(fit.threads)
         run = open_run(
@@ -242,7 +243,7 @@ def _fit(start: Path, data: Path, seed: int, cache: Path, time: tuple[int, float
 
 def _predict(folder: Path, model: Path, images: Sequence[str], progress: Progress) -> Path:
     """Predict with default settings, and return the folder of drawn detections."""
-    with Outputs(["images"], folder) as outputs, closing(load(model).stream(images)) as found:
+    with Outputs(["images"], folder) as outputs, closing(predict(model, images)) as found:
         for done, prediction in enumerate(found, start=1):
             outputs.write(prediction.frame, prediction.detections)
             progress("predict", done, len(images), "")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ..errors import InvalidValue
+from ..errors import EngineUnusable, InvalidValue
 from .hardware import PRECISIONS
 
 if TYPE_CHECKING:
@@ -92,8 +93,47 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of threads and memory; the engine is of no use afterwards."""
+        """Let go of threads and memory; the engine is of no use afterwards. Twice does no harm."""
         ...
+
+
+@dataclass
+class Lifetime:
+    """Where and until when an engine is of use: in the process that opened it, until it is closed.
+
+    Args:
+        engine: its name.
+        process: id of the process; a copy that comes out of a pickle is of the process it is in.
+        closed: whether it is closed.
+    """
+
+    engine: str
+    process: int = field(default_factory=os.getpid)
+    closed: bool = False
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state | {"process": os.getpid()}
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether this process was forked from the engine's, without the threads of that."""
+        return os.getpid() != self.process
+
+    def check(self, *, may_be_forked: bool = False) -> None:
+        """Refuse an engine that is closed, or would wait for ever for threads it does not have.
+
+        Raises:
+            EngineUnusable: it is of no use here, and why.
+        """
+        if self.closed:
+            raise EngineUnusable(self.engine, "is closed", "Load the model again")
+        if self.is_forked and not may_be_forked:
+            raise EngineUnusable(
+                self.engine,
+                f"was opened in process {self.process}, from which this one was forked: its threads"
+                " are there alone",
+                "Load the model in each process, and let multiprocessing start them by 'spawn'",
+            )
 
 
 @dataclass(frozen=True)

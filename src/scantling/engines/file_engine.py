@@ -4,14 +4,15 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InvalidExport, InvalidValue, ScantlingError
+from ..errors import EngineUnusable, InvalidExport, InvalidValue, ScantlingError
 from ..specs.metadata import Metadata
 from ..structures import Candidates, FloatArray, Image
+from .contract import Lifetime
 from .files import as_candidates, output_names
 
 Size = tuple[int, int]  # (height, width)
@@ -37,7 +38,7 @@ class Session(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of threads and memory."""
+        """Let go of threads and memory, when what was begun is done."""
         ...
 
 
@@ -107,6 +108,7 @@ class FileEngine:
         self.size_divisor: int | None = metadata.size_divisor if metadata.form.any_size else None
         self.in_background = True  # every runtime has threads of its own
         self._session = session
+        self._lifetime = Lifetime(name)
         self._fullest: dict[Size, int] = {}
         self.image_size = metadata.image_size
         if image_size is not None:
@@ -158,7 +160,16 @@ class FileEngine:
 
     def close(self) -> None:
         """Let go of threads and memory; the engine is of no use afterwards."""
-        self._session.close()
+        if not self._lifetime.closed and not self._lifetime.is_forked:
+            self._session.close()
+        self._lifetime.closed = True
+
+    def __reduce__(self) -> NoReturn:
+        raise EngineUnusable(
+            self.name,
+            "cannot be pickled or copied: its threads and memory belong to its process",
+            "Load the model in each process",
+        )
 
     def _batch_for(self, images: int, size: Size) -> int:
         """How many images the graph is given at once."""
@@ -184,6 +195,7 @@ class FileEngine:
         return np.require(images, requirements=("C", "W"))  # OpenVINO takes no read-only memory
 
     def _check(self, size: Size) -> None:
+        self._lifetime.check()
         if self.whole_images:
             if min(size) < 1:
                 raise InvalidValue("image_size", size, "sides of one pixel or more")

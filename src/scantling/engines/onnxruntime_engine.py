@@ -173,9 +173,10 @@ class OnnxSession:
         return lambda: outputs
 
     def close(self) -> None:
-        """End the threads."""
+        """End the threads: ours, and those of ONNX Runtime."""
         if self._pool is not None:
             self._pool.shutdown()
+        self._session = None
 
     def _run(self, images: NDArray[Any]) -> Outputs:
         found = self._session.run(self._names, {"images": images}, self._quiet)

@@ -120,9 +120,12 @@ class OpenVinoSession:
             return self._requests_for(images.shape).start(images)
 
     def close(self) -> None:
-        """Let go of what was compiled."""
+        """Let go of what was compiled, and of the threads, which are the core's."""
         with self._lock:
+            for requests in self._compiled.values():
+                requests.settle()
             self._compiled.clear()
+            self._model = self._core = None
 
     def _requests_for(self, shape: tuple[int, ...]) -> "_Requests":
         """Requests to the model compiled for one shape; for any, where images come whole."""
@@ -186,6 +189,12 @@ class _Requests:
         request.start_async()
         answer = self._last[place] = _Answer(request, images, self._names, arrays)
         return answer
+
+    def settle(self) -> None:
+        """Wait for everything that was begun."""
+        for answer in self._last:
+            if answer is not None:
+                answer.settle()
 
 
 class _Answer:

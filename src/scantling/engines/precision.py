@@ -151,14 +151,10 @@ def measure_precisions(runtime: str, reduced: Sequence[str], training: bool) -> 
     names = ["fp32", *reduced]
     if runtime == "openvino":
         return _take_times(_in_openvino(names))
-    import torch
+    from .torch_engine import torch_threads
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with torch_threads(1):
         return _take_times(_in_torch(names, training=training))
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _take_times(runs: Runs) -> dict[str, float]:

@@ -118,8 +118,11 @@ class TensorRtSession:
         return wait
 
     def close(self) -> None:
-        """Let go of the contexts."""
+        """Let go of the contexts and the plan, when the GPU is done with them."""
+        for stream in self._streams:
+            stream.synchronize()
         self._contexts.clear()
+        self._plan = None
 
     def _buffer(self, context: Any, name: str) -> Any:
         """Memory of the GPU for one output."""

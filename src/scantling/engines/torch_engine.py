@@ -1,8 +1,10 @@
 """PyTorch as an engine: the network fused, in the memory layout and precision of its device."""
 
+import logging
 import re
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,11 @@ from ..detector import Detector
 from ..errors import InvalidValue, NotEnoughMemory, lookup
 from ..io import count_cores
 from ..structures import Candidates, FloatArray, Image
-from .contract import EngineSettings, Ready
+from .contract import EngineSettings, Lifetime, Ready
 from .hardware import free_memory
 from .precision import fast_precision, torch_supports
+
+logger = logging.getLogger(__name__)
 
 LARGE = 1 << 23  # pixels of all images from which on the memory of the maps is counted first
 NO_MEMORY = re.compile("allocate memory|not enough memory|out of memory", re.IGNORECASE)
@@ -37,10 +41,10 @@ class TorchEngine:
 
     Args:
         model: what to run.
-        settings: its `threads` are for all of torch in this process, None to leave them as they
-            are. Half precision is faster where the hardware has it, and near but not equal.
-            `compile` lets torch compile the network when it first sees images of a size: half a
-            minute or more, for up to twice the speed; it needs a C++ compiler.
+        settings: its `threads` are torch's while the network works, not before or after; None for
+            as many as torch has. Half precision is faster where the hardware has it, and near but
+            not equal. `compile` lets torch compile the network when it first sees images of a size:
+            half a minute or more, for up to twice the speed; it needs a C++ compiler.
 
     Raises:
         InvalidSpec: the network takes no images of that size.
@@ -74,7 +78,8 @@ class TorchEngine:
         )
         self._fits: set[tuple[int, ...]] = set()  # shapes of large images that there is memory for
         self.precision = next(key for key, dtype in DTYPES.items() if dtype == self.dtype)
-        limit_threads(settings.threads)
+        self._threads, self._cores = settings.threads, count_cores()
+        self._lifetime = Lifetime(self.name)
         self.description = self._describe(compiled=settings.compile)
 
     def new_batch(self, images: int, image_size: tuple[int, int] | None = None) -> Image:
@@ -115,12 +120,14 @@ class TorchEngine:
             InvalidSpec: the network takes no images of that size.
             InvalidValue: images without pixels.
             NotEnoughMemory: for so many images of that size.
+            EngineUnusable: the engine is closed, or of a GPU and of another process.
         """
         image_size = (images.shape[1], images.shape[2])
         self._check(image_size)
         self._check_memory(len(images), image_size)
         try:
-            return self._predict(images, image_size)
+            with torch_threads(self._threads or usual_threads(self._cores)):
+                return self._predict(images, image_size)
         except (MemoryError, RuntimeError) as error:
             if not isinstance(error, MemoryError) and not NO_MEMORY.search(str(error)):
                 raise
@@ -147,7 +154,9 @@ class TorchEngine:
         return {"boxes": found.boxes.cpu().numpy(), "scores": found.scores.cpu().numpy()}
 
     def close(self) -> None:
-        """There is nothing to let go of: the memory goes with the engine."""
+        """Let go of the network's memory; the engine is of no use afterwards."""
+        self._lifetime.closed = True
+        self._network = self._forward = nn.Identity()
 
     def _check_memory(self, images: int, size: tuple[int, int]) -> None:
         """Refuse large images that the maps of the network have no memory for.
@@ -167,7 +176,7 @@ class TorchEngine:
         where = "CPU"
         if self.device.type == "cuda":
             where = torch.cuda.get_device_name(self.device)
-        threads = torch.get_num_threads()
+        threads = self._threads or usual_threads(self._cores)
         parts = [f"torch {torch.__version__.split('+')[0]}", where, self.precision]
         if self.device.type == "cpu":
             parts.append(f"{threads} thread{'s' * (threads > 1)}")
@@ -176,6 +185,12 @@ class TorchEngine:
         return ", ".join([*parts, "1 stream"])
 
     def _check(self, image_size: tuple[int, int]) -> None:
+        self._lifetime.check(may_be_forked=self.device.type == "cpu")
+        if self._lifetime.is_forked:
+            # OpenMP would wait for threads that stayed in the other process
+            torch.set_num_threads(1)
+            self._threads, self._lifetime = 1, Lifetime(self.name)
+            logger.warning("torch has one thread in a process that was forked after it was used")
         if image_size != self.image_size:
             check_size(self._network, image_size, self._spec.name)
 
@@ -306,14 +321,23 @@ def _computes(precision: str, device: torch.device) -> bool:
     return torch_supports(precision)
 
 
-def limit_threads(threads: int | None = None) -> None:
-    """Set the threads of torch in this process.
+@contextmanager
+def torch_threads(threads: int) -> Iterator[None]:
+    """Let torch have so many threads for a while, and then as many as before."""
+    before = torch.get_num_threads()
+    if threads == before:
+        yield
+        return
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
-    Args:
-        threads: how many; None for as many as it has, and not more than there are cores for this
-            process: torch counts those of the machine, whatever its container may use.
+
+def usual_threads(cores: int | None = None) -> int:
+    """As many threads as torch has, and not more than there are cores for this process.
+
+    torch counts those of the machine, whatever its container may use.
     """
-    if threads is None:
-        threads = min(torch.get_num_threads(), count_cores())
-    if threads != torch.get_num_threads():
-        torch.set_num_threads(threads)
+    return min(torch.get_num_threads(), count_cores() if cores is None else cores)

@@ -1,15 +1,17 @@
 """Reads and preprocesses a known list of image files, in threads or processes, in order."""
 
+import os
 import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from queue import SimpleQueue
+from threading import Thread
 from time import perf_counter
 from typing import TypeVar
 
@@ -196,8 +198,27 @@ def read_size(path: str) -> Size | None:
     return (height, width) if height and width else None
 
 
+def end_with_parent() -> None:
+    """Let this process end as soon as the program that it works for does, however that ends.
+
+    Called in a process that `multiprocessing` started. It waits for the pipe that lies between the
+    two. Its parent, in the sense of the system, may be another: with `forkserver` that is a server
+    which lives as long as anybody that it started.
+    """
+    program = parent_process()
+    if program is None:
+        return
+
+    def watch() -> None:
+        program.join()
+        os._exit(1)  # nobody waits for what is still to be done
+
+    Thread(target=watch, name="scantling-parent", daemon=True).start()
+
+
 def _serve(connection: Connection) -> None:
     """What a process does: answer until the program closes the pipe, or is no more."""
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program, which ends this
     try:
         while True:

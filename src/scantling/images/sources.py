@@ -163,7 +163,9 @@ def _stream(value: str | int, name: str, limits: Limits) -> Iterator[Frame]:
     return read_video(value, name, live=True, timeout=limits.timeout, max_pixels=limits.max_pixels)
 
 
-def prefetch(items: Iterator[T], *, depth: int = 4) -> "Prefetched[T]":
+def prefetch(
+    items: Iterator[T], *, depth: int = 4, patience: float | None = JOIN_SECONDS
+) -> "Prefetched[T]":
     """The same items in the same order, made by a thread that runs ahead of the consumer.
 
     The thread starts with the first `next` and ends when the items do, or when this iterator is
@@ -172,13 +174,15 @@ def prefetch(items: Iterator[T], *, depth: int = 4) -> "Prefetched[T]":
     Args:
         items: frames from `read_sources`, or any other iterator.
         depth: how many items may be made ahead, the one that is being made included.
+        patience: seconds that closing waits for the item that is being made; None until it is made,
+            for what its maker works with is used by others then.
 
     Raises:
         InvalidValue: `depth` is less than 1.
     """
     if depth < 1:
         raise InvalidValue("depth", depth, "at least 1")
-    return Prefetched(items, depth)
+    return Prefetched(items, depth, patience)
 
 
 @dataclass(frozen=True)
@@ -191,7 +195,7 @@ class _End:
 class Prefetched(Generic[T]):
     """An iterator with a thread behind it. `close` may be called from any thread."""
 
-    def __init__(self, items: Iterator[T], depth: int) -> None:
+    def __init__(self, items: Iterator[T], depth: int, patience: float | None) -> None:
         self._ready: SimpleQueue[T | _End] = SimpleQueue()
         self._room = Semaphore(depth)
         self._stopped = Event()
@@ -203,6 +207,7 @@ class Prefetched(Generic[T]):
             name="scantling-prefetch",
             daemon=True,
         )
+        self._patience = patience
         self._started = False
         self._items = items
 
@@ -225,10 +230,10 @@ class Prefetched(Generic[T]):
         raise StopIteration
 
     def close(self) -> None:
-        """Stop the thread, and wait a moment for it to end. What it made ahead is thrown away."""
+        """Stop the thread, and wait for it to end. What it made ahead is thrown away."""
         self._stop()
         if self._started:
-            self._reader.join(JOIN_SECONDS)
+            self._reader.join(self._patience)
         else:
             _close(self._items)
 

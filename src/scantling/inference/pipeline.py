@@ -3,6 +3,7 @@
 The memory of a batch is used again for a later one.
 """
 
+import contextlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -107,18 +108,24 @@ def run_batches(
     As many batches as the engine has streams are on their way at once; they come out in order.
     """
     ahead: deque[tuple[CropBatch, Pending | None, float]] = deque()
-    for batch in batches:
-        while len(ahead) >= engine.streams:  # before the next: no more are ever on their way
+    try:
+        for batch in batches:
+            while len(ahead) >= engine.streams:  # before the next: no more are ever on their way
+                yield _wait(*ahead.popleft(), buffers)
+            start = perf_counter()
+            pending = None
+            if batch.images is not None:
+                pending = engine.submit(batch.images[: len(batch.crops)])
+            ahead.append((batch, pending, perf_counter() - start))
+            if engine.streams == 1:  # nothing to wait for: a camera's frame is not held back
+                yield _wait(*ahead.popleft(), buffers)
+        while ahead:
             yield _wait(*ahead.popleft(), buffers)
-        start = perf_counter()
-        pending = None
-        if batch.images is not None:
-            pending = engine.submit(batch.images[: len(batch.crops)])
-        ahead.append((batch, pending, perf_counter() - start))
-        if engine.streams == 1:  # nothing to wait for: a camera's frame is not held back
-            yield _wait(*ahead.popleft(), buffers)
-    while ahead:
-        yield _wait(*ahead.popleft(), buffers)
+    finally:  # left early: the engine is done with every batch before anybody else uses it
+        for _, pending, _ in ahead:
+            if pending is not None:
+                with contextlib.suppress(Exception):
+                    pending.result()
 
 
 def _wait(

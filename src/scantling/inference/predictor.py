@@ -212,11 +212,12 @@ class Predictor:
     ) -> Generator[Prediction, None, None]:
         """Everything that follows once images are read, in threads that end with the iterator."""
         buffers = BufferPool(self.engine)
-        batches = prefetch(self._batches(prepared, buffers, batch_size), depth=1)
+        # closed, the iterator has let go of the engine: the last batch is waited for
+        batches = prefetch(self._batches(prepared, buffers, batch_size), depth=1, patience=None)
         stages: list[Prefetched[Any]] = [*before, batches]
         results = run_batches(batches, self.engine, buffers)
         if self.engine.in_background:
-            results = ahead = prefetch(results, depth=1)
+            results = ahead = prefetch(results, depth=1, patience=None)
             stages.append(ahead)
         try:
             yield from self._predictions(results)

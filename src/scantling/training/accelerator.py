@@ -1,20 +1,25 @@
 """The machine of a run: device, precision, processes, trackers, and the batch that fits memory."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from importlib.util import find_spec
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, InitProcessGroupKwargs
 from accelerate.state import AcceleratorState
+from accelerate.utils import gather_object
 from torch import Tensor, nn
 
 from ..blocks import read_past, write_past
 from ..engines.hardware import find_processor, free_memory
-from ..engines.torch_engine import DTYPES, choose_device, choose_dtype, limit_threads
+from ..engines.torch_engine import DTYPES, choose_device, choose_dtype
 from ..errors import InvalidValue, MissingPackage, lookup
+from ..inference import Prediction, Predictor
 from ..losses import Loss
 from ..structures import Targets
 from .folder import RunFolder
@@ -27,6 +32,9 @@ HEADROOM = 0.8  # share of the free memory that a step may take
 TRANSIENT = 1.5  # the peak of a step over what is kept for its backward pass, measured
 OF_WEIGHTS = 3  # as large as the weights: their gradients, momentum and EMA
 OBJECTS = 8  # an image, of the trial
+# How long processes wait for one another: while one computes metrics, writes a report or reads from
+# a slow disk. One that ends lets its launcher end the others, however long they would wait.
+PATIENCE = timedelta(hours=6)
 
 # Every tracker: the module that it needs, and the package that has it.
 TRACKERS = {
@@ -76,7 +84,6 @@ def open_accelerator(
         logger.warning(
             f"this processor has no instructions for {precision} and emulates it: fp32 is faster"
         )
-    limit_threads()
     # accelerate keeps the device and precision of the first run of a Python process for all
     AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(
@@ -84,6 +91,7 @@ def open_accelerator(
         mixed_precision={"fp32": "no"}.get(precision, precision),
         log_with=list(trackers) or None,
         project_dir=str(folder.path),
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
     )
     _check_share(recipe, accelerator.num_processes)
     return accelerator
@@ -96,6 +104,38 @@ def _check_share(recipe: Recipe, processes: int) -> None:
         raise InvalidValue("batch", recipe.batch, expected)
     if recipe.shapes.dynamic_batch and processes > 1:
         raise InvalidValue("shapes.dynamic_batch", True, "false with several processes")
+
+
+class SharedPredictor(Predictor):
+    """A predictor of several processes, which share the files out; the first one gets everything.
+
+    Args:
+        accelerator: of the run.
+        options: of `Predictor`.
+    """
+
+    def __init__(self, accelerator: Accelerator, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._rank, self._processes = accelerator.process_index, accelerator.num_processes
+
+    def stream_files(
+        self, paths: Sequence[str | PathLike[str]], **options: Any
+    ) -> Generator[Prediction, None, None]:
+        """As of `Predictor`, called in every process. Only that of rank 0 yields anything.
+
+        The predictions of its own share come first.
+        """
+        kept: list[Prediction] = []
+        for found in super().stream_files(paths[self._rank :: self._processes], **options):
+            index = found.frame.index * self._processes + self._rank
+            prediction = replace(found, frame=replace(found.frame, index=index))
+            if self._rank == 0:
+                yield prediction
+            else:
+                kept.append(prediction)
+        gathered = gather_object(kept)
+        if self._rank == 0:
+            yield from gathered
 
 
 @dataclass(frozen=True)

@@ -94,10 +94,10 @@ class Trainer:
             begin_update(state.network)
             # dropped blocks and paths come from torch's own generator
             seed = rng_for(recipe.seed, "torch", step.index, accelerator.process_index)
-            torch.manual_seed(int(seed.integers(2**63)))
-
-            used = [next(batches) for _ in step.batches]
-            terms = self._collect(network, state.network, step, used, strength=step.index / total)
+            with seeded(int(seed.integers(2**63))):
+                used = [next(batches) for _ in step.batches]
+                strength = step.index / total
+                terms = self._collect(network, state.network, step, used, strength=strength)
             if recipe.optimizer.clip_norm:
                 accelerator.clip_grad_norm_(network.parameters(), recipe.optimizer.clip_norm)
             optimizer.step()
@@ -181,6 +181,15 @@ def _told_if_too_small(image_size: tuple[int, int]) -> Iterator[None]:
         problem = f"image_size: of {height}×{width} pixels a feature map has one cell, and a batch"
         expected = "has one image: expected a larger image_size, or no batch of one image"
         raise InvalidSettings([f"{problem} {expected}"]) from error
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Let torch draw its random numbers from a seed for a while, and go on as before after it."""
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with torch.random.fork_rng(devices=gpus):
+        torch.manual_seed(seed)
+        yield
 
 
 def _to(targets: Targets, device: torch.device) -> Targets:

@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import Any, cast
 
 import torch
+from accelerate.utils import broadcast
 
 from ..checkpoints import Model, save_model
 from ..darknet import DarknetNetwork
@@ -16,11 +17,11 @@ from ..datasets.dataset import Dataset
 from ..datasets.loader import Task, TrainingSet, load_batches
 from ..detector import Detector
 from ..engines import EngineSettings
-from ..engines.torch_engine import TorchEngine
+from ..engines.torch_engine import TorchEngine, torch_threads, usual_threads
 from ..errors import TrainingDiverged
 from ..evaluation import Evaluation, choose_protocol, evaluate, selection_for
-from ..inference import Predictor
 from ..structures import Batch, LossTerms
+from .accelerator import SharedPredictor
 from .folder import RunFolder, read_metrics, write_metrics
 from .loop import StepDone, Trainer
 from .plan import TrainStep
@@ -112,7 +113,8 @@ class Run:
         )
         self._begin()
         try:
-            yield from self._go(batches, stop)
+            with torch_threads(usual_threads()):
+                yield from self._go(batches, stop)
         finally:
             batches.close()  # ends the workers
             self.trainer.accelerator.end_training()
@@ -239,9 +241,11 @@ class Run:
         last = step.epoch + 1 == self.recipe.epochs
         due = last or (step.epoch + 1) % self.recipe.evaluate_every == 0
         evaluation, is_best = None, self.validation is None
-        if due and self.validation is not None and self.trainer.accelerator.is_main_process:
-            start = perf_counter()
-            self.evaluation = evaluation = self._evaluate(self.validation)
+        start = perf_counter()
+        if due and self.validation is not None:
+            evaluation = self._evaluate(self.validation)
+        if evaluation is not None:
+            self.evaluation = evaluation
             figures = evaluation.stats
             row |= {
                 name: None if value is None else round(value, 6) for name, value in figures.items()
@@ -253,21 +257,32 @@ class Run:
         self.trainer.accelerator.wait_for_everyone()
         return EpochDone(step.epoch, row, evaluation, is_best)
 
-    def _evaluate(self, dataset: Dataset) -> Evaluation:
+    def _evaluate(self, dataset: Dataset) -> Evaluation | None:
+        """Evaluate with all processes; None in any but the first."""
         model, accelerator = self.ema_model(), self.trainer.accelerator
+        # statistics of batch norm are those of the share of a process: the first one's are saved
+        broadcast(dict(model.network.state_dict()), from_process=0)
         settings = EngineSettings(
             # of several processes on a processor, accelerate calls it cpu:0
             device="cpu" if accelerator.device.type == "cpu" else str(accelerator.device),
             precision={"no": "fp32"}.get(accelerator.mixed_precision, accelerator.mixed_precision),
             image_size=self.trainer.plan.image_size,
         )
-        predictor = Predictor(
+        predictor = SharedPredictor(
+            accelerator,
             TorchEngine(model, settings),
             model.names,
             input_spec=model.spec.input,
             selection=selection_for(choose_protocol("coco")),
         )
-        return evaluate(predictor, dataset, batch_size=min(8, self.recipe.batch))
+        batch_size = min(8, self.recipe.batch)
+        with predictor:
+            if accelerator.is_main_process:
+                return evaluate(predictor, dataset, batch_size=batch_size)
+            paths = [image.path for image in dataset.images]
+            for _ in predictor.stream_files(paths, batch_size=batch_size):
+                pass  # what it finds goes to the first
+        return None
 
     def _save_epoch(self, rows: Sequence[Mapping[str, Any]], *, is_best: bool) -> None:
         """Save models, metrics, state and report at the end of an epoch."""

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ..checkpoints import prepare_model
+from ..engines.torch_engine import torch_threads, usual_threads
 from ..errors import InvalidData, InvalidSettings, InvalidValue, ScantlingError
 from ..specs import InputSpec
 from .accelerator import TrialStep, check_trackers, fit_batch_to_memory, open_accelerator
@@ -17,7 +18,7 @@ from .data import fingerprint, make_augmentation, make_mixers, open_augmented, r
 from .ema import EMA
 from .folder import RunArgs, RunFolder, new_folder, read_settings, write_environment, write_settings
 from .length import fit_to_length
-from .loop import Trainer
+from .loop import Trainer, seeded
 from .model import Normalize, loss_for, prepare_for_training
 from .optimizer import build_optimizer
 from .plan import StepPlan
@@ -86,7 +87,8 @@ def open_run(
     new = out is None or not Path(out).exists()
     home = RunFolder(Path(out)) if rank and out else new_folder(None if out is None else Path(out))
     try:
-        return _open(home, args, layers, cache=cache, fresh=True)
+        with seeded(args.seed), torch_threads(usual_threads()):  # fresh weights are random
+            return _open(home, args, layers, cache=cache, fresh=True)
     except BaseException:
         if new and not rank:
             with suppress(OSError):
@@ -111,7 +113,8 @@ def resume_run(
     record = read_settings(home)
     args = replace(record.args, trackers=tuple(trackers)) if trackers else record.args
     check_trackers(args.trackers)
-    run = _open(home, args, [("resumed", record.recipe)], cache=cache, fresh=False)
+    with seeded(args.seed), torch_threads(usual_threads()):
+        run = _open(home, args, [("resumed", record.recipe)], cache=cache, fresh=False)
     now = fingerprint(run.training_set.dataset)
     if record.data != now:
         changed = ", ".join(name for name in now if now[name] != record.data.get(name))
@@ -151,7 +154,6 @@ def _open(
     What is cheap to find wrong comes first. A run that is resumed keeps the batch it was fitted to.
     """
     dataset, validation = read_splits(args)
-    torch.manual_seed(args.seed)  # of the fresh weights
     model = prepare_model(args.model, dataset.names, weights=args.weights, cache=cache)
     if fresh and not names_a_recipe(layers):
         layers = [recipe_of_model(model, images=len(dataset)), *layers]

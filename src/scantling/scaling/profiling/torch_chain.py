@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...engines.torch_engine import torch_threads
 from ...heads.efficientdet_decoding import decode_efficientdet
 from ...heads.yolo_decoding import decode_yolo
 from ...specs.level import Level
@@ -120,14 +121,13 @@ def _decode_rows(chain: Chain) -> list[OperationRow]:
 def run_in_torch(chain: Chain, *, precision: str, device: str, threads: int) -> Callable[[], Any]:
     """Return a function that runs the chain once, as `TorchEngine` runs a network."""
     where = torch.device("cuda" if device.startswith("cuda") else "cpu")
-    if where.type == "cpu":
-        torch.set_num_threads(threads)
-    torch.manual_seed(0)
     dtype = DTYPES[precision]
-    module = ChainModule(chain).eval().requires_grad_(False).to(where, dtype)
-    module = module.to(memory_format=torch.channels_last)
     channels, rows, columns = chain.size
-    pixels = torch.randint(0, 256, (1, rows, columns, channels), dtype=torch.uint8)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = ChainModule(chain).eval().requires_grad_(False).to(where, dtype)
+        pixels = torch.randint(0, 256, (1, rows, columns, channels), dtype=torch.uint8)
+    module = module.to(memory_format=torch.channels_last)
     is_image = chain.steps[0].kind == "image"
     given = pixels if is_image else pixels.permute(0, 3, 1, 2).to(where, dtype).div(255)
     mean, std = (torch.full((channels, 1, 1), value, device=where) for value in (0.0, 255.0))
@@ -143,7 +143,11 @@ def run_in_torch(chain: Chain, *, precision: str, device: str, threads: int) -> 
             torch.cuda.current_stream(where).synchronize()
         return found
 
-    return run
+    def run_with_threads() -> Any:
+        with torch_threads(threads):
+            return run()
+
+    return run if where.type == "cuda" else run_with_threads
 
 
 def _decode(chain: Chain, raw: list[Tensor]) -> Any:
