@@ -59,6 +59,12 @@ predictor.close()
 """
 
 
+ANEW = FORK.replace("if not child:", "if not child:\n    predictor.close = print").replace(
+    "predictor(black).scores, expected) else",
+    "load(sys.argv[1], engine=sys.argv[2])(black).scores, expected) else",
+)
+
+
 def run(script: str, *arguments: object) -> str:
     command = [sys.executable, "-c", script, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
@@ -91,6 +97,13 @@ def test_a_forked_process_is_told_that_the_threads_are_not_there(
     answer = run(FORK, exported / name, engine, tmp_path)
     assert answer.startswith(f"The engine {engine} was opened in process ")
     assert answer.endswith("let multiprocessing start them by 'spawn'.\n")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.needs("openvino", "onnxruntime")
+def test_a_forked_process_may_open_its_own_where_the_runtime_can(exported: Path, tmp_path: Path):
+    assert "equal\n" in run(ANEW, exported / "static.onnx", "onnxruntime", tmp_path)
+    assert "was opened in process" in run(ANEW, exported / "static.xml", "openvino", tmp_path)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")

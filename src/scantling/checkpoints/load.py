@@ -16,7 +16,7 @@ from ..darknet import (
     read_cfg,
     read_weights,
 )
-from ..darknet.describe import default_darknet_names
+from ..darknet.describe import default_darknet_names, weights_beside
 from ..darknet.native import native_tensors
 from ..datasets.darknet_files import find_names_file, read_names
 from ..detector import Detector, build_detector
@@ -120,9 +120,7 @@ def _require_weights(path: Path, weights: Path | None) -> None:
 def _load_cfg(cfg: Path, weights: Path | None, names: Path | None) -> Model:
     spec = read_cfg(cfg)
     if weights is None:
-        weights = cfg.with_suffix(".weights")
-        if not weights.is_file():
-            raise InvalidValue("weights", None, f"a file, as there is no {weights}: --weights FILE")
+        weights = weights_beside(cfg)
         logger.info(f"using {weights}, which lies beside the cfg")
     if names is None and cfg.with_suffix(".names").is_file():
         names = cfg.with_suffix(".names")

@@ -1,5 +1,7 @@
 """scantling predict SOURCE… — find objects in images, videos and streams."""
 
+import glob
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields
@@ -8,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ..errors import InvalidValue, lookup
+from ..errors import InvalidSource, InvalidValue, lookup
 from .command import Setting, option, parse_image_size, parse_streams, spell
 from .options import (
     MODEL,
@@ -121,6 +123,8 @@ def predict(options: PredictOptions) -> int:
     from ..inference.outputs import Outputs
 
     kinds = parse_kinds(options)  # before the model: a mistake should not cost a download
+    if not options.json:  # which tells of each what is wrong
+        check_sources(options.sources)
     predictor = load_predictor(
         options,
         choose_selection(options),
@@ -224,6 +228,21 @@ def parse_class_scores(given: str | None) -> dict[str | int, float] | None:
         except ValueError:
             raise InvalidValue("class_scores", given, "such as person=0.5,car=0.3") from None
     return found
+
+
+def check_sources(sources: Sequence[str]) -> None:
+    """Refuse paths of which none is there, before a model is loaded for them.
+
+    Raises:
+        InvalidSource: the first, and what is wrong with it.
+    """
+    from ..images.paths import SCHEME, locate_path
+
+    if any(one == "-" or one.isdecimal() or SCHEME.match(one) for one in sources):
+        return
+    if not any(os.path.lexists(one) or glob.has_magic(one) for one in sources):
+        for problem in locate_path(sources[0]):
+            raise InvalidSource(problem.name, str(problem.value))
 
 
 def has_many(sources: Sequence[str]) -> bool:

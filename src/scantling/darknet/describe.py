@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
-from ..errors import InvalidCfg, unreadable
+from ..errors import InvalidCfg, InvalidValue, unreadable
 from ..io import find_foreign, open_regular, split_lines
 from ..specs import CfgSpec, InputSpec, NmsSpec
 from ..specs.classes import DARKNET_COCO_NAMES, unnamed_classes
@@ -83,6 +83,18 @@ def default_darknet_names(count: int) -> tuple[str, ...]:
     ('class0', 'class1')
     """
     return DARKNET_COCO_NAMES if count == len(DARKNET_COCO_NAMES) else unnamed_classes(count)
+
+
+def weights_beside(cfg: Path) -> Path:
+    """The weights of a `.cfg` for which none are named: those of its name, in its folder.
+
+    Raises:
+        InvalidValue: there are none.
+    """
+    weights = cfg.with_suffix(".weights")
+    if not weights.is_file():
+        raise InvalidValue("weights", None, f"a file, as there is no {weights}: --weights FILE")
+    return weights
 
 
 def _read_text(path: Path) -> str:

@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,10 @@ from ..cache import can_keep, make_room
 from ..errors import InvalidValue, MissingPackage, counted
 from ..io import default_cache
 from ..specs.metadata import Metadata
-from .contract import EngineSettings
+from .contract import EngineSettings, Lifetime
 from .file_engine import FileEngine, Outputs, check_graph, check_input, memory_for, run_errors
 from .hardware import find_processor, free_memory
+from .openvino_requests import Requests
 from .precision import choose_arithmetic, fast_precision
 
 KEPT = 12  # shapes of input that stay compiled; each has copies of the weights
@@ -54,6 +55,7 @@ def open_openvino(path: Path, metadata: Metadata, settings: EngineSettings) -> F
         "NUM_STREAMS": str(settings.streams),
         "INFERENCE_NUM_THREADS": cores,
     }
+    _first_use().check()
     core = openvino.Core()
     weights = path.with_suffix(".bin") if path.suffix == ".xml" else path
     folder = _cache_folder(settings.cache, SPARE * weights.stat().st_size)
@@ -75,6 +77,12 @@ def open_openvino(path: Path, metadata: Metadata, settings: EngineSettings) -> F
         streams=settings.streams,
         description=f"openvino {openvino.__version__.split('-')[0]}, CPU, {arithmetic}, {how}",
     )
+
+
+@cache
+def _first_use() -> Lifetime:
+    """Where OpenVINO was first used; opened in a process forked after that, it ends Python."""
+    return Lifetime("openvino")
 
 
 class OpenVinoSession:
@@ -109,7 +117,7 @@ class OpenVinoSession:
         self._streams = streams
         self._static = not model.is_dynamic()
         self._fixed = metadata.form.takes != "image"
-        self._compiled: OrderedDict[tuple[int, ...], _Requests] = OrderedDict()
+        self._compiled: OrderedDict[tuple[int, ...], Requests] = OrderedDict()
         self._lock = threading.Lock()
         if self._static:  # so that what is wrong with it is told at once
             self._requests_for(tuple(model.inputs[0].shape))
@@ -127,7 +135,7 @@ class OpenVinoSession:
             self._compiled.clear()
             self._model = self._core = None
 
-    def _requests_for(self, shape: tuple[int, ...]) -> "_Requests":
+    def _requests_for(self, shape: tuple[int, ...]) -> Requests:
         """Requests to the model compiled for one shape; for any, where images come whole."""
         key = shape if self._fixed else ()
         found = self._compiled.get(key)
@@ -142,105 +150,11 @@ class OpenVinoSession:
                 compiled = self._core.compile_model(model, "CPU", self._properties)
             if self._kept is not None:
                 make_room(self._kept.parent)
-            found = self._compiled[key] = _Requests(compiled, self._names, self._streams)
+            found = self._compiled[key] = Requests(compiled, self._names, self._streams)
             if len(self._compiled) > KEPT:
                 self._compiled.popitem(last=False)
         self._compiled.move_to_end(key)
         return found
-
-
-class _Requests:
-    """Requests to one compiled model, used in turn; each writes into arrays made for it.
-
-    Args:
-        compiled: the model.
-        names: of its outputs.
-        count: how many run at once.
-    """
-
-    def __init__(self, compiled: Any, names: list[str], count: int) -> None:
-        self._requests = [compiled.create_infer_request() for _ in range(count)]
-        self._names = names
-        self._shapes = [
-            (tuple(output.shape), output.element_type.to_dtype())
-            if output.partial_shape.is_static
-            else None
-            for output in compiled.outputs
-        ]
-        self._last: list[_Answer | None] = [None] * count
-        self._next = 0
-
-    def start(self, images: NDArray[Any]) -> Callable[[], Outputs]:
-        import openvino
-
-        place = self._next
-        self._next = (place + 1) % len(self._requests)
-        last = self._last[place]
-        if last is not None:
-            last.settle()
-        request = self._requests[place]
-        request.set_input_tensor(openvino.Tensor(images, shared_memory=True))
-        arrays: list[NDArray[Any] | None] = []
-        for output, known in enumerate(self._shapes):
-            array = None if known is None else np.empty(*known)
-            arrays.append(array)
-            if array is not None:
-                request.set_output_tensor(output, openvino.Tensor(array, shared_memory=True))
-        request.start_async()
-        answer = self._last[place] = _Answer(request, images, self._names, arrays)
-        return answer
-
-    def settle(self) -> None:
-        """Wait for everything that was begun."""
-        for answer in self._last:
-            if answer is not None:
-                answer.settle()
-
-
-class _Answer:
-    """What one request is working on."""
-
-    def __init__(
-        self,
-        request: Any,
-        images: NDArray[Any],
-        names: list[str],
-        arrays: list[NDArray[Any] | None],
-    ) -> None:
-        self._request = request
-        self._images: NDArray[Any] | None = images  # read from until the answer is there
-        self._names = names
-        self._arrays = arrays
-        self._outputs: Outputs = {}
-        self._failure: RuntimeError | None = None
-        self._lock = threading.Lock()
-
-    def __call__(self) -> Outputs:
-        """Wait for the outputs.
-
-        Raises:
-            RuntimeError: OpenVINO failed.
-        """
-        self.settle()
-        if self._failure is not None:
-            raise self._failure
-        return self._outputs
-
-    def settle(self) -> None:
-        """Wait until the request is free for something else, and keep what it gave."""
-        with self._lock:
-            if self._images is None:
-                return
-            try:
-                self._request.wait()
-            except RuntimeError as error:
-                self._failure = error
-            else:
-                for output, (name, array) in enumerate(zip(self._names, self._arrays, strict=True)):
-                    if array is None:  # in memory of the request, whose size it chose itself
-                        array = self._request.get_output_tensor(output).data.copy()
-                    self._outputs[name] = array
-            self._images = None
 
 
 def check_maps(model: Any, most: int) -> None:

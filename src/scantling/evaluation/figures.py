@@ -1,13 +1,16 @@
 """Figures of an evaluation as PNG bytes: curves, confusion matrix, AP by size."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from ..reports import new_figure, plain_text, to_png
 from ..reports.page import COLORS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Values = NDArray[np.float64]
 
@@ -148,7 +151,7 @@ def draw_bars(
     return to_png(figure)
 
 
-def _frame(axes: Axes, title: str, across: str, up: str) -> None:
+def _frame(axes: "Axes", title: str, across: str, up: str) -> None:
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1.02)
     axes.set_xlabel(across)

@@ -7,13 +7,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from ..checkpoints.files import ALONE, list_model_files
+from ..darknet.describe import read_cfg, weights_beside
 from ..engines import Engine, EngineSettings, is_exported, open_engine, read_metadata
-from ..errors import InvalidValue, NeedsTorch, lookup
+from ..errors import InvalidCheckpoint, InvalidValue, InvalidWeights, NeedsTorch, lookup
 from ..images import InferencePlan
 from ..images.letterbox import RESIZE_MODES, ResizeMode
 from ..io import default_cache
 from ..postprocess import Selection
-from ..specs import CfgSpec, ModelSpec
+from ..specs import CfgSpec, ModelSpec, find_spec
 from ..specs.metadata import Metadata
 from ..specs.nms import NmsSpec
 from .predictor import Prediction, Predictor
@@ -157,7 +159,6 @@ def _open_model(
     """The engine, the description and the class names of what is no exported file."""
     files = None
     if settings.engine != "torch":
-        from ..checkpoints.files import list_model_files
         from ..engines.known import open_known, remember
 
         kept = settings.cache or default_cache()
@@ -165,6 +166,7 @@ def _open_model(
         known = open_known(files, settings) if files else None
         if known is not None:
             return known, known.metadata.spec, known.metadata.names
+    _require_files(model, weights)
     _require_torch(model, settings)
     from ..checkpoints import load_model  # loads torch, which an exported file does without
 
@@ -312,6 +314,22 @@ def _closing_at_end(
     """The same predictions; the predictor is closed after the last."""
     with predictor:
         yield from found
+
+
+def _require_files(model: str | Path, weights: str | Path | None) -> None:
+    """Refuse missing files, damaged cfgs and unknown names without torch, which takes seconds."""
+    path = Path(model)
+    suffix = path.suffix.lower()
+    if weights is not None and not Path(weights).exists():
+        raise InvalidWeights(str(weights), "there is no such file", "Give the path of the weights")
+    if suffix == ".cfg":
+        read_cfg(path)
+        if weights is None:
+            weights_beside(path)
+    elif suffix in ALONE and not path.exists():
+        raise InvalidCheckpoint(str(path), "there is no such file", "Give the path of one")
+    elif not suffix:
+        find_spec(str(model))
 
 
 def _require_torch(model: str | Path, settings: EngineSettings) -> None:

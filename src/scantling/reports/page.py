@@ -10,14 +10,14 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Literal
 
 from ..errors import InvalidValue, printable
 from ..io import make_output_folder, unused, write_file
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Colours that stay apart for the colour-blind (Okabe and Ito), blue first.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555", "#f0e442")
@@ -258,13 +258,17 @@ def _escape(text: str) -> str:
 
 def new_figure(
     width: float = 6.4, height: float = 4.0, *, rows: int = 1, columns: int = 1
-) -> tuple[Figure, list[Axes]]:
+) -> "tuple[Figure, list[Axes]]":
     """A figure and its axes, row by row, in the style of every report.
 
     Args:
         width, height: of the whole, in inches.
         rows, columns: of axes in it.
     """
+    # late: a page without figures needs no matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(rows, columns, squeeze=False)
@@ -277,7 +281,7 @@ def new_figure(
     return figure, axes
 
 
-def to_png(figure: Figure) -> bytes:
+def to_png(figure: "Figure") -> bytes:
     """The figure as a PNG file, in memory."""
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=DOTS_PER_INCH)

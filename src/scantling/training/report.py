@@ -3,11 +3,9 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
 from ..datasets.contact_sheets import SheetImage, contact_sheet
 from ..datasets.loader import Arrays, Task, TrainingSet
@@ -37,6 +35,9 @@ from ..reports.drawing import encode_image
 from .folder import RunFolder, read_settings
 from .recipe import Recipe
 from .resolve import flatten
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 TERMS = {"total": "total", "box": "boxes", "objectness": "objectness", "classes": "classes"}
 SCORES = ("AP", "AP50", "AP75")
@@ -72,7 +73,7 @@ def draw_curves(rows: Rows) -> bytes:
     rates.set_ylim(bottom=0)
     for axes in (losses, scores, rates):
         axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.get_major_locator().set_params(integer=True)
         if axes is not rates and axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False)
     if best is None:
@@ -157,7 +158,7 @@ def draw_sample(arrays: Arrays, place: int) -> SheetImage:
     )
 
 
-def _plot(axes: Axes, rows: Rows, name: str, label: str) -> None:
+def _plot(axes: "Axes", rows: Rows, name: str, label: str) -> None:
     """One column of the metrics over the epochs, as far as it is there."""
     known = [(row["epoch"], row[name]) for row in rows if row.get(name) is not None]
     if known:
