@@ -63,6 +63,7 @@ def test_a_mistake_gets_one_message_and_code_2(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ):
+    (tmp_path / "x").touch()  # the source
     monkeypatch.chdir(tmp_path)
     code, out, err = run(capsys, *words)
     assert code == 2

@@ -72,7 +72,7 @@ class TorchEngine:
         network = deepcopy(model.network).eval().requires_grad_(False)
         fuse_norms(network)
         network.to(device=self.device, dtype=self.dtype)
-        self._network = network.to(memory_format=torch.channels_last)
+        self._network: Any = network.to(memory_format=torch.channels_last)
         self._forward: Callable[..., Any] = (
             _compiled(self._network, self.device) if settings.compile else self._network
         )
@@ -139,7 +139,7 @@ class TorchEngine:
         # in fp32: bf16 does not hold all of the 256 levels after the division
         scaled = pixels.to(torch.float32).sub_(self._mean).div_(self._std).to(self.dtype)
         with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):
-            candidates = self._network.decode(self._forward(scaled), image_size)
+            candidates: Candidates = self._network.decode(self._forward(scaled), image_size)
         if self.device.type == "cuda":
             torch.cuda.current_stream(self.device).synchronize()
         return candidates

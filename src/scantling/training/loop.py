@@ -186,7 +186,8 @@ def _told_if_too_small(image_size: tuple[int, int]) -> Iterator[None]:
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Let torch draw its random numbers from a seed for a while, and go on as before after it."""
-    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    used: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    gpus = range(torch.cuda.device_count()) if used else ()
     with torch.random.fork_rng(devices=gpus):
         torch.manual_seed(seed)
         yield

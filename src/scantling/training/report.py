@@ -54,6 +54,8 @@ def draw_curves(rows: Rows) -> bytes:
     Args:
         rows: of the metrics, one or more, as `read_metrics` gives them.
     """
+    from matplotlib.ticker import MaxNLocator
+
     figure, (losses, scores, rates) = new_figure(12.5, 3.8, columns=3)
     for name, label in TERMS.items():
         _plot(losses, rows, name, label)
@@ -73,7 +75,7 @@ def draw_curves(rows: Rows) -> bytes:
     rates.set_ylim(bottom=0)
     for axes in (losses, scores, rates):
         axes.set_xlabel("epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if axes is not rates and axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False)
     if best is None:
