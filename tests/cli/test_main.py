@@ -71,7 +71,7 @@ def test_a_mistake_gets_one_message_and_code_2(
     assert err.startswith("scantling: ")
     assert message in err
     assert "Traceback" not in err
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [tmp_path / "x"]
 
 
 def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch):
