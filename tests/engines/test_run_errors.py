@@ -20,15 +20,25 @@ from scantling.engines.torch_engine import TorchEngine, count_map_bytes
 from scantling.errors import InvalidExport, NotEnoughMemory
 from small_models import write_model
 
-onnx = pytest.importorskip("onnx")
-MAKE = runpy.run_path(str(Path(__file__).parents[2] / "tools" / "fuzz_readers.py"))["make_onnx"]
+pytestmark = pytest.mark.needs("onnx")
+TOOLS = Path(__file__).parents[2] / "tools"
 IMAGES = np.zeros((1, 64, 64, 3), np.uint8)
 RUNTIMES = ("onnxruntime", "openvino")
 
 
+def make_onnx(folder: Path) -> bytes:
+    """A valid file of a small graph, as the damaged files of `tools/fuzz.py` are made of."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(TOOLS)
+        made: bytes = runpy.run_path(str(TOOLS / "fuzz_readers.py"))["make_onnx"](folder)[0]
+    return made
+
+
 def changed(path: Path, nodes: list[Any], **arrays: list[int]) -> Path:
     """A file of a small graph whose image goes through nodes first, from `images` to `other`."""
-    graph = onnx.load_from_string(MAKE(path.parent)[0])
+    import onnx
+
+    graph = onnx.load_from_string(make_onnx(path.parent))
     for node in graph.graph.node:
         node.input[:] = ["other" if name == "images" else name for name in node.input]
     for name, values in arrays.items():
@@ -41,6 +51,8 @@ def changed(path: Path, nodes: list[Any], **arrays: list[int]) -> Path:
 
 def fails_when_run(path: Path) -> Path:
     """The sides of a reshape are only known when it is run, and do not fit."""
+    import onnx
+
     node = onnx.helper.make_node
     nodes = [
         node("ReduceMax", ["images"], ["zero"], keepdims=0),
@@ -53,6 +65,8 @@ def fails_when_run(path: Path) -> Path:
 
 def fills_at_once(path: Path) -> Path:
     """Three gigabytes of zeros, of which one is used."""
+    import onnx
+
     node = onnx.helper.make_node
     zero = onnx.helper.make_tensor("value", onnx.TensorProto.UINT8, [1], [0])
     nodes = [
@@ -65,6 +79,8 @@ def fills_at_once(path: Path) -> Path:
 
 def fills_by_doubling(path: Path) -> Path:
     """The image, doubled eighteen times."""
+    import onnx
+
     node = onnx.helper.make_node
     names = ["images", *(f"double{turn}" for turn in range(18))]
     nodes = [node("Concat", [name, name], [more], axis=0) for name, more in pairwise(names)]
@@ -131,7 +147,7 @@ print(whole(images).boxes.shape, resource.getrusage(resource.RUSAGE_SELF).ru_max
 def test_onnx_runtime_has_bounded_memory(tmp_path: Path, make: Callable):
     """In a process of its own: the bound is that of the first file that a process opens."""
     pytest.importorskip("onnxruntime")
-    (tmp_path / "whole.onnx").write_bytes(MAKE(tmp_path)[0])
+    (tmp_path / "whole.onnx").write_bytes(make_onnx(tmp_path))
     files = [str(tmp_path / "whole.onnx"), str(make(tmp_path / "fills.onnx"))]
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, *files], capture_output=True, text=True, check=True

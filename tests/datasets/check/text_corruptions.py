@@ -85,7 +85,9 @@ def corrupt_label_files(kind: str) -> dict[str, Corruption]:
         "a byte that is not UTF-8": label(
             "E102", lambda old: old + b"0 0.1 0.1 0.1 \xff\n", "W221", line=4
         ),
-        "zero bytes in a label file": label("E205", lambda old: old + bytes(40) + b"\n", line=4),
+        "zero bytes in a label file": label(
+            "E102", lambda old: old + bytes(40) + b"\n", "W221", line=4
+        ),
         "a label file that is an image": label("E102", lambda _: FIRST.data, "W221"),
         "a label file that is missing": label("W219", lambda _: None),
         "an empty label file": label("W221", lambda _: b""),

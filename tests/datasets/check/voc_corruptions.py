@@ -78,7 +78,7 @@ def corrupt_annotations() -> dict[str, Corruption]:
             "E103", CLEAN.replace("</folder>", ""), line=None
         ),
         "zero bytes in an annotation": annotation(
-            "E103", CLEAN.encode().replace(b"VOC", bytes(3)), line=2
+            "E102", CLEAN.encode().replace(b"VOC", bytes(3)), line=2
         ),
         "XML of something else": annotation("E103", "<svg></svg>\n", line=1),
         "a declared entity": annotation("E104", entity + CLEAN, line=1),
