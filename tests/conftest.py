@@ -22,9 +22,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one process a core: threads would onl
 
 # No test depends on how fast or busy the machine is.
 if find_spec("hypothesis"):
-    from hypothesis import settings
+    from hypothesis import HealthCheck, settings
 
-    settings.register_profile("any-machine", deadline=None)
+    settings.register_profile(
+        "any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
     settings.load_profile("any-machine")
 
 # A shell starts what runs in the background with Ctrl-C ignored; what tests start inherits that.

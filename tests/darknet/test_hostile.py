@@ -202,7 +202,9 @@ FUZZED = (
     text=st.text(max_size=20),
 )
 @settings(
-    deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=300,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_a_damaged_cfg_is_built_or_refused(
     tmp_path: Path, place: int, edit: str, number: int, text: str

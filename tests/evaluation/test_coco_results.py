@@ -146,7 +146,7 @@ def test_an_id_that_would_steer_a_terminal_is_shown_escaped(tmp_path: Path, tabl
     max_examples=300,
     deadline=None,
     derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())
 def test_a_damaged_file_is_read_or_refused_and_nothing_else(tmp_path: Path, tables, data):
