@@ -13,9 +13,9 @@ import scantling
 
 ROOT = Path(scantling.__file__).parent
 LAYERS = [
-    {"errors", "io", "lazy"},
-    {"structures", "boxes", "cache"},
-    {"specs", "blocks", "reports", "images"},
+    {"errors", "lazy"},
+    {"structures", "boxes", "io"},
+    {"cache", "specs", "blocks", "reports", "images"},
     {"backbones", "necks", "heads", "augment", "postprocess"},
     {"detector", "losses", "datasets"},
     {"darknet"},

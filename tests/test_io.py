@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from scantling.errors import printable
-from scantling.io import atomic_files, atomic_folder, atomic_write, write_file
+from scantling.io import atomic_write, write_file
+from scantling.io.folders import atomic_files, atomic_folder
 
 
 class Broken(Exception):

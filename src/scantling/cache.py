@@ -6,13 +6,13 @@ Downloads are removed by hand only.
 
 import os
 import re
-import shutil
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import InvalidValue
+from .io.folders import free_bytes
 
 GIGABYTE = 10**9
 BUDGET = 20 * GIGABYTE
@@ -135,14 +135,6 @@ def find_budget(folder: Path) -> int:
     taken = sum(entry.size for entry in list_entries(folder))
     free = free_bytes(folder)
     return BUDGET if free is None else min(BUDGET, int(SHARE * (free + taken)))
-
-
-def free_bytes(folder: Path) -> int | None:
-    """Bytes that are free on the disk of a folder, which may not exist yet; None if unknown."""
-    for place in (folder, *folder.absolute().parents):
-        with suppress(OSError):
-            return shutil.disk_usage(place).free
-    return None
 
 
 def can_keep(folder: Path, needed: int = 0) -> bool:

@@ -7,8 +7,6 @@ from typing import Any, Self, TypeVar
 T = TypeVar("T")
 
 LONGEST_LINE, LONGEST_MESSAGE = 2_000, 40_000  # letters of what is told; the rest is cut
-# How libraries say that they got no memory, in a RuntimeError.
-_OUT_OF_MEMORY = ("allocate memory", "out of memory", "bad_alloc", "Failed to allocate")
 _SHOWN = 100  # names in a message, before only the nearest are
 # What has near names that are other things: only letters left out or in disorder are an error of
 # typing there.
@@ -147,6 +145,30 @@ class InvalidSettings(ScantlingError):
         self.problems = tuple(lines)
 
 
+class CannotWrite(ScantlingError, OSError):
+    """Say which file or folder cannot be written, why, and what to do; `errno` is the system's."""
+
+    def __init__(self, path: str, problem: str, fix: str, *, errno: int | None = None) -> None:
+        super().__init__(f"{path} cannot be written: {problem}. {fix}.")
+        self.filename, self.strerror, self.errno = path, problem, errno
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    def __reduce__(self) -> tuple[type[ScantlingError], tuple[str]]:  # from another process
+        return ScantlingError, (str(self),)
+
+
+class InUse(ScantlingError):
+    """Say what another process is writing, and which one."""
+
+    def __init__(self, what: str, holder: str) -> None:
+        by = holder or "another process"
+        super().__init__(
+            f"{what} is being written by {by}. Wait until that has ended, or name another place."
+        )
+
+
 class InfeasibleBudget(ScantlingError):
     """Say which constraint no model meets, and the smallest value that can be reached.
 
@@ -253,25 +275,6 @@ def as_message(text: object) -> str:
     lines = str(text)[:LONGEST_MESSAGE].split("\n")
     shown = [printable(line, limit=LONGEST_LINE) for line in lines]
     return "\n".join([shown[0], *(line if line[:2] == "  " else f"  {line}" for line in shown[1:])])
-
-
-def describe_excess(error: BaseException) -> str | None:
-    """What to tell where something that was given is too large; None for another error.
-
-    >>> describe_excess(OverflowError("int too large to convert to float"))
-    'a number that was given is too large (int too large to convert to float). Give a smaller one.'
-    """
-    said = f" ({str(error)[:300]})" if str(error) else ""
-    if isinstance(error, OverflowError):
-        return f"a number that was given is too large{said}. Give a smaller one."
-    if isinstance(error, RecursionError):
-        return "what was given is nested too deep: lists or tables within others. Flatten it."
-    if isinstance(error, MemoryError) or any(word in str(error) for word in _OUT_OF_MEMORY):
-        return (
-            f"there is not enough memory for this{said}. Use a smaller image size, fewer images at"
-            " once, fewer workers, or a smaller file."
-        )
-    return None
 
 
 def counted(count: int, what: str, plural: str | None = None) -> str:

@@ -21,7 +21,7 @@ from scantling.checkpoints import (
 )
 from scantling.checkpoints.hub import OFFICIAL
 from scantling.checkpoints.model import build_network
-from scantling.errors import InvalidCheckpoint, InvalidSpec, UnsafeCheckpoint
+from scantling.errors import CannotWrite, InvalidCheckpoint, InvalidSpec, UnsafeCheckpoint
 from scantling.specs import CATALOG
 from scantling.specs.classes import COCO_CATEGORY_IDS, COCO_ID_NAMES, COCO_NAMES, UNUSED_NAMES
 
@@ -254,7 +254,7 @@ def test_other_families_and_fused_networks_are_not_written(state, tmp_path):
 
 def test_folder_that_is_not_there_is_an_error_of_ours(state, tmp_path):
     model = load_model(saved(state, tmp_path))
-    with pytest.raises(InvalidCheckpoint, match="cannot be written"):
+    with pytest.raises(CannotWrite, match="cannot be written"):
         save_effdet(model, tmp_path / "no" / "a.pth")
 
 

@@ -11,7 +11,7 @@ from scantling.blocks import fuse_norms
 from scantling.checkpoints import Model, load_native, save_model
 from scantling.darknet import build_cfg_network, read_cfg
 from scantling.detector import build_detector
-from scantling.errors import InvalidCheckpoint
+from scantling.errors import CannotWrite, InvalidCheckpoint
 from scantling.specs import CATALOG
 
 NAMES = ("cell", "platelet")
@@ -149,7 +149,7 @@ def test_save_that_fails_leaves_the_old_file(model, saved):
 
 
 def test_folder_that_is_not_there_is_named(model, tmp_path):
-    with pytest.raises(InvalidCheckpoint, match="cannot be written"):
+    with pytest.raises(CannotWrite, match="cannot be written"):
         save_model(model, tmp_path / "nowhere" / "model.safetensors")
 
 

@@ -182,7 +182,7 @@ def test_a_run_whose_data_changed_is_not_resumed(desk: Path, capsys: pytest.Capt
     (desk / "set" / "labels" / "train" / "00.txt").write_text("0 0.5 0.5 0.2 0.2\n")
     capsys.readouterr()
     assert main(["train", "--resume", "r"]) == 2
-    assert "objects changed" in capsys.readouterr().err
+    assert "objects, labels changed" in capsys.readouterr().err
 
 
 def test_a_run_is_resumed_from_another_folder(

@@ -20,7 +20,7 @@ from scantling.darknet import (
     stored_tensors,
     write_weights,
 )
-from scantling.errors import InvalidWeights
+from scantling.errors import CannotWrite, InvalidWeights
 
 Build = Callable[..., DarknetNetwork]
 REAL = (
@@ -222,7 +222,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path):
         write_weights(path, pair(), WeightsHeader(seen=-1))
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
-    with pytest.raises(InvalidWeights, match="cannot be written"):
+    with pytest.raises(CannotWrite, match="cannot be written"):
         write_weights(tmp_path / "none" / "a.weights", pair(), WeightsHeader())
 
 

@@ -2,10 +2,13 @@
 
 import multiprocessing
 import os
+import resource
+import signal
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from scantling.datasets.store import ImageStore
 from scantling.images import read_image
@@ -85,3 +88,25 @@ def test_many_processes_fill_one_store_and_one_is_killed(tmp_path: Path):
     assert [worker.exitcode for worker in workers[1:]] == [0, 0]
     plain = make(paths, None)
     assert all(np.array_equal(plain.read(i), store.read(i)) for i in range(12))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="limits a process of its own")
+@pytest.mark.parametrize("size", ["short", "with holes"])
+def test_a_disk_that_is_full_in_the_midst_ends_the_store_and_not_the_process(
+    size: str, tmp_path: Path
+):
+    """As when another process took the room, or one was killed before it had reserved it."""
+    paths = paint(tmp_path)
+    expected = [make(paths, None).read(index) for index in range(4)]
+    store = make(paths, tmp_path / "store")
+    (pixels,) = (tmp_path / "store").glob("*.pixels")
+    os.truncate(pixels, 0)
+    if size == "with holes":
+        os.truncate(pixels, store.bytes_on_disk)
+    child = os.fork()
+    if not child:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        same = [np.array_equal(store.read(index), expected[index]) for index in (0, 1, 2, 3, 0)]
+        os._exit(0 if all(same) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

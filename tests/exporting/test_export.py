@@ -12,7 +12,14 @@ from thin import build, thin
 
 from scantling.checkpoints import Model
 from scantling.engines import EngineSettings, open_engine, read_metadata
-from scantling.errors import ExportDiffers, InvalidExport, InvalidSpec, InvalidValue, UnknownName
+from scantling.errors import (
+    CannotWrite,
+    ExportDiffers,
+    InvalidExport,
+    InvalidSpec,
+    InvalidValue,
+    UnknownName,
+)
 from scantling.exporting import FORMATS, export
 from scantling.images.letterbox import resize_and_pad
 from scantling.images.sources import read_sources
@@ -114,7 +121,7 @@ def test_a_misspelt_format_suggests_the_nearest(small: Model):
 
 
 def test_a_folder_that_is_not_there_is_told(small: Model, tmp_path: Path):
-    with pytest.raises(InvalidExport, match="Name a folder that exists"):
+    with pytest.raises(CannotWrite, match="there is no such folder"):
         export(small, "onnx", out=tmp_path / "no" / "a.onnx")
 
 
@@ -140,7 +147,9 @@ def test_a_full_disk_is_told(small: Model, tmp_path: Path, monkeypatch: pytest.M
         return usual(Path("/dev/full") if path.suffix == ".onnx" else path, data)
 
     monkeypatch.setattr(Path, "write_bytes", fill)
-    with pytest.raises(InvalidExport, match=r"No space left.*has room"):
+    with pytest.raises(
+        CannotWrite, match=r"a\.onnx cannot be written: there is no room.*Free some"
+    ):
         export(small, "onnx", out=tmp_path / "a.onnx")
     assert list(tmp_path.iterdir()) == []
 

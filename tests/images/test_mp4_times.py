@@ -8,7 +8,8 @@ import pytest
 
 from scantling.images import read_sources
 from scantling.images.mp4_times import set_frame_times
-from scantling.inference.outputs import Outputs, to_record
+from scantling.inference.outputs import Outputs
+from scantling.inference.table_outputs import to_record
 from scantling.structures import Detections
 
 UNEVEN = (0.0, 0.03, 0.5, 0.52, 2.0, 2.01)

@@ -14,8 +14,7 @@ from hypothesis import given, strategies as st
 from scantling.datasets.readers import read_dataset
 from scantling.errors import UnknownName
 from scantling.images import Frame, VideoInfo, read_sources
-from scantling.inference.outputs import WRITERS, Outputs
-from scantling.io import UniqueNames, safe_name
+from scantling.inference.outputs import WRITERS, Outputs, UniqueNames, safe_name
 from scantling.structures import Detections
 
 NAMES = ("dog", "cat")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scantling.errors import InvalidData, InvalidProfile
+from scantling.errors import CannotWrite, InvalidData, InvalidProfile
 from scantling.scaling.costs import read_roofline
 from scantling.scaling.device_profile import (
     MAX_BYTES,
@@ -128,7 +128,7 @@ def test_a_profile_is_described_without_its_samples():
 
 
 def test_writing_says_why_it_failed(tmp_path: Path):
-    with pytest.raises(InvalidProfile, match="cannot be written"):
+    with pytest.raises(CannotWrite, match="cannot be written"):
         write_profile(make_profile(), tmp_path / "none" / "box.json")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scantling.errors import InvalidSpec, InvalidValue
+from scantling.errors import CannotWrite, InvalidSpec, InvalidValue
 from scantling.specs import CATALOG, find_spec, read_spec, write_spec
 
 TINY = CATALOG["yolov4-tiny"]
@@ -87,5 +87,5 @@ def test_a_spec_is_not_written_where_it_would_not_be_found(tmp_path: Path):
         write_spec(TINY, tmp_path / "fit.yaml")
     with pytest.raises(InvalidValue, match="other keys"):
         write_spec(TINY, tmp_path / "fit.json", notes={"spec": 1})
-    with pytest.raises(InvalidSpec, match="cannot be written"):
+    with pytest.raises(CannotWrite, match="cannot be written"):
         write_spec(TINY, tmp_path / "nowhere" / "fit.json")

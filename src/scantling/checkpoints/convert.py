@@ -1,5 +1,6 @@
 """Convert models between native checkpoints, darknet's files and effdet's state dicts."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..darknet import WeightsHeader, stored_tensors, write_weights
@@ -8,6 +9,8 @@ from ..darknet.native import native_cfg, native_tensors
 from ..datasets.darknet_files import write_names
 from ..detector import Detector
 from ..errors import InvalidValue
+from ..io import write_file
+from ..io.folders import atomic_files, lock_file
 from ..specs import CfgSpec, ModelSpec
 from .download import Progress
 from .effdet import save_effdet
@@ -47,13 +50,12 @@ def convert_model(
     Raises:
         InvalidValue: a target exists, or is of no known format.
         InvalidSpec: darknet has no cfg for the model, or effdet no such network.
+        InUse: another process is writing the target.
         ScantlingError: see `load_model` and `save_model`.
     """
     source, target = Path(source), Path(target)
     files = _targets(target)
-    existing = [str(path) for path in files if path.exists()]
-    if existing and not overwrite:
-        raise InvalidValue("target", ", ".join(existing), "files that do not exist yet")
+    _check_new(files, overwrite=overwrite)
     if model is not None:
         if source.suffix == ".cfg":
             weights = source.with_suffix(".weights") if weights is None else weights
@@ -62,22 +64,33 @@ def convert_model(
         else:
             weights = source
         source = Path(model)
-    loaded = load_model(source, weights=weights, names=names, cache=cache, progress=progress)
-    if target.suffix == ".pth":
-        save_effdet(loaded, target)
-    elif len(files) == 1:
-        save_model(loaded, target)
-    else:
-        save_darknet(loaded, target.with_suffix(".weights"))
+    with lock_file(files[0]):
+        _check_new(files, overwrite=overwrite)  # another process may have written it meanwhile
+        loaded = load_model(source, weights=weights, names=names, cache=cache, progress=progress)
+        if target.suffix == ".pth":
+            save_effdet(loaded, target)
+        elif len(files) == 1:
+            save_model(loaded, target)
+        else:
+            save_darknet(loaded, target.with_suffix(".weights"))
     return files
+
+
+def _check_new(files: Sequence[Path], *, overwrite: bool) -> None:
+    existing = [str(path) for path in files if path.exists()]
+    if existing and not overwrite:
+        raise InvalidValue("target", ", ".join(existing), "files that do not exist yet")
 
 
 def save_darknet(model: Model, path: str | Path) -> None:
     """Write a model as darknet's three files: `path`, and a `.cfg` and `.names` beside it.
 
+    They appear together, never mixed with older ones.
+
     Raises:
         InvalidSpec: darknet has no cfg for this network.
         InvalidValue: the network is fused, or a class name cannot stand in a `.names` file.
+        CannotWrite: nothing can be written there.
     """
     path = Path(path)
     spec, network = model.spec, model.network
@@ -87,9 +100,10 @@ def save_darknet(model: Model, path: str | Path) -> None:
         text, tensors = _loading_all(spec, len(network.layers)), stored_tensors(network)
     else:
         raise InvalidValue("network", type(network).__name__, f"one that {spec.name} describes")
-    write_names(path.with_suffix(".names"), model.names)
-    path.with_suffix(".cfg").write_text(text, encoding="utf-8", newline="")
-    write_weights(path, tensors, WeightsHeader(seen=model.seen))
+    with atomic_files(path.with_suffix(".cfg"), (".names", path.suffix)) as draft:
+        write_names(draft.with_suffix(".names"), model.names)
+        write_file(draft, text)
+        write_weights(draft.with_suffix(path.suffix), tensors, WeightsHeader(seen=model.seen))
 
 
 def _loading_all(spec: CfgSpec, layers: int) -> str:

@@ -3,6 +3,7 @@
 Source: https://github.com/rwightman/efficientdet-pytorch (Apache-2.0).
 """
 
+import io
 import logging
 import re
 from collections import OrderedDict
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from ..detector import Detector
 from ..errors import InvalidCheckpoint, InvalidSpec
-from ..io import atomic_write
+from ..io import write_file
 from ..specs import CATALOG, ModelSpec
 from ..specs.classes import default_class_names
 from .effdet_layout import effdet_layout
@@ -87,20 +88,16 @@ def save_effdet(model: Model, path: str | Path) -> None:
 
     Raises:
         InvalidSpec: effdet has no such network, or its norms were folded.
-        InvalidCheckpoint: nothing can be written there.
+        CannotWrite: nothing can be written there.
     """
     path = Path(path)
     state = OrderedDict(
         (name, tensor.detach().cpu().clone(memory_format=torch.contiguous_format))
         for name, tensor in effdet_state_dict(model).items()
     )
-    try:
-        with atomic_write(path) as part, part.open("wb") as stream:
-            torch.save(state, stream)  # to a path it would write the path's name into the file
-    except OSError as error:
-        raise InvalidCheckpoint(
-            str(path), f"it cannot be written ({error.strerror})", "Check the folder and its space"
-        ) from error
+    stream = io.BytesIO()  # into a path it writes the path's name; on a full disk it fails oddly
+    torch.save(state, stream)
+    write_file(path, stream.getvalue())
 
 
 def _prefix(pickled: PickledModel) -> str | None:

@@ -6,6 +6,7 @@ spec, its kind, the names, and the images seen in training. Format of the contai
 
 import json
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,11 +21,22 @@ from ..specs import CfgSpec, ModelSpec
 from ..specs.catalog import check_proportions
 from ..specs.frozen import Frozen
 from ..specs.parsing import parse_json
-from .model import Model, build_empty, build_from_state
+from .model import Model, build_empty, build_from_state, build_network
 
 FORMAT = "scantling"
 VERSION = 1
 _TYPES = {torch.float32: "F32", torch.int64: "I64"}
+# Of the state of a run, which may hold more than a model.
+_ALL_TYPES = _TYPES | {
+    torch.bool: "BOOL",
+    torch.uint8: "U8",
+    torch.int8: "I8",
+    torch.int16: "I16",
+    torch.int32: "I32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.float64: "F64",
+}
 
 
 class NativeHeader(Frozen):
@@ -55,8 +67,8 @@ def save_model(model: Model, path: str | Path) -> None:
         path: ends in `.safetensors`.
 
     Raises:
-        InvalidCheckpoint: the network is fused or not in float32, the path has another suffix, or
-            nothing can be written there.
+        InvalidCheckpoint: the network is fused or not in float32, or the path has another suffix.
+        CannotWrite: nothing can be written there.
     """
     path = Path(path)
     if path.suffix != ".safetensors":
@@ -75,12 +87,34 @@ def save_model(model: Model, path: str | Path) -> None:
     header = NativeHeader(
         version=VERSION, kind=spec.file_kind, spec=spec, names=model.names, seen=model.seen
     )
+    write_safetensors(path, state, {FORMAT: header.model_dump_json()})
+
+
+def describe_model(model: Model) -> str:
+    """The spec and the names of a model, as text of which `build_described` makes it anew."""
+    spec = model.spec
+    header = NativeHeader(version=VERSION, kind=spec.file_kind, spec=spec, names=model.names)
+    return header.model_dump_json()
+
+
+def build_described(text: str, path: Path) -> Model:
+    """A model of fresh weights from what `describe_model` told, which a file holds.
+
+    Raises:
+        InvalidCheckpoint: the text describes none.
+    """
+    header = _read_header({FORMAT: text}, path)
+    _empty_network(header.spec, None, path)  # nothing is allocated for what is too large
+    return Model(header.spec, build_network(header.spec).train(), header.names)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether there is a safetensors file at a path, as long as its header says."""
     try:
-        _write(path, state, {FORMAT: header.model_dump_json()})
-    except OSError as error:
-        raise InvalidCheckpoint(
-            str(path), f"it cannot be written ({error.strerror})", "Check the folder and its space"
-        ) from error
+        with safe_open(str(path), framework="pt"):
+            return True
+    except (OSError, SafetensorError):
+        return False
 
 
 def load_native(path: Path) -> Model:
@@ -231,19 +265,28 @@ def _some(names: set[str]) -> str:
     return f"{len(names)} tensors are" + (f" ({examples}, …)" if names else "")
 
 
-def _write(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file, in name order, whole or not at all."""
+def write_safetensors(path: Path, state: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file, in name order, small types last, whole or not at all.
+
+    Raises:
+        CannotWrite: it cannot be written.
+    """
     table: dict[str, object] = {"__metadata__": metadata}
+    # so that what comes after a byte is no float, which has to begin at a multiple of its size
+    tensors = sorted(state.items(), key=lambda one: (one[1].element_size() < 4, one[0]))
     end = 0
-    for name, tensor in sorted(state.items()):
+    for name, tensor in tensors:
         start, end = end, end + tensor.numel() * tensor.element_size()
-        dtype, shape = _TYPES[tensor.dtype], list(tensor.shape)
+        dtype, shape = _ALL_TYPES[tensor.dtype], list(tensor.shape)
         table[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
     head = json.dumps(table, ensure_ascii=False, separators=(",", ":")).encode()
     head += b" " * (-len(head) % 8)
 
     with atomic_write(path) as part, part.open("wb") as stream:
         stream.write(struct.pack("<Q", len(head)) + head)
-        for _, tensor in sorted(state.items()):
-            values = tensor.detach().cpu().contiguous().numpy()
-            stream.write(values.astype(values.dtype.newbyteorder("<"), copy=False).data)
+        for _, tensor in tensors:
+            values = tensor.detach().cpu().contiguous()
+            if tensor.dtype == torch.bfloat16:  # which NumPy does not have
+                values = values.view(torch.int16)
+            array = values.numpy()
+            stream.write(array.astype(array.dtype.newbyteorder("<"), copy=False).data)

@@ -12,7 +12,7 @@ import typer
 import typer.main
 
 from .. import __version__
-from ..errors import NeedsTorch, ScantlingError, describe_excess
+from ..errors import NeedsTorch, ScantlingError
 from ..io import count_cores
 from .analyze import AnalyzeOptions, analyze
 from .benchmark import BenchmarkOptions, benchmark
@@ -29,7 +29,7 @@ from .evaluate import EvaluateOptions, evaluate
 from .export import ExportOptions, export
 from .family import FamilyOptions, family
 from .info import InfoOptions, info
-from .output import TERMINATED, USER_CAN_FIX, WORKED, logged_as_notes, tell
+from .output import TERMINATED, USER_CAN_FIX, WORKED, describe_excess, logged_as_notes, tell
 from .predict import PredictOptions, predict
 from .renamed import advise, advise_assignment, option_of
 from .scale import scale

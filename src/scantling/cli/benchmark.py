@@ -105,7 +105,7 @@ class BenchmarkOptions:
 def benchmark(options: BenchmarkOptions) -> int:
     """Measure how fast models are on this machine: latency, throughput, memory and start-up."""
     from ..benchmarking import save_report, summarise
-    from ..io import new_run_folder
+    from ..io.folders import new_run_folder
     from .benchmark_text import print_benchmark
 
     measured = run_benchmark(options)

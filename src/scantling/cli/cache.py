@@ -11,6 +11,7 @@ import typer
 
 from ..errors import lookup, printable
 from ..io import default_cache
+from ..io.folders import free_bytes
 from .command import option
 from .options import INPUT, CacheFolder, JsonOption
 from .output import WORKED
@@ -74,7 +75,7 @@ def describe(
         entries: in it.
         wanted: kinds that are told, with or without entries.
     """
-    from ..cache import KINDS, find_budget, free_bytes
+    from ..cache import KINDS, find_budget
 
     now, kinds = time.time(), {}
     for kind in wanted:

@@ -50,7 +50,7 @@ def demo(options: DemoOptions) -> int:
 
     The exit code says whether it ran, not how good the model became; that is printed.
     """
-    from ..io import new_run_folder
+    from ..io.folders import new_run_folder
 
     with stage_bars() as progress:
         from ..demo import demo as run  # takes seconds, as torch does

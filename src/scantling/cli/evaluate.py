@@ -127,7 +127,7 @@ class EvaluateOptions(InferenceSettings):
 def evaluate(options: EvaluateOptions) -> int:
     """Measure how good a model, or a file of detections, is on labelled images."""
     from ..evaluation import save_report, summarise
-    from ..io import new_run_folder
+    from ..io.folders import new_run_folder
     from .evaluation_text import print_evaluation
 
     check_options(options)

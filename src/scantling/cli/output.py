@@ -33,12 +33,33 @@ BROKEN_PIPE = 141  # the reader of the output left
 TERMINATED = 143
 
 LISTED = 100  # failures that are repeated at the end
+# How libraries say that they got no memory, in a RuntimeError.
+_OUT_OF_MEMORY = ("allocate memory", "out of memory", "bad_alloc", "Failed to allocate")
 SECONDS_BETWEEN_DRAWS = 0.25  # of a progress bar that must not disturb what it shows
 
 
 def tell(text: object) -> None:
     """Tell the user something on standard error, whatever it quotes: see `as_message`."""
     typer.echo(as_message(f"scantling: {text}"), err=True)
+
+
+def describe_excess(error: BaseException) -> str | None:
+    """What to tell where something that was given is too large; None for another error.
+
+    >>> describe_excess(OverflowError("int too large to convert to float"))
+    'a number that was given is too large (int too large to convert to float). Give a smaller one.'
+    """
+    said = f" ({str(error)[:300]})" if str(error) else ""
+    if isinstance(error, OverflowError):
+        return f"a number that was given is too large{said}. Give a smaller one."
+    if isinstance(error, RecursionError):
+        return "what was given is nested too deep: lists or tables within others. Flatten it."
+    if isinstance(error, MemoryError) or any(word in str(error) for word in _OUT_OF_MEMORY):
+        return (
+            f"there is not enough memory for this{said}. Use a smaller image size, fewer images at"
+            " once, fewer workers, or a smaller file."
+        )
+    return None
 
 
 def note(text: str) -> None:
@@ -183,7 +204,7 @@ class PredictionPrinter:
         self._frames += prediction.frame.video is not None
         self._reduced += frame.reduced
         if self._as_json:
-            from ..inference.outputs import to_record
+            from ..inference.table_outputs import to_record
 
             typer.echo(json.dumps(to_record(frame, found)))
         if found is None:

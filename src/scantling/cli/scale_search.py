@@ -1,7 +1,6 @@
 """The search of `scantling scale`: options → budget → model, printed with its reasons."""
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -140,6 +139,7 @@ def read_split(data: str, split: str | None) -> "Dataset":
 
 def write_files(scaled: "ScaledModel", options: ScaleOptions) -> None:
     """The spec and the figure, where they were asked for."""
+    from ..io import write_file
     from ..scaling.search import draw_pareto_front, write_scaled_model
 
     if options.out is not None:
@@ -147,7 +147,7 @@ def write_files(scaled: "ScaledModel", options: ScaleOptions) -> None:
     if options.figure is not None:
         if options.figure.suffix.lower() != ".png":
             raise InvalidValue("figure", str(options.figure), "a .png file to write")
-        Path(options.figure).write_bytes(draw_pareto_front([scaled.search]))
+        write_file(options.figure, draw_pareto_front([scaled.search]))
 
 
 def print_tables(scaled: "ScaledModel") -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ..errors import InvalidValue
-from .command import option, parse_image_size
+from .command import Setting, option, parse_image_size
 from .options import (
     DATA_HELP,
     INPUT,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..training import Run
 
 TRAINING = "Training"  # a panel of the help
-WITH_RESUME = ("resume", "cache", "track", "json")  # options that --resume leaves room for
+WITH_RESUME = ("resume", "cache", "track", "json", "trust")  # options that --resume leaves room for
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,9 @@ class TrainOptions:
         option(SPEED, "Number format; the fastest of the device by default.", rare=True),
     ] = None
     format: FormatSetting = None
+    trust: Annotated[
+        bool, Setting("Beside --resume: run the Python files that the run's settings name.")
+    ] = False
     cache: CacheFolder = None
 
 
@@ -131,7 +134,9 @@ def open_asked(options: TrainOptions) -> "Run":
 
     trackers = split_names(options.track)
     if options.resume is not None:
-        return resume_run(options.resume, cache=options.cache, trackers=trackers)
+        return resume_run(
+            options.resume, cache=options.cache, trackers=trackers, trust=options.trust
+        )
     return open_run(
         options.model or "",
         options.data,

@@ -111,19 +111,14 @@ def write_weights(
         header: as read, for a byte-identical copy; `WeightsHeader()` for new weights.
 
     Raises:
-        InvalidWeights: the file cannot be written.
+        CannotWrite: it cannot be.
     """
     path = Path(path)
-    try:
-        with atomic_write(path) as part, part.open("wb") as file:
-            file.write(header.to_bytes())
-            for tensor in tensors:
-                values = tensor.detach().to("cpu", torch.float32).contiguous().numpy()
-                file.write(values.astype(_FLOAT, copy=False).data)
-    except OSError as error:
-        raise InvalidWeights(
-            str(path), f"cannot be written ({error.strerror})", "Check the folder and its space"
-        ) from error
+    with atomic_write(path) as part, part.open("wb") as file:
+        file.write(header.to_bytes())
+        for tensor in tensors:
+            values = tensor.detach().to("cpu", torch.float32).contiguous().numpy()
+            file.write(values.astype(_FLOAT, copy=False).data)
 
 
 def count_floats(path: str | PathLike[str]) -> int:

@@ -5,7 +5,7 @@ from os import PathLike
 from pathlib import Path
 
 from ..errors import InvalidSource, InvalidValue, nearest_hint
-from ..io import find_foreign, open_regular, split_lines
+from ..io import find_foreign, open_regular, split_lines, write_file
 
 MAX_BYTES = 1 << 22
 MAX_PATH = 1024  # letters
@@ -185,10 +185,7 @@ def _read_lines(path: Path) -> list[str]:
 
 
 def _write(path: Path, lines: list[str]) -> None:
-    try:
-        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    except OSError as error:
-        raise InvalidSource(str(path), f"cannot be written ({error.strerror})") from error
+    write_file(path, "".join(f"{line}\n" for line in lines))
 
 
 def find_names_file(path: Path) -> Path:

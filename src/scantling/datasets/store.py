@@ -8,6 +8,7 @@ import errno
 import hashlib
 import logging
 import os
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,16 +17,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..cache import free_bytes, make_room
+from ..cache import make_room
 from ..errors import InvalidValue
 from ..images.read import read_image
+from ..io.folders import free_bytes
 from ..structures import Image
 
 logger = logging.getLogger(__name__)
 
 VERSION = 1
+BINARY = getattr(os, "O_BINARY", 0)
 RECENT = 160  # images not on disk that stay in memory, for a mosaic that wants them again
 Size = tuple[int, int]  # (height, width)
+_POSITION = threading.Lock()  # of a file, where the system reads at no place that is named
 
 
 class ImageStore:
@@ -76,12 +80,12 @@ class ImageStore:
             except OSError as error:
                 logger.info(f"images are decoded every time: {folder} cannot keep them: {error}")
                 self.stored = 0
-        self._maps: tuple[np.memmap, np.memmap] | None = None
+        self._descriptors: tuple[int, int] | None = None
         self._recent: OrderedDict[int, Image] = OrderedDict()
 
     def __getstate__(self) -> dict[str, object]:
-        # every process maps the files itself
-        return {**self.__dict__, "_maps": None, "_recent": OrderedDict()}
+        # every process opens the files itself
+        return {**self.__dict__, "_descriptors": None, "_recent": OrderedDict()}
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -101,19 +105,34 @@ class ImageStore:
         """
         if index >= self.stored or self._files is None:
             return self._remembered(index)
-        pixels, signatures = self._open()
         signature = _signature(self.paths[index])
-        place = slice(int(self._starts[index]), int(self._starts[index + 1]))
-        if signatures[index] == signature:
-            image: Image = np.array(pixels[place]).reshape(*self.shapes[index], 3)
-            if signatures[index] == signature:  # nobody wrote another meanwhile
-                return image
-        image = self._decode(index)
-        if image.shape[:2] == self.shapes[index]:  # else the file changed since it was listed
-            signatures[index] = 0
-            pixels[place] = image.ravel()
-            signatures[index] = signature
+        try:
+            image = self._find(index, signature)
+            if image is None:
+                image = self._decode(index)
+                if image.shape[:2] == self.shapes[index]:  # else it changed since it was listed
+                    self._keep(index, signature, image)
+        except OSError as error:
+            logger.info(f"images are decoded every time from here on: {error}")
+            self._files = None
+            return self._remembered(index)
         return image
+
+    def _find(self, index: int, signature: bytes) -> Image | None:
+        """An image that is stored; None where it is not, or another of the file."""
+        pixels, signatures = self._open()
+        if _read(signatures, 8, 8 * index) != signature:
+            return None
+        image = np.empty((*self.shapes[index], 3), np.uint8)
+        whole = _read_into(pixels, image, int(self._starts[index]))
+        # nobody wrote another meanwhile
+        return image if whole and _read(signatures, 8, 8 * index) == signature else None
+
+    def _keep(self, index: int, signature: bytes, image: Image) -> None:
+        pixels, signatures = self._open()
+        _write(signatures, bytes(8), 8 * index)
+        _write(pixels, np.ascontiguousarray(image).data.cast("B"), int(self._starts[index]))
+        _write(signatures, signature, 8 * index)
 
     def _remembered(self, index: int) -> Image:
         """Read an image through the in-memory LRU cache."""
@@ -133,13 +152,18 @@ class ImageStore:
             return image
         return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
 
-    def _open(self) -> "tuple[np.memmap, np.memmap]":
-        if self._maps is None and self._files is not None:
-            pixels, signatures = self._files
-            self._maps = (np.memmap(pixels, np.uint8, "r+"), np.memmap(signatures, np.uint64, "r+"))
-        if self._maps is None:
-            raise InvalidValue("folder", None, "one to keep images in")
-        return self._maps
+    def _open(self) -> tuple[int, int]:
+        """Descriptors of the two files. They are not mapped: a full disk would end the process."""
+        if self._descriptors is None:
+            if self._files is None:
+                raise InvalidValue("folder", None, "one to keep images in")
+            pixels, signatures = (os.open(file, os.O_RDWR | BINARY) for file in self._files)
+            self._descriptors = pixels, signatures
+        return self._descriptors
+
+    def __del__(self) -> None:
+        for descriptor in self.__dict__.get("_descriptors") or ():
+            os.close(descriptor)
 
 
 def _smaller(size: Size, long_side: int) -> Size:
@@ -169,30 +193,62 @@ def _create(folder: Path, store: ImageStore) -> tuple[Path, Path]:
 
 
 def _reserve(descriptor: int, file: Path, size: int) -> None:
-    """Make a file that long, of zeros, which are no signature; its place on the disk is taken.
-
-    Writing into a file with holes, mapped into memory, ends the process where the disk is full.
-    """
+    """Make a file that long, of zeros, which are no signature; its place on the disk is taken."""
     make_room(file.parent.parent, size, keep=[file.with_suffix(".pixels")])
     try:
         free = free_bytes(file.parent)
         if free is not None and free < size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
-        os.ftruncate(descriptor, size)
         if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(descriptor, 0, size)
+            os.ftruncate(descriptor, 0)
+            os.posix_fallocate(descriptor, 0, size)  # has its length when all of it is there
+        else:
+            os.ftruncate(descriptor, size)
     except OSError:
         with suppress(OSError):
             file.unlink()
         raise
 
 
-def _signature(path: Path) -> np.uint64:
-    """The signature of a file, which any change of it changes; never 0."""
+def _signature(path: Path) -> bytes:
+    """The signature of a file, 8 bytes which any change of it changes; never 0."""
     try:
         status = path.stat()
         state = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
     except OSError:
         state = "missing"
-    digest = hashlib.blake2b(state.encode(), digest_size=8).digest()
-    return np.uint64(int.from_bytes(digest, "little") or 1)
+    return hashlib.blake2b(state.encode(), digest_size=8).digest().replace(bytes(8), b"\1" * 8)
+
+
+def _read(descriptor: int, size: int, place: int) -> bytes:
+    found = np.empty(size, np.uint8)
+    return found.tobytes() if _read_into(descriptor, found, place) else b""
+
+
+def _read_into(descriptor: int, array: Image, place: int) -> bool:
+    """Fill an array from a place in a file; False where it ends before."""
+    rest = array.reshape(-1).data
+    while rest:
+        if hasattr(os, "preadv"):
+            count = os.preadv(descriptor, [rest], place)
+        else:
+            with _POSITION:
+                os.lseek(descriptor, place, os.SEEK_SET)
+                found = os.read(descriptor, len(rest))
+            rest[: len(found)], count = found, len(found)
+        if not count:
+            return False
+        rest, place = rest[count:], place + count
+    return True
+
+
+def _write(descriptor: int, data: bytes | memoryview, place: int) -> None:
+    rest = memoryview(data)
+    while rest:
+        if hasattr(os, "pwrite"):
+            count = os.pwrite(descriptor, rest, place)
+        else:
+            with _POSITION:
+                os.lseek(descriptor, place, os.SEEK_SET)
+                count = os.write(descriptor, rest)
+        rest, place = rest[count:], place + count

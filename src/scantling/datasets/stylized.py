@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -13,6 +12,8 @@ from ..augment.stylize import stylize
 from ..errors import InvalidSource, InvalidValue
 from ..images.paths import kind_by_suffix
 from ..images.read import read_image
+from ..io import make_folder, writing
+from ..io.folders import temporary_folder
 from ..reports.drawing import encode_image
 from ..structures import Image
 from .dataset import Dataset
@@ -101,15 +102,15 @@ def stylize_dataset(
         for split, dataset in datasets.items()
     }
     start(datasets, sum(images.values()) + len(picked))
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     read_style = lru_cache(KEPT_STYLES)(_read_style)
     # beside the target, so that what is made here gets there by a link
-    with TemporaryDirectory(prefix=".stylized-", dir=target.parent) as place:
+    with temporary_folder(target) as place, writing(target):
         made: dict[Path, Path] = {}
         for number, path in enumerate(picked):
             rng = np.random.default_rng((seed, number))
             style = read_style(paths[int(rng.integers(len(paths)))])
-            made[path] = _restyle(path, style, strength, Path(place) / str(number))
+            made[path] = _restyle(path, style, strength, place / str(number))
             advance()
         changed = {split: _with_paths(dataset, made) for split, dataset in datasets.items()}
         dropped = write_dataset(changed, target, to=kind, advance=advance)

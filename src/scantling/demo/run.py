@@ -6,7 +6,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import perf_counter
 
 import numpy as np
@@ -20,7 +19,8 @@ from ..errors import InvalidValue
 from ..evaluation import evaluate, save_report
 from ..inference import predict
 from ..inference.outputs import Outputs
-from ..io import write_file
+from ..io import LEFT, make_folder, write_file
+from ..io.folders import Lock, temporary_folder
 from ..reports.drawing import encode_image
 from ..training import EpochDone, open_run
 from .fitting import EPOCHS_A_MINUTE, FEWEST_EPOCHS, Fit, fit_training, time_steps
@@ -92,6 +92,7 @@ def demo(
 
     Raises:
         InvalidValue: there is something in the folder, or a number is too small.
+        InUse: another process is writing there.
         OSError: the disk is full, or a file cannot be written.
     """
     home = Path(folder)
@@ -99,11 +100,18 @@ def demo(
         raise InvalidValue("minutes", minutes, "a number above 0")
     if images < LEAST_IMAGES:
         raise InvalidValue("images", images, f"{LEAST_IMAGES} or more")
-    if home.exists() and (not home.is_dir() or any(home.iterdir())):
-        raise InvalidValue("out", str(home), "a folder that is empty or not there")
-    home.mkdir(parents=True, exist_ok=True)
-    with torch_threads(1):
+    _require_empty(home)
+    make_folder(home)
+    with Lock(home / ".scantling-lock", home), torch_threads(1):
+        _require_empty(home)  # another process may have written there meanwhile
         return _run(home, images, minutes, seed, progress)
+
+
+def _require_empty(home: Path) -> None:
+    if not home.exists():
+        return
+    if not home.is_dir() or not all(LEFT.fullmatch(path.name) for path in home.iterdir()):
+        raise InvalidValue("out", str(home), "a folder that is empty or not there")
 
 
 def _run(home: Path, images: int, minutes: float, seed: int, progress: Progress) -> Demo:
@@ -202,8 +210,8 @@ def _train(
         time: images to learn from, minutes that were asked for, and seconds that are left.
         progress: as of `demo`.
     """
-    with TemporaryDirectory(prefix=".images-", dir=folder.parent) as cache, torch_threads(1):
-        fit = _fit(start, data, seed, Path(cache), time)
+    with temporary_folder(folder) as cache, torch_threads(1):
+        fit = _fit(start, data, seed, cache, time)
         torch.set_num_threads(fit.threads)
         run = open_run(
             start,

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -11,6 +10,8 @@ from numpy.typing import NDArray
 
 from ..datasets.dataset import Dataset, LabelledImage, make_objects
 from ..datasets.writers import check_target, write_dataset
+from ..io import make_folder, writing
+from ..io.folders import temporary_folder
 from ..reports.drawing import encode_image
 from ..structures import FloatArray, Image, IntArray
 from .shapes import OUTLINES, TEXTURES, area_of, fill, rasterise
@@ -95,15 +96,15 @@ def draw_dataset(
         OSError: the disk is full, or a file cannot be written.
     """
     check_target(folder, to="yolo")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".drawing-", dir=folder.parent) as place:
+    make_folder(folder.parent)
+    with temporary_folder(folder) as place, writing(folder):
         datasets = {}
         for number, (split, count) in enumerate(images.items()):
             scenes = (
                 draw_scene(np.random.default_rng((seed, number, index)), image_size=image_size)
                 for index in range(count)
             )
-            datasets[split] = _keep(scenes, Path(place) / split, split, advance)
+            datasets[split] = _keep(scenes, place / split, split, advance)
         write_dataset(datasets, folder, to="yolo")  # links: nothing is written twice
 
 

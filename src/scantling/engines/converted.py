@@ -9,13 +9,13 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 from ..cache import can_keep, make_room
-from ..errors import InvalidExport, ScantlingError
-from ..io import default_cache, open_regular
+from ..errors import CannotWrite, InvalidExport, ScantlingError
+from ..io import default_cache, open_regular, write_file
+from ..io.folders import atomic_files
 from ..specs.metadata import GraphForm, Metadata
 from .contract import EngineSettings
 from .files import read_metadata
 from .formats import Format
-from .formats.format import replace_files
 from .hardware import package_version
 from .runtimes import find_format
 
@@ -48,13 +48,19 @@ def convert(model: "Model", chosen: Format, settings: EngineSettings) -> tuple[P
     size = sum(tensor.nbytes for tensor in model.network.state_dict().values())
     if can_keep(path.parent, SPARE * size):
         logger.info(f"converting the model to {chosen.suffix}, once; it is kept in {path.parent}")
-    else:
-        logger.info(f"converting the model to {chosen.suffix}; {path.parent} cannot keep it")
-        path = _temporary_folder() / path.name
-    with replace_files(path, chosen) as draft:
+        try:
+            with atomic_files(path, chosen.companions) as draft:
+                chosen.write(model, metadata, draft)
+            write_file(_seal(path), _digest(path))
+        except CannotWrite as error:
+            logger.info(str(error))
+        else:
+            make_room(folder_of(settings).parent, keep=[path])
+            return path, read_metadata(path)
+    logger.info(f"converting the model to {chosen.suffix}; {path.parent} cannot keep it")
+    path = _temporary_folder() / path.name
+    with atomic_files(path, chosen.companions) as draft:
         chosen.write(model, metadata, draft)
-    _seal(path).write_text(_digest(path))
-    make_room(folder_of(settings).parent, keep=[path])
     return path, read_metadata(path)
 
 

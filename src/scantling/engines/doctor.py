@@ -7,8 +7,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ..cache import can_keep, find_budget, free_bytes, list_entries
+from ..cache import can_keep, find_budget, list_entries
 from ..io import default_cache
+from ..io.folders import free_bytes
 from .hardware import LEVEL_VARIABLES, describe_machine, find_processor
 from .openvino_engine import without_telemetry
 from .precision import fast_precision, macs_measured, measure_precisions

@@ -59,7 +59,9 @@ def read_results(path: Path, truth: GroundTruth) -> DetectionTable:
     return rows.build()
 
 
-def write_results(path: Path, detections: DetectionTable, truth: GroundTruth) -> None:
+def write_results(
+    path: Path, detections: DetectionTable, truth: GroundTruth, *, overwrite: bool = True
+) -> None:
     """Write COCO detection results, one line per detection, without holding the text in memory.
 
     Numbers are written in full: `read_results` gives back the same columns.
@@ -68,8 +70,12 @@ def write_results(path: Path, detections: DetectionTable, truth: GroundTruth) ->
         path: of the file; an older one is replaced once the new one is whole.
         detections: the detections.
         truth: whose image and category ids are written.
+        overwrite: False: an older file stays, and the new one gets a number.
     """
-    with atomic_write(path) as part, part.open("w", encoding="utf-8", newline="\n") as file:
+    with (
+        atomic_write(path, overwrite=overwrite) as part,
+        part.open("w", encoding="utf-8", newline="\n") as file,
+    ):
         file.write("[")
         for start in range(0, len(detections), 10_000):
             some = detections.take(slice(start, start + 10_000))

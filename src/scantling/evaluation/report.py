@@ -13,7 +13,7 @@ import numpy as np
 from ..datasets.findings import count_codes
 from ..errors import InvalidSource
 from ..images import read_image
-from ..io import make_output_folder, unused
+from ..io import make_output_folder
 from ..reports import Block, Details, Gallery, Heading, Picture, Table, Text, render_page, save_page
 from ..reports.drawing import encode_image
 from ..structures import Image
@@ -174,7 +174,9 @@ def save_report(evaluation: Evaluation, folder: Path) -> Path:
         The path of the page.
     """
     make_output_folder(folder)
-    write_results(unused(folder / "results.json"), evaluation.detections, evaluation.metrics.truth)
+    write_results(
+        folder / "results.json", evaluation.detections, evaluation.metrics.truth, overwrite=False
+    )
     figures = draw_figures(evaluation)
     files: dict[str, bytes | str] = {
         **{f"{name}.png": data for name, data in figures.items()},

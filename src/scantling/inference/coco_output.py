@@ -2,12 +2,13 @@
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
 from ..images import Frame
-from ..io import atomic_write
+from ..io import atomic_write, writing
 from ..structures import Detections
 
 
@@ -20,14 +21,22 @@ class CocoWriter:
     def __init__(self, folder: Path) -> None:
         self._path = folder / "coco.json"
         # kept on disk until then: memory must not grow with the number of images
-        self._images = TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - `close` does
-        self._annotations = TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
+        with writing(self._path):
+            self._images = _open_temporary(folder)
+            self._annotations = _open_temporary(folder)
         self._image_count = self._annotation_count = 0
         self._names: tuple[str, ...] = ()
+        self._failed = False
 
     def write(self, name: str, frame: Frame, detections: Detections | None) -> None:  # noqa: ARG002
         if detections is None:
             return
+        self._failed, failed = True, self._failed  # until all of it is on the disk
+        with writing(self._path):
+            self._add(frame, detections)
+        self._failed = failed
+
+    def _add(self, frame: Frame, detections: Detections) -> None:
         self._names = detections.names
         self._image_count += 1
         height, width = detections.image_size
@@ -43,20 +52,31 @@ class CocoWriter:
             _append(self._annotations, {**found, **more})
 
     def close(self) -> None:
+        try:
+            if not self._failed:
+                self._write()
+        finally:
+            for file in (self._images, self._annotations):
+                with suppress(OSError):  # of what it still has in memory
+                    file.close()
+
+    def _write(self) -> None:
         categories = [{"id": label, "name": name} for label, name in enumerate(self._names)]
         with (
-            self._images as images,
-            self._annotations as annotations,
             atomic_write(self._path, overwrite=False) as part,
             part.open("w", encoding="utf-8") as file,
         ):
             file.write('{"categories": ' + json.dumps(categories))
-            for key, items in (("images", images), ("annotations", annotations)):
+            for key, items in (("images", self._images), ("annotations", self._annotations)):
                 items.seek(0)
                 file.write(f', "{key}": [\n')
                 shutil.copyfileobj(items, file)
                 file.write("]")
             file.write("}\n")
+
+
+def _open_temporary(folder: Path) -> IO[str]:
+    return TemporaryFile("w+", encoding="utf-8", dir=folder)
 
 
 def _append(items: IO[str], item: dict[str, Any]) -> None:

@@ -1,38 +1,31 @@
 """Results → files: what `predict --save` writes, each kind by its own writer."""
 
-import csv
-import json
+import errno
+import re
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from pathlib import Path, PurePath
-from typing import Any, Protocol, Self
+from pathlib import Path, PurePath, PurePosixPath
+from typing import Protocol, Self
+from urllib.parse import urlsplit
 
 import cv2
 
 from ..errors import InvalidSource, lookup
 from ..images import Frame
 from ..images.mp4_times import set_frame_times
-from ..io import (
-    OUTPUT_MARK,
-    FrameNames,
-    UniqueNames,
-    make_output_folder,
-    new_run_folder,
-    unused,
-    write_file,
-)
-from ..reports.csv_cells import as_cell
+from ..io import OUTPUT_MARK, atomic_write, make_folder, make_output_folder, numbered, write_file
+from ..io.folders import free_bytes, new_run_folder
 from ..reports.drawing import crop, draw, encode_image
 from ..structures import Detections, Image
 from .coco_output import CocoWriter
+from .table_outputs import CsvWriter, JsonLinesWriter
 
 RUN_FOLDER = Path("runs/predict")
 FALLBACK_FPS = 25.0  # for streams that do not tell theirs
 HALF = 0.5  # of a frame's duration: nearer, times are those of a constant rate
-COLUMNS = (
-    *("source", "frame", "time", "reduced", "label", "name", "score"),
-    *("left", "top", "right", "bottom"),
-)
+LITTLE = 2**20  # bytes that are free where a disk is full for a video
+LONGEST_NAME = 50  # letters; file systems allow 255 bytes, a letter takes up to four
+RESERVED_NAMES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # on Windows
 
 
 class OutputWriter(Protocol):
@@ -110,13 +103,14 @@ class VideoWriter:
     """`video/NAME.mp4`: each video or stream with its detections drawn on it, at its own times.
 
     A video whose frames are not evenly spaced is written at one rate first; then each frame gets
-    the time that it had. A file that is not finished yet ends in `.part.mp4`.
+    the time that it had. A file takes its name when it is finished and can be read.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "video"
         self._video: cv2.VideoWriter | None = None
-        self._part = self._final = folder
+        self._saved = ExitStack()
+        self._part = folder
         self._now: tuple[str, tuple[int, ...]] | None = None  # source, and shape of its frames
         self._fps = FALLBACK_FPS
         self._times: list[float | None] = []
@@ -133,12 +127,28 @@ class VideoWriter:
         self._video.write(cv2.cvtColor(draw(frame.image, detections), cv2.COLOR_RGB2BGR))
 
     def close(self) -> None:
-        """Finish the video that is being written, if any."""
-        if self._video is not None:
-            self._video.release()
+        """Finish the video that is being written, if any.
+
+        Raises:
+            CannotWrite: the disk had no room for it.
+        """
+        video, self._video, self._now = self._video, None, None
+        if video is None:
+            return
+        with self._saved:
+            video.release()
+            self._check()
             self._keep_times()
-            self._part.replace(unused(self._final))
-        self._video = self._now = None
+
+    def _check(self) -> None:
+        """Require that what was written can be read: OpenCV reports nothing of a full disk."""
+        made = cv2.VideoCapture(str(self._part))
+        frames = int(made.get(cv2.CAP_PROP_FRAME_COUNT)) if made.isOpened() else 0
+        made.release()
+        if frames != len(self._times):
+            free = free_bytes(self._folder) or 0
+            problem = f"only {frames} of {len(self._times)} frames can be read again"
+            raise OSError(errno.ENOSPC if free < LITTLE else errno.EIO, problem)
 
     def _keep_times(self) -> None:
         """Write the times of the frames into the file, unless they are those of its rate."""
@@ -150,21 +160,22 @@ class VideoWriter:
             set_frame_times(self._part, times, 1 / self._fps)
 
     def _open(self, name: str, image: Image, fps: float | None) -> cv2.VideoWriter:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._final = self._folder / f"{name}.mp4"
-        self._part = unused(self._folder / f"{name}.part.mp4")
+        make_folder(self._folder)
+        path = self._folder / f"{name}.mp4"
+        self._part = self._saved.enter_context(atomic_write(path, overwrite=False))
         height, width = image.shape[:2]
         codec = cv2.VideoWriter.fourcc(*"mp4v")
         self._fps, self._times = fps or FALLBACK_FPS, []
         video = cv2.VideoWriter(str(self._part), codec, self._fps, (width, height))
         if not video.isOpened():
-            raise InvalidSource(name, f"cannot write a video of {width}×{height} to {self._part}")
+            with self._saved:
+                raise InvalidSource(name, f"cannot write a video of {width}×{height} to {path}")
         return video
 
 
 def write_jpeg(path: Path, image: Image) -> None:
     """Write an RGB image, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_file(path, encode_image(image), overwrite=False, sync=False)
 
 
@@ -192,63 +203,71 @@ class VocWriter(_FileWriter):
 
 
 def _write_text(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_file(path, text, overwrite=False, sync=False)
 
 
-class JsonLinesWriter:
-    """`detections.jsonl`: one object an image, complete on disk as soon as it is written."""
+def safe_name(text: str) -> str:
+    """Untrusted text → a name for one file: no separators, no dots in front, not too long.
 
-    def __init__(self, folder: Path) -> None:
-        self._file = unused(folder / "detections.jsonl").open("x", encoding="utf-8")
-
-    def write(self, name: str, frame: Frame, detections: Detections | None) -> None:  # noqa: ARG002
-        self._file.write(json.dumps(to_record(frame, detections)) + "\n")
-        self._file.flush()
-
-    def close(self) -> None:
-        self._file.close()
-
-
-class CsvWriter:
-    """`detections.csv`: one row a detection."""
-
-    def __init__(self, folder: Path) -> None:
-        path = unused(folder / "detections.csv")
-        self._file = path.open("x", encoding="utf-8", newline="")
-        self._rows = csv.writer(self._file)
-        self._rows.writerow(COLUMNS)
-
-    def write(self, name: str, frame: Frame, detections: Detections | None) -> None:  # noqa: ARG002
-        record = to_record(frame, detections)
-        for found in record["detections"]:
-            what = (found["label"], as_cell(found["name"]), found["score"], *found["box"])
-            of_frame = (record[key] for key in ("frame", "time", "reduced"))
-            self._rows.writerow((as_cell(record["source"]), *of_frame, *what))
-        self._file.flush()
-
-    def close(self) -> None:
-        self._file.close()
-
-
-def to_record(frame: Frame, detections: Detections | None) -> dict[str, Any]:
-    """One image as plain values for JSON.
-
-    Keys: source; frame, its number in a video; time, its moment there in seconds, null for what has
-    none; image_size (height, width); reduced, whether it was
-    decoded as a reduced copy (`fast_decode`); detections (label, name, score, box as xyxy pixels;
-    best first); problem, null or why there is no answer.
+    >>> safe_name("../../etc/passwd")
+    'etc_passwd'
     """
-    found = None if detections is None else detections.to_dict()
-    return {
-        "source": frame.name,
-        "frame": frame.index,
-        "time": None if frame.time is None else round(frame.time, 6),
-        "image_size": None if found is None else found["image_size"],
-        "reduced": frame.reduced,
-        "detections": [] if found is None else found["detections"],
-        "problem": frame.problem,
-    }
+    name = re.sub(r"[^\w.-]+", "_", text).strip("._")[:LONGEST_NAME]
+    return f"_{name}" if not name or RESERVED_NAMES.fullmatch(name) else name
+
+
+class UniqueNames:
+    """Gives every text a file name that no other text got, whatever the file system's case rules.
+
+    Keeps one short string per name given.
+    """
+
+    def __init__(self) -> None:
+        self._given: dict[str, int] = {}  # how often, by name in lower case
+
+    def take(self, text: str) -> str:
+        """A safe name for `text` that was not given before: `dog`, then `dog-2`."""
+        name = safe_name(text)
+        times = self._given.get(name.lower(), 0)
+        free = next(
+            other for other in numbered(name, start=times + 1) if other.lower() not in self._given
+        )
+        self._given[name.lower()] = times + 1
+        self._given.setdefault(free.lower(), 1)
+        return free
+
+
+class FrameNames:
+    """Names images and videos: `dog` for each image, `road` for all frames of one video."""
+
+    def __init__(self) -> None:
+        self._names = UniqueNames()
+        self._video: tuple[str, int, str] | None = None  # source, last frame, its name
+
+    def take(self, source: str, index: int | None) -> str:
+        """A name for an image, or for a whole video; call it once for each frame, in order.
+
+        Args:
+            source: path, URL or camera.
+            index: number of the frame in its video; None for an image.
+        """
+        video, self._video = self._video, None
+        if video and index is not None and video[0] == source and video[1] < index:
+            name = video[2]
+        else:
+            name = self._names.take(_stem(source))
+        if index is not None:
+            self._video = (source, index, name)
+        return name
+
+
+def _stem(source: str) -> str:
+    """The last part of a path or an address, without suffix, user, password or query."""
+    if "://" not in source:
+        return PurePosixPath(source.replace("\\", "/")).stem
+    address = urlsplit(source)
+    return PurePosixPath(address.path).stem or address.hostname or "stream"
 
 
 # Every writer: OutputWriter(folder). Each takes a subfolder or a file name of its own in it.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import InvalidValue, printable
-from ..io import make_output_folder, unused, write_file
+from ..io import make_folder, make_output_folder, write_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -167,13 +167,12 @@ def save_page(folder: Path, page: str, files: Mapping[str, bytes | str] | None =
     Returns:
         The path of the page.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     if files:
         make_output_folder(folder)
-    path = unused(folder / "report.html")
-    for name, content in {**(files or {}), path.name: page}.items():
+    for name, content in (files or {}).items():
         write_file(folder / name, content, overwrite=False)
-    return path
+    return write_file(folder / "report.html", page, overwrite=False)
 
 
 def _render(block: Block) -> str:

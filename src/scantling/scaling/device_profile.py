@@ -157,14 +157,9 @@ def write_profile(profile: DeviceProfile, path: Path) -> None:
     """Write a profile atomically.
 
     Raises:
-        InvalidProfile: nothing can be written there.
+        CannotWrite: nothing can be written there.
     """
-    try:
-        write_file(path, profile.model_dump_json() + "\n")
-    except OSError as error:
-        raise InvalidProfile(
-            str(path), f"it cannot be written: {error.strerror}", "Name another file"
-        ) from error
+    write_file(path, profile.model_dump_json() + "\n")
 
 
 def check_profile(

@@ -113,7 +113,7 @@ def write_spec(spec: ModelSpec, path: Path, *, notes: Mapping[str, Any] | None =
 
     Raises:
         InvalidValue: the path has another suffix, or the notes hold a key `spec`.
-        InvalidSpec: nothing can be written there.
+        CannotWrite: nothing can be written there.
     """
     if path.suffix.lower() != SUFFIX:
         raise InvalidValue("The file of a spec", str(path), "a .json file")
@@ -122,12 +122,7 @@ def write_spec(spec: ModelSpec, path: Path, *, notes: Mapping[str, Any] | None =
         raise InvalidValue("notes", KEY, "other keys than this, which holds the spec")
     content = {KEY: spec.model_dump(mode="json"), **extra}
     text = json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-    try:
-        write_file(path, text)
-    except OSError as error:
-        raise InvalidSpec(
-            str(path), f"it cannot be written ({error.strerror})", "Check the folder and its space"
-        ) from error
+    write_file(path, text)
 
 
 def is_spec_file(name: str | Path) -> bool:

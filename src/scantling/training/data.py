@@ -1,7 +1,9 @@
 """The data of a run: the splits to train and evaluate on, augmentations and mixers."""
 
+import hashlib
+import json
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +69,27 @@ def _read_split(args: RunArgs, split: str) -> Dataset:
     return dataset
 
 
-def fingerprint(dataset: Dataset) -> dict[str, Any]:
-    """Classes and counts of a data set; where they change, a run cannot be resumed."""
-    return {"classes": list(dataset.names), "images": len(dataset), "objects": len(dataset.objects)}
+def fingerprint(dataset: Dataset, validation: Dataset | None) -> dict[str, Any]:
+    """What a run cannot be resumed without: classes, counts, and a digest of the labels of a split.
+
+    What the images show is not in it, nor where they lie.
+    """
+    return {
+        "classes": list(dataset.names),
+        "images": len(dataset),
+        "objects": len(dataset.objects),
+        "labels": _digest_labels(dataset),
+        "validation labels": None if validation is None else _digest_labels(validation),
+    }
+
+
+def _digest_labels(dataset: Dataset) -> str:
+    found = hashlib.sha256()
+    listing = [(image.image_id, image.size) for image in dataset.images]
+    found.update(json.dumps([dataset.names, listing]).encode())
+    for column in fields(dataset.objects):
+        found.update(np.ascontiguousarray(getattr(dataset.objects, column.name)).tobytes())
+    return found.hexdigest()
 
 
 def open_augmented(

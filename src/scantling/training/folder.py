@@ -1,18 +1,24 @@
 """The folder of a run: settings, environment, metrics, weights; each file whole or not there."""
 
 import csv
+import hashlib
 import io
 import json
 import platform
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidSettings, InvalidValue, unreadable
-from ..io import count_cores, write_file
+from pydantic import TypeAdapter, ValidationError
+
+from ..errors import InvalidSettings, InvalidValue, printable, unreadable
+from ..io import LEFT, count_cores, make_folder, remove_left, write_file, writing
+from ..io.folders import Lock
 from .recipe import current_name
 from .resolve import ResolvedRecipe
 
@@ -31,6 +37,9 @@ OLD_PAD_VALUES = {
     "scaled-mosaic": 114,
     "scaled-yolov4": 114,
 }
+DAMAGED = "Without it the run cannot be resumed; last.safetensors can start another"
+LOST_ROWS = "Delete the file to go on without the figures of the epochs so far"
+_METRICS = TypeAdapter(dict[str, int | float | None])  # of each row
 PACKAGES = ("scantling", "torch", "accelerate", "numpy", "opencv-python-headless")
 
 
@@ -60,6 +69,7 @@ class RunRecord:
         settings: of each setting its `value` and `source`.
         recipe: as nested tables.
         sources: of the settings that are not defaults.
+        digests: SHA-256 of the files of `args.model` and `args.weights`, by these names.
     """
 
     args: RunArgs
@@ -67,6 +77,7 @@ class RunRecord:
     settings: dict[str, dict[str, Any]]
     recipe: dict[str, Any]
     sources: dict[str, str]
+    digests: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -130,21 +141,40 @@ def new_folder(path: Path | None, *, base: Path = Path("runs")) -> RunFolder:
 
     Raises:
         InvalidValue: there is something in it already.
+        CannotWrite: it cannot be made.
     """
     if path is None:
-        number = 1
-        while True:
-            path = base / f"train-{number}"
-            try:
-                path.mkdir(parents=True)
-            except FileExistsError:
-                number += 1
-            else:
-                return RunFolder(path)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise InvalidValue("out", str(path), "a folder that is empty or not there; or --resume it")
-    path.mkdir(parents=True, exist_ok=True)
+        make_folder(base)
+        for number in count(1):
+            new = base / f"train-{number}"
+            with writing(new), suppress(FileExistsError):
+                new.mkdir()
+                break
+        return RunFolder(new)
+    require_empty(path)
+    make_folder(path)
     return RunFolder(path)
+
+
+def require_empty(path: Path) -> None:
+    """Require a folder that holds nothing of a run but what one that is killed at once leaves."""
+    if not path.exists():
+        return
+    held = [one.name for one in path.iterdir()] if path.is_dir() else [path.name]
+    empty = {RunFolder(path).environment.name}
+    if any(name not in empty and not LEFT.fullmatch(name) for name in held):
+        raise InvalidValue("out", str(path), "a folder that is empty or not there; or --resume it")
+
+
+def lock_folder(folder: RunFolder) -> Lock:
+    """Lock the folder of a run until it ends, and remove what a killed one was writing there.
+
+    Raises:
+        InUse: another process trains there.
+    """
+    lock = Lock(folder.path / ".scantling-lock", folder.path)
+    remove_left(folder.path)
+    return lock
 
 
 def write_settings(
@@ -157,8 +187,20 @@ def write_settings(
         {name: {"value": value, "source": source} for name, value, source in resolved.rows()},
         resolved.recipe.model_dump(mode="json"),
         resolved.sources,
+        file_digests(args),
     )
     write_file(folder.settings, json.dumps(asdict(record), indent=1) + "\n")
+
+
+def file_digests(args: RunArgs) -> dict[str, str]:
+    """SHA-256 of the model's file and that of its weights, as far as they are files."""
+    files = {"model": args.model, "weights": args.weights}
+    found = {}
+    for name, path in files.items():
+        if path is not None and Path(path).is_file():
+            with Path(path).open("rb") as stream:
+                found[name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return found
 
 
 def read_settings(folder: RunFolder) -> RunRecord:
@@ -176,15 +218,27 @@ def read_settings(folder: RunFolder) -> RunRecord:
         }
         if "begun" in record:
             _set_old_padding(named["recipe"]["augment"])
-        trackers = tuple(args["trackers"])
-        return RunRecord(RunArgs(**{**args, "trackers": trackers}), record["data"], **named)
+        found = {"args": args, "data": record["data"], **named}
+        found["digests"] = record.get("digests", {})
+        return TypeAdapter(RunRecord).validate_json(json.dumps(found), strict=True)
     except OSError as error:
-        why = (
-            f"in settings.json, {unreadable(error)}" if folder.path.is_dir() else unreadable(error)
-        )
+        if not folder.path.is_dir():
+            why = unreadable(error)
+        elif folder.environment.exists() and isinstance(error, FileNotFoundError):
+            why = (
+                "it ended before it wrote its settings, and holds nothing to resume yet; start it"
+                " again with the same --out"
+            )
+        else:
+            why = f"in settings.json, {unreadable(error)}"
         raise InvalidSettings([f"{folder.path}: is not the folder of a run: {why}"]) from error
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise InvalidSettings([f"{folder.path}: is not the folder of a run ({error})"]) from error
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(str(part)[:40] for part in first["loc"])
+        raise InvalidSettings([f"{folder.settings}: {place}: {first['msg']}. {DAMAGED}"]) from error
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        why = printable(f"{type(error).__name__}: {error}", limit=200)
+        raise InvalidSettings([f"{folder.settings}: is damaged ({why}). {DAMAGED}"]) from error
 
 
 def _set_old_padding(augment: Mapping[str, Any]) -> None:
@@ -217,10 +271,29 @@ def write_environment(folder: RunFolder, accelerator: "Accelerator") -> None:
 
 
 def read_metrics(folder: RunFolder) -> list[dict[str, Any]]:
-    """The rows of `metrics.jsonl`, one an epoch; none where there is no file."""
+    """The rows of `metrics.jsonl`, one an epoch; none where there is no file.
+
+    Raises:
+        InvalidSettings: it is damaged; names the line.
+    """
     if not folder.metrics.exists():
         return []
-    return [json.loads(line) for line in folder.metrics.read_text("utf-8").splitlines() if line]
+    rows: list[dict[str, Any]] = []
+    try:
+        lines = folder.metrics.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidSettings([f"{folder.metrics}: {unreadable(error)}. {LOST_ROWS}"]) from error
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = _METRICS.validate_json(line, strict=True)
+            whole = all(isinstance(row[name], int) for name in ("epoch", "step"))
+            if not whole or row["total"] is None or row["learning_rate"] is None:
+                raise ValueError
+        except (ValueError, KeyError) as error:
+            problem = f"{folder.metrics}:{number}: is no row of metrics"
+            raise InvalidSettings([f"{problem}. {LOST_ROWS}"]) from error
+        rows.append(row)
+    return rows
 
 
 def write_metrics(folder: RunFolder, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -31,9 +31,15 @@ logger = logging.getLogger(__name__)
 
 
 def prepare_for_training(
-    model: Model, dataset: Dataset, recipe: Recipe
+    model: Model, dataset: Dataset, recipe: Recipe, *, fit: bool = True
 ) -> tuple[Model, tuple[Anchors, Anchors | None]]:
     """A model with the input size, anchors, normalisations, dropping and freezing of a recipe.
+
+    Args:
+        model: to train.
+        dataset: whose boxes the anchors are fitted to.
+        recipe: of the run.
+        fit: False: the model has been fitted to them already.
 
     Returns:
         The model; and how its own anchors fit, and the new ones, if it has got new ones.
@@ -43,6 +49,9 @@ def prepare_for_training(
     """
     image_size = choose_image_size(model, recipe)
     model = with_image_size(model, image_size)  # what it was trained with is what it is run with
+    if not fit:
+        anchors = recipe.anchors.replace(fit="never")
+        recipe = recipe.replace(anchors=anchors)
     model, before, fitted = fit_model_anchors(model, dataset, recipe, image_size=image_size)
     model = add_regularization(model, recipe.regularization)
     compile_network(model, recipe)

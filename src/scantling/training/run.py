@@ -11,6 +11,7 @@ import torch
 from accelerate.utils import broadcast
 
 from ..checkpoints import Model, save_model
+from ..checkpoints.native import describe_model
 from ..darknet import DarknetNetwork
 from ..datasets.anchors import Anchors
 from ..datasets.dataset import Dataset
@@ -20,6 +21,7 @@ from ..engines import EngineSettings
 from ..engines.torch_engine import TorchEngine, torch_threads, usual_threads
 from ..errors import TrainingDiverged
 from ..evaluation import Evaluation, choose_protocol, evaluate, selection_for
+from ..io.folders import Lock
 from ..structures import Batch, LossTerms
 from .accelerator import SharedPredictor
 from .folder import RunFolder, read_metrics, write_metrics
@@ -67,6 +69,7 @@ class Run:
         best: the best fitness so far; None before the first evaluation.
         meter: of the loss terms in the epoch that is under way.
         evaluation: the last one, if there was any since the run was opened.
+        lock: of the folder; `events` lets go of it in the end.
     """
 
     folder: RunFolder
@@ -80,6 +83,7 @@ class Run:
     best: float | None = None
     meter: LossMeter = field(default_factory=LossMeter)
     evaluation: Evaluation | None = None
+    lock: Lock | None = None
 
     @property
     def updates(self) -> int:
@@ -118,6 +122,8 @@ class Run:
         finally:
             batches.close()  # ends the workers
             self.trainer.accelerator.end_training()
+            if self.lock is not None:
+                self.lock.release()
 
     def restore(self, notes: Mapping[str, Any]) -> None:
         """Restore the best fitness and the meter, which `save_state` kept as notes."""
@@ -288,9 +294,9 @@ class Run:
         """Save models, metrics, state and report at the end of an epoch."""
         if not self.trainer.accelerator.is_main_process:
             return
-        self._save_model(self.folder.last)
+        self.save_weights(self.folder.last)
         if is_best:
-            self._save_model(self.folder.best)
+            self.save_weights(self.folder.best)
         write_metrics(self.folder, rows)
         self._save_state()
         write_report(self.folder, rows, self.evaluation)
@@ -306,18 +312,24 @@ class Run:
 
     def _save_models(self) -> None:
         """Save the last weights, which count as the best until some are evaluated."""
-        self._save_model(self.folder.last)
+        self.save_weights(self.folder.last)
         if self.validation is None or not self.folder.best.exists():
-            self._save_model(self.folder.best)
+            self.save_weights(self.folder.best)
 
-    def _save_model(self, path: Path) -> None:
+    def save_weights(self, path: Path) -> None:
+        """Save the model that `ema_model` gives; one of several processes does."""
         if self.trainer.accelerator.is_main_process:
             seen = self.state.done * max(self.recipe.nominal_batch, self.recipe.batch)
             save_model(replace(self.ema_model(), seen=seen), path)
 
     def _save_state(self) -> None:
         if self.trainer.accelerator.is_main_process:
-            notes = {"best": self.best, "sums": self.meter.sums(), "images": self.meter.images}
+            notes = {
+                "best": self.best,
+                "sums": self.meter.sums(),
+                "images": self.meter.images,
+                "model": describe_model(self.model),
+            }
             save_state(self.state, self.folder.state, notes=notes)
 
 

@@ -10,13 +10,22 @@ from typing import Any
 import torch
 
 from ..checkpoints import prepare_model
+from ..checkpoints.native import build_described
 from ..engines.torch_engine import torch_threads, usual_threads
-from ..errors import InvalidData, InvalidSettings, InvalidValue, ScantlingError
+from ..errors import InvalidSettings, InvalidValue, ScantlingError
 from ..specs import InputSpec
 from .accelerator import TrialStep, check_trackers, fit_batch_to_memory, open_accelerator
 from .data import fingerprint, make_augmentation, make_mixers, open_augmented, read_splits
 from .ema import EMA
-from .folder import RunArgs, RunFolder, new_folder, read_settings, write_environment, write_settings
+from .folder import (
+    RunArgs,
+    RunFolder,
+    lock_folder,
+    new_folder,
+    require_empty,
+    write_environment,
+    write_settings,
+)
 from .length import fit_to_length
 from .loop import Trainer, seeded
 from .model import Normalize, loss_for, prepare_for_training
@@ -25,7 +34,7 @@ from .plan import StepPlan
 from .recipes import recipe_before_loading, recipe_of_model
 from .resolve import SettingsLayers, names_a_recipe, read_layers, resolve_recipe
 from .run import Run
-from .state import TrainState, load_state, read_notes
+from .state import TrainState
 
 
 def open_run(
@@ -81,52 +90,25 @@ def open_run(
         trackers=tuple(trackers),
         seed=seed,
     )
-    rank, processes = _process_rank()
+    rank, processes = process_rank()
     if processes > 1 and out is None:
         raise InvalidValue("out", None, "a folder, when several processes train together")
     new = out is None or not Path(out).exists()
     home = RunFolder(Path(out)) if rank and out else new_folder(None if out is None else Path(out))
+    lock = None if rank else lock_folder(home)
     try:
+        if not rank:
+            require_empty(home.path)  # another process may have trained there meanwhile
         with seeded(args.seed), torch_threads(usual_threads()):  # fresh weights are random
-            return _open(home, args, layers, cache=cache, fresh=True)
+            run = build_run(home, args, layers, cache=cache)
     except BaseException:
-        if new and not rank:
-            with suppress(OSError):
-                home.path.rmdir()  # only while nothing is in it
+        if lock is not None:
+            lock.release()
+            if new:
+                with suppress(OSError):
+                    home.path.rmdir()  # only while nothing is in it
         raise
-
-
-def resume_run(
-    folder: str | Path, *, cache: str | Path | None = None, trackers: Sequence[str] = ()
-) -> Run:
-    """Resume a run from its last saved state, as if it had never been stopped.
-
-    Args:
-        folder: of the run.
-        cache, trackers: as for `open_run`.
-
-    Raises:
-        InvalidSettings: the folder is not that of a run.
-        ScantlingError: as `open_run`; data or weights changed.
-    """
-    home = RunFolder(Path(folder))
-    record = read_settings(home)
-    args = replace(record.args, trackers=tuple(trackers)) if trackers else record.args
-    check_trackers(args.trackers)
-    with seeded(args.seed), torch_threads(usual_threads()):
-        run = _open(home, args, [("resumed", record.recipe)], cache=cache, fresh=False)
-    now = fingerprint(run.training_set.dataset)
-    if record.data != now:
-        changed = ", ".join(name for name in now if now[name] != record.data.get(name))
-        raise InvalidData(
-            args.data,
-            f"it is not what the run began with: {changed} changed",
-            "Begin a new run, from its last.safetensors if you like",
-        )
-    run.resolved = replace(run.resolved, sources=record.sources)
-    if home.state.exists():
-        load_state(run.state, home.state)
-        run.restore(read_notes(home.state))
+    run.lock = lock
     return run
 
 
@@ -141,26 +123,33 @@ def train(model: str | Path, data: str | Path, **options: Any) -> Run:
     return run
 
 
-def _open(
+def build_run(
     folder: RunFolder,
     args: RunArgs,
     layers: SettingsLayers,
     *,
     cache: str | Path | None,
-    fresh: bool,
+    resumed: bool = False,
+    notes: Mapping[str, Any] | None = None,
 ) -> Run:
     """Build a run: data, model, device, loss, steps, training set, state.
 
-    What is cheap to find wrong comes first. A run that is resumed keeps the batch it was fitted to.
+    What is cheap to find wrong comes first. A run that is resumed keeps the batch it was fitted to,
+    and its model is the one of which `notes`, those of its state, tell.
     """
     dataset, validation = read_splits(args)
-    model = prepare_model(args.model, dataset.names, weights=args.weights, cache=cache)
+    described = None if notes is None else notes.get("model")  # not in states of version 0.1
+    if described is None:
+        model = prepare_model(args.model, dataset.names, weights=args.weights, cache=cache)
+    else:
+        model = build_described(described, folder.state)
+    fresh = not resumed
     if fresh and not names_a_recipe(layers):
         layers = [recipe_of_model(model, images=len(dataset)), *layers]
     resolved = resolve_recipe(layers)
     if fresh:
         resolved = fit_to_length(resolved, len(dataset))
-    model, anchors = prepare_for_training(model, dataset, resolved.recipe)
+    model, anchors = prepare_for_training(model, dataset, resolved.recipe, fit=described is None)
 
     accelerator = open_accelerator(
         args.device,
@@ -187,9 +176,11 @@ def _open(
     optimizer = build_optimizer(model.network, recipe.optimizer)
     state = TrainState(model.network, optimizer, ema, accelerator.scaler)
     trainer = Trainer(plan, loss, accelerator, Normalize(input_spec, device))
-    if fresh and accelerator.is_main_process:
-        write_environment(folder, accelerator)
-        write_settings(folder, resolved, args, fingerprint(dataset))
+    if accelerator.is_main_process:
+        if fresh:
+            write_settings(folder, resolved, args, fingerprint(dataset, validation))
+        if fresh or not folder.environment.exists():
+            write_environment(folder, accelerator)
     return Run(folder, model, resolved, trainer, state, training_set, validation, anchors)
 
 
@@ -225,7 +216,7 @@ def _without_loss(table: Mapping[str, Any]) -> Mapping[str, Any]:
     return table if kind else {name: value for name, value in table.items() if name != "loss"}
 
 
-def _process_rank() -> tuple[int, int]:
+def process_rank() -> tuple[int, int]:
     """Rank and world size, as `torchrun` and `accelerate launch` set them.
 
     Raises:

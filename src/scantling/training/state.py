@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..blocks import read_past, write_past
+from ..checkpoints.native import write_safetensors
 from ..errors import InvalidCheckpoint, unreadable
-from ..io import atomic_write, regular_size
+from ..io import regular_size
 from ..structures import LossTerms
 from .ema import EMA
 from .recipe import current_name
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
 HEADER = "scantling-run"
 VERSION = 1
+_NOTES: dict[str, Any] = {
+    "best": (int, float, type(None)),
+    "sums": dict,
+    "images": int,
+    "model": str,
+}
 
 
 @dataclass
@@ -94,11 +100,7 @@ def save_state(state: TrainState, path: Path, *, notes: dict[str, Any]) -> None:
     tensors |= {f"past.{name}": tensor for name, tensor in read_past(state.network).items()}
     scaler = state.scaler.state_dict() if state.scaler is not None else {}
     header = {"version": VERSION, "done": state.done, "scaler": scaler, "notes": notes}
-    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    # a copy each: safetensors refuses tensors that share memory
-    copied = {name: tensor.clone() for name, tensor in contiguous.items()}
-    with atomic_write(path) as part:
-        save_file(copied, part, metadata={HEADER: json.dumps(header)})
+    write_safetensors(path, tensors, {HEADER: json.dumps(header)})
 
 
 def read_notes(path: Path) -> dict[str, Any]:
@@ -115,7 +117,12 @@ def read_notes(path: Path) -> dict[str, Any]:
             raise InvalidCheckpoint(
                 str(path), f"it is of version {header['version']!r}", f"Expected {VERSION}"
             )
-        return {**header["notes"], "done": int(header["done"])}
+        notes = {**header["notes"], "done": int(header["done"])}
+        # of other types they would break later
+        for name, kinds in _NOTES.items():
+            if name in notes and not isinstance(notes[name], kinds):
+                raise TypeError(f"{name} is {notes[name]!r}"[:200])
+        return notes
     except FileNotFoundError as error:
         raise InvalidCheckpoint(str(path), unreadable(error), "Give the folder of a run") from error
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -154,8 +161,12 @@ def load_state(state: TrainState, path: Path) -> None:
     for name, tensor in own.items():
         tensor.copy_(tensors[name])
     whole = state.optimizer.state_dict()
-    whole["state"] = _nested(tensors)
-    state.optimizer.load_state_dict(whole)
+    try:
+        whole["state"] = _nested(tensors)
+        state.optimizer.load_state_dict(whole)
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+        problem = f"its optimizer's state cannot be used ({error})"
+        raise InvalidCheckpoint(str(path), problem, "Begin a new run") from error
     device = next(state.network.parameters()).device
     past = {name: tensor.to(device) for name, tensor in tensors.items() if name.startswith("past.")}
     write_past(state.network, {name.removeprefix("past."): row for name, row in past.items()})

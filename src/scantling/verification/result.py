@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..io import make_folder, write_file
+
 # Names of faults that more than one comparison can find.
 TRANSPOSED = "boxes transposed"
 DECODING = "wrong decode scheme"
@@ -216,12 +218,12 @@ def save_verification(verification: Verification, path: Path | None = None) -> P
         Where it was written.
 
     Raises:
-        OSError: it cannot be written.
+        CannotWrite: it cannot be written.
     """
     target = Path(verification.file).parent / "verify.json" if path is None else path
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     text = json.dumps(verification.to_dict(), indent=2, ensure_ascii=False)
-    target.write_text(text + "\n", "utf-8")
+    write_file(target, text + "\n")
     return target
 
 

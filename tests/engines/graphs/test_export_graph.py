@@ -1,5 +1,8 @@
 """An exported graph answers as the network it was made from, in every form, and tells no tales."""
 
+import os
+import resource
+import signal
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -23,7 +26,7 @@ from scantling.engines.graphs import (
 )
 from scantling.engines.graphs.preprocess import ResizeAndPad
 from scantling.engines.torch_engine import TorchEngine
-from scantling.errors import InvalidExport
+from scantling.errors import CannotWrite, InvalidExport
 from scantling.images.letterbox import find_placement, resize_and_pad
 from scantling.postprocess import Selection, select
 from scantling.scaling.subnetwork import extract_subnetwork
@@ -391,5 +394,34 @@ def test_what_cannot_be_exported_is_refused(tmp_path: Path):
         make_metadata(model, image_size=0)
     with pytest.raises(InvalidExport, match=r"Use \.onnx"):
         write_onnx(onnx.ModelProto(), tmp_path / "a.xml")
-    with pytest.raises(InvalidExport, match="cannot be written"):
+    with pytest.raises(CannotWrite, match="cannot be written"):
         write_onnx(onnx.ModelProto(), tmp_path / "nowhere" / "a.onnx")
+
+
+@pytest.mark.needs("openvino")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="limits a process of its own")
+def test_openvino_without_room_leaves_the_old_files(tmp_path: Path):
+    """It says no more than "iostream error", in a RuntimeError."""
+    import openvino as ov
+
+    path = tmp_path / "a.xml"
+    for suffix in (".xml", ".bin"):
+        path.with_suffix(suffix).write_bytes(b"old")
+    image = ov.opset13.parameter([1, 64], np.float32)
+    weights = ov.opset13.constant(np.ones((64, 64), np.float32))
+    graph = ov.Model([ov.opset13.matmul(image, weights, False, False)], [image], "a")
+    graph.set_rt_info(make_metadata(small_model("yolov4-tiny")).model_dump_json(), KEY)
+    child = os.fork()
+    if not child:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        try:
+            write_openvino(graph, path)
+        except CannotWrite as error:
+            os._exit(0 if f"{path} cannot be written" in str(error) else 1)
+        os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == {
+        "a.xml": b"old",
+        "a.bin": b"old",
+    }

@@ -143,11 +143,12 @@ def draw(
 ) -> None:
     """Write the picture."""
     from ...datasets.anchors_figure import draw_anchors
+    from ...io import write_file
     from ...reports import plain_text
 
     if options.out is not None:
         title = plain_text(f"Boxes of {Path(options.data).name} and anchors")
-        options.out.write_bytes(draw_anchors(boxes, own, fitted, title=title))
+        write_file(options.out, draw_anchors(boxes, own, fitted, title=title))
 
 
 def describe(what: str, found: "Anchors") -> str:

@@ -66,6 +66,7 @@ def show(options: DataShowOptions) -> int:
 
     from ...datasets.contact_sheets import choose_augmentation, dataset_sheet
     from ...datasets.readers import describe_dataset, read_dataset
+    from ...io import write_file
     from ...reports.drawing import encode_image
 
     dataset = read_dataset(options.data, split=options.split, format=options.format)
@@ -81,7 +82,7 @@ def show(options: DataShowOptions) -> int:
             columns=options.columns,
             cell=options.cell,
         )
-    options.out.write_bytes(encode_image(sheet, options.out.suffix))
+    write_file(options.out, encode_image(sheet, options.out.suffix))
     height, width = sheet.shape[:2]
     if options.json:
         typer.echo(json.dumps({"written": str(options.out), "width": width, "height": height}))

@@ -50,8 +50,9 @@ def stats(options: StatsOptions) -> int:
     ]
     if options.out is not None:
         from ...datasets.statistics_figure import draw_statistics
+        from ...io import write_file
 
-        options.out.write_bytes(draw_statistics(found))
+        write_file(options.out, draw_statistics(found))
     if options.json:
         typer.echo(json.dumps({"splits": [describe(one) for one in found]}))
         return WORKED

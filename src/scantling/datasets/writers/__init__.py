@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ...errors import InvalidData, lookup
-from ...io import atomic_folder
+from ...io.folders import atomic_folder
 from ..dataset import Dataset
 from .coco import write_coco
 from .darknet import write_darknet

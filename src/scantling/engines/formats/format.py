@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import InvalidExport
-from ...io import atomic_files
+from ...io.folders import atomic_files, lock_file
 
 if TYPE_CHECKING:
     from ...checkpoints import Model
@@ -60,35 +60,27 @@ class Format:
 
 @contextmanager
 def replace_files(path: Path, chosen: Format) -> Iterator[Path]:
-    """A draft to write, which takes the place of `path` on success: see `io.atomic_files`.
+    """A draft to write, which takes the place of `path` on success: see `io.folders.atomic_files`.
 
     Args:
         path: where the file is to be.
         chosen: its format.
 
     Raises:
-        InvalidExport: the path has another suffix, or nothing can be written there.
+        InvalidExport: the path has another suffix.
+        CannotWrite, InUse: nothing can be written there, or another process is writing it.
     """
-    with ExitStack() as stack:
-        with writes(path, chosen.suffix):
-            draft = stack.enter_context(atomic_files(path, chosen.companions))
-        yield draft  # whatever else is read or written meanwhile has troubles of its own
-        with writes(path, chosen.suffix):
-            stack.close()
+    check_suffix(path, chosen.suffix)
+    with lock_file(path), atomic_files(path, chosen.companions) as draft:
+        yield draft
 
 
-@contextmanager
-def writes(path: Path, suffix: str) -> Iterator[None]:
-    """Around what writes an exported file: an `OSError` is told as trouble with that file.
+def check_suffix(path: Path, suffix: str) -> None:
+    """Require the suffix of an exported file.
 
     Raises:
-        InvalidExport: the path has another suffix, or it cannot be written.
+        InvalidExport: the path has another one.
     """
     if path.suffix != suffix:
         problem = f"a file of this kind cannot end in {path.suffix!r}"
         raise InvalidExport(str(path), problem, f"Use {suffix}")
-    try:
-        yield
-    except OSError as error:
-        problem = f"it cannot be written ({error.strerror or error})"
-        raise InvalidExport(str(path), problem, "Name a folder that exists and has room") from error

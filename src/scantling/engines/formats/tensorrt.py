@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import InvalidExport
-from ...io import find_foreign_file, open_regular
-from .format import AGAIN, MAX_METADATA, Format, writes
+from ...io import find_foreign_file, open_regular, write_file
+from .format import AGAIN, MAX_METADATA, Format, check_suffix
 
 if TYPE_CHECKING:
     from ...checkpoints import Model
@@ -58,8 +58,8 @@ def _write(model: Model, metadata: Metadata, path: Path) -> None:
     from ..graphs.tensorrt_file import build_plan
 
     plan = build_plan(model, metadata)
-    with writes(path, ".engine"):
-        path.write_bytes(engine_header(metadata) + plan)
+    check_suffix(path, ".engine")
+    write_file(path, engine_header(metadata) + plan)
 
 
 TENSORRT = Format(

@@ -10,9 +10,10 @@ import torch
 
 from ...checkpoints import Model
 from ...errors import InvalidExport, MissingPackage
+from ...io import write_file
 from ...specs.metadata import KEY, Metadata
 from ..files import output_names
-from ..formats.format import writes
+from ..formats.format import check_suffix
 from .graph import INPUT, ExportGraph, trace
 from .nms_ops import keep_in_onnx
 from .rewrite import MishForm
@@ -73,10 +74,11 @@ def write_onnx(graph: onnx.ModelProto, path: Path) -> None:
         path: ends in `.onnx`.
 
     Raises:
-        InvalidExport: the path has another suffix, or nothing can be written there.
+        InvalidExport: the path has another suffix.
+        CannotWrite: nothing can be written there.
     """
-    with writes(path, ".onnx"):
-        path.write_bytes(graph.SerializeToString(deterministic=True))
+    check_suffix(path, ".onnx")
+    write_file(path, graph.SerializeToString(deterministic=True))
 
 
 def _import_onnx() -> tuple[Any, Any]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...checkpoints import Model
+from ...io.folders import atomic_files, free_bytes
 from ...specs.metadata import KEY, Metadata
 from ..files import output_names
-from ..formats.format import writes
+from ..formats.format import check_suffix
 from ..openvino_engine import import_openvino
 from .graph import INPUT, ExportGraph, trace
 from .nms_ops import keep_in_openvino
@@ -54,14 +56,25 @@ def write_openvino(graph: openvino.Model, path: Path) -> None:
         path: ends in `.xml`; the weights go beside it.
 
     Raises:
-        InvalidExport: the path has another suffix, or nothing can be written there.
+        InvalidExport: the path has another suffix.
+        CannotWrite: nothing can be written there.
         MissingPackage: openvino is not installed.
     """
     ov = import_openvino("A graph for OpenVINO")
     metadata = Metadata.model_validate_json(graph.get_rt_info(KEY).astype(str))
-    with writes(path, ".xml"):
-        path.with_suffix(".bin").unlink(missing_ok=True)  # mapped by whoever reads the old one
-        ov.save_model(graph, path, compress_to_fp16=metadata.precision == "fp16")
+    check_suffix(path, ".xml")
+    with atomic_files(path, (".bin",)) as draft:  # the old .bin is mapped by whoever reads it
+        try:
+            ov.save_model(graph, draft, compress_to_fp16=metadata.precision == "fp16")
+        except RuntimeError as error:  # that is all it says of a full disk
+            free, needed = free_bytes(draft.parent), _bytes_of_weights(graph)
+            code = errno.ENOSPC if free is not None and free < needed else errno.EIO
+            raise OSError(code, f"OpenVINO cannot write it ({error})") from error
+
+
+def _bytes_of_weights(graph: openvino.Model) -> int:
+    constants = (one for one in graph.get_ops() if one.get_type_name() == "Constant")
+    return sum(one.get_byte_size() for one in constants)
 
 
 def _input_shape(metadata: Metadata) -> list[int]:

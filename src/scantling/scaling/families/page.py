@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...errors import InvalidValue
-from ...io import write_file
+from ...io import make_folder, write_file
+from ...io.folders import Lock, temporary_folder
 from ...reports import COLORS, Block, Details, Heading, Picture, Table, Text, render_page
 from ..search import (
     describe_model,
@@ -43,22 +44,31 @@ def write_family(family: Family, folder: Path, *, data: str = "DATA") -> Path:
 
     Raises:
         InvalidValue: one of the files exists.
+        CannotWrite, InUse: it cannot be written, or another process is writing there.
     """
+    make_folder(folder)
+    with Lock(folder / ".scantling-lock", folder), temporary_folder(folder / "family") as draft:
+        for path in _write(family, folder, draft, data=data):
+            path.rename(folder / path.name)
+    return folder / PAGE
+
+
+def _write(family: Family, folder: Path, draft: Path, *, data: str) -> list[Path]:
+    """Write the files of a family into a temporary folder; the page is the last."""
     names = [f"{one.name}.json" for one in family.members]
     there = [name for name in (*names, PAGE, "family.json") if (folder / name).exists()]
     if there or "family.json" in names:
         raise InvalidValue("--out", str(folder), f"a folder without {(there or names)[0]}")
-    folder.mkdir(parents=True, exist_ok=True)
     for one, name in zip(family.members, names, strict=True):
-        write_scaled_model(one.scaled, folder / name)
+        write_scaled_model(one.scaled, draft / name)
     record = [{"name": one.name, **to_record(one.scaled)} for one in family.members]
     files = {
         "family.json": json.dumps({"recipe": family.recipe, "members": record}, indent=1) + "\n",
         PAGE: render_family(family, data=data),
     }
     for name, text in files.items():
-        write_file(folder / name, text, overwrite=False)
-    return folder / PAGE
+        write_file(draft / name, text)
+    return [draft / name for name in (*names, *files)]
 
 
 def render_family(family: Family, *, data: str = "DATA") -> str:

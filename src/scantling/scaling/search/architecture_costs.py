@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ...checkpoints.model import build_empty
 from ...errors import lookup
 from ...heads import HEADS
+from ...io import atomic_write
 from ...specs import ModelSpec
 from ..costs import LayerCost, NetworkCost, count_costs
 
@@ -94,13 +95,14 @@ def write_table(specs: Iterable[ModelSpec], path: Path = PATH) -> None:
             places.append(
                 (layers.setdefault(text, len(layers)), names.setdefault(layer.name, len(names)))
             )
-    np.savez_compressed(
-        path,
-        places=np.array(places, np.uint16).T,
-        layers=_as_bytes([*layers]),
-        names=_as_bytes([*names]),
-        architectures=_as_bytes(heads),
-    )
+    with atomic_write(path) as part:
+        np.savez_compressed(
+            part,
+            places=np.array(places, np.uint16).T,
+            layers=_as_bytes([*layers]),
+            names=_as_bytes([*names]),
+            architectures=_as_bytes(heads),
+        )
 
 
 def _as_bytes(value: object) -> NDArray[np.uint8]:

@@ -6,21 +6,17 @@ Also what text files look like that come from elsewhere.
 import errno
 import os
 import re
-import shutil
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from itertools import count
 from math import ceil
 from pathlib import Path, PurePosixPath
 from secrets import token_hex
-from tempfile import TemporaryDirectory
-from urllib.parse import urlsplit
 
-LONGEST_NAME = 50  # letters; file systems allow 255 bytes, a letter takes up to four
-RESERVED_NAMES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # on Windows
+from ..errors import CannotWrite
 
 # What is found in place of a text file or of weights, by its first bytes, and what to do about it.
 FOREIGN: tuple[tuple[re.Pattern[bytes], str], ...] = (
@@ -46,6 +42,10 @@ WEB_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html|head|body)\b",
 OUTPUT_MARK = ".scantling-output"  # a file in folders of results
 CONTROL_GROUPS = Path("/sys/fs/cgroup")  # where Linux shows the limits of containers
 OWN_GROUPS = Path("/proc/self/cgroup")
+
+# Temporary files and folders, and locks.
+LEFT = re.compile(r"\..*-[0-9a-f]{8}\.(part(\.\w+)?|partial)|(\..*)?\.scantling-lock")
+_cleared: set[Path] = set()  # folders in which this process looked for those of killed ones
 
 
 def default_cache() -> Path:
@@ -168,14 +168,14 @@ def numbered(name: str, *, start: int = 1) -> Iterator[str]:
     return (name if number == 1 else f"{name}-{number}" for number in count(start))
 
 
-def new_run_folder(base: Path) -> Path:
-    """Make and return `base`, or the first of `base-2`, `base-3`, … that does not exist yet."""
-    base.parent.mkdir(parents=True, exist_ok=True)
-    for name in numbered(base.name):
-        with suppress(FileExistsError):
-            (base.parent / name).mkdir()
-            break
-    return base.parent / name
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those around it, unless it is there.
+
+    Raises:
+        CannotWrite: it cannot be made, or there is a file of that name.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def make_output_folder(folder: Path) -> None:
@@ -183,166 +183,167 @@ def make_output_folder(folder: Path) -> None:
 
     Predicting a folder does not go into marked ones, where it may be writing.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    if not any(folder.iterdir()):
-        (folder / OUTPUT_MARK).touch()
-
-
-def unused(path: Path) -> Path:
-    """`path`, or the first of `name-2.jpg`, `name-3.jpg`, … that does not exist yet."""
-    others = (path.with_stem(stem) for stem in numbered(path.stem))
-    return next(other for other in others if not other.exists())
-
-
-def safe_name(text: str) -> str:
-    """Untrusted text → a name for one file: no separators, no dots in front, not too long.
-
-    >>> safe_name("../../etc/passwd")
-    'etc_passwd'
-    """
-    name = re.sub(r"[^\w.-]+", "_", text).strip("._")[:LONGEST_NAME]
-    return f"_{name}" if not name or RESERVED_NAMES.fullmatch(name) else name
-
-
-class UniqueNames:
-    """Gives every text a file name that no other text got, whatever the file system's case rules.
-
-    Keeps one short string per name given.
-    """
-
-    def __init__(self) -> None:
-        self._given: dict[str, int] = {}  # how often, by name in lower case
-
-    def take(self, text: str) -> str:
-        """A safe name for `text` that was not given before: `dog`, then `dog-2`."""
-        name = safe_name(text)
-        times = self._given.get(name.lower(), 0)
-        free = next(
-            other for other in numbered(name, start=times + 1) if other.lower() not in self._given
-        )
-        self._given[name.lower()] = times + 1
-        self._given.setdefault(free.lower(), 1)
-        return free
-
-
-class FrameNames:
-    """Names images and videos: `dog` for each image, `road` for all frames of one video."""
-
-    def __init__(self) -> None:
-        self._names = UniqueNames()
-        self._video: tuple[str, int, str] | None = None  # source, last frame, its name
-
-    def take(self, source: str, index: int | None) -> str:
-        """A name for an image, or for a whole video; call it once for each frame, in order.
-
-        Args:
-            source: path, URL or camera.
-            index: number of the frame in its video; None for an image.
-        """
-        video, self._video = self._video, None
-        if video and index is not None and video[0] == source and video[1] < index:
-            name = video[2]
-        else:
-            name = self._names.take(_stem(source))
-        if index is not None:
-            self._video = (source, index, name)
-        return name
-
-
-def _stem(source: str) -> str:
-    """The last part of a path or an address, without suffix, user, password or query."""
-    if "://" not in source:
-        return PurePosixPath(source.replace("\\", "/")).stem
-    address = urlsplit(source)
-    return PurePosixPath(address.path).stem or address.hostname or "stream"
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if not any(folder.iterdir()):
+            (folder / OUTPUT_MARK).touch()
 
 
 @contextmanager
-def atomic_write(path: Path, *, overwrite: bool = True, sync: bool = True) -> Iterator[Path]:
+def writing(path: Path) -> Iterator[None]:
+    """Around what writes a file or a folder: what the system says against it, with its name.
+
+    Raises:
+        CannotWrite: it cannot be written: why, and what to do. Whatever concerns another file is
+            raised as it is.
+    """
+    try:
+        yield
+    except OSError as error:
+        parts = Path(os.fsdecode(error.filename or "")).parts
+        if isinstance(error, CannotWrite) and not any(map(LEFT.fullmatch, parts)):
+            raise  # it names what the user knows, no temporary file
+        folder = path.absolute().parent
+        named = [error.filename, error.filename2]
+        paths = [Path(os.fsdecode(name)).absolute() for name in named if name]
+        ours = [one for one in paths if folder in (one, *one.parents) or one in folder.parents]
+        if (paths and not ours) or not error.errno or isinstance(error, ConnectionError):
+            raise
+        from .folders import explain
+
+        raise CannotWrite(str(path), *explain(path, error), errno=error.errno) from error
+
+
+@contextmanager
+def atomic_write(
+    path: Path,
+    *,
+    overwrite: bool = True,
+    sync: bool = True,
+    tell: Callable[[Path], object] = lambda _: None,
+) -> Iterator[Path]:
     """A temporary file to fill, which becomes `path` on success and is removed on failure.
 
-    Nobody ever sees half a file; a full disk or a killed process leaves the old one.
+    Nobody ever sees half a file; a full disk or a killed process leaves the old one. What killed
+    processes left in the folder is removed, see `remove_left`.
 
     Args:
         path: of the file, in a folder that exists.
-        overwrite: False: a file that exists stays, and the new one gets a number.
+        overwrite: False: a file that exists stays, and the new one gets a number, whoever else is
+            writing files of this name at the same moment.
         sync: wait for the disk, so that even a power cut leaves the old file or the new one; False
             for files that are made by the thousand and can be made again.
+        tell: called with its name in the end.
 
     Raises:
-        OSError: the file cannot be written.
+        CannotWrite: the file cannot be written.
     """
-    part = path.with_name(f".{path.stem[:40]}-{token_hex(4)}.part{path.suffix}")
-    with part.open("xb") as file:
-        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-    try:
-        yield part
-        part.chmod(mode)  # a library may have made it for its owner alone
-        if sync:
-            _sync(part)
-        part.replace(path if overwrite else unused(path))
-    except BaseException:
-        with suppress(OSError):
-            part.unlink()
-        raise
+    with writing(path):
+        remove_left(path.parent)
+        part, held = create_part(path)
+        try:
+            mode = stat.S_IMODE(part.stat().st_mode)
+            yield part
+            part.chmod(mode)  # a library may have made it for its owner alone
+            if sync:
+                from .folders import sync_file
+
+                sync_file(part)
+            if overwrite:
+                part.replace(path)
+                tell(path)
+            else:
+                tell(next(other for other in numbered_paths(path) if _claim(part, other)))
+        except BaseException:
+            with suppress(OSError):
+                part.unlink()
+            raise
+        finally:
+            with suppress(OSError):
+                os.close(held)
 
 
 def write_file(
     path: Path, content: bytes | str, *, overwrite: bool = True, sync: bool = True
-) -> None:
-    """Write bytes, or text as UTF-8, into a file as `atomic_write` does."""
-    with atomic_write(path, overwrite=overwrite, sync=sync) as part:
+) -> Path:
+    """Write bytes, or text as UTF-8, into a file as `atomic_write` does; where it is."""
+    names: list[Path] = []
+    with atomic_write(path, overwrite=overwrite, sync=sync, tell=names.append) as part:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
+    return names[0]
 
 
-@contextmanager
-def atomic_files(path: Path, others: Sequence[str] = ()) -> Iterator[Path]:
-    """A draft of `path` in a temporary folder beside it, which takes its place on success.
+def create_part(path: Path) -> tuple[Path, int]:
+    """Make an empty file beside `path` to fill, and hold it: see `remove_left`.
 
-    The draft is always called `model`: some formats write their own name into the file, and the
-    same model is to make the same file.
-
-    Args:
-        path: of the file, in a folder that exists.
-        others: suffixes of files that are written beside the draft, and move before it.
+    Returns:
+        The file, of the same suffix; and its descriptor, which is to be closed when it has got its
+        name or is removed.
 
     Raises:
-        OSError: a file cannot be written.
+        OSError: it cannot be made.
     """
-    with TemporaryDirectory(
-        prefix=".scantling-", dir=path.parent, ignore_cleanup_errors=True
-    ) as folder:
-        draft = Path(folder) / f"model{path.suffix}"
-        yield draft
-        files = [(draft.with_suffix(end), path.with_suffix(end)) for end in (*others, path.suffix)]
-        for part, _ in files:
-            _sync(part)
-        for part, target in files:
-            part.replace(target)
+    while True:
+        part = path.with_name(f".{path.stem[:40]}-{token_hex(4)}.part{path.suffix}")
+        held = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        if os.name == "nt":  # where an open file cannot be renamed, nor one in use removed
+            os.close(held)
+            return part, -1
+        if lock(held) is not False and part.exists():  # else it was just taken for one left behind
+            return part, held
+        os.close(held)
 
 
-@contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder to fill, which becomes `path` on success and is removed on failure.
+def remove_left(folder: Path) -> None:
+    """Remove what killed processes were writing in a folder; looked for once a process.
 
-    Args:
-        path: of the folder, which must not be there, or be empty.
-
-    Raises:
-        OSError: it cannot be made, or somebody filled `path` meanwhile.
+    Whoever writes holds a lock, which goes with its process.
     """
-    part = path.with_name(f".{path.name[:40]}-{token_hex(4)}.partial")
-    part.mkdir(parents=True)
+    if folder in _cleared:
+        return
+    _cleared.add(folder)
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if LEFT.fullmatch(entry.name) and not entry.is_symlink():
+                from .folders import remove_unheld
+
+                with suppress(OSError):
+                    remove_unheld(Path(entry.path))
+
+
+def lock(descriptor: int) -> bool | None:
+    """Lock an open file or folder until its descriptor is closed or the process ends.
+
+    Returns:
+        False where somebody else has locked it; None where the file system knows no locks.
+    """
+    if sys.platform == "win32":
+        return None
+    import fcntl
+
     try:
-        yield part
-        if path.is_dir():
-            path.rmdir()
-        part.rename(path)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)  # is there only if something went wrong
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
 
 
-def _sync(path: Path) -> None:
-    """Wait until the disk has a file."""
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
+def numbered_paths(path: Path) -> Iterator[Path]:
+    """`path`, `name-2.jpg`, `name-3.jpg`, …"""
+    return (path.with_stem(stem) for stem in numbered(path.stem))
+
+
+def _claim(part: Path, path: Path) -> bool:
+    """Give a finished file its name; False where there is a file of that name."""
+    try:
+        os.link(part, path)
+        part.unlink()
+    except FileExistsError:
+        return False
+    except OSError:
+        from .folders import claim_without_links
+
+        return claim_without_links(part, path)
+    return True
