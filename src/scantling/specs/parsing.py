@@ -11,7 +11,7 @@ from typing import Any
 MAX_DEPTH = 64  # of tables and lists within others
 MAX_BYTES = 1 << 20  # of a TOML file
 # A dotted key of more parts than any setting: each part would cost as much as all before it.
-_PART = r"(?:[\w-]++|\"(?:[^\"\\\n]|\\.)*+\"|'[^'\n]*+')[ \t]*+\.[ \t]*+"
+_PART = r"(?:[\w-]++|\"(?>(?:[^\"\\\n]|\\.)*)\"|'[^'\n]*+')[ \t]*+\.[ \t]*+"
 _LONG_KEY = re.compile(f"(?<![\\w-])(?:{_PART}){{{MAX_DEPTH}}}")
 
 

@@ -17,12 +17,13 @@ MAX_LINES = 100_000
 MAX_LINE = 2**18  # bytes; an outline of a thousand points takes 20,000
 
 _NUMBER = rb"[+-]?(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][+-]?\d{1,4})?"
-# Possessive (`++`), so that no text, however made, lets the search go back and forth.
+# Possessive (`++`) and atomic (`(?>`), so that no text, however made, lets the search go back and
+# forth. No group is possessive: Python 3.11.2 then also matches what ends in the midst of one.
 _CLEAN_FILE = re.compile(
-    rb"(?:\d{1,9}(?:[ \t]++" + _NUMBER + rb"){4}[ \t]*+\r?\n)*+"
-    rb"(?:\d{1,9}(?:[ \t]++" + _NUMBER + rb"){4})?+\s*+"
+    rb"(?>(?:\d{1,9}(?:[ \t]++" + _NUMBER + rb"){4}[ \t]*+\r?\n)*)"
+    rb"(?:\d{1,9}(?:[ \t]++" + _NUMBER + rb"){4})?\s*+"
 )
-_CLEAN_LINE = re.compile(_NUMBER + rb"(?:[ \t]++" + _NUMBER + rb")*+")
+_CLEAN_LINE = re.compile(_NUMBER + rb"(?>(?:[ \t]++" + _NUMBER + rb")*)")
 _CLEAN_NUMBER = re.compile(_NUMBER)
 _NO_NUMBER = re.compile(rb"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
 _SEPARATORS = re.compile(rb"[,;|]")
