@@ -13,7 +13,7 @@ from .pickle_rules import Record, StoredTensor
 from .torch_files import TorchFile, read_torch_file
 
 MAX_TENSORS = 100_000
-MAX_MEMBERS = 2_000_000  # of all modules together, as often as they are named
+MAX_MEMBERS = 300_000  # of all modules together, as often as they are named
 MAX_DEPTH = 64  # modules within modules
 MAX_NAME = 512  # characters in the name of a tensor
 # Where scripts put the network; of timm's two, the averaged one, which is what it evaluates.
