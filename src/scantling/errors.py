@@ -22,6 +22,9 @@ class ScantlingError(Exception):
     def __init__(self, message: object = "") -> None:
         super().__init__(as_message(message))
 
+    def __str__(self) -> str:
+        return str(self.args[0])  # whatever else a class is, such as an OSError
+
 
 class UnknownName(ScantlingError):
     """Say what was asked for, the nearest real name, and every name there is."""
@@ -151,9 +154,6 @@ class CannotWrite(ScantlingError, OSError):
     def __init__(self, path: str, problem: str, fix: str, *, errno: int | None = None) -> None:
         super().__init__(f"{path} cannot be written: {problem}. {fix}.")
         self.filename, self.strerror, self.errno = path, problem, errno
-
-    def __str__(self) -> str:
-        return str(self.args[0])
 
     def __reduce__(self) -> tuple[type[ScantlingError], tuple[str]]:  # from another process
         return ScantlingError, (str(self),)

@@ -156,6 +156,7 @@ def test_a_data_set_is_checked(made: Path, tmp_path: Path):
 def test_what_needs_torch_says_so_and_what_to_do(
     words: tuple[str, ...], made: Path, tmp_path: Path
 ):
+    (tmp_path / "model.safetensors").touch()  # what is in it, only torch reads
     done = start(COMMAND, *(word.format(made=made) for word in words), folder=tmp_path)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from labelled import write_picture
 from scantling import create_model
 from scantling.checkpoints import load_model, prepare_model, save_model
 from scantling.cli import main
@@ -87,5 +88,6 @@ def test_a_file_that_describes_no_network_is_refused(spec: ModelSpec, tmp_path: 
 def test_info_shows_a_file(fit: Path, spec: ModelSpec, capsys: pytest.CaptureFixture[str]):
     assert main(["info", str(fit), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["name"] == "yolov4-tiny-w0.25"
-    assert main(["predict", "x.jpg", "--model", str(fit)]) == 2
+    write_picture(image := fit.with_name("x.jpg"))
+    assert main(["predict", str(image), "--model", str(fit)]) == 2
     assert "Train it first" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ..errors import printable
 from .hub import OFFICIAL
 
 ALONE = (".safetensors", ".pt", ".pth")
@@ -41,3 +42,17 @@ def list_model_files(
         return None
     files = [one for one in found if one is not None]
     return files if all(one.is_file() for one in files) else None
+
+
+def find_instead(path: Path) -> str:
+    """What to give where a file is not there: of the folder of a run, another model or none yet."""
+    others = sorted(one.name for one in path.parent.glob("*.safetensors"))
+    models = [name for name in others if name != path.name and name != "state.safetensors"]
+    if models:
+        return f"In that folder are: {printable(', '.join(models[:10]))}"
+    if (path.parent / "metrics.jsonl").exists() or (path.parent / "environment.json").exists():
+        return (
+            f"{path.parent} is of a training run that ended before it saved a model, which it does"
+            " at the end of each epoch and when it is stopped"
+        )
+    return "Correct the path"

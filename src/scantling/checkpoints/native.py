@@ -15,12 +15,13 @@ from pydantic import Field, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from ..errors import InvalidCheckpoint, ScantlingError, printable, unreadable
+from ..errors import InvalidCheckpoint, ScantlingError, unreadable
 from ..io import atomic_write, find_foreign_file, regular_size
 from ..specs import CfgSpec, ModelSpec
 from ..specs.catalog import check_proportions
 from ..specs.frozen import Frozen
 from ..specs.parsing import parse_json
+from .files import find_instead
 from .model import Model, build_empty, build_from_state, build_network
 
 FORMAT = "scantling"
@@ -137,7 +138,7 @@ def load_native(path: Path) -> Model:
             _check_shapes(network, shapes, path)
             state = {name: file.get_tensor(name).clone() for name in shapes}
     except OSError as error:
-        raise InvalidCheckpoint(str(path), unreadable(error), _find_instead(path)) from error
+        raise InvalidCheckpoint(str(path), unreadable(error), find_instead(path)) from error
     except SafetensorError as error:
         foreign = find_foreign_file(path)
         raise InvalidCheckpoint(
@@ -148,20 +149,6 @@ def load_native(path: Path) -> Model:
             "Give a file that scantling saved, whole",
         ) from error
     return Model(header.spec, build_from_state(header.spec, state), header.names, header.seen)
-
-
-def _find_instead(path: Path) -> str:
-    """What to give where a file is not there: of the folder of a run, another model or none yet."""
-    others = sorted(one.name for one in path.parent.glob("*.safetensors"))
-    models = [name for name in others if name != path.name and name != "state.safetensors"]
-    if models:
-        return f"In that folder are: {printable(', '.join(models[:10]))}"
-    if (path.parent / "metrics.jsonl").exists() or (path.parent / "environment.json").exists():
-        return (
-            f"{path.parent} is of a training run that ended before it saved a model, which it does"
-            " at the end of each epoch and when it is stopped"
-        )
-    return "Correct the path"
 
 
 def _check_state(model: Model, state: dict[str, Tensor], path: Path) -> None:

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints.files import ALONE, list_model_files
+from ..checkpoints.files import ALONE, find_instead, list_model_files
 from ..darknet.describe import read_cfg, weights_beside
 from ..engines import Engine, EngineSettings, is_exported, open_engine, read_metadata
 from ..errors import InvalidCheckpoint, InvalidValue, InvalidWeights, NeedsTorch, lookup
@@ -327,7 +327,7 @@ def _require_files(model: str | Path, weights: str | Path | None) -> None:
         if weights is None:
             weights_beside(path)
     elif suffix in ALONE and not path.exists():
-        raise InvalidCheckpoint(str(path), "there is no such file", "Give the path of one")
+        raise InvalidCheckpoint(str(path), "there is no such file", find_instead(path))
     elif not suffix:
         find_spec(str(model))
 
