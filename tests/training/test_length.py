@@ -8,10 +8,9 @@ from small import CFG, NAMES
 
 from logged import logged_lines
 from scantling.checkpoints import prepare_model
-from scantling.training.length import fit_to_length
 from scantling.training.plan import StepPlan
 from scantling.training.recipes import RECIPES, recipe_of_model
-from scantling.training.resolve import ResolvedRecipe, parse_settings, resolve_recipe
+from scantling.training.resolve import ResolvedRecipe, fit_to_length, parse_settings, resolve_recipe
 
 
 def fitted(name: str, given: list[str], *, images: int = 200) -> tuple[ResolvedRecipe, list[str]]:

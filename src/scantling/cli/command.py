@@ -311,6 +311,29 @@ def parse_image_size(text: str | None, *, option: str = "--image-size") -> tuple
     return int(height), int(width or height)
 
 
+def parse_classes(given: str | None) -> tuple[str, ...] | None:
+    """`person,car` → the names; None stays None."""
+    return None if given is None else tuple(one.strip() for one in given.split(","))
+
+
+def parse_class_scores(given: str | None) -> dict[str | int, float] | None:
+    """`person=0.5,car=0.3` → the threshold of each class; None stays None.
+
+    Raises:
+        InvalidValue: it is not of that form.
+    """
+    if given is None:
+        return None
+    found: dict[str | int, float] = {}
+    for part in given.split(","):
+        name, _, score = part.rpartition("=")
+        try:
+            found[name.strip()] = float(score)
+        except ValueError:
+            raise InvalidValue("class_scores", given, "such as person=0.5,car=0.3") from None
+    return found
+
+
 def parse_streams(text: str, *, many: bool) -> int:
     """`N`, or `auto`: one for each core where there are many images, else one.
 

@@ -10,7 +10,7 @@ import typer
 
 from ..engines.hardware import MOST_IMAGES
 from ..errors import InvalidValue
-from .command import Setting, option
+from .command import Setting, option, parse_class_scores, parse_classes
 from .options import (
     DATA_HELP,
     INPUT,
@@ -31,7 +31,7 @@ from .options import (
     WeightsOption,
 )
 from .output import WORKED
-from .predict import choose_selection, load_predictor, parse_class_scores, parse_classes
+from .predict import choose_selection, load_predictor
 
 if TYPE_CHECKING:
     from ..evaluation import Evaluation

@@ -10,7 +10,7 @@ import typer
 
 from ..engines.formats import FORMATS
 from ..errors import ExportDiffers, InvalidValue, printable
-from .command import Setting, option, parse_image_size
+from .command import Setting, option, parse_class_scores, parse_classes, parse_image_size
 from .options import (
     DATA_HELP,
     INPUT,
@@ -25,7 +25,6 @@ from .options import (
     WeightsOption,
 )
 from .output import CHECK_FAILED, WORKED, image_bar, note
-from .predict import parse_class_scores, parse_classes
 
 if TYPE_CHECKING:
     from ..exporting import Exported

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ..errors import InvalidSource, InvalidValue, lookup
-from .command import Setting, option, parse_image_size, parse_streams, spell
+from .command import (
+    Setting,
+    option,
+    parse_class_scores,
+    parse_classes,
+    parse_image_size,
+    parse_streams,
+    spell,
+)
 from .options import (
     MODEL,
     PRECISION_HELP,
@@ -205,29 +213,6 @@ def choose_selection(options: "PredictOptions | EvaluateOptions") -> dict[str, A
     asked["classes"] = parse_classes(options.classes)
     asked["class_scores"] = parse_class_scores(options.class_scores)
     return {name: value for name, value in asked.items() if value is not None}
-
-
-def parse_classes(given: str | None) -> tuple[str, ...] | None:
-    """`person,car` → the names; None stays None."""
-    return None if given is None else tuple(one.strip() for one in given.split(","))
-
-
-def parse_class_scores(given: str | None) -> dict[str | int, float] | None:
-    """`person=0.5,car=0.3` → the threshold of each class; None stays None.
-
-    Raises:
-        InvalidValue: it is not of that form.
-    """
-    if given is None:
-        return None
-    found: dict[str | int, float] = {}
-    for part in given.split(","):
-        name, _, score = part.rpartition("=")
-        try:
-            found[name.strip()] = float(score)
-        except ValueError:
-            raise InvalidValue("class_scores", given, "such as person=0.5,car=0.3") from None
-    return found
 
 
 def check_sources(sources: Sequence[str]) -> None:

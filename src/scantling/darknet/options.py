@@ -5,7 +5,8 @@ and what the cfg files beside it hold. docs/darknet.md has them as a table.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal
 
 from ..errors import nearest_hint
@@ -16,7 +17,7 @@ Outcome = Literal["supported", "no effect", "not trained", "refused"]
 
 @dataclass(frozen=True)
 class Rule:
-    """What is done with one option.
+    """What is done with some options.
 
     Attributes:
         outcome: `supported`: read for the network, for its detections or for training. `no effect`:
@@ -24,19 +25,17 @@ class Rule:
             `not trained`: it changes training in a way that is not offered; a run goes on without
             it and warns. `refused`: it would change the network, and is an error.
         why: in a few words.
+        options: their names, with blanks between.
         inert: the value at which it does nothing, so that it is neither refused nor warned of.
     """
 
     outcome: Outcome
     why: str
+    options: str = field(compare=False)
     inert: float | None = None
 
 
-Rules = Mapping[str, Rule]
-
-
-def _all(outcome: Outcome, why: str, names: str, *, inert: float | None = None) -> dict[str, Rule]:
-    return dict.fromkeys(names.split(), Rule(outcome, why, inert))
+Rules = tuple[Rule, ...]  # of an option that two name, the later holds
 
 
 _CLASSIFIERS = "darknet uses it for classifiers only"
@@ -46,188 +45,190 @@ _UNKNOWN = "darknet does not read it"
 _LAYER = "the layer"
 _NO_REGION = "training of [region], which is refused"
 
-_ANY_LAYER: Rules = {
-    **_all("supported", "which weights are read from a file", "dontload dontloadscales"),
-    **_all(
+_ANY_LAYER: Rules = (
+    Rule("supported", "which weights are read from a file", "dontload dontloadscales"),
+    Rule(
         "supported", "1 freezes it and all layers before it; of others train warns", "stopbackward"
     ),
-    **_all("not trained", "the weights are not clipped", "clip", inert=0),
-    **_all("not trained", "--set freeze=… freezes parts of a network", "onlyforward", inert=0),
-    **_all("not trained", "a layer is trained from the first update on", "dont_update", inert=0),
-    **_all("not trained", "a layer is trained from the first update on", "burnin_update", inert=0),
-    **_all("not trained", "weights are trained with their norms", "train_only_bn", inert=0),
-    **_all("not trained", "all layers have one learning rate", "learning_rate", inert=1),
-}
+    Rule("not trained", "the weights are not clipped", "clip", inert=0),
+    Rule("not trained", "--set freeze=… freezes parts of a network", "onlyforward", inert=0),
+    Rule("not trained", "a layer is trained from the first update on", "dont_update", inert=0),
+    Rule("not trained", "a layer is trained from the first update on", "burnin_update", inert=0),
+    Rule("not trained", "weights are trained with their norms", "train_only_bn", inert=0),
+    Rule("not trained", "all layers have one learning rate", "learning_rate", inert=1),
+)
 
-_NET: Rules = {
-    **_all("supported", "the size of the network's input", "width height"),
-    **_all("refused", "images are RGB", "channels", inert=3),
-    **_all("supported", "letterbox or stretch, in prediction and training", "letter_box"),
-    **_all("supported", "images of one batch and of one update", "batch subdivisions"),
-    **_all(
+_NET: Rules = (
+    Rule("supported", "the size of the network's input", "width height"),
+    Rule("refused", "images are RGB", "channels", inert=3),
+    Rule("supported", "letterbox or stretch, in prediction and training", "letter_box"),
+    Rule("supported", "images of one batch and of one update", "batch subdivisions"),
+    Rule(
         "supported",
         "how long a run is, in epochs of the data; --epochs for another length",
         "max_batches",
     ),
-    **_all("supported", "the optimizer", "learning_rate momentum decay"),
-    **_all(
+    Rule("supported", "the optimizer", "learning_rate momentum decay"),
+    Rule(
         "supported",
         "the schedule; policies step, exp, sigmoid and random are refused by train",
         "policy power burn_in steps scales step scale gamma sgdr_cycle sgdr_mult learning_rate_min",
     ),
-    **_all("supported", "the moving average of the weights", "ema_alpha"),
-    **_all(
+    Rule("supported", "the moving average of the weights", "ema_alpha"),
+    Rule(
         "supported",
         "augmentation",
         "saturation exposure hue flip blur gaussian_noise mixup mosaic mosaic_bound",
     ),
-    **_all("supported", "multi-scale training", "resize_step dynamic_minibatch"),
-    **_all(
+    Rule("supported", "multi-scale training", "resize_step dynamic_minibatch"),
+    Rule(
         "supported",
         "self-adversarial training, of a strength of its own: --set self_adversarial.strength",
         "adversarial_lr",
     ),
-    **_all("no effect", f"{_CLASSIFIERS}; beside it mixup is off, here too", "cutmix"),
-    **_all("no effect", _CLASSIFIERS, "angle aspect max_crop min_crop label_smooth_eps attention"),
-    **_all("no effect", "it only prints", "show_receptive_field"),
-    **_all("no effect", "the scale of a plot", "max_chart_loss"),
-    **_all("no effect", "memory or speed", "optimized_memory workspace_size_limit_MB"),
-    **_all("no effect", "memory or speed", "use_cuda_graph"),
-    **_all("no effect", "half precision is scaled by itself here", "loss_scale"),
-    **_all("no effect", "width, height and channels say it", "inputs"),
-    **_all("no effect", f"{_UNKNOWN}: the .weights file holds it", "seen"),
-    **_all("no effect", _UNKNOWN, "max_epochs"),
-    **_all(
+    Rule("no effect", f"{_CLASSIFIERS}; beside it mixup is off, here too", "cutmix"),
+    Rule("no effect", _CLASSIFIERS, "angle aspect max_crop min_crop label_smooth_eps attention"),
+    Rule("no effect", "it only prints", "show_receptive_field"),
+    Rule("no effect", "the scale of a plot", "max_chart_loss"),
+    Rule("no effect", "memory or speed", "optimized_memory workspace_size_limit_MB"),
+    Rule("no effect", "memory or speed", "use_cuda_graph"),
+    Rule("no effect", "half precision is scaled by itself here", "loss_scale"),
+    Rule("no effect", "width, height and channels say it", "inputs"),
+    Rule("no effect", f"{_UNKNOWN}: the .weights file holds it", "seen"),
+    Rule("no effect", _UNKNOWN, "max_epochs"),
+    Rule(
         "not trained",
         "a run here is by SGD; --set optimizer.kind=adamw is the nearest",
         "adam",
         inert=0,
     ),
-    **_all("no effect", "of adam=1, which is not trained by", "B1 B2 eps"),
-    **_all("not trained", "images come singly, not as sequences", "time_steps", inert=1),
-    **_all("not trained", "images come singly, not as sequences", "track", inert=0),
-    **_all("no effect", "of track=1, which is not trained by", "augment_speed"),
-    **_all("no effect", "of track=1, which is not trained by", "sequential_subdivisions"),
-    **_all("not trained", "images come singly, not as sequences", "seq_scales"),
-    **_all("not trained", "gradients are taken as they are", "try_fix_nan", inert=0),
-    **_all(
+    Rule("no effect", "of adam=1, which is not trained by", "B1 B2 eps"),
+    Rule("not trained", "images come singly, not as sequences", "time_steps", inert=1),
+    Rule("not trained", "images come singly, not as sequences", "track", inert=0),
+    Rule("no effect", "of track=1, which is not trained by", "augment_speed"),
+    Rule("no effect", "of track=1, which is not trained by", "sequential_subdivisions"),
+    Rule("not trained", "images come singly, not as sequences", "seq_scales"),
+    Rule("not trained", "gradients are taken as they are", "try_fix_nan", inert=0),
+    Rule(
         "not trained",
         "every label is trusted",
         "weights_reject_freq equidistant_point badlabels_rejection_percentage"
         " num_sigmas_reject_badlabels badlabels_reject_threshold",
         inert=0,
     ),
-    **_all("not trained", "there is no contrastive loss", "contrastive unsupervised", inert=0),
-    **_all("no effect", "of contrastive=1", "contrastive_jit_flip contrastive_color"),
-}
+    Rule("not trained", "there is no contrastive loss", "contrastive unsupervised", inert=0),
+    Rule("no effect", "of contrastive=1", "contrastive_jit_flip contrastive_color"),
+)
 
-_CONVOLUTIONAL: Rules = {
-    **_all(
+_CONVOLUTIONAL: Rules = (
+    Rule(
         "supported",
         _LAYER,
         "filters size stride stride_x stride_y pad padding groups dilation batch_normalize"
         " activation share_index",
     ),
-    **_all("supported", "the layer; cross mini-batch statistics in training", "cbn"),
-    **_all(
+    Rule("supported", "the layer; cross mini-batch statistics in training", "cbn"),
+    Rule(
         "refused",
         "the network would be another",
         "antialiasing flipped xnor binary bin_output sway rotate stretch stretch_sway coordconv",
         inert=0,
     ),
-    **_all("not trained", "no feature is excited by labels", "assisted_excitation", inert=0),
-    **_all("not trained", "gradients are taken as they are", "grad_centr reverse", inert=0),
-    **_all("no effect", "of rotate and sway, which are refused", "angle"),
-    **_all("no effect", _UNREAD, "dot"),
-    **_all("no effect", "CUDA streams", "stream wait_stream"),
-}
+    Rule("not trained", "no feature is excited by labels", "assisted_excitation", inert=0),
+    Rule("not trained", "gradients are taken as they are", "grad_centr reverse", inert=0),
+    Rule("no effect", "of rotate and sway, which are refused", "angle"),
+    Rule("no effect", _UNREAD, "dot"),
+    Rule("no effect", "CUDA streams", "stream wait_stream"),
+)
 
-_POOL: Rules = {
-    **_all("supported", _LAYER, "size stride stride_x stride_y padding"),
-    **_all("refused", "the network would be another", "antialiasing", inert=0),
-    **_all("refused", "the network would be another", "maxpool_zero_nonmax", inert=0),
-}
+_POOL: Rules = (
+    Rule("supported", _LAYER, "size stride stride_x stride_y padding"),
+    Rule("refused", "the network would be another", "antialiasing", inert=0),
+    Rule("refused", "the network would be another", "maxpool_zero_nonmax", inert=0),
+)
 
-_YOLO: Rules = {
-    **_all("supported", "decoding", "classes num mask anchors scale_x_y new_coords"),
-    **_all(
+_YOLO: Rules = (
+    Rule("supported", "decoding", "classes num mask anchors scale_x_y new_coords"),
+    Rule(
         "supported",
         "the kind of NMS of predict, of exported files and of evaluate --protocol darknet:"
         " default is by IoU, greedynms by IoU − (d²/c²)^0.6, diounms by IoU − (d²/c²)^beta_nms",
         "nms_kind beta_nms",
     ),
-    **_all(
+    Rule(
         "supported",
         "the loss",
         "ignore_thresh iou_thresh iou_thresh_kind iou_loss iou_normalizer obj_normalizer"
         " delta_normalizer objectness_smooth max_delta focal_loss label_smooth_eps",
     ),
-    **_all("supported", "the loss: weights of the classes", "counters_per_class"),
-    **_all("supported", "augmentation, of the last detection layer", "jitter resize"),
-    **_all("supported", "multi-scale training, of the last detection layer", "random"),
-    **_all("no effect", "but beside counters_per_class, where train warns", "cls_normalizer"),
-    **_all("not trained", "no prediction is moved but for its anchor", "truth_thresh", inert=1),
-    **_all("not trained", "labels are matched to classes by name", "map"),
-    **_all("no effect", "every object of an image is trained on, in any number", "max"),
-    **_all("no effect", "it only prints", "show_details"),
-    **_all(
+    Rule("supported", "the loss: weights of the classes", "counters_per_class"),
+    Rule("supported", "augmentation, of the last detection layer", "jitter resize"),
+    Rule("supported", "multi-scale training, of the last detection layer", "random"),
+    Rule("no effect", "but beside counters_per_class, where train warns", "cls_normalizer"),
+    Rule("not trained", "no prediction is moved but for its anchor", "truth_thresh", inert=1),
+    Rule("not trained", "labels are matched to classes by name", "map"),
+    Rule("no effect", "every object of an image is trained on, in any number", "max"),
+    Rule("no effect", "it only prints", "show_details"),
+    Rule(
         "no effect",
         _TRACKING,
         "embedding_layer track_history_size sim_thresh dets_for_show dets_for_track"
         " track_ciou_norm",
     ),
-    **_all("no effect", "OpenCV's; darknet does not read it: --min-score", "thresh"),
-    **_all("no effect", "OpenCV's; darknet does not read it: --iou-threshold", "nms_threshold"),
-    **_all("no effect", _UNKNOWN, "uc_normalizer beta1"),
-}
+    Rule("no effect", "OpenCV's; darknet does not read it: --min-score", "thresh"),
+    Rule("no effect", "OpenCV's; darknet does not read it: --iou-threshold", "nms_threshold"),
+    Rule("no effect", _UNKNOWN, "uc_normalizer beta1"),
+)
 
-_REGION: Rules = {
-    **_all("supported", "decoding", "classes num anchors softmax"),
-    **_all("refused", "boxes have four coordinates", "coords", inert=4),
-    **_all("refused", "the network would be another", "background", inert=0),
-    **_all("refused", "the class tree of YOLO9000 is not read", "tree map"),
-    **_all(
+_REGION: Rules = (
+    Rule("supported", "decoding", "classes num anchors softmax"),
+    Rule("refused", "boxes have four coordinates", "coords", inert=4),
+    Rule("refused", "the network would be another", "background", inert=0),
+    Rule("refused", "the class tree of YOLO9000 is not read", "tree map"),
+    Rule(
         "no effect",
         _NO_REGION,
         "max jitter resize random bias_match rescore object_scale noobject_scale mask_scale"
         " class_scale coord_scale absolute thresh focal_loss classfix log sqrt",
     ),
-}
+)
 
 # The options of each kind of section, without those of any layer.
 SECTIONS: Mapping[str, Rules] = {
     "net": _NET,
     "convolutional": _CONVOLUTIONAL,
-    "maxpool": {**_POOL, **_all("supported", "the layer", "maxpool_depth out_channels")},
+    "maxpool": (*_POOL, Rule("supported", "the layer", "maxpool_depth out_channels")),
     "local_avgpool": _POOL,
-    "avgpool": {},
-    "route": {
-        **_all("supported", _LAYER, "layers groups group_id"),
-        **_all("no effect", "CUDA streams", "stream wait_stream"),
-    },
-    "shortcut": {
-        **_all("supported", _LAYER, "from activation weights_type"),
-        **_all("supported", _LAYER, "weights_normalization"),
-        **_all("no effect", _UNKNOWN, "assisted_excitation"),
-    },
-    "sam": _all("supported", _LAYER, "from activation"),
-    "scale_channels": _all("supported", _LAYER, "from activation scale_wh"),
-    "upsample": _all("supported", _LAYER, "stride scale"),
-    "reorg3d": {
-        **_all("supported", _LAYER, "stride"),
-        **_all("refused", "the network would be another", "reverse", inert=0),
-    },
-    "reorg": {
-        **_all("supported", _LAYER, "stride"),
-        **_all("refused", "the network would be another", "reverse flatten extra", inert=0),
-    },
-    "dropout": _all(
-        "supported",
-        "the layer, in training",
-        "probability dropblock dropblock_size_rel dropblock_size_abs",
+    "avgpool": (),
+    "route": (
+        Rule("supported", _LAYER, "layers groups group_id"),
+        Rule("no effect", "CUDA streams", "stream wait_stream"),
     ),
-    "activation": _all("supported", _LAYER, "activation"),
-    "empty": {},
+    "shortcut": (
+        Rule("supported", _LAYER, "from activation weights_type"),
+        Rule("supported", _LAYER, "weights_normalization"),
+        Rule("no effect", _UNKNOWN, "assisted_excitation"),
+    ),
+    "sam": (Rule("supported", _LAYER, "from activation"),),
+    "scale_channels": (Rule("supported", _LAYER, "from activation scale_wh"),),
+    "upsample": (Rule("supported", _LAYER, "stride scale"),),
+    "reorg3d": (
+        Rule("supported", _LAYER, "stride"),
+        Rule("refused", "the network would be another", "reverse", inert=0),
+    ),
+    "reorg": (
+        Rule("supported", _LAYER, "stride"),
+        Rule("refused", "the network would be another", "reverse flatten extra", inert=0),
+    ),
+    "dropout": (
+        Rule(
+            "supported",
+            "the layer, in training",
+            "probability dropblock dropblock_size_rel dropblock_size_abs",
+        ),
+    ),
+    "activation": (Rule("supported", _LAYER, "activation"),),
+    "empty": (),
     "yolo": _YOLO,
     "region": _REGION,
 }
@@ -259,10 +260,11 @@ UNSUPPORTED: dict[str, str] = {
 DETECTION = frozenset({"yolo", "region"})
 
 
-def rules_of(kind: str) -> Rules:
-    """The rules of every option that a kind of section may have."""
-    own = SECTIONS[kind]
-    return own if kind == "net" else {**_ANY_LAYER, **own}
+@cache
+def rules_of(kind: str) -> Mapping[str, Rule]:
+    """The rule of every option that a kind of section may have."""
+    own = SECTIONS[kind] if kind == "net" else (*_ANY_LAYER, *SECTIONS[kind])
+    return {name: rule for rule in own for name in rule.options.split()}
 
 
 def check_options(sections: Iterable[Section]) -> None:

@@ -89,8 +89,13 @@ def evaluate(
         if not isinstance(predictor, Predictor):
             predictor = stack.enter_context(load(predictor, selection=protocol_settings(rules)))
         match = partial(match_class_names, predictor.names, known_classes_only=known_classes_only)
-        chosen, matched = choose_classes(whole, labels, predictor, match, rename_classes or {})
-        dataset = without_classes(first_images(chosen, limit), matched.unknown)
+        chosen, renamed = whole, rename_classes or {}
+        if labels is None and predictor.selection.classes is None:
+            matched = match(whole.names, source=str(whole.source), rename_classes=renamed)
+        else:
+            chosen, matched = choose_classes(whole, labels, predictor, match, renamed)
+        dataset = chosen if limit is None else first_images(chosen, limit)
+        dataset = without_classes(dataset, matched.unknown) if matched.unknown else dataset
         start = perf_counter()
         stream = predictor.stream_files(
             [image.path for image in dataset.images],
@@ -186,7 +191,8 @@ def evaluate_results(
     )
     labels = None if classes is None else find_labels(whole, classes)
     detections = read_results(Path(results), make_ground_truth(whole))
-    dataset = first_images(whole if labels is None else only_classes(whole, labels), limit)
+    dataset = whole if labels is None else only_classes(whole, labels)
+    dataset = dataset if limit is None else first_images(dataset, limit)
     least, own = min_scores(whole, floor, class_scores or {})
     kept = (detections.image_index < len(dataset)) & (detections.scores >= least[detections.labels])
     start = perf_counter()

@@ -14,9 +14,9 @@ from ..specs.classes import ClassMatch, find_label
 from .tables import DetectionTable
 
 
-def first_images(dataset: Dataset, count: int | None) -> Dataset:
-    """Keep only the first images of a data set; all if None."""
-    if count is None or count >= len(dataset):
+def first_images(dataset: Dataset, count: int) -> Dataset:
+    """Keep only the first images of a data set."""
+    if count >= len(dataset):
         return dataset
     if count < 1:
         raise InvalidValue("limit", count, "one image or more")
@@ -26,8 +26,6 @@ def first_images(dataset: Dataset, count: int | None) -> Dataset:
 
 def without_classes(dataset: Dataset, names: tuple[str, ...]) -> Dataset:
     """Remove the objects of some classes; the names stay in the list of classes."""
-    if not names:
-        return dataset
     kept = np.array([name not in names for name in dataset.names])[dataset.objects.labels]
     return replace(dataset, objects=dataset.objects.take(kept))
 
@@ -111,22 +109,20 @@ def choose_classes(
     Args:
         whole: the data.
         labels: of the classes that were asked for; None for those that the predictor keeps.
-        predictor: its selection may keep some classes alone.
+        predictor: its selection keeps some classes alone where no labels are given.
         match: `match_class_names` for the model.
         renamed: name in the data → name in the model.
     """
     source, kept = str(whole.source), predictor.selection.classes
-    if labels is None:
+    if labels is None and kept is not None:
         matched = match(whole.names, source=source, rename_classes=renamed)
-        if kept is None:
-            return whole, matched
         known = matched.labels[np.asarray(kept, np.int64)]
         labels = tuple(np.unique(known[known >= 0]).tolist())
         if not labels:
             names = ", ".join(repr(predictor.names[int(label)]) for label in kept)
             problem = f"it has none of the classes that the model's selection keeps: {names}"
             raise InvalidData(source, problem, "Select others, or name the classes to count")
-    chosen = only_classes(whole, labels)
+    chosen = only_classes(whole, labels or ())
     left = {name: new for name, new in renamed.items() if name not in whole.names} | {
         name: renamed[name] for name in chosen.names if name in renamed
     }

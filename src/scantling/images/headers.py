@@ -15,8 +15,14 @@ from dataclasses import dataclass
 
 from ..errors import InvalidSource
 from .avif import read_avif
-from .heic import ADVICE, SIGNATURE, is_readable, read_heic
+from .heic import ADVICE, SIGNATURE, SUFFIXES, is_readable, read_heic, reads_heic
 
+IMAGE_SUFFIXES = frozenset(
+    (
+        ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".webp", ".gif", ".tif",
+        ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".mpo",
+    )
+)  # fmt: skip
 # Parts (chunks, segments) looked at in one file. Real ones hold tens, and a million takes half a
 # second; a file made of nothing but empty parts must not keep the reader busy for ever.
 MAX_PARTS = 1_000_000
@@ -42,6 +48,11 @@ class Header:
     orientation: int = 1  # 1 to 8, as EXIF counts; 1 is upright
     ended: bool = True  # False: a JPEG without its end marker, which may have all its rows or not
     deep: bool = False  # of 16 bits a value, as far as is known
+
+
+def is_image_suffix(suffix: str) -> bool:
+    """Whether files with a suffix, in small letters, are images; of HEIC where a plug-in is."""
+    return suffix in IMAGE_SUFFIXES or (suffix in SUFFIXES and reads_heic())
 
 
 class _Damaged(Exception):

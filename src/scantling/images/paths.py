@@ -19,17 +19,12 @@ import numpy as np
 from ..io import OUTPUT_MARK, describe_mode
 from . import heic
 from .fetch import without_password
+from .headers import IMAGE_SUFFIXES, is_image_suffix
 from .read import is_pil_image
 
 # In a stream of locations: finding the next may take for ever, so hand on what has been read.
 PAUSE = None
 
-IMAGE_SUFFIXES = frozenset(
-    (
-        ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".webp", ".gif", ".tif",
-        ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".mpo",
-    )
-)  # fmt: skip
 VIDEO_SUFFIXES = frozenset(
     (
         ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv",
@@ -95,11 +90,6 @@ def kind_by_suffix(path: str) -> Literal["image", "video"] | None:
     if is_image_suffix(suffix):
         return "image"
     return "video" if suffix in VIDEO_SUFFIXES else None
-
-
-def is_image_suffix(suffix: str) -> bool:
-    """Whether files with a suffix, in small letters, are images; of HEIC where a plug-in is."""
-    return suffix in IMAGE_SUFFIXES or (suffix in heic.SUFFIXES and heic.reads_heic())
 
 
 def describe_left_out(names: Iterable[str]) -> str:

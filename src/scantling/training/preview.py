@@ -16,11 +16,10 @@ from ..errors import InvalidValue
 from ..specs import CATALOG
 from ..structures import Image
 from .data import open_augmented
-from .length import fit_to_length
 from .model import choose_image_size
 from .recipes import RECIPES, recipe_of_model
 from .report import draw_sample
-from .resolve import names_a_recipe, read_layers, resolve_recipe
+from .resolve import fit_to_length, names_a_recipe, read_layers, resolve_recipe
 
 USUAL = "yolov4-tiny"  # the model where only a recipe is named
 SHOWN = ("augment", "shapes", "close_mosaic", "epochs")  # settings that a picture depends on

@@ -1,11 +1,13 @@
 """Merge layers of settings into one recipe that knows the source of every value.
 
-Weakest first: the field's default, the recipe of the model, the run file, the command line.
+Weakest first: the field's default, the recipe of the model, the run file, the command line. What is
+too long for a short run is then shortened, unless the user set it, and said.
 """
 
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,13 @@ from .recipe import OLD_NAMES, Recipe
 from .recipes import RECIPES
 from .setting_hints import hint_for
 
+logger = logging.getLogger(__name__)
+
 # (source, settings as nested tables), weakest first.
 SettingsLayers = Sequence[tuple[str, Mapping[str, Any]]]
+
+CLOSING = 1 / 4  # of the epochs, at most without combined images
+WARM_UP = 1 / 3  # of the run, at most
 
 # Settings that decide which others there are, and those others.
 CLEARED = {"loss.kind": "loss", "augment.kind": "augment.settings"}
@@ -209,3 +216,91 @@ def _explain(problem: Any, sources: Mapping[str, str], chosen: Mapping[str, str]
     else:
         expected = f"{problem['msg'][0].lower()}{problem['msg'][1:]}"
     return f"{name}{where}: {given} given; {expected}"
+
+
+def fit_to_length(resolved: ResolvedRecipe, images: int) -> ResolvedRecipe:
+    """The recipe with as many epochs without mosaic, and of warm-up, as its run has room for.
+
+    Recipes are made for long runs: of 300 epochs eight without mosaic are few, of eight they are
+    all. What the user set stays as it is; where it leaves nothing, that is logged.
+
+    Args:
+        resolved: the settings of the run.
+        images: of the data.
+    """
+    _tell_of_cfg(resolved, images)
+    shorter = {
+        name: value
+        for name, value in _shorter(resolved.recipe, images).items()
+        if not _is_set(resolved, name)
+    }
+    if shorter:
+        values = {name: value for name, value, _ in resolved.rows()}
+        told = ", ".join(f"{name} {values[name]:g} → {value:g}" for name, value in shorter.items())
+        logger.warning(f"shortened for {_run_of(resolved.recipe.epochs)}: {told}")
+    found = _with(resolved, shorter)
+    _tell_what_is_left(found)
+    return found
+
+
+def _shorter(recipe: Recipe, images: int) -> dict[str, float]:
+    """The settings that take more than their share of the run, and what would be within it."""
+    limits: dict[str, float] = {}
+    if recipe.close_mosaic > recipe.epochs * CLOSING:
+        limits["close_mosaic"] = int(recipe.epochs * CLOSING)
+    if recipe.schedule.warmup_epochs > recipe.epochs * WARM_UP:
+        limits["schedule.warmup_epochs"] = round(recipe.epochs * WARM_UP, 2)
+    updates = recipe.epochs * images / max(recipe.nominal_batch, recipe.batch)
+    if recipe.schedule.warmup_least > updates * WARM_UP:
+        limits["schedule.warmup_least"] = int(updates * WARM_UP)
+    return limits
+
+
+def _is_set(resolved: ResolvedRecipe, name: str) -> bool:
+    """Whether the user gave a value, by `--set`, from Python or in a file."""
+    source = resolved.sources.get(name, "default")
+    return source == "given" or source.endswith(".toml")
+
+
+def _with(resolved: ResolvedRecipe, values: dict[str, float]) -> ResolvedRecipe:
+    """The settings with other values, whose source says that they were shortened."""
+    recipe, schedule, sources = resolved.recipe, {}, dict(resolved.sources)
+    for name, value in values.items():
+        group, _, field = name.rpartition(".")
+        if group:
+            schedule[field] = value
+        else:
+            recipe = recipe.replace(**{field: value})
+        sources[name] = f"{sources.get(name, 'default')}, shortened"
+    recipe = recipe.replace(schedule=recipe.schedule.replace(**schedule))
+    return replace(resolved, recipe=recipe, sources=sources)
+
+
+def _tell_of_cfg(resolved: ResolvedRecipe, images: int) -> None:
+    """Log how many epochs the updates of a cfg are."""
+    recipe, source = resolved.recipe, resolved.sources.get("epochs", "")
+    if source.endswith(".cfg"):
+        logger.info(
+            f"{source}: max_batches × batch / {images:,} images is {_run_of(recipe.epochs)}; "
+            "--epochs N for another length"
+        )
+
+
+def _tell_what_is_left(resolved: ResolvedRecipe) -> None:
+    """Log where a value of the user's leaves no epoch with mosaic, or was limited."""
+    recipe, run = resolved.recipe, _run_of(resolved.recipe.epochs)
+    if recipe.close_mosaic >= recipe.epochs:
+        logger.warning(
+            f"close_mosaic {recipe.close_mosaic} ({resolved.sources['close_mosaic']}) is all of"
+            f" {run}: no images are combined"
+        )
+    half = recipe.epochs / 2
+    if recipe.schedule.warmup_epochs > half:
+        logger.warning(
+            f"schedule.warmup_epochs {recipe.schedule.warmup_epochs:g}: the warm-up is"
+            f" {half:g} epochs, half of {run}"
+        )
+
+
+def _run_of(epochs: int) -> str:
+    return f"a run of {epochs:,} epoch{'s' if epochs > 1 else ''}"

@@ -26,13 +26,12 @@ from .folder import (
     write_environment,
     write_settings,
 )
-from .length import fit_to_length
 from .loop import Trainer, seeded
 from .model import Normalize, loss_for, prepare_for_training
 from .optimizer import build_optimizer
 from .plan import StepPlan
 from .recipes import recipe_before_loading, recipe_of_model
-from .resolve import SettingsLayers, names_a_recipe, read_layers, resolve_recipe
+from .resolve import SettingsLayers, fit_to_length, names_a_recipe, read_layers, resolve_recipe
 from .run import Run
 from .state import TrainState
 

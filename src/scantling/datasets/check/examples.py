@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from ...errors import InvalidSource
-from ...images.paths import is_image_suffix
+from ...images.headers import is_image_suffix
 from ...images.read import read_image
 from ...reports import Picture
 from ...reports.drawing import WHITE, draw, encode_image

@@ -1,4 +1,4 @@
-"""Refuse a split without objects, and say where its labels were looked for and what lies there."""
+"""Of a split without objects: say where its labels were looked for and what lies there."""
 
 import os
 from collections import Counter
@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from ...errors import InvalidData
 from ..dataset import Dataset
-from ..findings import Finding, count_codes
+from ..findings import count_codes
 from ..readers.files import Folders, is_image
 from ..readers.label_files import find_label_places
 
@@ -16,24 +15,6 @@ LABELS = {".txt": "YOLO labels", ".xml": "VOC annotations", ".json": "JSON files
 FIRST = 1_000  # images whose names are compared, and names that are read of a folder
 DEPTH = 2  # folders below those where labels are looked for
 MOST = 200  # folders that are looked into
-
-
-def require_objects(dataset: Dataset) -> None:
-    """Raise an error for a split in which nothing is labelled: nothing is learnt or judged by it.
-
-    Raises:
-        InvalidData: it has no object, or crowds alone; says where the labels were looked for, and
-            what lies near.
-    """
-    if (~dataset.objects.crowd).any():
-        return
-    problem = describe_no_objects(dataset)
-    raise InvalidData(
-        str(dataset.source),
-        f"E115 {problem}",
-        _advise(dataset),
-        findings=(Finding("E115", problem, dataset.source),),
-    )
 
 
 def describe_no_objects(dataset: Dataset) -> str:
@@ -70,7 +51,7 @@ def find_labels_near(dataset: Dataset) -> str:
     return f"{count:,} {suffix} files named as its images lie in {str(folder)!r}"
 
 
-def _advise(dataset: Dataset) -> str:
+def advise_labels(dataset: Dataset) -> str:
     """What to do about it: of files that are near, by their kind."""
     found = _labels_near(dataset)
     images = [image.path for image in dataset.images if image.label_file is None]

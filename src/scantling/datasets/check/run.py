@@ -11,7 +11,7 @@ from ..readers import detect_format, list_splits, read_dataset
 from .distribution import check_classes, check_sizes
 from .duplicates import MAX_PAIRS, find_duplicates, without_unions
 from .image_files import check_images, check_stated_sizes
-from .objects import describe_no_objects
+from .objects import advise_labels, describe_no_objects
 from .result import CheckResult, ModelLevels
 
 SHOWN = 10  # errors in the message of a refusal
@@ -112,6 +112,24 @@ def require_sound(dataset: Dataset, *, max_errors: int = 0) -> None:
         f"See all with `scantling data check {dataset.source}`, or accept them with"
         f" --max-data-errors {count}",
         findings=tuple(errors),
+    )
+
+
+def require_objects(dataset: Dataset) -> None:
+    """Raise an error for a split in which nothing is labelled: nothing is learnt or judged by it.
+
+    Raises:
+        InvalidData: it has no object, or crowds alone; says where the labels were looked for, and
+            what lies near.
+    """
+    if (~dataset.objects.crowd).any():
+        return
+    problem = describe_no_objects(dataset)
+    raise InvalidData(
+        str(dataset.source),
+        f"E115 {problem}",
+        advise_labels(dataset),
+        findings=(Finding("E115", problem, dataset.source),),
     )
 
 

@@ -17,8 +17,8 @@ from ..dataset import Dataset
 from ..findings import Problems, count_codes, data_error
 from . import coco, darknet, voc, yolo
 from .files import HeaderReader, read_file_header
-from .layout import choose_split, find_data_file, find_json_files, find_voc_roots
-from .no_index import describe_unknown
+from .layout import choose_split, find_data_file, find_json_files, find_voc_roots, find_yaml
+from .no_index import describe_unknown, find_plain_folder
 
 
 class ReadSplit(Protocol):
@@ -53,7 +53,7 @@ READERS: dict[str, Reader] = {
         "a .json file, or a folder with annotations/*.json",
     ),
     "yolo": Reader(
-        yolo.fits, yolo.list_splits, yolo.read,
+        find_yaml, yolo.list_splits, yolo.read,
         "a data.yaml, a folder with one, or one with images, .txt labels and classes.txt",
     ),
     "darknet": Reader(
@@ -120,6 +120,8 @@ def detect_format(source: str | PathLike[str]) -> str:
     """
     path = _check_there(source)
     found = [name for name, reader in READERS.items() if reader.fits(path)]
+    if not found and find_plain_folder(path) is not None:
+        return "yolo"
     if len(found) == 1:
         return found[0]
     if not found:

@@ -8,8 +8,8 @@ from itertools import islice
 from pathlib import Path
 
 from ...errors import InvalidSource
-from ...images.headers import Header, read_header
-from ...images.paths import describe_left_out, is_image_suffix
+from ...images.headers import Header, is_image_suffix, read_header
+from ...images.paths import describe_left_out
 from ...images.read import check_regular, read_bytes
 from ..dataset import ImageId
 from ..findings import Problems, data_error

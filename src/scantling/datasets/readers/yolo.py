@@ -23,11 +23,6 @@ IGNORED = frozenset(
 KEYS = frozenset((*SPLITS, "path", "names", "nc"))
 
 
-def fits(source: Path) -> object:
-    """What the format is known by: a `.yaml`, or images with labels and a file of class names."""
-    return find_yaml(source) or find_plain_folder(source)
-
-
 def list_splits(source: Path) -> tuple[str, ...]:
     """Which of train, val and test the file names; those of a folder without one."""
     plain = find_plain_folder(source)

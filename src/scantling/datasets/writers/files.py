@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Literal
 
-from ...images.paths import is_image_suffix
+from ...images.headers import is_image_suffix
 from .values import Dropped, SplitPlan
 
 ImageMode = Literal["link", "copy", "symlink"]
