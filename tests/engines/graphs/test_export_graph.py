@@ -241,7 +241,7 @@ def test_nms_in_a_graph_keeps_what_select_keeps(format_: str, tiny: Model, photo
     settings = Selection(min_score=0.02, iou_threshold=0.45, max_detections=40)
     expected = select(Candidates(*answer(tiny, images)), settings=settings)
     assert got.shape == (2, 40, 6)
-    assert len(expected[0]) > 3
+    assert len(expected[0]) >= 5  # of our own drawings; the photograph has more
     for rows, selected in zip(got, expected, strict=True):
         found = rows[: len(selected)]
         np.testing.assert_allclose(found[:, :4], selected.boxes, atol=5e-3)
